@@ -1,0 +1,222 @@
+"""The nouns every stage shares: a race, its slate of drivers, its results, and a contest with its prizes."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from dfslab import rules as _rules
+
+__all__ = ["Contest", "Race", "Results", "Slate", "SlateError"]
+
+
+class SlateError(ValueError):
+    """A slate, contest or race that cannot be played; the message says which row and what to change."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """What is known of a race before it starts."""
+
+    race_id: str
+    date: pd.Timestamp
+    track: str
+    track_type: str
+    track_length_mi: float
+    sched_laps: int
+    series: str = "cup"
+    name: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "date", pd.to_datetime(self.date).normalize())
+        object.__setattr__(self, "sched_laps", int(self.sched_laps))
+        object.__setattr__(self, "track_length_mi", float(self.track_length_mi))
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The drivers one can roster, in the order of the input; a driver is a row number.
+
+    `drivers` has the columns driver, salary (dollars), out (bool: has a salary but does not race) and whatever
+    else came along (dk_id, start, projected_points, projected_ownership as a fraction, group, …). It never holds a
+    result. `starters` lists everybody who races (driver, start, …), with or without a salary.
+    """
+
+    drivers: pd.DataFrame
+    rules: _rules.ContestRules = _rules.DRAFTKINGS_NASCAR
+    race: Race | None = None
+    starters: pd.DataFrame | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_frame(cls, frame, rules=_rules.DRAFTKINGS_NASCAR, race=None, starters=None, notes=()) -> "Slate":
+        """Return the slate of `frame` (columns driver, salary; see the class); raise `SlateError` on bad rows."""
+        drivers = _checked_drivers(pd.DataFrame(frame).reset_index(drop=True), rules)
+        if starters is None:
+            starters = drivers.loc[~drivers["out"]].drop(columns=["salary", "out"]).reset_index(drop=True)
+        return cls(drivers, rules, race, starters, tuple(notes))
+
+    def __len__(self) -> int:
+        return len(self.drivers)
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """Driver names, (D,) object."""
+        return self.drivers["driver"].to_numpy(object)
+
+    @cached_property
+    def salary(self) -> np.ndarray:
+        """Salaries in dollars, (D,) int."""
+        return self.drivers["salary"].to_numpy(np.int64, copy=True)
+
+    @cached_property
+    def out(self) -> np.ndarray:
+        """Who does not race, (D,) bool."""
+        return self.drivers["out"].to_numpy(bool, copy=True)
+
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """Group numbers, (D,) int, at most one driver of each in a lineup; None without the column `group`."""
+        if "group" not in self.drivers:
+            return None
+        alone = self.drivers["group"].isna()
+        codes = pd.factorize(self.drivers["group"])[0]
+        codes[alone] = codes.max() + 1 + np.arange(alone.sum())
+        return codes
+
+    def column(self, name: str, default=np.nan) -> np.ndarray:
+        """Return the numeric column `name` as (D,) float, or `default` throughout when the slate lacks it."""
+        if name not in self.drivers:
+            return np.full(len(self), default, float)
+        return self.drivers[name].to_numpy(float, copy=True)
+
+    def align(self, values, name: str = "values") -> np.ndarray:
+        """Return `values` as (D,) float in row order: a Series is aligned by driver, a vector is taken as it is."""
+        if isinstance(values, pd.Series):
+            missing = [d for d in self.names if d not in values.index]
+            if missing:
+                raise SlateError(f"{name}: no value for {', '.join(missing[:5])}; give one per driver of the slate")
+            values = values.reindex(self.names)
+        values = np.array(values, float)
+        if values.shape != (len(self),):
+            raise SlateError(f"{name}: {values.shape} given, one value for each of {len(self)} drivers needed")
+        return values
+
+    def rows(self, names) -> np.ndarray:
+        """Return the row numbers of driver `names`; an unknown name raises."""
+        index = pd.Index(self.names).get_indexer(list(names))
+        if (index < 0).any():
+            unknown = [n for n, i in zip(names, index, strict=True) if i < 0]
+            raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}")
+        return index
+
+
+def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:
+    for needed in ("driver", "salary"):
+        if needed not in drivers:
+            raise SlateError(f"slate: column '{needed}' is missing; have {', '.join(map(str, drivers.columns))}")
+    twice = drivers["driver"][drivers["driver"].duplicated()]
+    if len(twice):
+        raise SlateError(f"slate: {twice.iloc[0]} is listed twice; keep one row per driver")
+    salary = pd.to_numeric(drivers["salary"], errors="coerce")
+    bad = drivers["driver"][~(salary > 0) | (salary % 1 != 0)]
+    if len(bad):
+        raise SlateError(f"slate: {bad.iloc[0]} has no salary in whole dollars above 0; correct row {bad.index[0] + 1}")
+    out = drivers["out"].fillna(False).astype(bool) if "out" in drivers else False
+    drivers = drivers.assign(salary=salary.astype(np.int64), out=out)
+    racing = drivers.loc[~drivers["out"], "salary"].to_numpy()
+    k = rules.roster_size
+    if len(racing) < k:
+        raise SlateError(f"slate: {len(racing)} drivers race, a lineup needs {k}")
+    cheapest = int(np.sort(racing)[:k].sum())
+    if cheapest > rules.salary_cap:
+        raise SlateError(f"slate: the cheapest lineup costs ${cheapest:,}, above the cap of ${rules.salary_cap:,}")
+    return drivers
+
+
+@dataclass(frozen=True)
+class Results:
+    """What happened: `frame` with driver, finish, start, laps_led, fastest_laps, points. Never part of a slate."""
+
+    race_id: str
+    frame: pd.DataFrame
+
+    def points(self, slate: Slate) -> np.ndarray:
+        """Return the points by row of `slate`, (D,) float; 0 for drivers who did not race."""
+        known = self.frame.set_index("driver")["points"]
+        return known.reindex(slate.names).fillna(0.0).to_numpy(float)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A tournament: fee in dollars, number of entries it holds, prizes by rank.
+
+    `payouts` is a frame or a list of dicts with min_rank, max_rank and prize (dollars for each rank of the range).
+    Raises `SlateError` when ranges overlap, leave a gap, reach past `entries`, or contradict `pool`.
+    """
+
+    entry_fee: float
+    entries: int
+    payouts: pd.DataFrame
+    max_entries_per_user: int | None = None
+    pool: float | None = None
+    name: str = ""
+    contest_id: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "payouts", _checked_payouts(self.payouts, int(self.entries), self.pool))
+        object.__setattr__(self, "entries", int(self.entries))
+        if self.pool is None:
+            object.__setattr__(self, "pool", self.prizes.sum() / 100)
+
+    @cached_property
+    def prizes(self) -> np.ndarray:
+        """Prize of each rank in cents, (entries,) int."""
+        cents = np.zeros(self.entries, np.int64)
+        for low, high, prize in self.payouts[["min_rank", "max_rank", "prize"]].to_numpy():
+            cents[int(low) - 1 : int(high)] = round(prize * 100)
+        return cents
+
+    @property
+    def rake(self) -> float:
+        """Share of the fees that is not paid out (negative: an overlay)."""
+        fees = self.entry_fee * self.entries
+        return 1.0 - self.pool / fees if fees else 0.0
+
+
+def _checked_payouts(payouts, entries: int, pool: float | None) -> pd.DataFrame:
+    table = pd.DataFrame(payouts)
+    missing = {"min_rank", "max_rank", "prize"} - set(table.columns)
+    if missing:
+        raise SlateError(f"payouts: column {', '.join(sorted(missing))} is missing")
+    table = table[["min_rank", "max_rank", "prize"]].apply(pd.to_numeric, errors="coerce")
+    table = table.sort_values("min_rank", ignore_index=True)
+    if entries < 1:
+        raise SlateError(f"contest: {entries} entries; at least 1 is needed")
+    if table.empty:
+        raise SlateError("payouts: no prize is listed")
+    if table.isna().to_numpy().any():
+        raise SlateError(f"payouts: row {table.index[table.isna().any(axis=1)][0] + 1} has a blank or a non-number")
+    _check_ranks(table, entries)
+    total = float(((table["max_rank"] - table["min_rank"] + 1) * (table["prize"] * 100).round()).sum() / 100)
+    if pool is not None and abs(total - pool) > 0.005:
+        raise SlateError(f"payouts: prizes add up to ${total:,.2f}, the advertised pool is ${pool:,.2f}")
+    return table.astype({"min_rank": np.int64, "max_rank": np.int64, "prize": float})
+
+
+def _check_ranks(table: pd.DataFrame, entries: int) -> None:
+    expected = 1
+    for low, high, prize in table.to_numpy():
+        if low < expected:
+            raise SlateError(f"payouts: rank {low:.0f} is paid twice; ranges must not overlap")
+        if low > expected:
+            raise SlateError(f"payouts: rank {expected:.0f} has no prize but rank {low:.0f} has; close the gap")
+        if high < low:
+            raise SlateError(f"payouts: the range {low:.0f}–{high:.0f} ends before it begins")
+        if prize < 0:
+            raise SlateError(f"payouts: rank {low:.0f} pays {prize}; a prize cannot be negative")
+        expected = high + 1
+    if expected - 1 > entries:
+        raise SlateError(f"payouts: rank {expected - 1:.0f} is paid, the contest holds {entries} entries")
