@@ -1,0 +1,245 @@
+"""Run the notebooks of a race into its report folder: strict parameters, offline HTML, manifest and index."""
+
+import hashlib
+import html
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["NOTEBOOKS", "ReportFailed", "execute", "run_report", "to_html", "write_index"]
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = {
+    "01_ownership_calibration": "Ownership",
+    "02_regime_tuning": "Regimes",
+    "03_portfolio_construction": "Portfolio",
+}
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class ReportFailed(RuntimeError):
+    """A page could not be made; the message names the notebook, the cell and the error."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A notebook of a report and the frame around it."""
+
+    stem: str
+    race_id: str
+    simulated: bool
+
+    def resources(self) -> dict:
+        links = [{"text": "All races", "href": "../index.html", "here": False}]
+        links += [{"text": t, "href": f"{s}.html", "here": s == self.stem} for s, t in NOTEBOOKS.items()]
+        banner = "Simulated season: drivers, races and contests on this page are invented." if self.simulated else ""
+        return {
+            "title": f"{NOTEBOOKS.get(self.stem, self.stem)} – {self.race_id}",
+            "css": _css(),
+            "links": links,
+            "banner": banner,
+            "footer": f"dfslab {metadata.version('dfslab')} · {self.race_id}",
+        }
+
+
+def _css() -> str:
+    from pygments.formatters import HtmlFormatter
+
+    return (_TEMPLATES / "page.css").read_text("utf-8") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+
+
+def to_html(notebook, resources: dict) -> str:
+    """Return the executed `notebook` node as one HTML page that needs nothing from outside."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(_TEMPLATES)])
+    return exporter.from_notebook_node(notebook, resources={"page": resources})[0]
+
+
+def execute(notebook: Path, target: Path, parameters: dict) -> None:
+    """Execute `notebook` with `parameters` into `target`; unknown parameters and failing cells raise `ReportFailed`."""
+    import papermill
+    from traitlets.config import Config
+
+    _check_parameters(notebook, parameters)
+    config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(target),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            coalesce_streams=True,
+            request_save_on_cell_execute=False,
+            config=config,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise ReportFailed(f"{notebook.name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from error
+
+
+def _check_parameters(notebook: Path, parameters: dict) -> None:
+    import papermill
+
+    known = papermill.inspect_notebook(str(notebook))
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise ReportFailed(
+            f"{notebook.name} has no parameter {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
+        )
+    for name, value in parameters.items():
+        if not isinstance(value, bool | int | float | str | list | None):
+            raise ReportFailed(f"parameter {name}: a {type(value).__name__} cannot be handed to a notebook")
+
+
+def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progress=lambda line: None) -> Path:
+    """Make the report of a race: three executed notebooks, their HTML, the lineups and their tables.
+
+    Parameters
+    ----------
+    race_id, data_dir : the race and the data folder
+    out_dir : the folder of all reports; the race gets `out_dir/race_id`
+    parameters : notebook parameters by name; one that no notebook has is an error
+    progress : called with a line for each step
+
+    Returns
+    -------
+    The report's folder. An earlier good report is replaced only when the whole new one is there.
+
+    Raises
+    ------
+    data.InputError : the input is not usable; nothing was run
+    ReportFailed : a cell failed; `out_dir/<race_id>.failed` keeps what was made, with the failed page
+    """
+    from dfslab import data, pipeline
+
+    race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
+    parameters = _known_parameters(parameters or {})
+    inputs = pipeline.check_inputs(race_id, data_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with data.exclusive(out_dir / f".{race_id}.lock"), tempfile.TemporaryDirectory() as cache:
+        aside = Path(tempfile.mkdtemp(prefix=f".{race_id}.", dir=out_dir))
+        try:
+            _run_pages(race_id, data_dir, aside, {**parameters, "cache_dir": cache}, inputs.simulated, progress)
+            _write_manifest(aside, inputs, parameters)
+        except ReportFailed:
+            _move_in(aside, out_dir / f"{race_id}.failed")
+            raise
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        _move_in(aside, out_dir / race_id)
+        shutil.rmtree(out_dir / f"{race_id}.failed", ignore_errors=True)
+    write_index(out_dir)
+    return out_dir / race_id
+
+
+def _known_parameters(parameters: dict) -> dict:
+    import papermill
+
+    taken = {name for stem in NOTEBOOKS for name in papermill.inspect_notebook(str(ROOT / f"notebooks/{stem}.ipynb"))}
+    unknown = sorted(set(parameters) - taken)
+    if unknown:
+        raise ReportFailed(f"no notebook has the parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
+    return parameters
+
+
+def _run_pages(race_id, data_dir, aside, parameters, simulated, progress) -> None:
+    import nbformat
+    import papermill
+
+    own = {"race_id": race_id, "data_dir": str(data_dir), "out_dir": str(aside)}
+    for number, stem in enumerate(NOTEBOOKS, 1):
+        progress(f"{race_id}: page {number} of {len(NOTEBOOKS)}, {NOTEBOOKS[stem].lower()}")
+        source, target = ROOT / f"notebooks/{stem}.ipynb", aside / f"{stem}.ipynb"
+        taken = papermill.inspect_notebook(str(source))
+        try:
+            execute(source, target, {k: v for k, v in {**parameters, **own}.items() if k in taken})
+        finally:
+            if target.exists():
+                page = _Page(stem, race_id, simulated)
+                node = nbformat.read(target, as_version=4)
+                (aside / f"{stem}.html").write_text(to_html(node, page.resources()), "utf-8")
+        _forget_machine(target, aside, data_dir)
+
+
+def _forget_machine(path: Path, aside: Path, data_dir: Path) -> None:
+    """Leave in the executed notebook no time, duration or path of the machine that ran it."""
+    import nbformat
+
+    node = nbformat.read(path, as_version=4)
+    node.metadata.pop("papermill", None)
+    for cell in node.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            lines = (line for line in cell.source.splitlines() if not line.startswith(("out_dir", "cache_dir")))
+            cell.source = "\n".join(lines).replace(str(data_dir), _relative(data_dir))
+    nbformat.write(node, path)
+    page = path.with_suffix(".html")
+    text = page.read_text("utf-8")
+    page.write_text(text.replace(str(aside), ".").replace(str(data_dir), _relative(data_dir)), "utf-8")
+
+
+def _relative(folder: Path) -> str:
+    return os.path.relpath(folder, ROOT) if folder.is_relative_to(ROOT.parent) else folder.name
+
+
+def _write_manifest(folder: Path, inputs, parameters: dict) -> None:
+    packages = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
+    manifest = {
+        "race_id": inputs.race.race_id,
+        "dfslab": metadata.version("dfslab"),
+        "packages": {name: metadata.version(name) for name in packages},
+        "parameters": parameters,
+        "inputs": dict(inputs.hashes),
+        "files": {p.name: _sha256(p) for p in sorted(folder.iterdir()) if p.is_file()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _move_in(aside: Path, target: Path) -> None:
+    """Put the finished folder in the place of the old one; the old one goes only when the new one stands."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    aside.chmod(0o755)
+    if target.exists():
+        target.rename(old)
+    aside.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_index(out_dir: Path) -> Path:
+    """Write `out_dir/index.html` over all finished reports of the folder and return its path."""
+    from dfslab import data
+
+    cards = [
+        _card(p.parent)
+        for p in sorted(Path(out_dir).glob("*/metrics.json"), reverse=True)
+        if not p.parent.name.startswith(".") and not p.parent.name.endswith(".failed")
+    ]
+    body = "\n".join(cards) or "<p>No report has been made yet.</p>"
+    text = (_TEMPLATES / "index.html").read_text("utf-8").replace("{{css}}", _css()).replace("{{cards}}", body)
+    with data.write_atomically(Path(out_dir) / "index.html") as handle:
+        handle.write(text)
+    return Path(out_dir) / "index.html"
+
+
+def _card(folder: Path) -> str:
+    numbers = json.loads((folder / "metrics.json").read_text("utf-8"))
+    race = numbers.get("race", {})
+    facts = "".join(f"<p>{html.escape(line)}</p>" for line in numbers.get("headline", []))
+    links = " · ".join(f'<a href="{folder.name}/{s}.html">{t}</a>' for s, t in NOTEBOOKS.items())
+    picture = numbers.get("picture", "")
+    image = f'<img alt="{html.escape(numbers.get("picture_alt", ""))}" src="{picture}">' if picture else ""
+    title = html.escape(race.get("name") or folder.name)
+    where = html.escape(f"{race.get('date', '')} · {race.get('track', '')} · {race.get('track_type', '')}")
+    return f"<article><h3>{title}</h3><p>{where}</p>{image}{facts}<p>{links}</p></article>"
