@@ -1,0 +1,450 @@
+"""The contest: ranks, ties and prizes of our entries inside a field, over many scenarios.
+
+Our entries are part of the contest. Every entry's score is counted in integer ticks, entries with equal scores share
+the prizes of the ranks they cover, and what is paid out in a scenario is the pool. Prizes that are tickets count at
+their face value.
+"""
+
+from dataclasses import dataclass, field as _field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from dfslab import payout as _payout
+from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
+from dfslab.slate import Contest
+
+__all__ = ["Contest", "ContestError", "ContestResult", "FieldScores", "expected_payouts", "simulate_contest"]
+
+BLOCK = 128
+"""Scenarios whose payout tables are held at once: a few megabytes."""
+
+
+FINER_TICKS = (0.01, 0.001)
+"""Grids for points that are no multiples of the rules' tick, such as means; MMA points are multiples of .01."""
+ON_GRID = 0.02
+"""Largest distance from the grid, in ticks, that counts as rounding error: DK files hold 238.65001."""
+
+
+class ContestError(ValueError):
+    """A contest that cannot be simulated; the message says what does not fit and what to change."""
+
+
+@dataclass(frozen=True)
+class ContestResult:
+    """What our entries earned, by scenario.
+
+    `payout` (S, L) dollars before the fee, and `rank` (S, L), the best rank an entry shares, in the order of the
+    lineups given; lineups past the per-user limit did not enter: payout 0 and rank 0. `weight` (S,) sums to 1.
+    `notes` are sentences for the page (an overlay, the per-user limit, tickets).
+    """
+
+    payout: np.ndarray
+    rank: np.ndarray
+    contest: Contest
+    entered: int
+    weight: np.ndarray
+    regime: np.ndarray | None = None
+    regime_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = _field(default=())
+
+    @cached_property
+    def profit(self) -> np.ndarray:
+        """Profit of all entered lineups together after fees, (S,) dollars."""
+        return self.payout.sum(axis=1) - self.entered * self.contest.entry_fee
+
+    @cached_property
+    def best_rank(self) -> np.ndarray:
+        """Rank of our best entry, (S,) int."""
+        return self.rank[:, : self.entered].min(axis=1)
+
+    def entry_metrics(self) -> pd.DataFrame:
+        """Return one row per lineup: expected payout, ROI (each with a standard error), win, top 1 % and cash chances.
+
+        `win` counts a shared first place; `top_1pct` is a rank within the best 1 % of the contest's entries (at
+        least the first). Rows that did not enter are NaN.
+        """
+        mean, error = _mean_and_error(self.payout, self.weight)
+        fee = self.contest.entry_fee
+        top = max(1, int(np.ceil(0.01 * self.contest.entries)))
+        inside = self.rank > 0
+        frame = pd.DataFrame(
+            {
+                "expected_payout": mean,
+                "expected_payout_se": error,
+                "roi": _per_fee(mean - fee, fee),
+                "roi_se": _per_fee(error, fee),
+                "win": self.weight @ (self.rank == 1),
+                "top_1pct": self.weight @ (inside & (self.rank <= top)),
+                "cash": self.weight @ (self.payout > 0),
+            }
+        )
+        frame.loc[self.entered :] = np.nan
+        return frame
+
+    def portfolio_metrics(self) -> pd.Series:
+        """Return the distribution of the portfolio's profit in dollars, chances and the rank of its best entry."""
+        return pd.Series(_portfolio_row(self, np.arange(len(self.weight))))
+
+    def by_regime(self) -> pd.DataFrame:
+        """Return `portfolio_metrics` within each regime, one row each, with the regime's weight."""
+        if self.regime is None:
+            raise ContestError("the result has no regimes; give simulate_contest `regime` and `regime_names`")
+        rows = {}
+        for number, name in enumerate(self.regime_names):
+            inside = np.flatnonzero((self.regime == number) & (self.weight > 0))
+            if len(inside):
+                rows[name] = {"weight": self.weight[inside].sum()} | _portfolio_row(self, inside)
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regime")
+
+    def entries_by_regime(self) -> pd.DataFrame:
+        """Return the expected payout of every lineup within each regime: lineups in rows, regimes in columns."""
+        if self.regime is None:
+            raise ContestError("the result has no regimes; give simulate_contest `regime` and `regime_names`")
+        columns = {}
+        for number, name in enumerate(self.regime_names):
+            share = np.where(self.regime == number, self.weight, 0.0)
+            if share.sum() > 0:
+                columns[name] = share @ self.payout / share.sum()
+        return pd.DataFrame(columns)
+
+
+def _per_fee(dollars, fee: float):
+    return dollars / fee if fee else dollars * np.nan
+
+
+def _mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean over scenarios (axis 0) and its standard error; `weight` sums to 1."""
+    mean = weight @ values
+    squares = weight**2 @ (values - mean) ** 2
+    spread = 1.0 - (weight**2).sum()
+    return mean, np.sqrt(squares / spread) if spread > 0 else mean * np.nan
+
+
+def _quantiles(values: np.ndarray, weight: np.ndarray, levels) -> np.ndarray:
+    order = np.argsort(values, kind="stable")
+    reached = np.searchsorted(np.cumsum(weight[order]), np.asarray(levels) - 1e-12)
+    return values[order][np.minimum(reached, len(values) - 1)]
+
+
+def _tail_mean(values: np.ndarray, weight: np.ndarray, share: float) -> float:
+    """Return the mean of the lowest `share` of the distribution; the scenario on the border counts in part."""
+    order = np.argsort(values, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(weight[order])[:-1]])
+    taken = np.clip(share - before, 0.0, weight[order])
+    return float(taken @ values[order] / taken.sum())
+
+
+def _portfolio_row(result: ContestResult, rows: np.ndarray) -> dict[str, float]:
+    weight = result.weight[rows] / result.weight[rows].sum()
+    profit, fees = result.profit[rows], result.entered * result.contest.entry_fee
+    mean, error = _mean_and_error(profit, weight)
+    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
+    row = {
+        "expected_profit": float(mean),
+        "expected_profit_se": float(error),
+        "roi": _per_fee(float(mean), fees),
+        "roi_se": _per_fee(float(error), fees),
+        "sd": float(np.sqrt(weight @ (profit - mean) ** 2)),
+        "p_profit": float(weight @ (profit > 0)),
+        "p_profit_se": float(_mean_and_error((profit > 0).astype(float), weight)[1]),
+        "worst_5pct_mean": _tail_mean(profit, weight, 0.05),
+    }
+    row |= {f"q{round(100 * q):02d}": float(v) for q, v in zip(levels, _quantiles(profit, weight, levels), strict=True)}
+    best = result.best_rank[rows]
+    return row | {"best_rank_mean": float(weight @ best), "best_rank_median": float(_quantiles(best, weight, [0.5])[0])}
+
+
+def simulate_contest(
+    lineups,
+    field,
+    points,
+    contest: Contest,
+    *,
+    weight=None,
+    regime=None,
+    regime_names: tuple[str, ...] = (),
+    rules: ContestRules = DRAFTKINGS_NASCAR,
+    threads: int | None = None,
+) -> ContestResult:
+    """Play `contest` in every scenario, our lineups against the field and against each other.
+
+    Parameters
+    ----------
+    lineups : (L, K) driver rows, ours; the order within a row is free
+    field : (F, K) driver rows of all other entries; may be (0, K)
+    points : (S, D) fantasy points
+    contest : entry fee, size and prizes
+    weight : (S,) scenario weights, default equal
+    regime, regime_names : (S,) index of each scenario's regime, and the names, for `ContestResult.by_regime`
+    rules : says the tick scores are counted in (.05 for NASCAR); points off that grid use a finer one, with a note
+    threads : default one per core; the numbers do not depend on it
+
+    Returns
+    -------
+    ContestResult with `.payout` (S, L) in dollars before the fee.
+
+    Equal scores share the sum of the prizes of the ranks they cover. With a per-user limit M the first min(L, M)
+    lineups enter, the others earn nothing and push nobody down. Fewer entries than the contest holds is an overlay:
+    the best ranks are paid as printed, ranks nobody reaches are not.
+
+    Raises `ContestError` for more entries than the contest holds, unknown driver rows, repeated drivers in a lineup,
+    or shapes that do not fit.
+
+    Examples
+    --------
+    >>> prizes = [{"min_rank": 1, "max_rank": 1, "prize": 10}, {"min_rank": 2, "max_rank": 2, "prize": 5}]
+    >>> two = Contest(entry_fee=5, entries=3, payouts=prizes)
+    >>> simulate_contest([[0, 1]], [[0, 2], [1, 2]], [[30.0, 20.0, 20.0]], two).payout
+    array([[7.5]])
+    """
+    points = _checked_points(points)
+    lineups = _checked_lineups(lineups, points.shape[1], "lineups")
+    field = _checked_lineups(field, points.shape[1], "field", lineups.shape[1])
+    entered, notes = _entering(len(lineups), len(field), contest)
+    ticks, tick_notes = _ticks(points, rules)
+    rank = np.zeros((len(points), len(lineups)), np.int32)
+    cents = np.zeros(rank.shape)
+    counted = _payout.count_lineups(field, points.shape[1]).arrays
+    own, total = np.ascontiguousarray(lineups[:entered]), _prizes_up_to(contest)
+
+    def play(start, stop):
+        _payout.play_kernel(ticks, own, *counted, total, cents, rank, start, stop)
+
+    _payout.in_threads(play, len(points), threads)
+    regime, regime_names = _checked_regime(regime, regime_names, len(points))
+    notes = (*notes, *tick_notes, *contest.notes)
+    return ContestResult(
+        cents / 100, rank, contest, entered, _checked_weight(weight, len(points)), regime, regime_names, notes
+    )
+
+
+@dataclass(frozen=True)
+class FieldScores:
+    """The field's scores in every scenario, kept from the cash line upwards: the stage for choosing a portfolio.
+
+    `at_least[offset[s] + j]` is the number of the field's entries that score `low[s] + j` ticks or more in scenario
+    s; below `low[s]` nothing is paid. Build it with `from_field`; scores are integer ticks from `scores`.
+    """
+
+    ticks: np.ndarray
+    low: np.ndarray
+    offset: np.ndarray
+    at_least: np.ndarray
+    contest: Contest
+    threads: int | None = None
+
+    @classmethod
+    def from_field(
+        cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR, threads: int | None = None
+    ) -> "FieldScores":
+        """Count `field` (F, K) in every scenario of `points` (S, D); about 4 bytes for each tick above the cash line."""
+        points = _checked_points(points)
+        field = _checked_lineups(field, points.shape[1], "field")
+        if len(field) >= contest.entries:
+            raise ContestError(f"the field has {len(field):,} entries; leave room for ours below {contest.entries:,}")
+        return cls._from_ticks(_ticks(points, rules)[0], field, contest, threads)
+
+    @classmethod
+    def _from_ticks(cls, ticks, field, contest, threads) -> "FieldScores":
+        counted = _payout.count_lineups(field, ticks.shape[1]).arrays
+        n, k = len(ticks), field.shape[1]
+        low, size, nowhere = np.zeros(n, np.int32), np.zeros(n, np.int64), np.full(n, -1, np.int64)
+        paid = int(np.count_nonzero(contest.prizes))
+        offset, at_least = nowhere, np.empty(0, np.int32)
+
+        def count(start, stop):
+            _payout.field_kernel(ticks, k, paid, *counted, low, size, offset, at_least, start, stop)
+
+        _payout.in_threads(count, n, threads)
+        ends = np.concatenate([[0], np.cumsum(size)])
+        offset, at_least = ends[:-1].copy(), np.empty(ends[-1], np.int32)
+        _payout.in_threads(count, n, threads)
+        return cls(ticks, low, ends, at_least, contest, threads)
+
+    def scores(self, lineups) -> np.ndarray:
+        """Return the scores of `lineups` (L, K) in ticks, (S, L) int32."""
+        lineups = _checked_lineups(lineups, self.ticks.shape[1], "lineups")
+        score = np.empty((len(self.ticks), len(lineups)), np.int32)
+
+        def fill(start, stop):
+            _payout.score_kernel(self.ticks, lineups, score, start, stop)
+
+        _payout.in_threads(fill, len(self.ticks), self.threads)
+        return score
+
+    def tables(self, own=None) -> np.ndarray:
+        """Return, scenario after scenario, the cents one more entry would add to entries with scores `own` (S, m).
+
+        Scenario s fills `offset[s] + s … offset[s + 1] + s + 1`: one value per tick from `low[s]`, and a last one
+        for every score below. What it adds is its own prize less what it takes from `own`.
+        """
+        n = len(self.low)
+        own = np.empty((n, 0), np.int32) if own is None else np.ascontiguousarray(own, np.int32)
+        tables = np.empty(self.offset[-1] + n)
+        total = _prizes_up_to(self.contest)
+
+        def fill(start, stop):
+            _payout.table_kernel(self.at_least, self.offset, self.low, total, own, tables, start, stop)
+
+        _payout.in_threads(fill, n, self.threads)
+        return tables
+
+    def payout_of(self, scores) -> np.ndarray:
+        """Return the payouts in dollars, (S, L), of entries with `scores` (S, L) ticks, each alone in the field."""
+        scores, tables = np.asarray(scores), self.tables()
+        size = np.diff(self.offset)[:, None]
+        place = scores - self.low[:, None]
+        place = np.where(place >= 0, place, size)
+        return tables[place + self.offset[:-1, None] + np.arange(len(self.low))[:, None]] / 100
+
+    def gain_of(self, scores, own=None, weight=None) -> np.ndarray:
+        """Return what each of `scores` (S, C) would add to the expected payout of entries `own` (S, m), (C,) dollars.
+
+        Each candidate is judged as the next entry: its own prize less what it takes from ours by ties and by pushing
+        them down a rank. Without `own` it is the expected payout standing alone.
+        """
+        scores = np.ascontiguousarray(scores, np.int32)
+        weight, tables = _checked_weight(weight, len(self.low)), self.tables(own)
+        gain = np.zeros(scores.shape[1])
+
+        def add(start, stop):
+            _payout.gain_kernel(tables, self.offset, self.low, scores, weight, gain, start, stop)
+
+        _payout.in_threads(add, scores.shape[1], self.threads, chunk=512)
+        return gain / 100
+
+
+def expected_payouts(
+    candidates,
+    field,
+    points,
+    contest: Contest,
+    weight=None,
+    *,
+    rules: ContestRules = DRAFTKINGS_NASCAR,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """Return the expected payout of every candidate entering alone against the field, with its standard error.
+
+    Parameters are those of `simulate_contest`; `candidates` is (L, K), and L may be 100,000 and more.
+
+    Returns
+    -------
+    frame with L rows and the columns expected_payout, expected_payout_se (dollars before the fee)
+    """
+    points = _checked_points(points)
+    candidates = _checked_lineups(candidates, points.shape[1], "candidates")
+    field = _checked_lineups(field, points.shape[1], "field", candidates.shape[1])
+    _entering(1, len(field), contest)
+    weight = _checked_weight(weight, len(points))
+    ticks = _ticks(points, rules)[0]
+    sums = np.zeros((3, len(candidates)))
+    for start in range(0, len(points), BLOCK):
+        block = slice(start, start + BLOCK)
+        _add_block(FieldScores._from_ticks(ticks[block], field, contest, threads), candidates, weight[block], sums)
+    mean, first, second = sums
+    spread = 1.0 - (weight**2).sum()
+    squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)
+    error = np.sqrt(squares / spread) if spread > 0 else mean * np.nan
+    return pd.DataFrame({"expected_payout": mean / 100, "expected_payout_se": error / 100})
+
+
+def _add_block(scores: FieldScores, candidates, weight, sums) -> None:
+    """Add Σ w x, Σ w² x and Σ w² x² over a block of scenarios to the rows of `sums`, x the payout in cents."""
+    tables = scores.tables()
+
+    def add(start, stop):
+        _payout.expected_kernel(tables, scores.offset, scores.low, scores.ticks, candidates, weight, sums, start, stop)
+
+    _payout.in_threads(add, len(candidates), scores.threads, chunk=2048)
+
+
+def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tuple[str, ...]]:
+    """Return how many of our lineups enter, and what to say about it."""
+    limit = contest.max_entries_per_user
+    entered = min(n_lineups, int(limit)) if limit else n_lineups
+    if entered == 0:
+        raise ContestError("no lineup to enter; give at least one")
+    total, notes = entered + n_field, []
+    if total > contest.entries:
+        raise ContestError(
+            f"{entered:,} lineups and a field of {n_field:,} are {total:,} entries; "
+            f"the contest holds {contest.entries:,}: draw a field of {max(contest.entries - entered, 0):,}"
+        )
+    if entered < n_lineups:
+        notes.append(
+            f"A user may enter {limit:,} lineups: the money is that of the first {entered:,} of {n_lineups:,}."
+        )
+    if total < contest.entries:
+        unpaid = contest.prizes[total:].sum() / 100
+        said = f", so ${unpaid:,.2f} in prizes reaches nobody" if unpaid else ", all prizes are paid"
+        notes.append(f"Overlay: {total:,} of {contest.entries:,} places are filled{said}.")
+    return entered, tuple(notes)
+
+
+def _prizes_up_to(contest: Contest) -> np.ndarray:
+    """Return the prizes of the best r ranks together in cents, (entries + 1,) float, r = 0 … entries."""
+    return np.concatenate([[0], np.cumsum(contest.prizes)]).astype(float)
+
+
+def _checked_points(points) -> np.ndarray:
+    points = np.asarray(points, float)
+    if points.ndim != 2 or not len(points):
+        raise ContestError(f"points: shape {points.shape} given, (scenarios, drivers) needed")
+    if not np.isfinite(points).all():
+        s, d = np.argwhere(~np.isfinite(points))[0]
+        raise ContestError(f"points: scenario {s}, driver row {d} is {points[s, d]}; every driver needs a number")
+    return points
+
+
+def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None) -> np.ndarray:
+    """Return `lineups` as (n, K) int32 with sorted rows, or raise naming the row that is wrong."""
+    rows = np.asarray(lineups)
+    if rows.size == 0:
+        return np.zeros((0, size or (rows.shape[1] if rows.ndim == 2 else 1)), np.int32)
+    if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer) or (size and rows.shape[1] != size):
+        raise ContestError(f"{name}: {rows.dtype} of shape {rows.shape} given, whole numbers (n, {size or 'K'}) needed")
+    rows = np.sort(rows, axis=1)
+    bad = (rows[:, 0] < 0) | (rows[:, -1] >= n_drivers) | (np.diff(rows, axis=1) == 0).any(axis=1)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ContestError(
+            f"{name}: row {first} is {rows[first].tolist()}; drivers are different rows from 0 to {n_drivers - 1}"
+        )
+    return rows.astype(np.int32)
+
+
+def _checked_weight(weight, n: int) -> np.ndarray:
+    if weight is None:
+        return np.full(n, 1.0 / n)
+    weight = np.array(weight, float)
+    if weight.shape != (n,) or not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
+        raise ContestError(f"weight: {n} numbers of 0 or more are needed, one per scenario, not all 0")
+    return weight / weight.sum()
+
+
+def _checked_regime(regime, names, n: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if regime is None:
+        return None, ()
+    regime = np.array(regime)
+    if regime.shape != (n,) or regime.min() < 0:
+        raise ContestError(f"regime: {n} indices are needed, one per scenario")
+    names = tuple(names) or tuple(str(i) for i in range(int(regime.max()) + 1))
+    if regime.max() >= len(names):
+        raise ContestError(f"regime: index {regime.max()} has no name among {', '.join(names)}")
+    return regime, names
+
+
+def _ticks(points: np.ndarray, rules: ContestRules) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return points as (S, D) int32 ticks, on the rules' grid or on the first finer one that holds them."""
+    for tick in (rules.tick, *FINER_TICKS):
+        scaled = points / tick
+        ticks = np.rint(scaled)
+        if np.abs(scaled - ticks).max() < ON_GRID:
+            note = (
+                "" if tick == rules.tick else f"Points are no multiples of {rules.tick}; scores are counted in {tick}."
+            )
+            return ticks.astype(np.int32), (note,) * bool(note)
+    return ticks.astype(np.int32), (f"Points are no multiples of {rules.tick}; scores are rounded to {tick}.",)
