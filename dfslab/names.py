@@ -1,0 +1,156 @@
+"""Driver names across sources: one normal form, a match that never guesses between two, a list of what is left."""
+
+import difflib
+import re
+import unicodedata
+from dataclasses import dataclass
+
+__all__ = ["Matched", "clean_name", "match_names", "name_key", "near_names"]
+
+_MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|[#*†‡§]", re.IGNORECASE)
+_ID = re.compile(r"\s*\(\d+\)\s*$")
+_SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Who is who: `pairs` maps a name to its counterpart; the rest is listed, nothing is dropped.
+
+    `ambiguous` maps a name to the counterparts it could be; `unmatched` has none at all.
+    """
+
+    pairs: dict[str, str]
+    unmatched: tuple[str, ...]
+    ambiguous: dict[str, tuple[str, ...]]
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Names without a counterpart, ambiguous ones included."""
+        return (*self.unmatched, *self.ambiguous)
+
+
+def clean_name(name) -> str:
+    """Return `name` without the marks of the feeds (`#`, `*`, `(P)`, `(i)`), an id, or odd spaces.
+
+    Examples
+    --------
+    >>> clean_name("* Jesse  Love(i)"), clean_name("Kyle Larson (26774369)"), clean_name("Larson, Kyle")
+    ('Jesse Love', 'Kyle Larson', 'Kyle Larson')
+    """
+    name = _ID.sub("", str(name).replace("\u00a0", " "))
+    name = " ".join(_MARKS.sub(" ", name).split())
+    last, comma, first = name.partition(",")
+    if comma and first.strip() and name_key(first) not in _SUFFIXES:
+        name = f"{first.strip()} {last.strip()}"
+    return name
+
+
+def name_key(name) -> str:
+    """Return `name` without accents, case, punctuation and feed marks; initials are joined, the suffix is kept.
+
+    Examples
+    --------
+    >>> name_key("B.J. McLeod"), name_key("bj mcleod"), name_key("Daniel Suárez #"), name_key("Ricky Stenhouse Jr.")
+    ('bj mcleod', 'bj mcleod', 'daniel suarez', 'ricky stenhouse jr')
+    """
+    name = _MARKS.sub(" ", _ID.sub("", str(name)))
+    name = unicodedata.normalize("NFKD", name.replace("ø", "o").replace("ł", "l").replace("ß", "ss"))
+    name = "".join(c for c in name if not unicodedata.combining(c)).casefold()
+    name = re.sub(r"[.'’`´]", "", name)
+    words = re.sub(r"[^\w]+", " ", name).replace("_", " ").split()
+    return " ".join(_joined_initials(words))
+
+
+def _joined_initials(words: list[str]) -> list[str]:
+    joined: list[str] = []
+    initials = False
+    for n, word in enumerate(words):
+        single = len(word) == 1 and n < len(words) - 1
+        if single and initials:
+            joined[-1] += word
+        else:
+            joined.append(word)
+        initials = single
+    return joined
+
+
+def match_names(names, known) -> Matched:
+    """Match each of `names` to one of `known`.
+
+    Three passes, each only over what the earlier ones left: the same normal form; the same without `Jr` and its like;
+    the same last name with first names that agree up to initials (`John H. Nemechek`, `John Hunter Nemechek`).
+    A pass matches two names only when neither has another candidate.
+
+    Parameters
+    ----------
+    names, known : iterables of str; repeated names count once
+
+    Returns
+    -------
+    Matched; its pairs map each matched name, as written, to the known one, as written.
+
+    Examples
+    --------
+    >>> found = match_names(["B.J. McLeod", "K. Busch"], ["BJ McLeod", "Kyle Busch", "Kurt Busch"])
+    >>> found.pairs, found.ambiguous
+    ({'B.J. McLeod': 'BJ McLeod'}, {'K. Busch': ('Kyle Busch', 'Kurt Busch')})
+    """
+    left = {name: name_key(clean_name(name)) for name in names}
+    free = {name: name_key(clean_name(name)) for name in known}
+    pairs, ambiguous = {name: name for name in left if name in free}, {}
+    left, free = _without(left, pairs), _without(free, set(pairs.values()))
+    for same in (str.__eq__, _same_without_suffix, _same_up_to_initials):
+        found, unclear = _pass(left, free, same)
+        pairs |= found
+        ambiguous = {**ambiguous, **unclear}
+        left, free = _without(left, found), _without(free, set(found.values()))
+    ambiguous = {name: who for name, who in ambiguous.items() if name in left}
+    return Matched(pairs, tuple(name for name in left if name not in ambiguous), ambiguous)
+
+
+def _without(names: dict, taken) -> dict:
+    return {name: key for name, key in names.items() if name not in taken}
+
+
+def _pass(left: dict, free: dict, same) -> tuple[dict, dict]:
+    by_last: dict[str, list[str]] = {}
+    for name, key in free.items():
+        by_last.setdefault(_last(key), []).append(name)
+    candidates = {
+        name: [k for k in by_last.get(_last(key), []) if key and same(key, free[k])] for name, key in left.items()
+    }
+    claims = [k for found in candidates.values() for k in found]
+    pairs = {n: found[0] for n, found in candidates.items() if len(found) == 1 and claims.count(found[0]) == 1}
+    unclear = {n: tuple(found) for n, found in candidates.items() if found and n not in pairs}
+    return pairs, unclear
+
+
+def _words(key: str) -> list[str]:
+    return [word for word in key.split() if word not in _SUFFIXES]
+
+
+def _last(key: str) -> str:
+    return (_words(key) or [""])[-1]
+
+
+def _same_without_suffix(one: str, other: str) -> bool:
+    return _words(one) == _words(other) and _compatible_suffixes(one, other)
+
+
+def _compatible_suffixes(one: str, other: str) -> bool:
+    suffixes = [_SUFFIXES & set(key.split()) for key in (one, other)]
+    return not all(suffixes) or suffixes[0] == suffixes[1]
+
+
+def _same_up_to_initials(one: str, other: str) -> bool:
+    firsts, others = _words(one)[:-1], _words(other)[:-1]
+    if not firsts or not others or not _compatible_suffixes(one, other):
+        return False
+    pairs = zip(firsts, others, strict=False)
+    return all(a == b or (1 in (len(a), len(b)) and a[0] == b[0]) for a, b in pairs)
+
+
+def near_names(name: str, known, n: int = 1) -> list[str]:
+    """Return up to `n` of `known` that look like `name`, for the hint in an error; never used to match."""
+    keys = {name_key(k): k for k in known}
+    return [keys[k] for k in difflib.get_close_matches(name_key(name), list(keys), n, cutoff=0.75)]
