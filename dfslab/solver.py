@@ -1,0 +1,409 @@
+"""The integer programme behind the optimizers: the one place that talks to PuLP and HiGHS."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+__all__ = [
+    "Rule",
+    "Space",
+    "best_set",
+    "choose_set",
+    "explain",
+    "milp_lineups",
+    "no_lineup_sentence",
+    "scaled_value",
+    "solve_binary",
+]
+
+EXACT = 1e-9
+"""Rounding allowed when a rule is checked on a finished lineup: sums of decimals are not exact."""
+SOLVER_SLACK = 1e-6
+"""HiGHS's feasibility tolerance: rows are widened by it in the model and checked to `EXACT` afterwards."""
+BAND = 1e-7
+"""Relative objective error a solve may carry; lineups nearer than this are fetched and compared exactly."""
+TIES = 8
+"""Equal lineups fetched one by one before the tie is settled by name inside the model."""
+OPTIMAL, INFEASIBLE = 1, -1
+"""PuLP's status numbers, the same in its versions 3 and 4 (their names are not)."""
+BLOCK = 20
+"""Drivers settled at once when a tie is broken by name: weights up to 2^20 stay exact in the solver."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule `low ≤ Σ weights_i ≤ high` over the drivers of a lineup; `unit` says how to print its limit."""
+
+    name: str
+    weights: np.ndarray
+    low: float = -np.inf
+    high: float = np.inf
+    unit: str = "drivers"
+    limit: float = np.nan
+    levels: np.ndarray | None = None
+    """For a limit on every driver: his level; `weights` marks those above `limit`, of whom `high` = 0 are allowed."""
+
+    def on(self, rows) -> "Rule":
+        """Return the rule over the drivers `rows` only."""
+        return replace(self, weights=self.weights[rows], levels=None if self.levels is None else self.levels[rows])
+
+    def holds(self, lineups) -> np.ndarray:
+        """Return which `lineups` (L, K) obey the rule, (L,) bool."""
+        total = self.weights[np.asarray(lineups)].sum(axis=1)
+        return (total >= self.low - EXACT) & (total <= self.high + EXACT)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The lineups allowed: `roster_size` drivers within the cap, one per group, under every rule."""
+
+    salary: np.ndarray
+    roster_size: int
+    salary_cap: float
+    groups: np.ndarray | None = None
+    rules: tuple[Rule, ...] = ()
+
+    def without(self, name: str) -> "Space":
+        """Return the space without the rules called `name`."""
+        return replace(self, rules=tuple(r for r in self.rules if r.name != name))
+
+    def with_rules(self, *rules: Rule) -> "Space":
+        """Return the space with further rules."""
+        return replace(self, rules=(*self.rules, *rules))
+
+    def allows(self, lineups) -> np.ndarray:
+        """Return which `lineups` (L, K) are in the space, (L,) bool."""
+        lineups = np.asarray(lineups)
+        good = self.salary[lineups].sum(axis=1) <= self.salary_cap + EXACT
+        for rule in self.rules:
+            good &= rule.holds(lineups)
+        if self.groups is not None:
+            crowd = np.sort(self.groups[lineups], axis=1)
+            good &= (np.diff(crowd, axis=1) != 0).all(axis=1)
+        return good
+
+
+def scaled_value(value, roster_size: int) -> np.ndarray:
+    """Return `value` (D,) on an integer grid, as whole float64 whose sums over a lineup are exact.
+
+    The step is 1e-9 (coarser only above a million points), so lineups that tie in decimals tie exactly whatever the
+    order of addition. The common divisor is taken out: values in halves come back as small integers.
+    """
+    value = np.asarray(value, float)
+    largest = float(np.abs(value).max(initial=0.0))
+    if largest == 0:
+        return np.zeros(value.shape)
+    digits = min(9, int(np.floor(np.log10(2.0**52 / (roster_size * largest)))))
+    grid = np.rint(value * 10.0**digits).astype(np.int64)
+    return (grid // max(np.gcd.reduce(grid), 1)).astype(float)
+
+
+def solve_binary(objective, rows) -> np.ndarray | None:
+    """Maximise `objective` (V,) over 0/1 vectors under `rows`; None when nothing is feasible.
+
+    Parameters
+    ----------
+    objective : (V,) float
+    rows : iterable of (columns, weights, low, high), each a constraint low ≤ Σ weights · x[columns] ≤ high
+
+    Returns
+    -------
+    (V,) bool, optimal with gap 0, or None. Any other end of the solver raises `RuntimeError`.
+    """
+    import pulp
+
+    problem = pulp.LpProblem("lineups", pulp.LpMaximize)
+    x = [problem.add_variable(f"x{i}", cat="Binary") for i in range(len(objective))]
+    problem += pulp.lpSum(float(c) * x[i] for i, c in enumerate(objective))
+    for columns, weights, low, high in rows:
+        total = pulp.lpSum(float(w) * x[i] for i, w in zip(columns, weights, strict=True))
+        if np.isfinite(low):
+            problem += total >= float(low)
+        if np.isfinite(high):
+            problem += total <= float(high)
+    result = problem.solve(pulp.getSolver("HiGHS", msg=False, gapRel=0.0, gapAbs=0.0))
+    status = int(getattr(result, "status", result))  # PuLP 4 returns a record, PuLP 3 the number itself
+    if status == INFEASIBLE:
+        return None
+    if status != OPTIMAL:
+        raise RuntimeError(f"HiGHS ended with status {status}, neither optimal nor infeasible; please report the model")
+    return np.array([v.varValue > 0.5 for v in x], bool)
+
+
+def milp_lineups(value, space: Space, n: int, *, max_overlap=None, max_counts=None) -> np.ndarray:
+    """Return the best lineups one after another by integer programming, (≤ n, K), fewer when no more exist.
+
+    Each lineup is the best that obeys `space`, shares at most `max_overlap` drivers with every earlier one and uses
+    no driver more often than `max_counts` (D,). Equal values go to the lineup whose rows come first.
+
+    Parameters
+    ----------
+    value : (D,) whole numbers from `scaled_value`
+    """
+    search = _Search(value, space, max_overlap, max_counts)
+    found = []
+    while len(found) < n:
+        best = search.take()
+        if best is None:
+            break
+        found.append(best)
+    return np.array(found, np.int64).reshape(-1, space.roster_size)
+
+
+class _Search:
+    """The state of a sequence of solves: rows that only grow, and lineups fetched but not yet handed out."""
+
+    def __init__(self, value, space, max_overlap, max_counts):
+        self.value, self.space, self.max_overlap = value, space, max_overlap
+        top = max(np.abs(value).max(initial=0.0), 1.0)
+        self.coarse = top <= 1 / BAND
+        self.scale = 1.0 if self.coarse else 1000.0 / top
+        self.band = 0.5 if self.coarse else BAND * top
+        self.left = None if max_counts is None else np.array(max_counts)
+        self.rows = _space_rows(space)
+        self.pool = {}
+        self.ceiling = np.inf
+        if self.left is not None:
+            self._close(self.left <= 0)
+
+    def take(self):
+        """Return the next lineup in exact order (a sorted tuple), or None."""
+        while not self._settled():
+            if self.coarse and len(self.pool) >= TIES and self._tied():
+                self._fetch_first_by_name()
+                break
+            self._fetch()
+        if not self.pool:
+            return None
+        best = min(self.pool, key=lambda lineup: (-self.pool[lineup], lineup))
+        del self.pool[best]
+        self._after(np.array(best))
+        return best
+
+    def _settled(self):
+        best = max(self.pool.values(), default=-np.inf)
+        return self.ceiling == -np.inf or self.ceiling < best - self.band
+
+    def _tied(self):
+        return min(self.pool.values()) == max(self.pool.values())
+
+    def _fetch(self):
+        chosen = solve_binary(self.value * self.scale, self.rows)
+        if chosen is None:
+            self.ceiling = -np.inf
+            return
+        self._keep(chosen)
+        self.ceiling = min(self.ceiling, self.value[chosen].sum())
+
+    def _keep(self, chosen):
+        """Put a lineup into the pool if it obeys the rules exactly, and forbid it in later solves."""
+        lineup = np.flatnonzero(chosen)
+        self.rows.append((lineup, np.ones(lineup.size), -np.inf, lineup.size - 1.0))
+        if self.space.allows(lineup[None])[0]:
+            self.pool[tuple(lineup.tolist())] = self.value[lineup].sum()
+
+    def _fetch_first_by_name(self):
+        """Add to the pool the first by rows of all lineups outside it that tie with its best."""
+        everyone = np.arange(len(self.value))
+        best = max(self.pool.values())
+        size = len(self.pool)
+        while len(self.pool) == size:
+            rows = [*self.rows, (everyone, self.value, best - 0.5, np.inf)]
+            for start in range(0, len(everyone), BLOCK):
+                block = everyone[start : start + BLOCK]
+                weights = np.zeros(len(everyone))
+                weights[block] = 2.0 ** np.arange(len(block))[::-1]
+                chosen = solve_binary(weights, rows)
+                if chosen is None:
+                    return
+                rows += [([i], [1.0], float(chosen[i]), float(chosen[i])) for i in block]
+            self._keep(chosen)
+
+    def _after(self, lineup):
+        """Tighten the rows after a lineup was handed out, and drop what no longer fits from the pool."""
+        if self.max_overlap is not None:
+            self.rows.append((lineup, np.ones(lineup.size), -np.inf, float(self.max_overlap)))
+            self._drop(lambda other: np.isin(other, lineup).sum() > self.max_overlap)
+        if self.left is not None:
+            self.left[lineup] -= 1
+            spent = np.zeros(len(self.left), bool)
+            spent[lineup] = self.left[lineup] == 0
+            self._close(spent)
+
+    def _close(self, spent):
+        for i in np.flatnonzero(spent):
+            self.rows.append(([i], [1.0], -np.inf, 0.0))
+        self._drop(lambda other: spent[list(other)].any())
+
+    def _drop(self, broken):
+        self.pool = {lineup: v for lineup, v in self.pool.items() if not broken(lineup)}
+
+
+def _space_rows(space: Space) -> list:
+    """Return the rows of `space` for `solve_binary`, widened by the solver's own tolerance."""
+    everyone = np.arange(len(space.salary))
+    size = float(space.roster_size)
+    rows = [(everyone, np.ones(everyone.size), size, size), (everyone, space.salary, -np.inf, float(space.salary_cap))]
+    if space.groups is not None:
+        for g in np.unique(space.groups):
+            members = np.flatnonzero(space.groups == g)
+            if members.size > 1:
+                rows.append((members, np.ones(members.size), -np.inf, 1.0))
+    for rule in space.rules:
+        used = np.flatnonzero(rule.weights)
+        rows.append((used, rule.weights[used], rule.low - SOLVER_SLACK, rule.high + SOLVER_SLACK))
+    return rows
+
+
+def choose_set(candidates, value, n: int, *, min_counts, max_counts, max_overlap=None) -> np.ndarray | None:
+    """Choose `n` of `candidates` (C, K) with the largest total value under counts per driver; None when impossible.
+
+    Parameters
+    ----------
+    candidates : (C, K) distinct lineups, best first
+    value : (C,) float
+    min_counts, max_counts : (D,) how often each driver may appear
+    max_overlap : drivers two chosen lineups may share; two share more exactly when some set of `max_overlap + 1`
+        drivers lies in both, so each such set may be used once
+
+    Returns
+    -------
+    rows of `candidates`, (n,) int, in their order
+    """
+    value = np.asarray(value, float)
+    spread = max(float(np.ptp(value)), 1e-12)
+    rows = [(np.arange(len(value)), np.ones(len(value)), float(n), float(n))]
+    for i in np.flatnonzero((min_counts > 0) | (max_counts < n)):
+        holders = np.flatnonzero((candidates == i).any(axis=1))
+        rows.append((holders, np.ones(holders.size), float(min_counts[i]), float(max_counts[i])))
+    if max_overlap is not None:
+        rows += [(m, np.ones(len(m)), -np.inf, 1.0) for m in _sharing(candidates, max_overlap + 1)]
+    chosen = solve_binary((value - value.min()) / spread, rows)
+    return None if chosen is None else np.flatnonzero(chosen)
+
+
+def _sharing(candidates, size: int) -> list:
+    """Return, for every set of `size` drivers that lies in two or more candidates, the rows holding it."""
+    holders: dict[tuple, list] = {}
+    for row, lineup in enumerate(np.sort(candidates, axis=1).tolist()):
+        for part in combinations(lineup, size):
+            holders.setdefault(part, []).append(row)
+    return [np.array(rows) for rows in holders.values() if len(rows) > 1]
+
+
+def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_counts) -> np.ndarray:
+    """Return the `n` lineups of largest total value that use each driver at least `min_counts` times, best first."""
+    raise NotImplementedError
+
+
+def explain(space: Space) -> dict:
+    """Drop each named rule of an empty `space` in turn; return those whose absence leaves a lineup.
+
+    Returns
+    -------
+    dict from the rule's name to the nearest limit that works with all other rules kept; None for a rule that can only
+    be dropped (a lock or a ban). Empty when no single rule is enough.
+    """
+    names = dict.fromkeys(rule.name for rule in space.rules)
+    return {name: _nearest_limit(space, name) for name in names if _extreme(space.without(name)) is not None}
+
+
+def no_lineup_sentence(space: Space, changes: dict) -> str:
+    """Return the sentence for people: what to change, from the `changes` of `explain`."""
+    rules = {rule.name: rule for rule in space.rules}
+    if changes:
+        parts = [_change_sentence(rules[name], limit) for name, limit in changes.items()]
+        enough = "This change is enough" if len(parts) == 1 else "Any one of these changes is enough"
+        return f"no lineup obeys every rule. {enough}: {'; '.join(parts)}."
+    cores = _conflicts(space)
+    if not cores:
+        return f"no {space.roster_size} drivers fit under ${space.salary_cap:,.0f} with at most one per slate group"
+    parts = [" + ".join(_rule_sentence(rules[name]) for name in core) for core in cores]
+    return (
+        "no lineup obeys every rule, and no single change is enough. These cannot hold together: "
+        f"{'; nor can: '.join(parts)}. Loosen a rule of each, then try again."
+    )
+
+
+def _extreme(space: Space, weights=None) -> np.ndarray | None:
+    """Return the lineup of `space` with the largest sum of `weights` (any lineup without), or None."""
+    weights = np.zeros(len(space.salary)) if weights is None else weights
+    search = _Search(scaled_value(weights, space.roster_size), space, None, None)
+    while not search.pool and search.ceiling > -np.inf:
+        search._fetch()
+    return np.array(next(iter(search.pool))) if search.pool else None
+
+
+def _nearest_limit(space: Space, name: str):
+    """Return the limit nearest to the given one with which the rules called `name` leave a lineup."""
+    mine, rest = [r for r in space.rules if r.name == name], space.without(name)
+    rule = mine[0]
+    if rule.unit == "drop":
+        return None
+    if rule.levels is not None:
+        return _rounded(rule, _lowest_level(rest, rule))
+    if len(mine) > 1:
+        steps = range(int(rule.high) + 1, space.roster_size + 1)
+        return next(h for h in steps if _extreme(rest.with_rules(*(replace(r, high=h) for r in mine))) is not None)
+    sign = 1.0 if np.isfinite(rule.low) else -1.0
+    return _rounded(rule, float(rule.weights[_extreme(rest, sign * rule.weights)].sum()))
+
+
+def _lowest_level(rest: Space, rule: Rule) -> float:
+    """Return the smallest limit on every driver's level that leaves a lineup, by bisection."""
+    levels = np.unique(rule.levels[rule.levels > rule.limit])
+    low, high = 0, len(levels) - 1
+    while low < high:
+        middle = (low + high) // 2
+        stricter = replace(rule, weights=(rule.levels > levels[middle]) * 1.0)
+        if _extreme(rest.with_rules(stricter)) is None:
+            low = middle + 1
+        else:
+            high = middle
+    return float(levels[low])
+
+
+def _rounded(rule: Rule, limit: float):
+    """Round `limit` to a number a person would type, on the side that still works."""
+    if rule.unit in ("dollars", "drivers"):
+        return round(limit)
+    towards = math.floor if np.isfinite(rule.low) else math.ceil
+    return towards(limit * 100 + (EXACT if np.isfinite(rule.low) else -EXACT)) / 100
+
+
+def _printed(rule: Rule, limit: float) -> str:
+    return f"${limit:,.0f}" if rule.unit == "dollars" else f"{limit:.0f}" if rule.unit == "drivers" else f"{limit:g}"
+
+
+def _rule_sentence(rule: Rule) -> str:
+    if rule.unit == "drop":
+        return rule.name
+    given = rule.limit if rule.levels is not None else rule.low if np.isfinite(rule.low) else rule.high
+    return f"{rule.name} {_printed(rule, given)}"
+
+
+def _change_sentence(rule: Rule, works) -> str:
+    if rule.unit == "drop":
+        option, who = rule.name.split(": ", 1)
+        return f"remove {who} from {option}"
+    side = "high" if np.isfinite(rule.low) else "low"
+    return f"{_rule_sentence(rule)} is too {side}, {_printed(rule, works)} works"
+
+
+def _conflicts(space: Space) -> list[list[str]]:
+    """Return smallest sets of rules that exclude each other, found one after another until a lineup is left."""
+    found = []
+    while space.rules and _extreme(space) is None:
+        core = space
+        for name in dict.fromkeys(rule.name for rule in space.rules):
+            if _extreme(core.without(name)) is None:
+                core = core.without(name)
+        names = list(dict.fromkeys(rule.name for rule in core.rules))
+        if not names:
+            break
+        found.append(names)
+        for name in names:
+            space = space.without(name)
+    return found
