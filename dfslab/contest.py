@@ -5,7 +5,8 @@ the prizes of the ranks they cover, and what is paid out in a scenario is the po
 their face value.
 """
 
-from dataclasses import dataclass, field as _field
+from dataclasses import dataclass
+from dataclasses import field as _field
 from functools import cached_property
 
 import numpy as np
@@ -239,7 +240,7 @@ class FieldScores:
     def from_field(
         cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR, threads: int | None = None
     ) -> "FieldScores":
-        """Count `field` (F, K) in every scenario of `points` (S, D); about 4 bytes for each tick above the cash line."""
+        """Count `field` (F, K) in every scenario of `points` (S, D)."""
         points = _checked_points(points)
         field = _checked_lineups(field, points.shape[1], "field")
         if len(field) >= contest.entries:
@@ -249,19 +250,13 @@ class FieldScores:
     @classmethod
     def _from_ticks(cls, ticks, field, contest, threads) -> "FieldScores":
         counted = _payout.count_lineups(field, ticks.shape[1]).arrays
-        n, k = len(ticks), field.shape[1]
-        low, size, nowhere = np.zeros(n, np.int32), np.zeros(n, np.int64), np.full(n, -1, np.int64)
         paid = int(np.count_nonzero(contest.prizes))
-        offset, at_least = nowhere, np.empty(0, np.int32)
 
         def count(start, stop):
-            _payout.field_kernel(ticks, k, paid, *counted, low, size, offset, at_least, start, stop)
+            return _payout.field_kernel(ticks, field.shape[1], paid, *counted, start, stop)
 
-        _payout.in_threads(count, n, threads)
-        ends = np.concatenate([[0], np.cumsum(size)])
-        offset, at_least = ends[:-1].copy(), np.empty(ends[-1], np.int32)
-        _payout.in_threads(count, n, threads)
-        return cls(ticks, low, ends, at_least, contest, threads)
+        low, size, at_least = map(np.concatenate, zip(*_payout.in_threads(count, len(ticks), threads), strict=True))
+        return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest, threads)
 
     def scores(self, lineups) -> np.ndarray:
         """Return the scores of `lineups` (L, K) in ticks, (S, L) int32."""

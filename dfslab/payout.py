@@ -26,6 +26,9 @@ __all__ = [
     "table_kernel",
 ]
 
+LANES = 8
+"""Scenarios counted side by side: eight 32-bit sums fill one vector register."""
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -55,7 +58,7 @@ def lineup_keys(lineups: np.ndarray, n_drivers: int) -> np.ndarray:
 
 def _distinct_parts(part: np.ndarray, n_drivers: int) -> tuple[np.ndarray, np.ndarray]:
     _, first, inverse = np.unique(lineup_keys(part, n_drivers), return_index=True, return_inverse=True)
-    return np.ascontiguousarray(part[first], np.int32), inverse.reshape(-1).astype(np.int32)
+    return np.ascontiguousarray(part[first], np.int32), inverse.reshape(-1)
 
 
 def count_lineups(lineups: np.ndarray, n_drivers: int) -> Counted:
@@ -65,51 +68,69 @@ def count_lineups(lineups: np.ndarray, n_drivers: int) -> Counted:
     half = max(1, lineups.shape[1] // 2)
     heads, head = _distinct_parts(distinct[:, :half], n_drivers)
     tails, tail = _distinct_parts(distinct[:, half:], n_drivers)
-    return Counted(heads, tails, head, tail, copies.astype(np.int32))
+    small = max(len(heads), len(tails), copies.max(initial=0)) < 2**16
+    return Counted(heads, tails, *(part.astype(np.uint16 if small else np.uint32) for part in (head, tail, copies)))
 
 
-def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> None:
-    """Call `kernel(start, stop)` over 0 … n in fixed chunks, on `threads` threads (default: one per core)."""
-    threads = threads or joblib.cpu_count()
-    starts = range(0, n, chunk)
-    if threads == 1 or len(starts) < 2:
-        kernel(0, n)
-        return
+def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> list:
+    """Return `kernel(start, stop)` over 0 … n in fixed chunks, in order, on `threads` threads (one per core)."""
+    pieces = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+    threads = min(threads or joblib.cpu_count(), len(pieces))
+    if threads <= 1:
+        return [kernel(*piece) for piece in pieces]
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, start, min(start + chunk, n)) for start in starts]:
-            done.result()
+        return list(pool.map(lambda piece: kernel(*piece), pieces))
 
 
 @njit(cache=True, nogil=True)
 def _part_sums(x, parts, out):
-    """Sum the ticks `x` (D,) over each row of `parts`; return the smallest and the largest sum."""
-    low, high = 2**30, -(2**30)
+    """Sum `x` (D, LANES) over each row of `parts` into `out` (rows, LANES)."""
     for i in range(parts.shape[0]):
-        total = 0
-        for j in range(parts.shape[1]):
-            total += x[parts[i, j]]
-        out[i] = total
-        low = min(low, total)
-        high = max(high, total)
-    return low, high
+        first = np.uint32(parts[i, 0])
+        for b in range(LANES):
+            out[i, b] = x[first, b]
+        for j in range(1, parts.shape[1]):
+            driver = np.uint32(parts[i, j])
+            for b in range(LANES):
+                out[i, b] += x[driver, b]
 
 
 @njit(cache=True, nogil=True)
-def _score_bounds(x, k):
-    """Return the sums of the `k` smallest and of the `k` largest ticks: no lineup scores outside them."""
-    ordered = np.sort(x)
-    return ordered[:k].sum(), ordered[len(ordered) - k :].sum()
+def _take_lanes(ticks, start, stop, k, x, low):
+    """Lay scenarios start … stop side by side in `x` (D, LANES), as ticks × LANES; return the score range + 2.
+
+    `low` (LANES,) receives the sum of the k smallest ticks. Lanes past `stop` repeat the last scenario.
+    """
+    widest = 0
+    for b in range(LANES):
+        row = ticks[min(start + b, stop - 1)]
+        ordered = np.sort(row)
+        low[b] = ordered[:k].sum()
+        widest = max(widest, ordered[len(ordered) - k :].sum() - low[b] + 2)
+        for d in range(len(row)):
+            x[d, b] = row[d] * LANES
+    return widest
 
 
 @njit(cache=True, nogil=True)
-def _fill(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts):
-    """Add the copies of every lineup to `counts`, indexed by its score in ticks above `low`."""
+def _count(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts):
+    """Add the copies of every lineup to the flat `counts`, at (score − low) × LANES + lane."""
     _part_sums(x, heads, head_sum)
     _part_sums(x, tails, tail_sum)
     for i in range(head_sum.shape[0]):
-        head_sum[i] -= low
+        for b in range(LANES):
+            head_sum[i, b] += b - LANES * low[b]
     for u in range(head.shape[0]):
-        counts[head_sum[head[u]] + tail_sum[tail[u]]] += copies[u]
+        h, t, n = head[u], tail[u], copies[u]
+        for b in range(LANES):
+            counts[np.uint32(head_sum[h, b] + tail_sum[t, b])] += n
+
+
+@njit(cache=True, nogil=True)
+def _sum_from_top(counts, width):
+    """Turn counts at a score into counts at or above it."""
+    for i in range((width - 1) * LANES - 1, -1, -1):
+        counts[i] += counts[i + LANES]
 
 
 @njit(cache=True, nogil=True)
@@ -119,57 +140,64 @@ def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, ran
     `total` (n + 1,) holds the prizes of the best r ranks in cents. Equal scores share the prizes they cover.
     """
     n_own, k = own.shape
-    head_sum, tail_sum = np.empty(len(heads), np.int32), np.empty(len(tails), np.int32)
-    score = np.empty(n_own, np.int64)
+    head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
+    x, low = np.empty((ticks.shape[1], LANES), np.int32), np.empty(LANES, np.int32)
+    score = np.empty((n_own, LANES), np.int32)
     counts = np.zeros(1, np.int32)
-    for s in range(start, stop):
-        x = ticks[s]
-        low, high = _score_bounds(x, k)
-        size = high - low + 2
-        if size > len(counts):
-            counts = np.zeros(size + size // 4, np.int32)
-        counts[:size] = 0
-        _fill(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
-        lowest = size
+    for first in range(start, stop, LANES):
+        width = _take_lanes(ticks, first, stop, k, x, low)
+        if width * LANES > len(counts):
+            counts = np.empty(width * LANES * 5 // 4, np.int32)
+        counts[: width * LANES] = 0
+        _count(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
+        _part_sums(x, own, score)
         for i in range(n_own):
-            t = -low
-            for j in range(k):
-                t += x[own[i, j]]
-            score[i] = t
-            counts[t] += 1
-            lowest = min(lowest, t)
-        for t in range(size - 2, lowest - 1, -1):
-            counts[t] += counts[t + 1]
-        for i in range(n_own):
-            above, upto = counts[score[i] + 1], counts[score[i]]
-            rank[s, i] = above + 1
-            payout[s, i] = (total[upto] - total[above]) / (upto - above)
+            for b in range(LANES):
+                score[i, b] += b - LANES * low[b]
+                counts[score[i, b]] += 1
+        _sum_from_top(counts, width)
+        for b in range(min(LANES, stop - first)):
+            for i in range(n_own):
+                above, upto = counts[score[i, b] + LANES], counts[score[i, b]]
+                rank[first + b, i] = above + 1
+                payout[first + b, i] = (total[upto] - total[above]) / (upto - above)
 
 
 @njit(cache=True, nogil=True)
-def field_kernel(ticks, k, paid, heads, tails, head, tail, copies, low, size, store, at_least, start, stop):
+def field_kernel(ticks, k, paid, heads, tails, head, tail, copies, start, stop):
     """Count the field's entries at or above each tick, for scenarios start … stop.
 
-    `low` (S,) receives the tick below which nothing is paid (the lowest score when every rank is), `size` (S,) the
-    number of ticks up to one above the best possible score. When `store` (S,) offsets are 0 or more, the counts go
-    to `at_least[store[s] : store[s] + size[s]]`; a negative offset only measures.
+    Returns, by scenario, the lowest tick kept and the number of ticks kept, and the counts one after another. Kept
+    are the ticks from the highest one that `paid` entries reach (the lowest possible score when fewer than `paid`
+    entered) to one above the best possible score.
     """
-    head_sum, tail_sum = np.empty(len(heads), np.int32), np.empty(len(tails), np.int32)
+    n = stop - start
+    head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
+    x, bottom = np.empty((ticks.shape[1], LANES), np.int32), np.empty(LANES, np.int32)
+    low, size = np.empty(n, np.int32), np.empty(n, np.int64)
     counts = np.zeros(1, np.int32)
-    for s in range(start, stop):
-        bottom, top = _score_bounds(ticks[s], k)
-        width = top - bottom + 2
-        if width > len(counts):
-            counts = np.zeros(width + width // 4, np.int32)
-        counts[:width] = 0
-        _fill(ticks[s], bottom, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
-        t = width - 1
-        while t > 0 and counts[t] < paid:
-            t -= 1
-            counts[t] += counts[t + 1]
-        low[s], size[s] = bottom + t, width - t
-        if store[s] >= 0:
-            at_least[store[s] : store[s] + size[s]] = counts[t:width]
+    kept = np.empty(0, np.int32)
+    used = 0
+    for first in range(start, stop, LANES):
+        width = _take_lanes(ticks, first, stop, k, x, bottom)
+        if width * LANES > len(counts):
+            counts = np.empty(width * LANES * 5 // 4, np.int32)
+        counts[: width * LANES] = 0
+        _count(x, bottom, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
+        _sum_from_top(counts, width)
+        if used + width * LANES > len(kept):
+            longer = np.empty(2 * len(kept) + width * LANES, np.int32)
+            longer[:used] = kept[:used]
+            kept = longer
+        for b in range(min(LANES, stop - first)):
+            t = width - 1
+            while t > 0 and counts[t * LANES + b] < paid:
+                t -= 1
+            low[first + b - start], size[first + b - start] = bottom[b] + t, width - t
+            for j in range(t, width):
+                kept[used] = counts[j * LANES + b]
+                used += 1
+    return low, size, kept[:used].copy()
 
 
 @njit(cache=True, nogil=True)
