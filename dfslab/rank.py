@@ -419,6 +419,12 @@ class FinishModel:
         worth = design.to_numpy() @ self.coefficients.to_numpy()
         return worth - worth.mean()
 
+    def past_log_worth(self) -> pd.DataFrame:
+        """Return history's rows (race_id, driver) with `log_worth` from earlier races alone, mean zero by race."""
+        worth = pd.Series(_features(self.table).to_numpy() @ self.coefficients.to_numpy())
+        centred = worth - worth.groupby(self.table["race_id"]).transform("mean")
+        return self.table[["race_id", "driver"]].assign(log_worth=centred)
+
 
 def _fit_linear(design, table, today) -> pd.Series:
     order = np.lexsort((-table["finish"].to_numpy(float), pd.factorize(table["race_id"])[0]))
