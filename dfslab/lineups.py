@@ -1,0 +1,537 @@
+"""The lineup law: the maximum-entropy distribution of legal lineups with given ownership, exact and fast.
+
+Among all laws on the legal lineups with given ownerships the one of highest entropy is
+`P(L) ∝ exp(Σ_{i∈L} θ_i + g(cap − salary(L)))` [stern1989] [chen1994]. Sums over all lineups are path sums of a dynamic
+programme over (driver, drivers still to take, salary left), so nothing is enumerated.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+
+from dfslab.search import (
+    Limit,
+    LineupSpace,
+    SearchTooLarge,
+    best_lineups,
+    distinct,
+    enumerate_lineups,
+    is_legal,
+    lineup_salary,
+    lineup_space,
+)
+
+__all__ = [
+    "InfeasibleOwnership",
+    "LineupLaw",
+    "Limit",
+    "SearchTooLarge",
+    "best_lineups",
+    "distinct",
+    "enumerate_lineups",
+    "is_legal",
+    "lineup_salary",
+]
+
+UNSPENT_STEP = 100
+"""Dollars between two entries of a table of tastes for unspent salary."""
+FIT_ERROR = 1e-9
+"""A fit ends when no driver's ownership is off by more than this (as a fraction)."""
+ACCEPTED_ERROR = 1e-8
+MAX_NEWTON_STEPS = 100
+NEAREST_RIDGE = 1e-3
+"""Weight of the ridge that gives the nearest feasible law; see `LineupLaw.fit`."""
+SUM_TOLERANCE = 1e-6
+"""How far, as a share of K, ownership may be from summing to K."""
+SMALLEST_SUM = 1e-250
+"""Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
+
+
+class InfeasibleOwnership(ValueError):
+    """No mix of legal lineups has this ownership; the message gives the numbers."""
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _dot(x, y):
+    total = 0.0
+    for b in range(len(x)):
+        total += x[b] * y[b]
+    return total
+
+
+@njit(cache=True)
+def _completions(weight, cost, following, roster_size, terminal):
+    """Return Σ Π weight over every completion from item j with k to take and b steps left, (M+1, K+1, width)."""
+    m, width = len(cost), len(terminal)
+    table = np.zeros((m + 1, roster_size + 1, width))
+    for j in range(m + 1):
+        table[j, 0] = terminal
+    for j in range(m - 1, -1, -1):
+        c, w = cost[j], weight[j]
+        for k in range(max(1, roster_size - j), min(roster_size, m - j) + 1):
+            source, target, without = table[following[j], k - 1], table[j, k], table[j + 1, k]
+            for b in range(min(c, width)):
+                target[b] = without[b]
+            for b in range(c, width):
+                target[b] = without[b] + w * source[b - c]
+    return table
+
+
+@njit(cache=True)
+def _log_completions(theta, cost, following, roster_size, terminal):
+    """Return the logarithm of `_completions`, safe for any size of theta."""
+    m, width = len(cost), len(terminal)
+    table = np.full((m + 1, roster_size + 1, width), -np.inf)
+    for j in range(m + 1):
+        table[j, 0] = terminal
+    for j in range(m - 1, -1, -1):
+        c = cost[j]
+        for k in range(1, min(roster_size, m - j) + 1):
+            for b in range(width):
+                without = table[j + 1, k, b]
+                taken = theta[j] + table[following[j], k - 1, b - c] if b >= c else -np.inf
+                high, low = max(without, taken), min(without, taken)
+                table[j, k, b] = high + np.log1p(np.exp(low - high)) if low > -np.inf else high
+    return table
+
+
+@njit(cache=True)
+def _advance(start, current, w, c):
+    """Add to `current` the paths of `start` that take an item of weight w and cost c."""
+    width = start.shape[1]
+    for k in range(start.shape[0] - 1):
+        for b in range(width - c):
+            current[k + 1, b] += w * start[k, b + c]
+
+
+@njit(cache=True)
+def _meeting(start, ahead, w, c):
+    """Return the sum over paths of `start` that take the item and then complete a lineup by `ahead`."""
+    size, total = start.shape[0] - 1, 0.0
+    width = start.shape[1]
+    if c >= width:
+        return 0.0
+    for k in range(size):
+        total += _dot(start[k, c:], ahead[size - 1 - k, : width - c])
+    return w * total
+
+
+@njit(cache=True)
+def _path_marginals(weight, cost, following, table):
+    """Return Σ Π weight over the lineups that hold each item, (M,), and over those that end with b steps left."""
+    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
+    start = np.zeros((size + 1, width))
+    start[0, width - 1] = 1.0
+    current = start.copy()
+    sums = np.empty(m)
+    for j in range(m):
+        sums[j] = _meeting(start, table[following[j]], weight[j], cost[j])
+        _advance(start, current, weight[j], cost[j])
+        if following[j] == j + 1:
+            start[:] = current
+    return sums, current[size] * table[m, 0]
+
+
+@njit(cache=True)
+def _path_pairs(weight, cost, following, table):
+    """Return Σ Π weight over the lineups that hold both items, (M, M) with a zero diagonal."""
+    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
+    start = np.zeros((size + 1, width))
+    start[0, width - 1] = 1.0
+    current = start.copy()
+    pairs = np.zeros((m, m))
+    for i in range(m):
+        held = np.zeros((size + 1, width))
+        _advance(start, held, weight[i], cost[i])
+        ahead = held.copy()
+        for j in range(following[i], m):
+            pairs[i, j] = pairs[j, i] = _meeting(held, table[following[j]], weight[j], cost[j])
+            _advance(held, ahead, weight[j], cost[j])
+            if following[j] == j + 1:
+                held[:] = ahead
+        _advance(start, current, weight[i], cost[i])
+        if following[i] == i + 1:
+            start[:] = current
+    return pairs
+
+
+@njit(cache=True)
+def _flow(theta, cost, following, log_table):
+    """Return P(item held) (M,) and P(b steps left) by sending probability 1 down the paths; never under- or overflows
+    in a way that matters, whatever theta."""
+    m, size, width = log_table.shape[0] - 1, log_table.shape[1] - 1, log_table.shape[2]
+    reach = np.zeros((m + 1, size + 1, width))
+    reach[0, size, width - 1] = 1.0
+    held = np.zeros(m)
+    for j in range(m):
+        for k in range(1, size + 1):
+            for b in range(width):
+                mass = reach[j, k, b]
+                if mass == 0.0:
+                    continue
+                taken = 0.0
+                if b >= cost[j]:
+                    ahead = log_table[following[j], k - 1, b - cost[j]]
+                    taken = mass * np.exp(min(theta[j] + ahead - log_table[j, k, b], 0.0))
+                    reach[following[j], k - 1, b - cost[j]] += taken
+                held[j] += taken
+                if log_table[j + 1, k, b] > -np.inf:
+                    reach[j + 1, k, b] += mass - taken
+    return held, reach[:, 0, :].sum(axis=0)
+
+
+@njit(cache=True)
+def _draw(uniforms, columns, cost, following):
+    """Return items (n, K): each pick inverts the distribution of the next item; `columns` is (K+1, width, M+1)."""
+    n, size = uniforms.shape
+    width, m = columns.shape[1], len(cost)
+    picks = np.empty((n, size), np.int64)
+    for row in range(n):
+        j, b = 0, width - 1
+        for k in range(size, 0, -1):
+            column = columns[k, b]
+            level = column[j] + np.log1p(-uniforms[row, size - k])
+            low, high = j, m
+            while high - low > 1:
+                middle = (low + high) // 2
+                if column[middle] < level:
+                    high = middle
+                else:
+                    low = middle
+            picks[row, size - k] = low
+            b -= cost[low]
+            j = following[low]
+    return picks
+
+
+def _taste(unspent, dollars) -> np.ndarray:
+    """Return g at `dollars` left below the cap."""
+    if unspent is None:
+        return np.zeros(len(dollars))
+    if callable(unspent):
+        taste = np.array(unspent(dollars), float)
+    else:
+        table = np.asarray(unspent, float)
+        place = np.minimum(dollars / UNSPENT_STEP, len(table) - 1)
+        below, share = np.floor(place).astype(int), place % 1
+        above = np.minimum(below + 1, len(table) - 1)
+        taste = np.where(share == 0, table[below], (1 - share) * table[below] + share * table[above])
+    if taste.shape != dollars.shape or np.isnan(taste).any() or (taste == np.inf).any():
+        raise ValueError("unspent: a taste is one number (or -inf) for each amount of dollars left below the cap")
+    return taste
+
+
+def _scaled(space: LineupSpace, theta, taste):
+    """Return weights and terminal weights of at most 1, and the logarithm of what was divided out.
+
+    A slope of theta in salary is moved to the terminal weights: log-worths that rise steeply with salary are what
+    makes path sums under- or overflow.
+    """
+    centred = space.cost - space.cost.mean()
+    slope = centred @ theta / max(centred @ centred, 1e-300)
+    rest = theta - slope * space.cost
+    terminal = taste + slope * np.arange(space.width - 1, -1, -1)
+    shift = space.roster_size * rest.max() + terminal.max()
+    return np.exp(rest - rest.max()), np.exp(terminal - terminal.max()), shift
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """Path sums at one theta; `table` is None where logarithms were needed."""
+
+    log_normaliser: float
+    marginals: np.ndarray
+    unspent: np.ndarray
+    weight: np.ndarray
+    table: np.ndarray | None
+    log_table: np.ndarray | None
+
+    @classmethod
+    def at(cls, space: LineupSpace, theta, taste) -> "_Paths":
+        weight, terminal, shift = _scaled(space, theta, taste)
+        table = _completions(weight, space.cost, space.following, space.roster_size, terminal)
+        total = table[0, -1, -1]
+        if not total > SMALLEST_SUM:
+            return cls._by_logarithms(space, theta, taste, weight)
+        sums, ends = _path_marginals(weight, space.cost, space.following, table)
+        return cls(np.log(total) + shift, sums / total, ends / total, weight, table, None)
+
+    @classmethod
+    def _by_logarithms(cls, space, theta, taste, weight):
+        table = _log_completions(theta, space.cost, space.following, space.roster_size, taste)
+        total = table[0, -1, -1]
+        if total == -np.inf:
+            return cls(-np.inf, np.zeros(len(theta)), np.zeros(space.width), weight, None, table)
+        held, ends = _flow(theta, space.cost, space.following, table)
+        return cls(total, held, ends, weight, None, table)
+
+    def pairs(self, space: LineupSpace) -> np.ndarray:
+        """Return P(both held), (M, M), the marginals on the diagonal."""
+        if self.table is None:
+            raise ValueError("pair marginals need log-worths within some 100 of each other")
+        pairs = _path_pairs(self.weight, space.cost, space.following, self.table) / self.table[0, -1, -1]
+        pairs[np.diag_indices(len(pairs))] = self.marginals
+        return pairs
+
+
+@dataclass(frozen=True, eq=False)
+class LineupLaw:
+    """A law on legal lineups, `P(L) ∝ exp(Σ theta[i] + g(unspent dollars))`.
+
+    Parameters
+    ----------
+    theta : (D,) log-worths; -inf for a driver nobody rosters; a constant added to all changes nothing
+    salary : (D,) int dollars
+    rules : ContestRules
+    groups : (D,) int or None, at most one driver of each number in a lineup
+    unspent : None, a function of dollars left below the cap (array to array), or a table of g at $0, $100, $200, …
+        left whose last entry holds from there on; -inf forbids
+
+    Examples
+    --------
+    >>> from dfslab.rules import ContestRules
+    >>> law = LineupLaw([0.0, 0.0, 0.0], [50, 40, 30], ContestRules(roster_size=2, salary_cap=80))
+    >>> law.marginals().round(3).tolist()
+    [0.5, 0.5, 1.0]
+    """
+
+    theta: np.ndarray
+    salary: np.ndarray
+    rules: object
+    groups: np.ndarray | None = None
+    unspent: object = None
+
+    def __post_init__(self):
+        theta, salary = np.array(self.theta, float), np.array(self.salary, np.int64)
+        if theta.shape != salary.shape or theta.ndim != 1:
+            raise ValueError(f"theta has shape {theta.shape}, salary {salary.shape}; give one number per driver")
+        if np.isnan(theta).any() or (theta == np.inf).any():
+            raise ValueError("theta: a log-worth is a number or -inf")
+        object.__setattr__(self, "theta", theta)
+        object.__setattr__(self, "salary", salary)
+        if self.groups is not None:
+            object.__setattr__(self, "groups", np.array(self.groups))
+        if self._paths.log_normaliser == -np.inf:
+            raise ValueError("no legal lineup can be built from the drivers of this law")
+
+    @classmethod
+    def fit(cls, ownership, salary, rules, *, groups=None, unspent=None, nearest: bool = False) -> "LineupLaw":
+        """Return the law whose marginals are `ownership`, to 1e-8.
+
+        Newton's method on the convex `log Z(theta) − theta · ownership`, the Hessian from exact pair marginals.
+
+        Parameters
+        ----------
+        ownership : (D,) fractions that sum to K; a driver of ownership 0 leaves the law
+        salary, rules, groups, unspent : see the class
+        nearest : for an infeasible target (its sum rescaled to K) return the law that maximises the likelihood of
+            the target less a ridge: its marginals p minimise `Σ (p − π)² / π / (2 ε) − entropy`, ε = NEAREST_RIDGE,
+            i.e. they are nearest in the chi-square sense, with some entropy kept. A feasible target is met exactly.
+
+        Raises
+        ------
+        InfeasibleOwnership : no mix of legal lineups has this ownership, and not `nearest`
+        """
+        ownership, salary = _checked_target(ownership, salary)
+        if not nearest:
+            _check_necessary(ownership, salary, rules, groups)
+        total = ownership.sum()
+        target = ownership * (rules.roster_size / total) if total > 0 else ownership
+        theta = _fit_theta(target, salary, rules, groups, unspent, nearest)
+        return cls(theta, salary, rules, groups, unspent)
+
+    @cached_property
+    def _space(self) -> LineupSpace:
+        size, cap = self.rules.roster_size, self.rules.salary_cap
+        space = lineup_space(self.salary, size, cap, groups=self.groups, keep=np.isfinite(self.theta))
+        if space.width == 0 or len(space.rows) == 0:
+            raise ValueError("no legal lineup can be built from the drivers of this law")
+        return space
+
+    @cached_property
+    def _paths(self) -> _Paths:
+        return _Paths.at(self._space, self.theta[self._space.rows], _taste(self.unspent, self._space.unspent))
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        paths = self._paths
+        with np.errstate(divide="ignore"):
+            table = paths.log_table if paths.table is None else np.log(paths.table)
+        return np.ascontiguousarray(table.transpose(1, 2, 0))
+
+    @property
+    def log_normaliser(self) -> float:
+        """log Z, the logarithm of Σ exp(Σ theta + g) over the legal lineups."""
+        return float(self._paths.log_normaliser)
+
+    def marginals(self) -> np.ndarray:
+        """Return the ownership of each driver, (D,) fractions that sum to K."""
+        return self._spread(self._paths.marginals)
+
+    def pair_marginals(self) -> np.ndarray:
+        """Return the share of lineups that hold both drivers, (D, D), the marginals on the diagonal."""
+        pairs = np.zeros((len(self.theta), len(self.theta)))
+        pairs[np.ix_(self._space.rows, self._space.rows)] = self._paths.pairs(self._space)
+        return pairs
+
+    def unspent_distribution(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the possible dollars left below the cap, ascending, and their probabilities."""
+        return self._space.unspent, self._paths.unspent.copy()
+
+    @property
+    def entropy(self) -> float:
+        """Entropy in nats."""
+        paths, taste = self._paths, _taste(self.unspent, self._space.unspent)
+        possible = paths.unspent > 0
+        mean = paths.marginals @ self.theta[self._space.rows] + paths.unspent[possible] @ taste[possible]
+        return float(paths.log_normaliser - mean)
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `n` independent lineups, (n, K) driver rows, sorted; the first draws do not depend on `n`."""
+        space = self._space
+        uniforms = rng.random((n, space.roster_size))
+        lineups = space.rows[_draw(uniforms, self._columns, space.cost, space.following)]
+        return lineups if self.groups is None else np.sort(lineups, axis=1)
+
+    def log_prob(self, lineups) -> np.ndarray:
+        """Return the log probability of each lineup, (L,); -inf for an illegal one."""
+        lineups = np.asarray(lineups)
+        legal = is_legal(lineups, self.salary, self.rules, groups=self.groups)
+        rows = lineups[legal].astype(np.int64)
+        log_prob = np.full(len(lineups), -np.inf)
+        left = self.rules.salary_cap - lineup_salary(rows, self.salary)
+        log_prob[legal] = self.theta[rows].sum(axis=1) + _taste(self.unspent, left) - self.log_normaliser
+        return log_prob
+
+    def _spread(self, values) -> np.ndarray:
+        spread = np.zeros(len(self.theta))
+        spread[self._space.rows] = values
+        return spread
+
+
+def _checked_target(ownership, salary):
+    ownership, salary = np.array(ownership, float), np.array(salary, np.int64)
+    if ownership.shape != salary.shape or ownership.ndim != 1:
+        raise ValueError(f"ownership has shape {ownership.shape}, salary {salary.shape}; give one number per driver")
+    bad = np.flatnonzero(~np.isfinite(ownership) | (ownership < 0))
+    if len(bad):
+        raise ValueError(f"ownership of driver row {bad[0]} is {ownership[bad[0]]}; a fraction of 0 or more is needed")
+    return ownership, salary
+
+
+def _check_necessary(ownership, salary, rules, groups) -> None:
+    """Raise with the numbers when a condition fails that needs no search."""
+    size, total = rules.roster_size, ownership.sum()
+    if abs(total - size) > SUM_TOLERANCE * size:
+        raise InfeasibleOwnership(f"ownership sums to {total:.6g}, a lineup has {size} drivers; rescale it to {size}")
+    top = int(np.argmax(ownership))
+    if ownership[top] >= 1:
+        raise InfeasibleOwnership(
+            f"ownership of driver row {top} is {ownership[top]:.6g}; it must stay below 1 (100 % of the entries)"
+        )
+    spent = ownership @ salary
+    if spent > rules.salary_cap * (1 + 1e-12):
+        raise InfeasibleOwnership(
+            f"ownership implies an average lineup of ${spent:,.0f}, above the cap of ${rules.salary_cap:,}; "
+            "lower the expensive drivers or ask for the nearest feasible law"
+        )
+    if groups is not None:
+        for group in np.unique(groups):
+            share = ownership[np.asarray(groups) == group].sum()
+            if share > 1 + 1e-9:
+                raise InfeasibleOwnership(
+                    f"ownership of group {group} sums to {share:.6g}, a lineup holds at most one of its drivers"
+                )
+
+
+def _fit_theta(target, salary, rules, groups, unspent, nearest) -> np.ndarray:
+    space = _usable_space(target, salary, rules, groups, unspent, nearest)
+    taste, goal = _taste(unspent, space.unspent), target[space.rows]
+    goal = goal * (rules.roster_size / goal.sum())
+    solution = _newton(space, taste, goal, np.zeros(len(goal)))
+    if solution is None:
+        closest = _newton(space, taste, goal, NEAREST_RIDGE * goal)
+        if not nearest or closest is None:
+            raise InfeasibleOwnership(_outside(space, taste, goal, closest, salary))
+        solution = closest
+    theta = np.full(len(target), -np.inf)
+    theta[space.rows] = solution - solution.mean()
+    return theta
+
+
+def _usable_space(target, salary, rules, groups, unspent, nearest) -> LineupSpace:
+    """Return the space of the drivers with ownership; one that fits no legal lineup raises, or leaves if `nearest`."""
+    keep = target > 0
+    for _ in range(2):
+        space = lineup_space(salary, rules.roster_size, rules.salary_cap, groups=groups, keep=keep)
+        if space.width == 0 or len(space.rows) < rules.roster_size:
+            break
+        marginals = _Paths.at(space, np.zeros(len(space.rows)), _taste(unspent, space.unspent)).marginals
+        stuck = space.rows[marginals == 0]
+        if len(stuck) == len(space.rows):
+            break
+        if not len(stuck):
+            return space
+        if not nearest:
+            raise InfeasibleOwnership(
+                f"driver row {stuck[0]} (${salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
+                f"but fits no legal lineup under the cap of ${rules.salary_cap:,}"
+            )
+        keep = keep & ~np.isin(np.arange(len(keep)), stuck)
+    raise InfeasibleOwnership(f"the {int(keep.sum())} drivers with ownership above 0 make no legal lineup")
+
+
+def _outside(space, taste, goal, closest, salary) -> str:
+    if closest is None:
+        return "no mix of legal lineups has this ownership"
+    reached = _Paths.at(space, closest, taste).marginals
+    worst = int(np.argmax(np.abs(reached - goal)))
+    row = space.rows[worst]
+    return (
+        f"no mix of legal lineups has this ownership: driver row {row} (${salary[row]:,}) is asked {goal[worst]:.4f}, "
+        f"the nearest feasible law gives {reached[worst]:.4f}; ask for the nearest feasible law"
+    )
+
+
+def _newton(space, taste, goal, ridge) -> np.ndarray | None:
+    """Return theta that minimises `log Z − theta · goal + Σ ridge theta² / 2`, or None when there is none.
+
+    Without ridge the minimum is an entropy (plus the mean taste), so a lower value proves that no law exists.
+    """
+    theta = np.log(goal) - np.log1p(-np.minimum(goal, 1 - 1e-6))
+    finite = taste[np.isfinite(taste)]
+    lowest = -np.inf if ridge.any() else min(finite.min(), 0.0) - 1e-6
+    paths, loss = _loss(space, theta, taste, goal, ridge)
+    for _ in range(MAX_NEWTON_STEPS):
+        gradient = paths.marginals - goal + ridge * theta
+        if np.abs(gradient).max() <= FIT_ERROR:
+            return theta
+        if loss < lowest or paths.table is None:
+            return None
+        hessian = paths.pairs(space) - np.outer(paths.marginals, paths.marginals) + np.diag(ridge)
+        direction = _solve(hessian, gradient, not ridge.any())
+        step = 1.0
+        while step > 1e-10:
+            trial, trial_loss = _loss(space, theta - step * direction, taste, goal, ridge)
+            if trial_loss <= loss - 1e-4 * step * (gradient @ direction) + 1e-13 * (1 + abs(loss)):
+                break
+            step /= 2
+        theta, paths, loss = theta - step * direction, trial, trial_loss
+    return theta if np.abs(paths.marginals - goal + ridge * theta).max() <= ACCEPTED_ERROR else None
+
+
+def _loss(space, theta, taste, goal, ridge):
+    paths = _Paths.at(space, theta, taste)
+    return paths, paths.log_normaliser - theta @ goal + 0.5 * (ridge * theta) @ theta
+
+
+def _solve(hessian, gradient, constant_free):
+    n = len(gradient)
+    scale = 1 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    if constant_free:
+        hessian = hessian + 1.0 / n
+    matrix = hessian * np.outer(scale, scale)
+    matrix[np.diag_indices(n)] += 1e-14
+    return scale * np.linalg.solve(matrix, scale * gradient)

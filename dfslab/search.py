@@ -1,0 +1,508 @@
+"""The lineup space and exact search in it: the best n lineups under any linear rules, enumeration, legality."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "LineupSpace",
+    "Limit",
+    "SearchTooLarge",
+    "best_lineups",
+    "distinct",
+    "enumerate_lineups",
+    "is_legal",
+    "lineup_salary",
+    "lineup_space",
+]
+
+MAX_STEPS = 400_000_000
+"""Steps after which a search gives up (some ten seconds)."""
+TIE_DIGITS = 11
+"""Values that agree to this many digits of the largest driver's value are ties (float noise is near 1e-15)."""
+DUAL_ROUNDS = 60
+"""Subgradient rounds spent on tightening the bound under side rules."""
+
+
+class SearchTooLarge(RuntimeError):
+    """The exact search would take too long; relax a rule, ask for fewer lineups, or use another engine."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A linear rule `low ≤ Σ weights[i] over the lineup ≤ high`.
+
+    Total ownership (weights = ownership), the ownership product (weights = log ownership), at least m drivers of
+    a kind (weights = 0 or 1, low = m), overlap with one lineup: all are limits.
+    """
+
+    weights: np.ndarray
+    """(D,) float."""
+    low: float = -np.inf
+    high: float = np.inf
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class LineupSpace:
+    """Legal lineups as paths: items in order, each either taken or left, at most one of a layer.
+
+    `cost` counts steps of `unit` dollars above the cheapest driver, so a path that takes `roster_size` items and
+    has `b` of `width - 1` steps left spends the cap less `b * unit + remainder` dollars.
+    """
+
+    rows: np.ndarray
+    """Driver row of each item, (M,)."""
+    cost: np.ndarray
+    """Steps, (M,)."""
+    following: np.ndarray
+    """First item of the next layer, (M,)."""
+    roster_size: int
+    width: int
+    """Steps of budget + 1; 0 when no lineup is affordable."""
+    unit: int
+    remainder: int
+
+    @property
+    def unspent(self) -> np.ndarray:
+        """Dollars below the cap by steps left, (width,)."""
+        return np.arange(self.width) * self.unit + self.remainder
+
+
+def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
+    """Return the space of lineups of `roster_size` kept drivers for at most `cap` dollars, one of a group at most.
+
+    Parameters
+    ----------
+    salary : (D,) int dollars
+    groups : (D,) int or None, at most one driver of each number
+    keep : (D,) bool or None, the drivers that may be used
+    """
+    salary = np.asarray(salary, np.int64)
+    rows = np.arange(len(salary)) if keep is None else np.flatnonzero(keep)
+    following = np.arange(1, len(rows) + 1)
+    if groups is not None:
+        rows, following = _layers(rows, np.asarray(groups)[rows])
+    if len(rows) == 0:
+        return LineupSpace(rows, rows, rows, roster_size, int(roster_size == 0 and cap >= 0), 1, max(cap, 0))
+    cheapest = int(salary[rows].min())
+    excess = salary[rows] - cheapest
+    unit = max(int(np.gcd.reduce(excess)), 1)
+    budget = cap - roster_size * cheapest
+    if budget < 0:
+        return LineupSpace(rows, excess // unit, following, roster_size, 0, unit, 0)
+    cost = excess // unit
+    steps = min(budget // unit, int(np.sort(cost)[-roster_size:].sum()) if roster_size else 0)
+    return LineupSpace(rows, cost, following, roster_size, steps + 1, unit, budget - steps * unit)
+
+
+def _layers(rows, groups):
+    """Put the members of a group side by side, groups in order of appearance."""
+    _, first, code = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first[code], kind="stable")
+    layer = first[code][order]
+    following = np.searchsorted(layer, layer, side="right")
+    return rows[order], following
+
+
+@njit(cache=True)
+def _least(amount, cost, following, roster_size, terminal):
+    """Return the least Σ amount of every completion, (K+1, width, M+1); inf where there is none."""
+    m, width = len(cost), len(terminal)
+    table = np.full((m + 1, roster_size + 1, width), np.inf)
+    for j in range(m + 1):
+        table[j, 0] = terminal
+    for j in range(m - 1, -1, -1):
+        c, a = cost[j], amount[j]
+        for k in range(1, min(roster_size, m - j) + 1):
+            table[j, k] = table[j + 1, k]
+            source, target = table[following[j], k - 1], table[j, k]
+            for b in range(c, width):
+                target[b] = min(target[b], a + source[b - c])
+    return np.ascontiguousarray(table.transpose(1, 2, 0))
+
+
+@njit(cache=True)
+def _fits(j, left, budget, spent, amounts, limits, tables, cost, following):
+    """Whether taking item j can still end in a lineup within every limit."""
+    rest = budget - cost[j]
+    if rest < 0:
+        return False
+    for r in range(len(limits)):
+        if spent[r] + amounts[r, j] + tables[r, left - 1, rest, following[j]] > limits[r]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _walk(amounts, limits, tables, cost, following, capacity, max_steps):
+    """Return items (n, K) of every lineup within all limits in depth-first order, and why it ended.
+
+    0: complete, 1: `capacity` reached, 2: `max_steps` reached.
+    """
+    n_limits, roster_size, width = len(limits), tables.shape[1] - 1, tables.shape[2]
+    found = np.empty((capacity, roster_size), np.int16)
+    picks, cursor = np.zeros(roster_size + 1, np.int64), np.zeros(roster_size + 1, np.int64)
+    budget, spent = np.zeros(roster_size + 1, np.int64), np.zeros((roster_size + 1, n_limits))
+    budget[0], count, steps, depth = width - 1, 0, 0, 0
+    while depth >= 0:
+        left, b, j = roster_size - depth, budget[depth], cursor[depth]
+        if left == 0:
+            if count == capacity:
+                return found, 1
+            found[count] = picks[:roster_size]
+            count += 1
+            depth -= 1
+            continue
+        taken = False
+        while j < len(cost) and spent[depth, 0] + tables[0, left, b, j] <= limits[0]:
+            steps += 1
+            taken = _fits(j, left, b, spent[depth], amounts, limits, tables, cost, following)
+            if taken:
+                break
+            j += 1
+        if steps > max_steps:
+            return found[:count], 2
+        if not taken:
+            depth -= 1
+            continue
+        picks[depth], cursor[depth] = j, j + 1
+        spent[depth + 1] = spent[depth] + amounts[:, j]
+        budget[depth + 1], cursor[depth + 1] = b - cost[j], following[j]
+        depth += 1
+    return found[:count], 0
+
+
+@njit(cache=True)
+def _scan(lineups, holds, n_held, counts, quota, max_overlap, wanted):
+    """Return the indices of lineups accepted one after another; `holds` (D, slots) and `counts` are updated."""
+    accepted = np.empty(wanted, np.int64)
+    n_accepted = 0
+    shared = np.empty(holds.shape[1], np.uint8)
+    for index in range(len(lineups)):
+        if n_accepted == wanted:
+            break
+        row = lineups[index]
+        free = True
+        for driver in row:
+            free = free and counts[driver] < quota[driver]
+        if not free:
+            continue
+        shared[:n_held] = 0
+        for driver in row:
+            for slot in range(n_held):
+                shared[slot] += holds[driver, slot]
+        most = 0
+        for slot in range(n_held):
+            most = max(most, shared[slot])
+        if most > max_overlap:
+            continue
+        for driver in row:
+            holds[driver, n_held] = 1
+            counts[driver] += 1
+        n_held += 1
+        accepted[n_accepted] = index
+        n_accepted += 1
+    return accepted[:n_accepted]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is searched: maximise `value` over lineups that hold `locks`, within `limits` and the salary range."""
+
+    value: np.ndarray
+    salary: np.ndarray
+    roster_size: int
+    min_salary: int
+    max_salary: int
+    groups: np.ndarray | None
+    locks: np.ndarray
+    keep: np.ndarray
+    limits: tuple[Limit, ...]
+    tick: float = field(default=0.0)
+
+    def ban(self, drivers) -> "_Question":
+        keep = self.keep.copy()
+        keep[drivers] = False
+        return replace(self, keep=keep)
+
+    def ticks(self, lineups) -> np.ndarray:
+        return np.rint(self.value[lineups].sum(axis=1) / self.tick).astype(np.int64)
+
+
+class _Tables:
+    """The bounds of one question: one row for the value, one per one-sided side rule, one for their dual."""
+
+    def __init__(self, question: _Question):
+        q = self.question = question
+        locked = np.zeros(len(q.salary), bool)
+        locked[q.locks] = True
+        free = q.keep & ~locked
+        if q.groups is not None:
+            free &= ~np.isin(q.groups, q.groups[q.locks])
+        spent = int(q.salary[q.locks].sum())
+        self.space = s = lineup_space(
+            q.salary, q.roster_size - len(q.locks), q.max_salary - spent, groups=q.groups, keep=free
+        )
+        self.terminal = np.where(s.unspent <= q.max_salary - q.min_salary, 0.0, np.inf)
+        sides = [side for limit in q.limits for side in _one_sided(limit)]
+        self.amounts = np.array([-q.value, *(w for w, _ in sides)])
+        self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
+        self.amounts = self.amounts[:, s.rows]
+        self.exists = s.width > 0 and self.terminal.min() == 0
+        self.tables = np.array([self._least(a) for a in self.amounts]) if self.exists else None
+        if self.exists:
+            least = self.tables[:, -1, -1, 0]
+            self.exists = bool((least <= self.limits).all() and np.isfinite(least).all())
+            self.offset = q.value[q.locks].sum()
+        if self.exists:
+            self.best = self.offset - least[0]
+
+    def _least(self, amount):
+        s = self.space
+        return _least(np.ascontiguousarray(amount), s.cost, s.following, s.roster_size, self.terminal)
+
+    def above(self, floor: float, capacity: int):
+        """Return lineups (n, K) of value ≥ floor in no order, and whether there were more than `capacity`."""
+        limits = self.limits.copy()
+        limits[0] = self.offset - floor
+        s = self.space
+        items, ending = _walk(self.amounts, limits, self.tables, s.cost, s.following, capacity, MAX_STEPS)
+        if ending == 2:
+            raise SearchTooLarge(f"more than {MAX_STEPS:,} steps; relax a rule or ask for fewer lineups")
+        locks = np.broadcast_to(self.question.locks, (len(items), len(self.question.locks)))
+        lineups = np.sort(np.concatenate([s.rows[items], locks], axis=1), axis=1)
+        return lineups, ending == 1
+
+
+def _one_sided(limit: Limit):
+    weights = np.array(limit.weights, float)
+    slack = 1e-9 * max(np.abs(weights).max(initial=0.0), 1e-300)
+    if limit.high < np.inf:
+        yield weights, limit.high + slack
+    if limit.low > -np.inf:
+        yield -weights, -limit.low + slack
+
+
+def best_lineups(
+    value,
+    salary,
+    rules,
+    n: int,
+    *,
+    groups=None,
+    max_overlap: int | None = None,
+    max_exposure=None,
+    locks=(),
+    bans=(),
+    min_salary: int | None = None,
+    max_salary: int | None = None,
+    limits: tuple[Limit, ...] = (),
+    earlier=None,
+    floor: float | None = None,
+) -> np.ndarray:
+    """Return the `n` legal lineups of highest total value, best first, exactly.
+
+    With `max_overlap` or `max_exposure` each lineup is the best one that still respects them given the lineups
+    before it. Equal totals are ordered by driver rows (the lexicographically smaller lineup first).
+
+    Parameters
+    ----------
+    value : (D,) float, what a driver adds
+    salary : (D,) int dollars
+    rules : ContestRules (roster size and cap)
+    n : number of lineups; fewer are returned when fewer exist
+    groups : (D,) int or None, at most one driver of each number
+    max_overlap : most drivers two lineups may share (also with `earlier`)
+    max_exposure : fraction of `n`, or (D,) fractions: a driver is in at most floor(max_exposure * n) lineups
+    locks, bans : driver rows that every lineup, or none, holds
+    min_salary, max_salary : dollars a lineup must spend, or may spend (the cap holds too)
+    limits : linear rules, see `Limit`
+    earlier : (A, K) lineups already chosen: none of them comes again, and `max_overlap` counts them
+    floor : lowest total value that is of interest
+
+    Returns
+    -------
+    (m, K) int, m ≤ n, rows sorted
+
+    Raises
+    ------
+    SearchTooLarge : the side rules leave a search of more than `MAX_STEPS` steps
+    """
+    question = _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limits)
+    selection = _Selection(question, n, max_overlap, max_exposure, earlier)
+    if question is not None and n > 0:
+        _select(question, selection, -np.inf if floor is None else float(floor))
+    return selection.lineups()
+
+
+class _Selection:
+    """Lineups taken so far, and what they leave open: exposure quotas and overlap."""
+
+    def __init__(self, question, n, max_overlap, max_exposure, earlier):
+        size, drivers = question.roster_size, len(question.value)
+        earlier = np.empty((0, size), np.int64) if earlier is None else np.asarray(earlier, np.int64)
+        self.wanted, self.taken = n, []
+        self.simple = max_overlap is None and max_exposure is None and not len(earlier)
+        self.max_overlap = size - 1 if max_overlap is None else min(int(max_overlap), size - 1)
+        share = np.broadcast_to(np.inf if max_exposure is None else max_exposure, drivers)
+        self.quota = np.floor(np.minimum(share * max(n, 1) + 1e-9, 2**31)).astype(np.int64)
+        self.counts = np.zeros(drivers, np.int64)
+        self.holds = np.zeros((drivers, 0 if self.simple else n + len(earlier)), np.uint8)
+        self.held = len(earlier)
+        self.roster_size = size
+        if not self.simple:
+            self.holds[earlier, np.arange(len(earlier))[:, None]] = 1
+
+    @property
+    def missing(self) -> int:
+        return self.wanted - sum(map(len, self.taken))
+
+    @property
+    def used_up(self) -> np.ndarray:
+        return np.flatnonzero(self.counts >= self.quota)
+
+    def lineups(self) -> np.ndarray:
+        return np.concatenate([np.empty((0, self.roster_size), np.int64), *self.taken])
+
+    def offer(self, lineups):
+        if self.simple:
+            self.taken.append(lineups[: self.missing])
+            return
+        accepted = _scan(lineups, self.holds, self.held, self.counts, self.quota, self.max_overlap, self.missing)
+        self.held += len(accepted)
+        self.taken.append(lineups[accepted])
+
+
+def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limits) -> _Question:
+    value, salary = np.array(value, float), np.array(salary, np.int64)
+    if value.shape != salary.shape:
+        raise ValueError(f"value has shape {value.shape}, salary {salary.shape}; give one value per driver")
+    if not np.isfinite(value).all():
+        raise ValueError(f"value of driver row {np.flatnonzero(~np.isfinite(value))[0]} is not a finite number")
+    locks = np.unique(np.asarray(list(locks), np.int64))
+    keep = np.ones(len(salary), bool)
+    keep[np.asarray(list(bans), np.int64)] = False
+    keep[locks] &= True
+    cap = rules.salary_cap if max_salary is None else min(int(max_salary), rules.salary_cap)
+    scale = max(np.abs(value).max(initial=0.0), 1e-300)
+    return _Question(
+        value=value,
+        salary=salary,
+        roster_size=rules.roster_size,
+        min_salary=0 if min_salary is None else int(min_salary),
+        max_salary=cap,
+        groups=None if groups is None else np.asarray(groups),
+        locks=locks,
+        keep=keep,
+        limits=tuple(limits),
+        tick=10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1),
+    )
+
+
+def _select(question: _Question, selection: _Selection, floor: float) -> None:
+    """Offer lineups to the selection in descending order, window by window, until it is full or none is left."""
+    q = question
+    if len(q.locks) > q.roster_size or not q.keep[q.locks].all():
+        return
+    if q.groups is not None and len(np.unique(q.groups[q.locks])) < len(q.locks):
+        return
+    upper, want = np.inf, selection.wanted if selection.simple else max(4 * selection.wanted, 1000)
+    depth = None
+    while selection.missing:
+        tables = _Tables(question.ban(selection.used_up))
+        if not tables.exists or (np.isin(question.locks, selection.used_up)).any():
+            return
+        lineups, lower, depth = _window(tables, upper, floor, want, depth)
+        selection.offer(lineups)
+        if lower is None:
+            return
+        upper, want = lower, min(4 * want, 1_000_000)
+
+
+def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float | None):
+    """Return the lineups just below tick `upper` (at least `want` where so many exist) in order, and the new tick.
+
+    The tick is None when nothing is left below. `depth` is the window's width in ticks, a first guess and a result.
+    """
+    q = tables.question
+    top = np.floor(min(tables.best / q.tick + 1, upper))
+    bottom = np.floor(max(floor, -np.abs(q.value).sum() - 1) / q.tick)
+    depth = depth or max(np.std(q.value) / 4 / q.tick, 1.0)
+    capacity, narrow, wide = 16 * want + 1000, 0.0, np.inf
+    while True:
+        lower = max(np.ceil(top - depth), bottom)
+        lineups, overflow = tables.above((lower - 0.5) * q.tick, capacity)
+        if overflow and depth > 1:
+            wide = depth
+            depth = max((narrow + wide) / 2, 1.0) if narrow else depth / 4
+            continue
+        if overflow:
+            capacity *= 8
+            continue
+        ticks = q.ticks(lineups)
+        inside = (ticks >= lower) & (ticks < upper)
+        if inside.sum() < want and lower > bottom:
+            narrow, depth = depth, depth * 2 if wide == np.inf else (depth + wide) / 2
+            if wide - narrow < 1:
+                wide, capacity = np.inf, capacity * 8
+            continue
+        order = np.lexsort((_codes(lineups[inside], len(q.value)), -ticks[inside]))
+        return lineups[inside][order], None if lower <= bottom else lower, depth
+
+
+def _codes(lineups, n_drivers: int) -> np.ndarray:
+    """Return one integer per lineup, in lexicographic order of the rows, (L,)."""
+    size = lineups.shape[1]
+    if n_drivers**size >= 2**62:
+        return np.unique(lineups, axis=0, return_inverse=True)[1]
+    return lineups.astype(np.int64) @ (np.int64(n_drivers) ** np.arange(size - 1, -1, -1))
+
+
+def enumerate_lineups(salary, rules, *, groups=None, limit: int = 5_000_000) -> np.ndarray:
+    """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
+    tables = _Tables(_ask(np.zeros(len(salary)), salary, rules, groups, (), (), None, None, ()))
+    if not tables.exists:
+        return np.empty((0, rules.roster_size), np.int64)
+    lineups, overflow = tables.above(0.0, limit)
+    if overflow:
+        raise SearchTooLarge(f"more than {limit:,} legal lineups; raise `limit` or search instead of enumerating")
+    return lineups[np.argsort(_codes(lineups, len(salary)))]
+
+
+def lineup_salary(lineups, salary) -> np.ndarray:
+    """Return what each lineup costs, (L,) dollars."""
+    return np.asarray(salary, np.int64)[np.asarray(lineups)].sum(axis=1)
+
+
+def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:
+    """Return whether each lineup may be entered, (L,) bool.
+
+    `roster_size` different drivers of the slate, within the cap, none of them in `out` ((D,) bool), at most one of
+    each group.
+    """
+    lineups, salary = np.asarray(lineups), np.asarray(salary, np.int64)
+    if lineups.ndim != 2 or lineups.shape[1] != rules.roster_size:
+        return np.zeros(len(lineups), bool)
+    known = ((lineups >= 0) & (lineups < len(salary))).all(axis=1)
+    rows = np.where(known[:, None], lineups, 0).astype(np.int64)
+    legal = known & _all_different(rows) & (salary[rows].sum(axis=1) <= rules.salary_cap)
+    if groups is not None:
+        legal &= _all_different(np.asarray(groups)[rows])
+    if out is not None:
+        legal &= ~np.asarray(out, bool)[rows].any(axis=1)
+    return legal
+
+
+def _all_different(rows) -> np.ndarray:
+    rows = np.sort(rows, axis=1)
+    return (rows[:, 1:] != rows[:, :-1]).all(axis=1)
+
+
+def distinct(lineups) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different lineups (U, K), rows sorted, in lexicographic order, and their copies (U,)."""
+    lineups = np.sort(np.asarray(lineups, np.int64), axis=1)
+    codes = _codes(lineups, int(lineups.max(initial=0)) + 1)
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    return lineups[first], counts
