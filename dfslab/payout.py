@@ -86,10 +86,9 @@ def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> l
 def _part_sums(x, parts, out):
     """Sum `x` (D, LANES) over each row of `parts` into `out` (rows, LANES)."""
     for i in range(parts.shape[0]):
-        first = np.uint32(parts[i, 0])
         for b in range(LANES):
-            out[i, b] = x[first, b]
-        for j in range(1, parts.shape[1]):
+            out[i, b] = 0
+        for j in range(parts.shape[1]):
             driver = np.uint32(parts[i, j])
             for b in range(LANES):
                 out[i, b] += x[driver, b]
