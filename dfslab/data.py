@@ -1,19 +1,12 @@
-"""The data folder: load a race with everything known before lock, the history before a date; every reader by name."""
+"""The only reader and writer of users' files, by one name each; the work is in the modules it gathers."""
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-
+from dfslab.archive import History, Ingested, history, ingest_standings, load_results
 from dfslab.entries import upload_cells, write_lineups
-from dfslab.files import InputError, locked, read_json, write_atomically, write_csv, write_folder_atomically
-from dfslab.names import Matched, match_names, near_names
+from dfslab.files import InputError, locked, write_atomically, write_csv, write_folder_atomically
+from dfslab.folder import list_races, load_contests, load_race, load_slate, load_standings, race_folder
+from dfslab.names import Matched, match_names
 from dfslab.payouts import read_contest, read_contests
-from dfslab.rules import rules_on
-from dfslab.schema import OWNERSHIP_HISTORY, TRACK_TYPES
-from dfslab.slate import Contest, Race, Results, Slate, SlateError
+from dfslab.standings import Standings, read_standings
 from dfslab.tables import (
     read_ownership_history,
     read_projections,
@@ -25,14 +18,18 @@ from dfslab.tables import (
 
 __all__ = [
     "History",
+    "Ingested",
     "InputError",
     "Matched",
+    "Standings",
     "history",
+    "ingest_standings",
     "list_races",
     "load_contests",
     "load_race",
     "load_results",
     "load_slate",
+    "load_standings",
     "locked",
     "match_names",
     "race_folder",
@@ -43,6 +40,7 @@ __all__ = [
     "read_races",
     "read_results",
     "read_salaries",
+    "read_standings",
     "read_starting_lineup",
     "upload_cells",
     "write_atomically",
@@ -50,278 +48,3 @@ __all__ = [
     "write_folder_atomically",
     "write_lineups",
 ]
-
-SERIES = ("cup", "xfinity", "trucks")
-
-
-def list_races(data_dir) -> list[str]:
-    """Return the race ids of the folder that have a salary file, in order of date (the id begins with it)."""
-    return sorted(path.parent.name for path in Path(data_dir).glob("races/*/DKSalaries.csv"))
-
-
-def race_folder(race_id, data_dir) -> Path:
-    """Return the folder of a race; raise `InputError` with the nearest names when it is not there."""
-    race_id = str(race_id)
-    folder = Path(data_dir) / "races" / race_id
-    if re.fullmatch(r"[\w][\w.\-]*", race_id) and folder.is_dir():
-        return folder
-    have = sorted(path.name for path in Path(data_dir).glob("races/*") if path.is_dir())
-    near = near_names(race_id, have, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(have[:8]) or 'none'}"
-    raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
-
-
-def load_race(race_id, data_dir) -> Race:
-    """Return the facts of `race.json`; raise `InputError` naming a key that is missing or cannot be."""
-    path = race_folder(race_id, data_dir) / "race.json"
-    facts = _race_facts(path)
-    if str(facts.get("race_id", race_id)) != str(race_id):
-        raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{race_id}'; make them the same")
-    return Race(
-        race_id=str(race_id),
-        date=_date(facts["date"], path),
-        track=str(facts["track"]),
-        track_type=_one_of(facts["track_type"], TRACK_TYPES, "track_type", path),
-        track_length_mi=_number(facts, "track_length_mi", 0.05, 10, path),
-        sched_laps=_number(facts, "sched_laps", 1, 1000, path),
-        series=_one_of(facts.get("series") or "cup", SERIES, "series", path),
-        name=str(facts.get("race_name") or facts.get("name") or ""),
-    )
-
-
-def _race_facts(path: Path) -> dict:
-    facts = read_json(path)
-    if not isinstance(facts, dict):
-        raise InputError(f"{path}: it must be one object with date, track, track_type, track_length_mi, sched_laps")
-    for name in ("date", "track", "track_type", "track_length_mi", "sched_laps"):
-        if facts.get(name) is None:
-            raise InputError(f"{path}: '{name}' is missing; add it")
-    for name in ("out", "to_rear"):
-        listed = facts.get(name, [])
-        if not isinstance(listed, list) or not all(isinstance(driver, str) for driver in listed):
-            raise InputError(f"{path}: '{name}' must be a list of driver names")
-    return facts
-
-
-def _date(value, path) -> pd.Timestamp:
-    date = pd.to_datetime(value, errors="coerce") if isinstance(value, str) else pd.NaT
-    if pd.isna(date):
-        raise InputError(f"{path}: date is {value!r}; write it as 2025-04-13")
-    return date.tz_localize(None).normalize() if date.tzinfo else date.normalize()
-
-
-def _one_of(value, allowed, name: str, path) -> str:
-    if value not in allowed:
-        raise InputError(f"{path}: {name} is {value!r}; write one of {', '.join(allowed)}")
-    return value
-
-
-def _number(facts: dict, name: str, low: float, high: float, path) -> float:
-    value = facts[name]
-    try:
-        number = float(value) if not isinstance(value, bool) else np.nan
-    except (TypeError, ValueError):
-        number = np.nan
-    if not low <= number <= high:
-        raise InputError(f"{path}: {name} is {value!r}; write a number from {low:g} to {high:g}")
-    return number
-
-
-def load_slate(race_id, data_dir) -> Slate:
-    """Return the slate of a race folder with everything known before lock.
-
-    `drivers` follows the salary file: driver, salary, out, dk_id, name_id, avg_points, start, to_rear, and
-    projected_points / projected_ownership (fraction) where projections.csv has them. A salary driver who is not in
-    starting_lineup.csv, or is listed in `out` of race.json or marked O in `Status`, is out. `starters` lists everybody
-    who races under the slate's names. `notes` says what was assumed and which names stayed unmatched.
-    """
-    folder = race_folder(race_id, data_dir)
-    race = load_race(race_id, data_dir)
-    facts = _race_facts(folder / "race.json")
-    drivers = read_salaries(folder / "DKSalaries.csv")
-    drivers, notes = _without_results(drivers)
-    drivers, starters, more = _with_lineup(drivers, folder / "starting_lineup.csv")
-    notes += more
-    drivers, more = _with_facts(drivers, facts, folder / "race.json")
-    notes += more
-    drivers, more = _with_projections(drivers, folder / "projections.csv")
-    notes += more
-    if starters is not None:
-        starters = _racing(starters, drivers)
-    try:
-        return Slate.from_frame(drivers, rules_on(race.date), race, starters, notes)
-    except SlateError as error:
-        raise InputError(f"{folder / 'DKSalaries.csv'}: {error}") from None
-
-
-RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
-"""Headers that would carry the outcome into a slate."""
-
-
-def _without_results(drivers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    known = [name for name in drivers if str(name).lower().replace("%", "").replace(" ", "_") in RESULT_COLUMNS]
-    if not known:
-        return drivers, ()
-    return drivers.drop(columns=known), (f"DKSalaries.csv: {', '.join(known)} left out, a slate holds no result.",)
-
-
-def _with_lineup(drivers: pd.DataFrame, path: Path):
-    drivers = drivers.assign(out=False)
-    if not path.exists():
-        note = "starting_lineup.csv is not there: every driver with a salary is taken to race, start unknown."
-        return drivers, None, (note,)
-    starters = read_starting_lineup(path)
-    found = match_names(starters["driver"], drivers["driver"])
-    _refuse_ambiguous(found, path)
-    starters = starters.assign(driver=starters["driver"].map(lambda name: found.pairs.get(name, name)))
-    racing = drivers["driver"].isin(starters["driver"])
-    if racing.sum() < len(drivers) / 2:
-        raise InputError(
-            f"{path}: it lists {racing.sum()} of the {len(drivers)} drivers with a salary; another race's?"
-        )
-    extra = [name for name in starters if name not in drivers or name == "driver"]
-    drivers = drivers.assign(out=~racing).merge(starters[extra], on="driver", how="left", sort=False)
-    return drivers, starters, _lineup_notes(drivers, found)
-
-
-def _lineup_notes(drivers: pd.DataFrame, found: Matched) -> tuple[str, ...]:
-    notes = []
-    out = drivers.loc[drivers["out"], "driver"].tolist()
-    for name in out:
-        near = near_names(name, found.unmatched)
-        hint = f" (is '{near[0]}' there the same driver? then write the names alike)" if near else ""
-        notes.append(f"{name} has a salary but is not in the starting lineup: out, never rostered{hint}.")
-    if found.unmatched:
-        notes.append(f"In the starting lineup without a salary, so not to be rostered: {', '.join(found.unmatched)}.")
-    return tuple(notes)
-
-
-def _refuse_ambiguous(found: Matched, path) -> None:
-    for name, who in found.ambiguous.items():
-        raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
-
-
-def _with_facts(drivers: pd.DataFrame, facts: dict, path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Add what race.json lists and the salary file's Status: columns out and to_rear."""
-    notes = []
-    listed = {}
-    for name in ("out", "to_rear"):
-        found = match_names(facts.get(name, []), drivers["driver"])
-        _refuse_ambiguous(found, path)
-        listed[name] = drivers["driver"].isin(found.pairs.values())
-        if found.unmatched:
-            notes.append(f"race.json, {name}: {', '.join(found.unmatched)} has no salary on this slate.")
-    if "status" in drivers:
-        status = drivers["status"].fillna("").str.upper().isin({"O", "OUT", "IR"})
-        listed["out"] = listed["out"] | status
-    for name in drivers.loc[listed["out"] & ~drivers["out"], "driver"]:
-        notes.append(f"{name} is listed as out: never rostered.")
-    return drivers.assign(out=drivers["out"] | listed["out"], to_rear=listed["to_rear"]), tuple(notes)
-
-
-def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    if not path.exists():
-        return drivers, ()
-    frame, notes = read_projections(path)
-    found = match_names(frame["driver"], drivers["driver"])
-    frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
-    columns = [name for name in ("projected_points", "projected_ownership") if name in frame]
-    drivers = drivers.drop(columns=columns, errors="ignore").merge(frame[["driver", *columns]], on="driver", how="left")
-    missing = drivers.loc[~drivers["out"] & drivers[columns].isna().all(axis=1), "driver"].tolist()
-    if found.left:
-        notes += (f"projections.csv: {', '.join(found.left)} not found on the slate, not used.",)
-    if missing:
-        notes += (f"projections.csv has nothing for {', '.join(missing)}.",)
-    return drivers, notes
-
-
-def _racing(starters: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
-    out = set(drivers.loc[drivers["out"], "driver"])
-    rear = set(drivers.loc[drivers["to_rear"], "driver"])
-    kept = starters[~starters["driver"].isin(out)].reset_index(drop=True)
-    return kept.assign(to_rear=kept["driver"].isin(rear))
-
-
-def load_contests(race_id, data_dir) -> list[Contest]:
-    """Return the contests of a race folder from contest.json (or contest.csv)."""
-    folder = race_folder(race_id, data_dir)
-    for name in ("contest.json", "contest.csv"):
-        if (folder / name).exists():
-            return read_contests(folder / name)
-    raise InputError(f"{folder / 'contest.json'}: there is no contest; give entry_fee, entries and payouts")
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened before a date: `results` by driver and race, `races`, and `ownership` by driver and contest."""
-
-    results: pd.DataFrame
-    races: pd.DataFrame
-    ownership: pd.DataFrame
-
-    def before(self, date) -> "History":
-        """Return only what happened before the day `date`."""
-        day = pd.to_datetime(date).normalize()
-        return History(*(frame[frame["date"] < day].reset_index(drop=True) for frame in self._frames))
-
-    def with_names(self, names) -> "History":
-        """Return the same with drivers written as in `names` wherever they match (see `match_names`)."""
-        return History(_renamed(self.results, names), self.races, _renamed(self.ownership, names))
-
-    @property
-    def _frames(self):
-        return self.results, self.races, self.ownership
-
-
-def _renamed(frame: pd.DataFrame, names) -> pd.DataFrame:
-    pairs = match_names(frame["driver"].unique(), names).pairs
-    return frame.assign(driver=frame["driver"].map(lambda name: pairs.get(name, name)))
-
-
-def history(data_dir, before=None, series: str = "cup") -> History:
-    """Return the history of one series, of days earlier than `before` (all of it when None).
-
-    Without ownership.csv the ownership is empty: a cold start, which a page must state.
-
-    Raises
-    ------
-    InputError : results.csv or races.csv is not there, or holds no race before the date
-    """
-    folder = Path(data_dir) / "history"
-    for name in ("results.csv", "races.csv"):
-        if not (folder / name).exists():
-            raise InputError(
-                f"{folder / name}: there is no race history; run `dfslab fetch --season 2025`, or put it there"
-            )
-    ownership = folder / "ownership.csv"
-    frames = (
-        read_results(folder / "results.csv"),
-        read_races(folder / "races.csv"),
-        read_ownership_history(ownership) if ownership.exists() else _empty_ownership(),
-    )
-    found = History(*(_of_series(frame, series) for frame in frames))
-    found = found if before is None else found.before(before)
-    if found.results.empty:
-        when = "" if before is None else f" before {pd.to_datetime(before):%Y-%m-%d}"
-        raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
-    return found
-
-
-def _of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
-    if "series" not in frame:
-        return frame
-    return frame[frame["series"].fillna("cup") == series].reset_index(drop=True)
-
-
-def _empty_ownership() -> pd.DataFrame:
-    return pd.DataFrame({name: [] for name in OWNERSHIP_HISTORY.names}).assign(date=pd.to_datetime([]))
-
-
-def load_results(race_id, data_dir) -> Results | None:
-    """Return the results of a race from the history, or None when it has not been run (or not been fetched)."""
-    path = Path(data_dir) / "history" / "results.csv"
-    if not path.exists():
-        return None
-    rows = read_results(path)
-    rows = rows[rows["race_id"] == str(race_id)].reset_index(drop=True)
-    return Results(str(race_id), rows.assign(points=rows["dk_points"])) if len(rows) else None

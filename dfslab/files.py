@@ -62,10 +62,7 @@ def decode(raw: bytes, where) -> str:
     """Return `raw` as text: UTF-8 with or without its mark, UTF-16 by its mark, else Windows-1252."""
     if raw[:4] == b"PK\x03\x04":
         raise InputError(f"{where}: this is a zip archive (or a spreadsheet); unzip it, or save the sheet as CSV")
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encodings = ("utf-16",)
-    else:
-        encodings = ("utf-8-sig", "cp1252")
+    encodings = ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
     for encoding in encodings:
         try:
             text = raw.decode(encoding)

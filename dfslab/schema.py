@@ -23,6 +23,7 @@ __all__ = [
     "PROJECTIONS",
     "SALARIES",
     "STANDINGS",
+    "STANDINGS_DRIVERS",
     "STARTING_LINEUP",
     "TABLES",
     "TRACK_TYPES",
@@ -157,23 +158,34 @@ PROJECTIONS = Table(
 )
 
 STANDINGS = Table(
-    "Contest standings",
+    "Contest standings, left block",
     "races/<race_id>/contest-standings-<contest id>.zip or .csv",
-    "left: one entry; right, after a blank column and with its own length: one driver",
+    "one entry",
     (
-        _need("rank", "int", "rank of the entry, ties share one", low=1, also=("Rank",)),
+        _need("rank", "int", "rank of the entry, ties share one", low=1, high=10_000_000, also=("Rank",)),
         _need("entry_id", "id", "id of the entry; not stored", also=("EntryId", "Entry ID")),
         Column("entry_name", "text", "user's handle; dropped on reading", also=("EntryName",)),
         Column("time_remaining", "text", "laps left when exported", also=("TimeRemaining",)),
         _need("points", "number", "score of the entry", also=("Points",)),
-        _need("lineup", "text", "`D name D name …`; blank for an unfilled entry", also=("Lineup",)),
-        _need("player", "text", "driver", also=("Player",)),
+        Column("lineup", "text", "`D name D name …`; blank for an unfilled entry", required=True, also=("Lineup",)),
+    ),
+    ("entry_id",),
+    "As downloaded after the race. A file of 0 bytes is an expired export: download it again.",
+    optional=True,
+)
+
+STANDINGS_DRIVERS = Table(
+    "Contest standings, right block",
+    "the same file, after a blank column and with its own length",
+    "one driver",
+    (
+        _need("driver", "text", "name as DraftKings writes it", also=("Player",)),
         Column("roster_position", "text", "always D", also=("Roster Position",)),
         _need("drafted", "share", "share of all entries, `45.20%`", low=0, also=("%Drafted", "Drafted")),
         Column("fpts", "number", "points of the driver", also=("FPTS",)),
     ),
-    ("entry_id",),
-    "As downloaded after the race. A file of 0 bytes is an expired export: download it again.",
+    ("driver",),
+    "Drivers nobody rostered are not listed.",
     optional=True,
 )
 
@@ -311,6 +323,7 @@ TABLES = (
     PROJECTIONS,
     PAYOUTS,
     STANDINGS,
+    STANDINGS_DRIVERS,
     HISTORY_RESULTS,
     HISTORY_RACES,
     OWNERSHIP_HISTORY,

@@ -23,6 +23,7 @@ from dfslab.schema import (
 
 __all__ = [
     "conform",
+    "for_file",
     "read_ownership_history",
     "read_projections",
     "read_races",
@@ -59,7 +60,8 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
             frame[column.name] = _parsed(frame[column.name], column, where)
     _validate(frame, table, where)
     _refuse_repeats(frame, table, where)
-    return frame.reset_index(drop=True)
+    whole = [column.name for column in table.columns if column.required and column.kind == "int" and not column.blank]
+    return frame.reset_index(drop=True).astype(dict.fromkeys(whole, np.int64))
 
 
 def _named(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
@@ -106,8 +108,12 @@ _KIND_WORDS = {"int": "a whole number", "number": "a number", "date": "a date su
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    plain = cells.str.replace("$", "", regex=False).str.replace(r",(?=\d{3}(?!\d))", "", regex=True)
-    values = pd.to_numeric(plain.where(plain != "", None), errors="coerce").astype(float)
+    """Return text as floats, NaN where it is none; `$1,234.5` is a number, `inf` and `1_000` are not."""
+    values = pd.to_numeric(cells, errors="coerce").astype(float)
+    odd = values.isna() & (cells != "")
+    if odd.any():
+        plain = cells[odd].str.replace("$", "", regex=False).str.replace(r",(?=\d{3}(?!\d))", "", regex=True)
+        values[odd] = pd.to_numeric(plain, errors="coerce").astype(float)
     return values.where(np.isfinite(values))
 
 
@@ -143,7 +149,7 @@ def _refuse_repeats(frame: pd.DataFrame, table: Table, where) -> None:
     key = [name for name in table.key if name in frame]
     seen = frame[key].copy()
     if "driver" in key:
-        seen["driver"] = frame["driver"].map(lambda name: name_key(clean_name(name)))
+        seen["driver"] = frame["driver"].map({name: name_key(clean_name(name)) for name in frame["driver"].unique()})
     twice = seen.duplicated()
     if key and twice.any():
         row = frame.index[twice][0]
@@ -202,7 +208,7 @@ def read_salaries(path) -> pd.DataFrame:
     ids = frame["name_id"].fillna("").str.extract(r"\((\d+)\)\s*$")[0] if "name_id" in frame else None
     if "dk_id" not in frame and ids is not None:
         frame["dk_id"] = ids.where(ids.notna(), None)
-    return frame
+    return _with_numbers(frame, SALARIES)
 
 
 def _slate_rows(strings: pd.DataFrame, where) -> pd.DataFrame:
@@ -228,7 +234,7 @@ def read_starting_lineup(path) -> pd.DataFrame:
         place = frame.loc[twice, "start"].iloc[0]
         both = " and ".join(frame.loc[frame["start"] == place, "driver"])
         raise InputError(f"{path}: {both} both start {place:.0f}; correct one of them")
-    return frame.astype({"start": int}).sort_values("start", ignore_index=True)
+    return _with_numbers(frame, STARTING_LINEUP).sort_values("start", ignore_index=True)
 
 
 def read_projections(path, complete: int | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -260,14 +266,32 @@ def read_results(path) -> pd.DataFrame:
 
 def _points_by_date(frame: pd.DataFrame) -> pd.Series:
     points = pd.Series(np.nan, frame.index)
-    for _, day in frame.groupby("date"):
-        points[day.index] = fantasy_points(day, rules_on(day["date"].iloc[0]).scoring)
+    in_force = frame["date"].map({date: rules_on(date).scoring for date in frame["date"].unique()})
+    for scoring in in_force.unique():
+        rows = in_force == scoring
+        points[rows] = fantasy_points(frame[rows], scoring)
     return points
 
 
 def read_races(path) -> pd.DataFrame:
     """Return the races, one row each; unknown facts (cautions of early seasons) are NaN."""
     return _with_numbers(conform(read_strings(path), HISTORY_RACES, path), HISTORY_RACES)
+
+
+def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return `frame` as the file of `table` holds it: its columns first, shares in percent, flags 0/1, days."""
+    kinds = {column.name: column.kind for column in table.columns}
+    columns = [*(name for name in kinds if name in frame), *(name for name in frame if name not in kinds)]
+    written = frame[columns].copy()
+    for name in columns:
+        kind = kinds.get(name)
+        if kind in ("int", "flag"):
+            written[name] = pd.array(pd.to_numeric(frame[name]).round(), dtype="Int64")
+        elif kind == "share":
+            written[name] = (frame[name].astype(float) * 100).round(6)
+        elif kind == "date":
+            written[name] = pd.to_datetime(frame[name]).dt.strftime("%Y-%m-%d")
+    return written
 
 
 def read_ownership_history(path) -> pd.DataFrame:
@@ -283,9 +307,8 @@ def _with_numbers(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Turn further columns whose every cell is a number into floats."""
     changed = {}
     for name in frame.columns.difference(table.names):
-        text = frame[name].astype(str)
-        blank = text.str.lower().isin(BLANKS)
-        values = _numbers(text.where(~blank, ""))
+        blank = frame[name].str.lower().isin(BLANKS)
+        values = _numbers(frame[name].where(~blank, ""))
         if not (values.isna() & ~blank).any() and not blank.all():
             changed[name] = values
     return frame.assign(**changed)
