@@ -1,7 +1,7 @@
 """The only reader and writer of users' files, by one name each; the work is in the modules it gathers."""
 
 from dfslab.archive import History, Ingested, history, ingest_standings, load_results
-from dfslab.entries import upload_cells, write_lineups
+from dfslab.entries import Entries, fill_entries, read_entries, upload_cells, write_entries, write_lineups
 from dfslab.files import InputError, locked, write_atomically, write_csv, write_folder_atomically
 from dfslab.folder import list_races, load_contests, load_race, load_slate, load_standings, race_folder
 from dfslab.names import Matched, match_names
@@ -17,11 +17,13 @@ from dfslab.tables import (
 )
 
 __all__ = [
+    "Entries",
     "History",
     "Ingested",
     "InputError",
     "Matched",
     "Standings",
+    "fill_entries",
     "history",
     "ingest_standings",
     "list_races",
@@ -35,6 +37,7 @@ __all__ = [
     "race_folder",
     "read_contest",
     "read_contests",
+    "read_entries",
     "read_ownership_history",
     "read_projections",
     "read_races",
@@ -45,6 +48,7 @@ __all__ = [
     "upload_cells",
     "write_atomically",
     "write_csv",
+    "write_entries",
     "write_folder_atomically",
     "write_lineups",
 ]
