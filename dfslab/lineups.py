@@ -9,19 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 
-from dfslab.search import (
-    Limit,
-    LineupSpace,
-    SearchTooLarge,
-    best_lineups,
-    distinct,
-    enumerate_lineups,
-    is_legal,
-    lineup_salary,
-    lineup_space,
-)
+from dfslab.search import Limit, SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.space import LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
 
 __all__ = [
     "InfeasibleOwnership",
@@ -45,165 +35,10 @@ NEAREST_RIDGE = 1e-3
 """Weight of the ridge that gives the nearest feasible law; see `LineupLaw.fit`."""
 SUM_TOLERANCE = 1e-6
 """How far, as a share of K, ownership may be from summing to K."""
-SMALLEST_SUM = 1e-250
-"""Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
 
 
 class InfeasibleOwnership(ValueError):
     """No mix of legal lineups has this ownership; the message gives the numbers."""
-
-
-@njit(cache=True, fastmath={"reassoc", "contract"})
-def _dot(x, y):
-    total = 0.0
-    for b in range(len(x)):
-        total += x[b] * y[b]
-    return total
-
-
-@njit(cache=True)
-def _completions(weight, cost, following, roster_size, terminal):
-    """Return Σ Π weight over every completion from item j with k to take and b steps left, (M+1, K+1, width)."""
-    m, width = len(cost), len(terminal)
-    table = np.zeros((m + 1, roster_size + 1, width))
-    for j in range(m + 1):
-        table[j, 0] = terminal
-    for j in range(m - 1, -1, -1):
-        c, w = cost[j], weight[j]
-        for k in range(max(1, roster_size - j), min(roster_size, m - j) + 1):
-            source, target, without = table[following[j], k - 1], table[j, k], table[j + 1, k]
-            for b in range(min(c, width)):
-                target[b] = without[b]
-            for b in range(c, width):
-                target[b] = without[b] + w * source[b - c]
-    return table
-
-
-@njit(cache=True)
-def _log_completions(theta, cost, following, roster_size, terminal):
-    """Return the logarithm of `_completions`, safe for any size of theta."""
-    m, width = len(cost), len(terminal)
-    table = np.full((m + 1, roster_size + 1, width), -np.inf)
-    for j in range(m + 1):
-        table[j, 0] = terminal
-    for j in range(m - 1, -1, -1):
-        c = cost[j]
-        for k in range(1, min(roster_size, m - j) + 1):
-            for b in range(width):
-                without = table[j + 1, k, b]
-                taken = theta[j] + table[following[j], k - 1, b - c] if b >= c else -np.inf
-                high, low = max(without, taken), min(without, taken)
-                table[j, k, b] = high + np.log1p(np.exp(low - high)) if low > -np.inf else high
-    return table
-
-
-@njit(cache=True)
-def _advance(start, current, w, c):
-    """Add to `current` the paths of `start` that take an item of weight w and cost c."""
-    width = start.shape[1]
-    for k in range(start.shape[0] - 1):
-        for b in range(width - c):
-            current[k + 1, b] += w * start[k, b + c]
-
-
-@njit(cache=True)
-def _meeting(start, ahead, w, c):
-    """Return the sum over paths of `start` that take the item and then complete a lineup by `ahead`."""
-    size, total = start.shape[0] - 1, 0.0
-    width = start.shape[1]
-    if c >= width:
-        return 0.0
-    for k in range(size):
-        total += _dot(start[k, c:], ahead[size - 1 - k, : width - c])
-    return w * total
-
-
-@njit(cache=True)
-def _path_marginals(weight, cost, following, table):
-    """Return Σ Π weight over the lineups that hold each item, (M,), and over those that end with b steps left."""
-    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
-    start = np.zeros((size + 1, width))
-    start[0, width - 1] = 1.0
-    current = start.copy()
-    sums = np.empty(m)
-    for j in range(m):
-        sums[j] = _meeting(start, table[following[j]], weight[j], cost[j])
-        _advance(start, current, weight[j], cost[j])
-        if following[j] == j + 1:
-            start[:] = current
-    return sums, current[size] * table[m, 0]
-
-
-@njit(cache=True)
-def _path_pairs(weight, cost, following, table):
-    """Return Σ Π weight over the lineups that hold both items, (M, M) with a zero diagonal."""
-    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
-    start = np.zeros((size + 1, width))
-    start[0, width - 1] = 1.0
-    current = start.copy()
-    pairs = np.zeros((m, m))
-    for i in range(m):
-        held = np.zeros((size + 1, width))
-        _advance(start, held, weight[i], cost[i])
-        ahead = held.copy()
-        for j in range(following[i], m):
-            pairs[i, j] = pairs[j, i] = _meeting(held, table[following[j]], weight[j], cost[j])
-            _advance(held, ahead, weight[j], cost[j])
-            if following[j] == j + 1:
-                held[:] = ahead
-        _advance(start, current, weight[i], cost[i])
-        if following[i] == i + 1:
-            start[:] = current
-    return pairs
-
-
-@njit(cache=True)
-def _flow(theta, cost, following, log_table):
-    """Return P(item held) (M,) and P(b steps left) by sending probability 1 down the paths; never under- or overflows
-    in a way that matters, whatever theta."""
-    m, size, width = log_table.shape[0] - 1, log_table.shape[1] - 1, log_table.shape[2]
-    reach = np.zeros((m + 1, size + 1, width))
-    reach[0, size, width - 1] = 1.0
-    held = np.zeros(m)
-    for j in range(m):
-        for k in range(1, size + 1):
-            for b in range(width):
-                mass = reach[j, k, b]
-                if mass == 0.0:
-                    continue
-                taken = 0.0
-                if b >= cost[j]:
-                    ahead = log_table[following[j], k - 1, b - cost[j]]
-                    taken = mass * np.exp(min(theta[j] + ahead - log_table[j, k, b], 0.0))
-                    reach[following[j], k - 1, b - cost[j]] += taken
-                held[j] += taken
-                if log_table[j + 1, k, b] > -np.inf:
-                    reach[j + 1, k, b] += mass - taken
-    return held, reach[:, 0, :].sum(axis=0)
-
-
-@njit(cache=True)
-def _draw(uniforms, columns, cost, following):
-    """Return items (n, K): each pick inverts the distribution of the next item; `columns` is (K+1, width, M+1)."""
-    n, size = uniforms.shape
-    width, m = columns.shape[1], len(cost)
-    picks = np.empty((n, size), np.int64)
-    for row in range(n):
-        j, b = 0, width - 1
-        for k in range(size, 0, -1):
-            column = columns[k, b]
-            level = column[j] + np.log1p(-uniforms[row, size - k])
-            low, high = j, m
-            while high - low > 1:
-                middle = (low + high) // 2
-                if column[middle] < level:
-                    high = middle
-                else:
-                    low = middle
-            picks[row, size - k] = low
-            b -= cost[low]
-            j = following[low]
-    return picks
 
 
 def _taste(unspent, dollars) -> np.ndarray:
@@ -221,59 +56,6 @@ def _taste(unspent, dollars) -> np.ndarray:
     if taste.shape != dollars.shape or np.isnan(taste).any() or (taste == np.inf).any():
         raise ValueError("unspent: a taste is one number (or -inf) for each amount of dollars left below the cap")
     return taste
-
-
-def _scaled(space: LineupSpace, theta, taste):
-    """Return weights and terminal weights of at most 1, and the logarithm of what was divided out.
-
-    A slope of theta in salary is moved to the terminal weights: log-worths that rise steeply with salary are what
-    makes path sums under- or overflow.
-    """
-    centred = space.cost - space.cost.mean()
-    slope = centred @ theta / max(centred @ centred, 1e-300)
-    rest = theta - slope * space.cost
-    terminal = taste + slope * np.arange(space.width - 1, -1, -1)
-    shift = space.roster_size * rest.max() + terminal.max()
-    return np.exp(rest - rest.max()), np.exp(terminal - terminal.max()), shift
-
-
-@dataclass(frozen=True)
-class _Paths:
-    """Path sums at one theta; `table` is None where logarithms were needed."""
-
-    log_normaliser: float
-    marginals: np.ndarray
-    unspent: np.ndarray
-    weight: np.ndarray
-    table: np.ndarray | None
-    log_table: np.ndarray | None
-
-    @classmethod
-    def at(cls, space: LineupSpace, theta, taste) -> "_Paths":
-        weight, terminal, shift = _scaled(space, theta, taste)
-        table = _completions(weight, space.cost, space.following, space.roster_size, terminal)
-        total = table[0, -1, -1]
-        if not total > SMALLEST_SUM:
-            return cls._by_logarithms(space, theta, taste, weight)
-        sums, ends = _path_marginals(weight, space.cost, space.following, table)
-        return cls(np.log(total) + shift, sums / total, ends / total, weight, table, None)
-
-    @classmethod
-    def _by_logarithms(cls, space, theta, taste, weight):
-        table = _log_completions(theta, space.cost, space.following, space.roster_size, taste)
-        total = table[0, -1, -1]
-        if total == -np.inf:
-            return cls(-np.inf, np.zeros(len(theta)), np.zeros(space.width), weight, None, table)
-        held, ends = _flow(theta, space.cost, space.following, table)
-        return cls(total, held, ends, weight, None, table)
-
-    def pairs(self, space: LineupSpace) -> np.ndarray:
-        """Return P(both held), (M, M), the marginals on the diagonal."""
-        if self.table is None:
-            raise ValueError("pair marginals need log-worths within some 100 of each other")
-        pairs = _path_pairs(self.weight, space.cost, space.following, self.table) / self.table[0, -1, -1]
-        pairs[np.diag_indices(len(pairs))] = self.marginals
-        return pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,15 +133,8 @@ class LineupLaw:
         return space
 
     @cached_property
-    def _paths(self) -> _Paths:
-        return _Paths.at(self._space, self.theta[self._space.rows], _taste(self.unspent, self._space.unspent))
-
-    @cached_property
-    def _columns(self) -> np.ndarray:
-        paths = self._paths
-        with np.errstate(divide="ignore"):
-            table = paths.log_table if paths.table is None else np.log(paths.table)
-        return np.ascontiguousarray(table.transpose(1, 2, 0))
+    def _paths(self) -> Paths:
+        return Paths.at(self._space, self.theta[self._space.rows], _taste(self.unspent, self._space.unspent))
 
     @property
     def log_normaliser(self) -> float:
@@ -373,7 +148,7 @@ class LineupLaw:
     def pair_marginals(self) -> np.ndarray:
         """Return the share of lineups that hold both drivers, (D, D), the marginals on the diagonal."""
         pairs = np.zeros((len(self.theta), len(self.theta)))
-        pairs[np.ix_(self._space.rows, self._space.rows)] = self._paths.pairs(self._space)
+        pairs[np.ix_(self._space.rows, self._space.rows)] = self._paths.pairs()
         return pairs
 
     def unspent_distribution(self) -> tuple[np.ndarray, np.ndarray]:
@@ -390,9 +165,7 @@ class LineupLaw:
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return `n` independent lineups, (n, K) driver rows, sorted; the first draws do not depend on `n`."""
-        space = self._space
-        uniforms = rng.random((n, space.roster_size))
-        lineups = space.rows[_draw(uniforms, self._columns, space.cost, space.following)]
+        lineups = self._space.rows[self._paths.draw(rng.random((n, self._space.roster_size)))]
         return lineups if self.groups is None else np.sort(lineups, axis=1)
 
     def log_prob(self, lineups) -> np.ndarray:
@@ -468,7 +241,7 @@ def _usable_space(target, salary, rules, groups, unspent, nearest) -> LineupSpac
         space = lineup_space(salary, rules.roster_size, rules.salary_cap, groups=groups, keep=keep)
         if space.width == 0 or len(space.rows) < rules.roster_size:
             break
-        marginals = _Paths.at(space, np.zeros(len(space.rows)), _taste(unspent, space.unspent)).marginals
+        marginals = Paths.at(space, np.zeros(len(space.rows)), _taste(unspent, space.unspent)).marginals
         stuck = space.rows[marginals == 0]
         if len(stuck) == len(space.rows):
             break
@@ -486,7 +259,7 @@ def _usable_space(target, salary, rules, groups, unspent, nearest) -> LineupSpac
 def _outside(space, taste, goal, closest, salary) -> str:
     if closest is None:
         return "no mix of legal lineups has this ownership"
-    reached = _Paths.at(space, closest, taste).marginals
+    reached = Paths.at(space, closest, taste).marginals
     worst = int(np.argmax(np.abs(reached - goal)))
     row = space.rows[worst]
     return (
@@ -510,7 +283,7 @@ def _newton(space, taste, goal, ridge) -> np.ndarray | None:
             return theta
         if loss < lowest or paths.table is None:
             return None
-        hessian = paths.pairs(space) - np.outer(paths.marginals, paths.marginals) + np.diag(ridge)
+        hessian = paths.pairs() - np.outer(paths.marginals, paths.marginals) + np.diag(ridge)
         direction = _solve(hessian, gradient, not ridge.any())
         step = 1.0
         while step > 1e-10:
@@ -523,7 +296,7 @@ def _newton(space, taste, goal, ridge) -> np.ndarray | None:
 
 
 def _loss(space, theta, taste, goal, ridge):
-    paths = _Paths.at(space, theta, taste)
+    paths = Paths.at(space, theta, taste)
     return paths, paths.log_normaliser - theta @ goal + 0.5 * (ridge * theta) @ theta
 
 

@@ -1,20 +1,17 @@
-"""The lineup space and exact search in it: the best n lineups under any linear rules, enumeration, legality."""
+"""Exact search over legal lineups: the best n under any linear rules, in order, and plain enumeration."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit
 
+from dfslab.space import lineup_codes, lineup_space
+
 __all__ = [
-    "LineupSpace",
     "Limit",
     "SearchTooLarge",
     "best_lineups",
-    "distinct",
     "enumerate_lineups",
-    "is_legal",
-    "lineup_salary",
-    "lineup_space",
 ]
 
 MAX_STEPS = 400_000_000
@@ -42,68 +39,6 @@ class Limit:
     low: float = -np.inf
     high: float = np.inf
     name: str = ""
-
-
-@dataclass(frozen=True)
-class LineupSpace:
-    """Legal lineups as paths: items in order, each either taken or left, at most one of a layer.
-
-    `cost` counts steps of `unit` dollars above the cheapest driver, so a path that takes `roster_size` items and
-    has `b` of `width - 1` steps left spends the cap less `b * unit + remainder` dollars.
-    """
-
-    rows: np.ndarray
-    """Driver row of each item, (M,)."""
-    cost: np.ndarray
-    """Steps, (M,)."""
-    following: np.ndarray
-    """First item of the next layer, (M,)."""
-    roster_size: int
-    width: int
-    """Steps of budget + 1; 0 when no lineup is affordable."""
-    unit: int
-    remainder: int
-
-    @property
-    def unspent(self) -> np.ndarray:
-        """Dollars below the cap by steps left, (width,)."""
-        return np.arange(self.width) * self.unit + self.remainder
-
-
-def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
-    """Return the space of lineups of `roster_size` kept drivers for at most `cap` dollars, one of a group at most.
-
-    Parameters
-    ----------
-    salary : (D,) int dollars
-    groups : (D,) int or None, at most one driver of each number
-    keep : (D,) bool or None, the drivers that may be used
-    """
-    salary = np.asarray(salary, np.int64)
-    rows = np.arange(len(salary)) if keep is None else np.flatnonzero(keep)
-    following = np.arange(1, len(rows) + 1)
-    if groups is not None:
-        rows, following = _layers(rows, np.asarray(groups)[rows])
-    if len(rows) == 0:
-        return LineupSpace(rows, rows, rows, roster_size, int(roster_size == 0 and cap >= 0), 1, max(cap, 0))
-    cheapest = int(salary[rows].min())
-    excess = salary[rows] - cheapest
-    unit = max(int(np.gcd.reduce(excess)), 1)
-    budget = cap - roster_size * cheapest
-    if budget < 0:
-        return LineupSpace(rows, excess // unit, following, roster_size, 0, unit, 0)
-    cost = excess // unit
-    steps = min(budget // unit, int(np.sort(cost)[-roster_size:].sum()) if roster_size else 0)
-    return LineupSpace(rows, cost, following, roster_size, steps + 1, unit, budget - steps * unit)
-
-
-def _layers(rows, groups):
-    """Put the members of a group side by side, groups in order of appearance."""
-    _, first, code = np.unique(groups, return_index=True, return_inverse=True)
-    order = np.argsort(first[code], kind="stable")
-    layer = first[code][order]
-    following = np.searchsorted(layer, layer, side="right")
-    return rows[order], following
 
 
 @njit(cache=True)
@@ -448,16 +383,8 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
             if wide - narrow < 1:
                 wide, capacity = np.inf, capacity * 8
             continue
-        order = np.lexsort((_codes(lineups[inside], len(q.value)), -ticks[inside]))
+        order = np.lexsort((lineup_codes(lineups[inside], len(q.value)), -ticks[inside]))
         return lineups[inside][order], None if lower <= bottom else lower, depth
-
-
-def _codes(lineups, n_drivers: int) -> np.ndarray:
-    """Return one integer per lineup, in lexicographic order of the rows, (L,)."""
-    size = lineups.shape[1]
-    if n_drivers**size >= 2**62:
-        return np.unique(lineups, axis=0, return_inverse=True)[1]
-    return lineups.astype(np.int64) @ (np.int64(n_drivers) ** np.arange(size - 1, -1, -1))
 
 
 def enumerate_lineups(salary, rules, *, groups=None, limit: int = 5_000_000) -> np.ndarray:
@@ -468,41 +395,4 @@ def enumerate_lineups(salary, rules, *, groups=None, limit: int = 5_000_000) -> 
     lineups, overflow = tables.above(0.0, limit)
     if overflow:
         raise SearchTooLarge(f"more than {limit:,} legal lineups; raise `limit` or search instead of enumerating")
-    return lineups[np.argsort(_codes(lineups, len(salary)))]
-
-
-def lineup_salary(lineups, salary) -> np.ndarray:
-    """Return what each lineup costs, (L,) dollars."""
-    return np.asarray(salary, np.int64)[np.asarray(lineups)].sum(axis=1)
-
-
-def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:
-    """Return whether each lineup may be entered, (L,) bool.
-
-    `roster_size` different drivers of the slate, within the cap, none of them in `out` ((D,) bool), at most one of
-    each group.
-    """
-    lineups, salary = np.asarray(lineups), np.asarray(salary, np.int64)
-    if lineups.ndim != 2 or lineups.shape[1] != rules.roster_size:
-        return np.zeros(len(lineups), bool)
-    known = ((lineups >= 0) & (lineups < len(salary))).all(axis=1)
-    rows = np.where(known[:, None], lineups, 0).astype(np.int64)
-    legal = known & _all_different(rows) & (salary[rows].sum(axis=1) <= rules.salary_cap)
-    if groups is not None:
-        legal &= _all_different(np.asarray(groups)[rows])
-    if out is not None:
-        legal &= ~np.asarray(out, bool)[rows].any(axis=1)
-    return legal
-
-
-def _all_different(rows) -> np.ndarray:
-    rows = np.sort(rows, axis=1)
-    return (rows[:, 1:] != rows[:, :-1]).all(axis=1)
-
-
-def distinct(lineups) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different lineups (U, K), rows sorted, in lexicographic order, and their copies (U,)."""
-    lineups = np.sort(np.asarray(lineups, np.int64), axis=1)
-    codes = _codes(lineups, int(lineups.max(initial=0)) + 1)
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    return lineups[first], counts
+    return lineups[np.argsort(lineup_codes(lineups, len(salary)))]
