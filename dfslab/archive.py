@@ -76,9 +76,8 @@ def history(data_dir, before=None, series: str = "cup") -> History:
 
 
 def _of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
-    if "series" not in frame:
-        return frame
-    return frame[frame["series"].fillna("cup") == series].reset_index(drop=True)
+    named = frame["series"].fillna("cup") if "series" in frame else pd.Series("cup", frame.index)
+    return frame[named == series].reset_index(drop=True)
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:

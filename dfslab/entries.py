@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.files import InputError, csv_text, decode, read_bytes, read_cells, write_atomically
+from dfslab.files import InputError, csv_text, decode, read_bytes, split_cells, write_atomically
 from dfslab.names import match_names
 from dfslab.schema import header_key
 from dfslab.slate import Slate
@@ -106,10 +106,10 @@ def read_entries(path) -> Entries:
     InputError : another file, another sport's, an entry that comes twice, or no entry at all
     """
     text = decode(read_bytes(path), path)
-    cells = read_cells(path, text)
+    cells = split_cells(path, text)
     header = [header_key(cell) for cell in cells[0]]
     at = {key: header.index(key) for key in ("entry_id", "contest_id", "contest_name", "entry_fee") if key in header}
-    slots = tuple(n for n, cell in enumerate(cells[0]) if cell.upper() == "D" and n > at.get("entry_id", 0))
+    slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
     if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
         raise InputError(
             f"{path}: the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D; "
@@ -123,7 +123,7 @@ def read_entries(path) -> Entries:
 def _entry_rows(cells, at: dict, slots, path) -> list[dict]:
     rows, seen = [], {}
     for n, row in enumerate(cells[1:], 1):
-        fact = {key: row[column] if column < len(row) else "" for key, column in at.items()}
+        fact = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
         if not fact["entry_id"]:
             continue
         if not fact["entry_id"].isdigit():
@@ -135,7 +135,7 @@ def _entry_rows(cells, at: dict, slots, path) -> list[dict]:
                 f"{path}, row {n + 1}: entry {fact['entry_id']} stands in row {seen[fact['entry_id']]} too"
             )
         seen[fact["entry_id"]] = n + 1
-        drivers = tuple(row[s] if s < len(row) else "" for s in slots)
+        drivers = tuple(row[s].strip() if s < len(row) else "" for s in slots)
         rows.append({"row": n, **fact, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
     if not rows:
         raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
@@ -150,8 +150,8 @@ def _player_pool(cells) -> dict[str, str]:
         keys = [header_key(cell) for cell in row]
         if "name_+_id" in keys and "name" in keys and "id" in keys:
             columns = keys.index("name"), keys.index("id")
-        elif columns and max(columns) < len(row) and row[columns[1]].isdigit():
-            pool[row[columns[1]]] = row[columns[0]]
+        elif columns and max(columns) < len(row) and row[columns[1]].strip().isdigit():
+            pool[row[columns[1]].strip()] = row[columns[0]].strip()
     return pool
 
 
@@ -162,8 +162,8 @@ def fill_entries(entries: Entries, slate: Slate, lineups: Mapping) -> Entries:
     ----------
     entries : as read
     slate : with ids
-    lineups : contest id → (n, K) int rows of the slate; entry j of a contest takes lineup j. A contest that is not a
-        key, entries beyond the lineups given, and entries with a locked driver stay as they were, and `notes` says so.
+    lineups : contest id → (n, K) int rows of the slate; the entries of a contest take its lineups in order. Entries
+        with a locked driver, and those for which no lineup is left, stay as they were, and `notes` says so.
 
     Raises
     ------

@@ -22,6 +22,7 @@ __all__ = [
     "read_cells",
     "read_json",
     "read_strings",
+    "split_cells",
     "write_atomically",
     "write_csv",
     "write_folder_atomically",
@@ -80,15 +81,19 @@ def read_cells(path, text: str | None = None) -> list[list[str]]:
     """
     if text is None:
         text = decode(read_bytes(path), path)
+    return [[cell.strip() for cell in row] for row in split_cells(path, text)]
+
+
+def split_cells(path, text: str) -> list[list[str]]:
+    """Return CSV `text` as lists of cells exactly as they stand."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty; download it again")
     first = text.lstrip().split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise InputError(f"{path}: not a readable CSV file ({error}); download it again") from None
-    return [[cell.strip() for cell in row] for row in rows]
 
 
 def read_strings(path, text: str | None = None) -> pd.DataFrame:

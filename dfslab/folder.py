@@ -9,7 +9,7 @@ import pandas as pd
 from dfslab.files import InputError, read_json
 from dfslab.names import Matched, match_names, near_names
 from dfslab.payouts import read_contests
-from dfslab.rules import rules_on
+from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.schema import TRACK_TYPES
 from dfslab.slate import Contest, Race, Slate, SlateError
 from dfslab.standings import Standings, read_standings, standings_files
@@ -126,7 +126,7 @@ def load_slate(race_id, data_dir) -> Slate:
     try:
         return Slate.from_frame(drivers, rules_on(race.date), race, starters, notes)
     except SlateError as error:
-        raise InputError(f"{folder / 'DKSalaries.csv'}: {error}") from None
+        raise InputError(f"{folder / 'DKSalaries.csv'}: {str(error).removeprefix('slate: ')}") from None
 
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
@@ -152,7 +152,7 @@ def _with_lineup(drivers: pd.DataFrame, path: Path):
     racing = drivers["driver"].isin(starters["driver"])
     if racing.sum() < len(drivers) / 2:
         raise InputError(
-            f"{path}: it lists {racing.sum()} of the {len(drivers)} drivers with a salary; another race's?"
+            f"{path}: it lists {racing.sum()} of the {len(drivers)} drivers with a salary; is it of another race?"
         )
     extra = [name for name in starters if name not in drivers or name == "driver"]
     drivers = drivers.assign(out=~racing).merge(starters[extra], on="driver", how="left", sort=False)
@@ -202,12 +202,28 @@ def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, 
     frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
     columns = [name for name in ("projected_points", "projected_ownership") if name in frame]
     drivers = drivers.drop(columns=columns, errors="ignore").merge(frame[["driver", *columns]], on="driver", how="left")
+    _refuse_wrong_total(drivers, path)
     missing = drivers.loc[~drivers["out"] & drivers[columns].isna().all(axis=1), "driver"].tolist()
     if found.left:
         notes += (f"projections.csv: {', '.join(found.left)} not found on the slate, not used.",)
     if missing:
         notes += (f"projections.csv has nothing for {', '.join(missing)}.",)
     return drivers, notes
+
+
+FULL_SHARE = 0.9
+"""Share of the racing drivers from which projected ownership is taken to be complete and must come near six."""
+
+
+def _refuse_wrong_total(drivers: pd.DataFrame, path) -> None:
+    if "projected_ownership" not in drivers:
+        return
+    shares = drivers.loc[~drivers["out"], "projected_ownership"]
+    total, k = shares.sum(), DRAFTKINGS_NASCAR.roster_size
+    if total > 1.5 * k or (shares.notna().mean() >= FULL_SHARE and total < 0.5 * k):
+        raise InputError(
+            f"{path}: projected_ownership adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
+        )
 
 
 def _racing(starters: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _key(item: dict, name: str, where: str):
 
 def _payout_rows(item: dict, where: str) -> list[dict]:
     rows = _key(item, "payouts", where)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{where}: payouts must be a list of objects with min_rank, max_rank and prize")
     names = ("min_rank", "max_rank", "prize")
     return [

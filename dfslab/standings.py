@@ -12,7 +12,7 @@ from dfslab.files import MAX_BYTES, InputError, decode, read_bytes, read_cells
 from dfslab.names import match_names
 from dfslab.schema import STANDINGS, STANDINGS_DRIVERS, header_key
 from dfslab.slate import Slate
-from dfslab.tables import conform, share_of_entries
+from dfslab.tables import conform, refuse_other_sport, share_of_entries
 
 __all__ = ["Standings", "read_standings", "standings_files"]
 
@@ -81,11 +81,12 @@ def read_standings(path) -> Standings:
     rows = read_cells(path, _text(path))
     left, right = _blocks(rows, path)
     entries = conform(left, STANDINGS, path)
-    drivers = conform(_nascar_only(right, path), STANDINGS_DRIVERS, path)
+    refuse_other_sport(right, "roster_position", path)
+    drivers = conform(right, STANDINGS_DRIVERS, path)
     share, _ = share_of_entries(drivers["drafted"], f"{path}, %Drafted")
     ownership = pd.Series(share.to_numpy(float), index=drivers["driver"].to_numpy(object), name="ownership")
     points = pd.Series(drivers.get("fpts", np.nan), dtype=float).set_axis(ownership.index)
-    lineups = _lineups(entries["lineup"], left.index, frozenset(drivers["driver"]), path)
+    lineups = _lineups(entries["lineup"], frozenset(drivers["driver"]), path)
     return Standings(
         contest_id=_contest_id(path),
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups),
@@ -144,19 +145,9 @@ def _block(rows, first: int, last: int, key: str, where) -> pd.DataFrame:
     return pd.DataFrame(list(cells.values()), columns=[cell for _, cell in header], index=list(cells), dtype=object)
 
 
-def _nascar_only(drivers: pd.DataFrame, where) -> pd.DataFrame:
-    name = next((c for c in drivers if header_key(c) == "roster_position"), None)
-    if name is not None and (other := ~drivers[name].str.upper().isin(("D", ""))).any():
-        row = drivers.index[other][0]
-        raise InputError(
-            f"{where}, row {row}: roster position '{drivers[name][row][:20]}' is not D; not a NASCAR contest"
-        )
-    return drivers
-
-
-def _lineups(cells: pd.Series, numbers: pd.Index, known: frozenset, where) -> list[tuple[str, ...]]:
+def _lineups(cells: pd.Series, known: frozenset, where) -> list[tuple[str, ...]]:
     parsed: dict[str | None, tuple[str, ...]] = {None: ()}
-    for number, text in zip(numbers, cells, strict=True):
+    for number, text in cells.items():
         if text not in parsed:
             parsed[text] = _drivers_of(text, known, f"{where}, row {number}")
     return [parsed[text] for text in cells]

@@ -15,7 +15,6 @@ from dfslab.schema import (
     PROJECTIONS,
     SALARIES,
     STARTING_LINEUP,
-    Column,
     Table,
     header_key,
     pandera_schema,
@@ -30,6 +29,7 @@ __all__ = [
     "read_results",
     "read_salaries",
     "read_starting_lineup",
+    "refuse_other_sport",
     "share_of_entries",
 ]
 
@@ -48,67 +48,73 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
 
     Returns
     -------
-    frame in package names and units, index 0 … n − 1; shares are not yet divided (see `share_of_entries`)
+    frame in package names and units on the index of `strings`; shares are still text (see `share_of_entries`)
 
     Raises
     ------
     InputError : a needed column is missing, a cell cannot be read, is out of range or blank, or a key comes twice
     """
-    frame = _named(strings, table, where)
-    for column in table.columns:
-        if column.name in frame:
-            frame[column.name] = _parsed(frame[column.name], column, where)
-    _validate(frame, table, where)
+    headers = _headers(strings, table, where)
+    frame = strings.rename(columns={header: name for name, header in headers.items()})
+    for name, header in headers.items():
+        frame[name] = _parsed(frame[name], table.column(name).kind, f"{where}, row {{}}: {header}")
+    _validate(frame, table, headers, where)
     _refuse_repeats(frame, table, where)
-    whole = [column.name for column in table.columns if column.required and column.kind == "int" and not column.blank]
-    return frame.reset_index(drop=True).astype(dict.fromkeys(whole, np.int64))
+    whole = [column.name for column in table.columns if column.required and column.kind == "int"]
+    return frame.astype(dict.fromkeys(whole, np.int64))
 
 
-def _named(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
-    keys = {}
-    for column in table.columns:
-        for header in (column.name, *column.also):
-            keys.setdefault(header_key(header), column.name)
-    names, taken = [], set()
+def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
+    """Return the header in the file of each column of the contract that is there; own names go before other ones."""
+    written = {}
     for header in strings.columns:
-        name = keys.get(header_key(header), header)
-        names.append(header if name in taken else name)
-        taken.add(name)
-    frame = strings.set_axis(names, axis=1)
+        written.setdefault(header_key(header), header)
+    headers = {}
     for column in table.columns:
-        if column.required and column.name not in frame:
-            header = (column.also or (column.name,))[0]
-            have = ", ".join(map(str, strings.columns[:12]))
-            raise InputError(f"{where}: column '{header}' is missing; the header has {have}; is it the right file?")
-    return frame.copy()
+        keys = [header_key(name) for name in (column.name, *column.also)]
+        found = [written[key] for key in keys if key in written]
+        if found:
+            headers[column.name] = found[0]
+        elif column.required:
+            wanted, have = (column.also or (column.name,))[0], ", ".join(map(str, strings.columns[:12]))
+            raise InputError(f"{where}: column '{wanted}' is missing; the header has {have}; is it the right file?")
+    clash = [h for h in strings.columns if h in headers and h not in headers.values()]
+    if clash:
+        raise InputError(f"{where}: columns '{clash[0]}' and '{headers[clash[0]]}' mean the same; keep one")
+    return headers
 
 
-def _parsed(cells: pd.Series, column: Column, where) -> pd.Series:
+def _parsed(cells: pd.Series, kind: str, blame: str) -> pd.Series:
     blank = cells.str.lower().isin(BLANKS)
-    if column.kind in ("text", "id"):
+    if kind in ("text", "id"):
         return cells.where(cells != "", None)
-    if column.kind == "share":
+    if kind == "share":
         return cells.where(~blank, None)
-    if column.kind == "flag":
-        values = cells.str.lower().map(FLAGS).where(~blank, np.nan)
-    elif column.kind == "date":
-        values = pd.to_datetime(cells.where(~blank, None), errors="coerce", format="mixed").dt.normalize()
+    if kind == "flag":
+        values = cells.str.lower().map(FLAGS).where(~blank, np.nan).astype(object)
+    elif kind == "date":
+        values = _days(cells.where(~blank, None))
     else:
         values = _numbers(cells.where(~blank, ""))
-        if column.kind == "int":
-            values = values.where(values % 1 == 0)
+        values = values.where(values % 1 == 0) if kind == "int" else values
     wrong = values.isna() & ~blank
     if wrong.any():
         row = cells.index[wrong][0]
-        raise InputError(f"{where}, row {row}: {column.name} is '{cells[row][:40]}'; write {_KIND_WORDS[column.kind]}")
+        raise InputError(f"{blame.format(row)} is '{cells[row][:40]}'; write {_KIND_WORDS[kind]}")
     return values
 
 
 _KIND_WORDS = {"int": "a whole number", "number": "a number", "date": "a date such as 2025-04-13", "flag": "0 or 1"}
 
 
+def _days(cells: pd.Series) -> pd.Series:
+    known = {text: pd.to_datetime(text, errors="coerce", utc=True) for text in cells.dropna().unique()}
+    days = pd.to_datetime(cells.map(known), errors="coerce", utc=True)
+    return days.dt.tz_localize(None).dt.normalize()
+
+
 def _numbers(cells: pd.Series) -> pd.Series:
-    """Return text as floats, NaN where it is none; `$1,234.5` is a number, `inf` and `1_000` are not."""
+    """Return text as floats, NaN where it is none; `$1,234.5` is a number, `inf` is not."""
     values = pd.to_numeric(cells, errors="coerce").astype(float)
     odd = values.isna() & (cells != "")
     if odd.any():
@@ -122,27 +128,19 @@ def _contract(table: Table):
     return pandera_schema(table)
 
 
-def _validate(frame: pd.DataFrame, table: Table, where) -> None:
+def _validate(frame: pd.DataFrame, table: Table, headers: dict[str, str], where) -> None:
     import pandera.errors
 
-    shares = [column.name for column in table.columns if column.kind == "share"]
     try:
-        _contract(table).validate(frame.drop(columns=shares, errors="ignore"), lazy=True)
+        _contract(table).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        cases = cases[cases["index"].notna() & ~cases["column"].isin(shares)]
-        if len(cases):
-            _refuse_case(cases.sort_values("index").iloc[0], table, where)
-
-
-def _refuse_case(case: pd.Series, table: Table, where) -> None:
-    column = table.column(case["column"])
-    value = case["failure_case"]
-    header = (column.also or (column.name,))[0]
-    if value is None or value != value:
-        raise InputError(f"{where}, row {int(case['index'])}: {header} is blank; fill it in, or remove the row")
-    value = f"{value:g}" if isinstance(value, (int, float)) else value
-    raise InputError(f"{where}, row {int(case['index'])}: {header} is {value}; it must be {column.allowed}")
+        case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
+        blame = f"{where}, row {int(case['index'])}: {headers[case['column']]}"
+        value, column = case["failure_case"], table.column(case["column"])
+        if value is None or value != value:
+            raise InputError(f"{blame} is blank; fill it in, or remove the row") from None
+        value = f"{value:g}" if isinstance(value, (int, float)) else value
+        raise InputError(f"{blame} is {value}; it must be {column.allowed}") from None
 
 
 def _refuse_repeats(frame: pd.DataFrame, table: Table, where) -> None:
@@ -158,42 +156,36 @@ def _refuse_repeats(frame: pd.DataFrame, table: Table, where) -> None:
         raise InputError(f"{where}, row {row}: {what} is listed twice (first in row {first}); keep one")
 
 
-def share_of_entries(cells: pd.Series, where, complete: int | None = None) -> tuple[pd.Series, str]:
+def share_of_entries(cells: pd.Series, where) -> tuple[pd.Series, str]:
     """Return a column of ownership as fractions, and a sentence that says how it was read.
 
     The unit is decided once for the column: percent when a cell carries %, or when a value exceeds 1; else fraction.
 
     Parameters
     ----------
-    cells : text such as `52`, `0.52` or `52%`, None where blank
+    cells : text such as `52`, `0.52` or `52%`, None where blank; the index is the row number in the file
     where : the file and column, for errors and the sentence
-    complete : roster size when the column covers the whole slate, so that its sum can be checked
 
     Raises
     ------
-    InputError : a cell is no number, is negative or above 100 %, units are mixed, or a full column does not add up
+    InputError : a cell is no number, is negative or above 100 %, or some cells carry % and some do not
     """
     text = cells.fillna("").astype(str).str.strip()
-    marked = text.str.endswith("%")
-    values = _numbers(text.str.rstrip("%").str.strip())
-    wrong = (values.isna() & (text != "")) | (values < 0)
-    if wrong.any():
-        row = text.index[wrong][0]
-        raise InputError(f"{where}: '{text[row][:40]}' for row {row} is no ownership; write a share such as 12.5%")
-    if marked.any() and not marked[text != ""].all():
-        row = text.index[~marked & (text != "")][0]
-        raise InputError(f"{where}: some cells carry % and '{text[row]}' does not; write all of them alike")
+    marked, given = text.str.endswith("%"), text != ""
+    values = _numbers(text.str.removesuffix("%").str.strip())
     percent = bool(marked.any() or (values > 1).any())
-    shares = values / 100 if percent else values
-    if (shares > 1).any():
-        row = shares.index[shares > 1][0]
-        raise InputError(f"{where}: {values[row]:g} is above 100 %; ownership is percent (12.5) or a fraction (0.125)")
-    total, unit = float(shares.sum()), "percent" if percent else "fractions"
-    if complete and not 0.5 * complete <= total <= 1.5 * complete:
-        raise InputError(
-            f"{where}: read as {unit} it adds up to {total:.1%}, a full slate to about {complete:.0%}; check the unit"
-        )
-    return shares.astype(float), f"{where} was read as {unit}; it adds up to {total:.1%}."
+    top = 100.0 if percent else 1.0
+    for wrong, mend in (
+        ((values.isna() & given) | (values < 0), "is no ownership; write a share such as 12.5%"),
+        (given & (marked != marked.any()), "is written without %, others with it; write all of them alike"),
+        (values > top, "is above 100 %; write percent (12.5) or fractions (0.125)"),
+    ):
+        if wrong.any():
+            row = text.index[wrong][0]
+            raise InputError(f"{where}, row {row}: '{text[row][:40]}' {mend}")
+    shares = (values / top).astype(float)
+    unit = "percent" if percent else "fractions"
+    return shares, f"{where} was read as {unit}; it adds up to {shares.sum():.0%}."
 
 
 def read_salaries(path) -> pd.DataFrame:
@@ -203,52 +195,66 @@ def read_salaries(path) -> pd.DataFrame:
     ------
     InputError : a missing column, another sport's file, a salary that is blank or 0, a driver listed twice
     """
-    frame = conform(_slate_rows(read_strings(path), path), SALARIES, path)
-    frame["driver"] = frame["driver"].map(clean_name)
+    strings = read_strings(path)
+    refuse_other_sport(strings, "position", path)
+    frame = _finished(conform(strings, SALARIES, path), SALARIES)
     ids = frame["name_id"].fillna("").str.extract(r"\((\d+)\)\s*$")[0] if "name_id" in frame else None
     if "dk_id" not in frame and ids is not None:
         frame["dk_id"] = ids.where(ids.notna(), None)
-    return _with_numbers(frame, SALARIES)
+    if "name_id" not in frame and "dk_id" in frame:
+        frame["name_id"] = frame["driver"] + " (" + frame["dk_id"].astype(str) + ")"
+    return frame
 
 
-def _slate_rows(strings: pd.DataFrame, where) -> pd.DataFrame:
-    position = next((c for c in strings.columns if header_key(c) == "position"), None)
-    if position is None:
-        return strings
-    other = strings[position].str.upper() != "D"
+def refuse_other_sport(strings: pd.DataFrame, column: str, where) -> None:
+    """Raise `InputError` when the cells of `column` name another roster place than D."""
+    header = next((name for name in strings.columns if header_key(name) == column), None)
+    if header is None:
+        return
+    other = ~strings[header].str.upper().isin(("D", ""))
     if other.any():
         row = strings.index[other][0]
         raise InputError(
-            f"{where}, row {row}: position '{strings[position][row][:20]}' is not D; "
-            "this is not a NASCAR salary file, download the one of the race"
+            f"{where}, row {row}: {header} is '{strings[header][row][:20]}', NASCAR knows only D; "
+            "this file is of another sport or game, download the one of the race"
         )
-    return strings
+
+
+def _finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0."""
+    changed = {}
+    if "driver" in frame:
+        changed["driver"] = frame["driver"].map({name: clean_name(name) for name in frame["driver"].unique()})
+    for name in frame.columns.difference(table.names):
+        blank = frame[name].str.lower().isin(BLANKS)
+        values = _numbers(frame[name].where(~blank, ""))
+        if not (values.isna() & ~blank).any() and not blank.all():
+            changed[name] = values
+    return frame.assign(**changed).reset_index(drop=True)
 
 
 def read_starting_lineup(path) -> pd.DataFrame:
     """Return the starting lineup (driver, start, …), in order of start; two cars on one place raise."""
-    frame = conform(read_strings(path), STARTING_LINEUP, path)
-    frame["driver"] = frame["driver"].map(clean_name)
+    frame = _finished(conform(read_strings(path), STARTING_LINEUP, path), STARTING_LINEUP)
     twice = frame["start"].duplicated()
     if twice.any():
         place = frame.loc[twice, "start"].iloc[0]
         both = " and ".join(frame.loc[frame["start"] == place, "driver"])
-        raise InputError(f"{path}: {both} both start {place:.0f}; correct one of them")
-    return _with_numbers(frame, STARTING_LINEUP).sort_values("start", ignore_index=True)
+        raise InputError(f"{path}: {both} both start {place}; correct one of them")
+    return frame.sort_values("start", ignore_index=True)
 
 
-def read_projections(path, complete: int | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return projections (driver, projected_points, projected_ownership as a fraction) and how units were read."""
     frame = conform(read_strings(path), PROJECTIONS, path)
-    frame["driver"] = frame["driver"].map(clean_name)
     if "projected_points" not in frame and "projected_ownership" not in frame:
         raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so")
     notes: tuple[str, ...] = ()
-    if "projected_ownership" in frame and frame["projected_ownership"].notna().any():
-        where = f"{path}, projected_ownership"
-        frame["projected_ownership"], note = share_of_entries(frame["projected_ownership"], where, complete)
-        notes = (note,)
-    return frame, notes
+    if "projected_ownership" in frame:
+        cells = frame["projected_ownership"]
+        frame["projected_ownership"], note = share_of_entries(cells, f"{path}, projected_ownership")
+        notes = (note,) if cells.notna().any() else ()
+    return _finished(frame, PROJECTIONS), notes
 
 
 def read_results(path) -> pd.DataFrame:
@@ -256,12 +262,11 @@ def read_results(path) -> pd.DataFrame:
 
     `fastest_laps` may be missing; `dk_points` is NaN where it is.
     """
-    frame = conform(read_strings(path), HISTORY_RESULTS, path)
-    frame["driver"] = frame["driver"].map(clean_name)
+    frame = _finished(conform(read_strings(path), HISTORY_RESULTS, path), HISTORY_RESULTS)
     if "fastest_laps" not in frame:
         frame["fastest_laps"] = np.nan
     frame["dk_points"] = _points_by_date(frame)
-    return _with_numbers(frame, HISTORY_RESULTS)
+    return frame
 
 
 def _points_by_date(frame: pd.DataFrame) -> pd.Series:
@@ -275,7 +280,31 @@ def _points_by_date(frame: pd.DataFrame) -> pd.Series:
 
 def read_races(path) -> pd.DataFrame:
     """Return the races, one row each; unknown facts (cautions of early seasons) are NaN."""
-    return _with_numbers(conform(read_strings(path), HISTORY_RACES, path), HISTORY_RACES)
+    return _finished(conform(read_strings(path), HISTORY_RACES, path), HISTORY_RACES)
+
+
+def read_ownership_history(path) -> pd.DataFrame:
+    """Return the ownership history with ownership as a fraction of entries."""
+    frame = conform(read_strings(path), OWNERSHIP_HISTORY, path)
+    for name in ("ownership", "projected_ownership"):
+        if name in frame:
+            frame[name], _ = share_of_entries(frame[name], f"{path}, {name}")
+    _refuse_wrong_totals(frame, path)
+    return _finished(frame, OWNERSHIP_HISTORY)
+
+
+FULL_SLATE = 20
+"""Rows from which a contest is taken for a whole slate, so that its ownership must come near six drivers."""
+
+
+def _refuse_wrong_totals(frame: pd.DataFrame, where) -> None:
+    totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
+    wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
+    if len(wrong):
+        raise InputError(
+            f"{where}: ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers an "
+            "entry make 600 %; is it in another unit than the rest?"
+        )
 
 
 def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -292,23 +321,3 @@ def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         elif kind == "date":
             written[name] = pd.to_datetime(frame[name]).dt.strftime("%Y-%m-%d")
     return written
-
-
-def read_ownership_history(path) -> pd.DataFrame:
-    """Return the ownership history with ownership as a fraction of entries."""
-    frame = conform(read_strings(path), OWNERSHIP_HISTORY, path)
-    for name in ("ownership", "projected_ownership"):
-        if name in frame:
-            frame[name], _ = share_of_entries(frame[name], f"{path}, {name}")
-    return frame
-
-
-def _with_numbers(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Turn further columns whose every cell is a number into floats."""
-    changed = {}
-    for name in frame.columns.difference(table.names):
-        blank = frame[name].str.lower().isin(BLANKS)
-        values = _numbers(frame[name].where(~blank, ""))
-        if not (values.isna() & ~blank).any() and not blank.all():
-            changed[name] = values
-    return frame.assign(**changed)
