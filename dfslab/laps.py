@@ -1,4 +1,4 @@
-"""What happens lap by lap around a finish order: cautions, drop-outs, laps led and fastest laps, as numba kernels.
+"""The race around the finish order, as numba kernels: cautions, drop-outs, the order itself, laps led, fastest laps.
 
 Every kernel walks through its scenarios in order and draws from one generator, so more scenarios extend fewer ones.
 A driver is a column; positions count from 1; laps are whole laps of the scheduled distance.
@@ -9,10 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["CautionLaw", "DropoutLaw", "LapLaw", "MAX_CAUTIONS", "draw_cautions", "draw_dropouts", "draw_laps"]
+__all__ = [
+    "MAX_CAUTIONS",
+    "CautionLaw",
+    "DropoutLaw",
+    "LapLaw",
+    "OrderLaw",
+    "draw_cautions",
+    "draw_dropouts",
+    "draw_laps",
+    "draw_order",
+]
 
 MAX_CAUTIONS = 40
-"""Random cautions a scenario can hold; the most seen in a race of 2018-2025 is 18."""
+"""Random cautions a scenario can hold; the most seen in a Cup race of 2021-2025 is 16."""
+COUNT, SLOW, LONGEST, FINAL, OTHERS = range(5)
+"""Columns of `draw_cautions`."""
 
 
 class CautionLaw(NamedTuple):
@@ -21,7 +33,7 @@ class CautionLaw(NamedTuple):
     laps: int
     """Scheduled laps."""
     stage_laps: np.ndarray
-    """Last lap of each stage before the final one."""
+    """Last lap of each stage but the final one."""
     stage_probability: float
     """Chance that a stage end brings a caution."""
     stage_length: float
@@ -33,59 +45,71 @@ class CautionLaw(NamedTuple):
     length: float
     """Mean laps of another caution."""
     soon: float
-    """Chance that another caution follows soon after the restart before it."""
+    """Chance that another caution follows soon after the restart before it, …"""
     soon_laps: float
-    """Mean green laps until such a caution."""
+    """… and the mean green laps until then."""
+    late: float
+    """Chance that another caution comes in the last `late_laps` laps, beyond an even spread."""
+    late_laps: float
 
 
 class DropoutLaw(NamedTuple):
-    """Who fails to finish, at one track."""
+    """How many fail to finish, and how early."""
 
     crash_mean: float
     crash_size: float
     crash_by_caution: float
-    """Power with which crash drop-outs grow with the other cautions (plus one, relative to their mean plus one)."""
+    """Crash drop-outs grow with ((other cautions + 1) / (their mean + 1)) to this power."""
     mechanical_mean: float
     mechanical_size: float
+    other_mean: float
+    """Mean number of other cautions."""
     steepness: float
     """How sharply drop-outs fill the last positions: log-odds per position."""
     lap_shape: float
     """Laps completed are laps · U^(1/shape), sorted by finish."""
 
 
+class OrderLaw(NamedTuple):
+    """How the order follows the log-worths."""
+
+    out: float
+    """Multiplies the log-worths among those who drop out: wrecks hardly choose."""
+    running: float
+    """The same among those who run to the end, …"""
+    by_caution: float
+    """… divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
+    caution_mean: float
+
+
 class LapLaw(NamedTuple):
     """Who leads and who runs the fastest laps: Dirichlet weights by finish, start and driver."""
 
     lead_finish: np.ndarray
-    """(D,) log weight by finishing position, first to last."""
+    """(3, D) log weight by finishing position when the final green run is short, usual, beyond the fuel window."""
     lead_start: np.ndarray
     """(D,) log weight by grid position."""
+    lead_driver: np.ndarray
+    """(D,) log weight by driver."""
     lead_dropout: float
-    """Added log weight of a driver who drops out (his weight also shrinks with the laps he completes)."""
+    """Added log weight of who drops out (the weight also shrinks with the laps completed)."""
     lead_power: float
     """Shares led are Dirichlet draws raised to this power."""
     fast_finish: np.ndarray
     fast_start: np.ndarray
+    fast_driver: np.ndarray
     fast_dropout: float
     fast_led: float
     """Weight of log(laps led + 1) in the log weight for fastest laps."""
     fast_power: float
-    window: int
-    """Green laps a car can run on one tank: a longer final run lets fuel decide the finish."""
-    loosening: float
-    """Share of the tie between finish and laps led that is lost when fuel decides."""
+    short_run: int
+    """A final green run below this many laps is a late restart: it mixes the order anew."""
+    fuel_window: int
+    """Green laps one tank lasts: with a final run of at least this many, fuel has a say in the finish."""
     laps: int
-    lost_fast: float
-    lost_fast_by_caution: float
-    """Green laps without a fastest lap: round(lost_fast + lost_fast_by_caution · cautions)."""
-
-
-@njit(cache=True, nogil=True)
-def _geometric(mean, rng):
-    """Draw a whole number ≥ 1 with the given mean ≥ 1."""
-    if mean <= 1.0:
-        return 1
-    return 1 + int(np.log(1.0 - rng.random()) / np.log(1.0 - 1.0 / mean))
+    lost: float
+    lost_by_caution: float
+    """Green laps without a fastest lap: round(lost + lost_by_caution · cautions)."""
 
 
 @njit(cache=True, nogil=True)
@@ -111,11 +135,14 @@ def _caution_starts(law, n_random, starts, lengths, rng):
             lengths[k] = _length(law.stage_length, rng)
             k += 1
     for _ in range(n_random):
-        lap = 2 + int(rng.random() * (law.laps - 2))
-        if k > 0 and rng.random() < law.soon:
+        kind = rng.random()
+        if k > 0 and kind < law.soon:
             before = int(rng.random() * k)
-            lap = starts[before] + lengths[before] + _geometric(law.soon_laps, rng)
-        starts[k] = lap
+            starts[k] = starts[before] + lengths[before] + 1 + int(rng.standard_exponential() * law.soon_laps)
+        elif kind > 1.0 - law.late:
+            starts[k] = law.laps - int(rng.random() * law.late_laps)
+        else:
+            starts[k] = 2 + int(rng.random() * (law.laps - 2))
         lengths[k] = _length(law.length, rng)
         k += 1
     return k
@@ -127,46 +154,80 @@ def draw_cautions(law, n, rng):
 
     Returns
     -------
-    (n, 5) int32: number of cautions, caution laps, longest green run, final green run, cautions other than stage ends.
-    A caution that would begin inside an earlier one begins right after the next green lap; one that would reach the
-    last lap ends before it (overtime and finishes under caution are not simulated).
+    (n, 5) int32: cautions, caution laps, longest green run, final green run, cautions other than stage ends. One that
+    would begin inside another begins after the next green lap; one that would reach the last lap ends before it, and
+    is lost when no lap is left (overtime and finishes under caution are not simulated).
     """
     out = np.zeros((n, 5), np.int32)
-    starts = np.zeros(MAX_CAUTIONS + 8, np.int64)
-    lengths = np.zeros(MAX_CAUTIONS + 8, np.int64)
+    starts = np.zeros(MAX_CAUTIONS + len(law.stage_laps), np.int64)
+    lengths = np.zeros(len(starts), np.int64)
     for s in range(n):
         n_random = min(_negative_binomial(law.mean, law.size, rng), MAX_CAUTIONS)
         k = _caution_starts(law, n_random, starts, lengths, rng)
-        order = np.argsort(starts[:k])
-        green_from, longest, count, slow = 1, 0, 0, 0
-        for j in order:
+        green_from, longest = 1, 0
+        for j in np.argsort(starts[:k]):
             first = max(starts[j], green_from + 1)
             last = min(first + lengths[j] - 1, law.laps - 1)
             if last < first:
                 continue
             longest = max(longest, first - green_from)
-            count += 1
-            slow += last - first + 1
+            out[s, COUNT] += 1
+            out[s, SLOW] += last - first + 1
             green_from = last + 1
-        final = law.laps - green_from + 1
-        out[s, 0], out[s, 1], out[s, 2], out[s, 3] = count, slow, max(longest, final), final
-        out[s, 4] = n_random
+        out[s, FINAL] = law.laps - green_from + 1
+        out[s, LONGEST] = max(longest, out[s, FINAL])
+        out[s, OTHERS] = n_random
     return out
 
 
 @njit(cache=True, nogil=True)
-def draw_dropouts(law, finish, others, mean_others, laps, rng):
-    """Draw who fails to finish and after how many laps.
+def draw_dropouts(law, cautions, drivers, rng):
+    """Draw how many crash and how many break down, (n, 2) int; two drivers at least run to the end."""
+    n = len(cautions)
+    out = np.empty((n, 2), np.int64)
+    for s in range(n):
+        ratio = (cautions[s, OTHERS] + 1.0) / (law.other_mean + 1.0)
+        crashed = _negative_binomial(law.crash_mean * ratio**law.crash_by_caution, law.crash_size, rng)
+        out[s, 0] = min(crashed, drivers - 2)
+        broken = _negative_binomial(law.mechanical_mean, law.mechanical_size, rng)
+        out[s, 1] = min(broken, drivers - 2 - out[s, 0])
+    return out
 
-    Parameters
-    ----------
-    finish : (n, D) int positions, 1 = winner
-    others : (n,) cautions other than stage ends; mean_others : their mean
+
+@njit(cache=True, nogil=True)
+def draw_order(law, worth, cautions, dropouts, rng):
+    """Draw finishing orders by attrition, (n, D) int16 positions, 1 = winner.
+
+    As many as drop out take the last places in the order of lives exponential with mean exp(out · worth), shortest
+    last; the others get new lives with mean exp(running · worth), scaled as `OrderLaw` says.
+    """
+    n, d = len(cautions), len(worth)
+    finish = np.empty((n, d), np.int16)
+    life = np.empty(d)
+    for s in range(n):
+        for i in range(d):
+            life[i] = np.log(rng.standard_exponential()) + law.out * worth[i]
+        order = np.argsort(life)
+        out = dropouts[s, 0] + dropouts[s, 1]
+        for k in range(out):
+            finish[s, order[k]] = d - k
+        scale = law.running / ((cautions[s, COUNT] + 1.0) / (law.caution_mean + 1.0)) ** law.by_caution
+        for i in range(d):
+            life[i] = np.log(rng.standard_exponential()) + scale * worth[i]
+        left = order[out:]
+        for k, j in enumerate(np.argsort(life[left])):
+            finish[s, left[j]] = d - out - k
+    return finish
+
+
+@njit(cache=True, nogil=True)
+def draw_reasons(law, finish, dropouts, laps, rng):
+    """Draw who is counted as a drop-out and after how many laps.
 
     Returns
     -------
-    reason (n, D) int8: 0 running at the end, 1 crashed, 2 mechanical; completed (n, D) int32 laps.
-    The winner never drops out; later positions complete fewer laps.
+    reason (n, D) int8: 0 running at the end, 1 crashed, 2 mechanical; completed (n, D) int32 laps. The winner never
+    drops out, and of two who do the later position completed no more laps.
     """
     n, d = finish.shape
     reason = np.zeros((n, d), np.int8)
@@ -174,25 +235,22 @@ def draw_dropouts(law, finish, others, mean_others, laps, rng):
     who = np.empty(d, np.int64)
     key = np.empty(d)
     for s in range(n):
-        mean = law.crash_mean * ((others[s] + 1.0) / (mean_others + 1.0)) ** law.crash_by_caution
-        crashed = _negative_binomial(mean, law.crash_size, rng)
-        broken = _negative_binomial(law.mechanical_mean, law.mechanical_size, rng)
-        m = min(crashed + broken, d - 2)
-        if m <= 0:
+        crashed, out = dropouts[s, 0], dropouts[s, 0] + dropouts[s, 1]
+        if out == 0:
             continue
         for i in range(d):
             who[finish[s, i] - 1] = i
-            key[finish[s, i] - 1] = law.steepness * finish[s, i] - np.log(-np.log(rng.random()))
+        for p in range(1, d):
+            key[p] = law.steepness * p - np.log(rng.standard_exponential())
         key[0] = -np.inf
-        chosen = np.sort(np.argsort(key)[d - m :])
-        ran = np.sort(rng.random(m) ** (1.0 / law.lap_shape))
-        left = crashed
-        for j in range(m):
-            i = who[chosen[m - 1 - j]]
-            completed[s, i] = int(ran[j] * (laps - 1))
-            crash = rng.random() * (m - j) < left
+        chosen = np.sort(np.argsort(key)[d - out :])
+        ran = np.sort(rng.random(out) ** (1.0 / law.lap_shape))
+        for k in range(out):
+            i = who[chosen[out - 1 - k]]
+            completed[s, i] = int(ran[k] * (laps - 1))
+            crash = rng.random() * (out - k) < crashed
             reason[s, i] = 1 if crash else 2
-            left -= crash
+            crashed -= crash
     return reason, completed
 
 
@@ -209,7 +267,8 @@ def _whole_laps(share, total, offset, out):
 
 
 @njit(cache=True, nogil=True)
-def _dirichlet(weight, power, share, rng):
+def _shares(weight, power, share, rng):
+    """Fill `share` with a Dirichlet draw raised to `power` and scaled to sum to 1."""
     total = 0.0
     for i in range(weight.size):
         g = rng.standard_gamma(weight[i])
@@ -223,49 +282,9 @@ def _dirichlet(weight, power, share, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_laps(law, finish, start, reason, completed, cautions, rng):
-    """Draw laps led and fastest laps.
-
-    Parameters
-    ----------
-    finish, start, reason, completed : (n, D), see `draw_dropouts`; start counts 1 … D
-    cautions : (n, 5), see `draw_cautions`
-
-    Returns
-    -------
-    led, fast : (n, D) int32. Each row of `led` sums to the scheduled laps, the winner leads the last one; a row of
-    `fast` sums to laps − caution laps − round(lost_fast + lost_fast_by_caution · cautions). Nobody exceeds his laps.
-    """
-    n, d = finish.shape
-    led = np.zeros((n, d), np.int32)
-    fast = np.zeros((n, d), np.int32)
-    weight, share = np.empty(d), np.empty(d)
-    for s in range(n):
-        tie = 1.0 - law.loosening if cautions[s, 3] >= law.window else 1.0
-        for i in range(d):
-            f, g = finish[s, i] - 1, start[s, i] - 1
-            x = tie * law.lead_finish[f] + law.lead_start[g]
-            weight[i] = np.exp(x + (law.lead_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
-        _dirichlet(weight, law.lead_power, share, rng)
-        _whole_laps(share, law.laps - 1, rng.random(), led[s])
-        _cap(led[s], completed[s], finish[s], 1)
-        for i in range(d):
-            f, g = finish[s, i] - 1, start[s, i] - 1
-            x = law.fast_finish[f] + law.fast_start[g] + law.fast_led * np.log(led[s, i] + 1.0)
-            weight[i] = np.exp(x + (law.fast_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
-        _dirichlet(weight, law.fast_power, share, rng)
-        lost = round(law.lost_fast + law.lost_fast_by_caution * cautions[s, 0])
-        total = max(0, law.laps - cautions[s, 1] - lost)
-        _whole_laps(share, total, rng.random(), fast[s])
-        _cap(fast[s], completed[s], finish[s], 0)
-    return led, fast
-
-
-@njit(cache=True, nogil=True)
 def _cap(laps, completed, finish, bonus):
     """Give laps beyond a driver's own to the winner, and the winner `bonus` more."""
-    winner = 0
-    excess = bonus
+    winner, excess = 0, bonus
     for i in range(laps.size):
         if finish[i] == 1:
             winner = i
@@ -274,3 +293,41 @@ def _cap(laps, completed, finish, bonus):
             laps[i] -= over
             excess += over
     laps[winner] += excess
+
+
+@njit(cache=True, nogil=True)
+def draw_laps(law, finish, start, reason, completed, cautions, rng):
+    """Draw laps led and fastest laps.
+
+    Parameters
+    ----------
+    finish, start (1 … D), reason, completed : (n, D), see `draw_order`, `draw_reasons`
+    cautions : (n, 5), see `draw_cautions`
+
+    Returns
+    -------
+    led, fast : (n, D) int32. A row of `led` sums to the scheduled laps and the winner leads the last one; a row of
+    `fast` sums to laps − caution laps − round(lost + lost_by_caution · cautions). Nobody exceeds his own laps.
+    """
+    n, d = finish.shape
+    led = np.zeros((n, d), np.int32)
+    fast = np.zeros((n, d), np.int32)
+    weight, share = np.empty(d), np.empty(d)
+    for s in range(n):
+        final = cautions[s, FINAL]
+        tie = 0 if final < law.short_run else (2 if final >= law.fuel_window else 1)
+        for i in range(d):
+            x = law.lead_finish[tie, finish[s, i] - 1] + law.lead_start[start[s, i] - 1] + law.lead_driver[i]
+            weight[i] = np.exp(x + (law.lead_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+        _shares(weight, law.lead_power, share, rng)
+        _whole_laps(share, law.laps - 1, rng.random(), led[s])
+        _cap(led[s], completed[s], finish[s], 1)
+        for i in range(d):
+            x = law.fast_finish[finish[s, i] - 1] + law.fast_start[start[s, i] - 1] + law.fast_driver[i]
+            x += law.fast_led * np.log(led[s, i] + 1.0)
+            weight[i] = np.exp(x + (law.fast_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+        _shares(weight, law.fast_power, share, rng)
+        total = law.laps - cautions[s, SLOW] - round(law.lost + law.lost_by_caution * cautions[s, COUNT])
+        _whole_laps(share, max(0, total), rng.random(), fast[s])
+        _cap(fast[s], completed[s], finish[s], 0)
+    return led, fast

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from dfslab.laps import draw_cautions, draw_dropouts, draw_laps
-from dfslab.mechanics import Mechanics, default_mechanics
+from dfslab.laps import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
+from dfslab.mechanics import Mechanics, fit_mechanics
 from dfslab.rank import FinishModel, RankModel, fit_attrition, fit_plackett_luce, sample_finish
 from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
 from dfslab.rules import Scoring, finish_points, rules_on
@@ -98,7 +98,7 @@ class RaceModel:
     thresholds: RegimeThresholds = field(default_factory=RegimeThresholds)
 
     @classmethod
-    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None) -> "RaceModel":
+    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None, prior=None) -> "RaceModel":
         """Fit on the races before the date `before`; later rows are not used.
 
         Parameters
@@ -106,9 +106,12 @@ class RaceModel:
         results, races : history tables; loop data and cautions may be missing
         before : anything `pandas.to_datetime` reads; left out, all races count
         thresholds : `RegimeThresholds` for the labels
+        prior : figures of the mechanics by track type to shrink to; left out, those shipped
         """
+        results, races = _before(results, races, before)
         finish = FinishModel.fit(results, races, before)
-        return cls(finish, default_mechanics(), thresholds or RegimeThresholds())
+        mechanics = fit_mechanics(results, races, finish.past_log_worth(), prior)
+        return cls(finish, mechanics, thresholds or RegimeThresholds())
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
         """Draw `n_scenarios` of `race`; more scenarios extend fewer, and the number of threads changes nothing.
@@ -133,7 +136,7 @@ class RaceModel:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        kit = (entry.grid, worth, *_laws(self.mechanics[race.track_type], race, len(worth)))
+        kit = (entry.grid, worth, *_laws(self.mechanics[race.track_type], race, worth))
         seed = int(rng.integers(2**63))
         sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
         jobs = [(kit, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
@@ -156,22 +159,34 @@ class RaceModel:
         return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), self.thresholds))
 
 
-def _laws(mechanics, race, drivers) -> tuple:
-    return mechanics.caution_law(race), mechanics.dropout_law(drivers), mechanics.lap_law(race, drivers)
+def _before(results, races, before):
+    """Return the rows of races before the date."""
+    if before is None:
+        return results, races
+    races = races[pd.to_datetime(races["date"]) < pd.to_datetime(before)]
+    return results[results["race_id"].isin(races["race_id"])], races
+
+
+def _laws(mechanics, race, worth) -> tuple:
+    return (
+        mechanics.caution_law(race),
+        mechanics.dropout_law(race, len(worth)),
+        mechanics.order_law(race),
+        mechanics.lap_law(race, worth),
+    )
 
 
 def _chunk(job) -> tuple:
     """Draw one chunk: start, finish, led, fast, reason, cautions."""
-    (grid, worth, caution_law, dropout_law, lap_law), n, seed = job
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(5)]
-    finish = sample_finish(worth, n, streams[0])
-    start = sample_finish(worth, n, streams[1]) if grid is None else np.broadcast_to(grid, finish.shape)
+    (grid, worth, caution_law, dropout_law, order_law, lap_law), n, seed = job
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
+    cautions = draw_cautions(caution_law, n, streams[0])
+    dropouts = draw_dropouts(dropout_law, cautions, len(worth), streams[1])
+    finish = draw_order(order_law, worth, cautions, dropouts, streams[2])
+    start = sample_finish(worth, n, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
     start = np.ascontiguousarray(start, np.int16)
-    cautions = draw_cautions(caution_law, n, streams[2])
-    reason, completed = draw_dropouts(
-        dropout_law, finish, cautions[:, 4].copy(), caution_law.mean, caution_law.laps, streams[3]
-    )
-    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[4])
+    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[4])
+    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[5])
     return start, finish, led, fast, reason, cautions
 
 
