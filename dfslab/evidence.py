@@ -1,0 +1,327 @@
+"""What can be known of a slate's ownership before lock: past contests, what they say of each driver, and features.
+
+A `Board` is one slate as the estimators see it (only drivers who race). A `Memory` holds what earlier contests said
+of each driver; it answers for a date and never looks at that date or later.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dfslab.files import InputError
+from dfslab.lineups import LineupLaw
+from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
+from dfslab.slate import Contest, Slate
+
+__all__ = ["Board", "Memory", "board_of", "read_history"]
+
+OPTIONAL_COLUMNS = ("start", "projected_points", "projected_ownership", "rating", "form", "points", "avg_points")
+COMPLETE_SHARE = 0.9
+"""A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
+SMALL = 0.005
+"""Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One slate before lock, drivers who race only; `ownership` (NaN where unknown) is what the contest then showed."""
+
+    names: np.ndarray
+    salary: np.ndarray
+    rules: ContestRules
+    date: pd.Timestamp
+    contest_id: str = ""
+    groups: np.ndarray | None = None
+    columns: dict = field(default_factory=dict)
+    track_type: str | None = None
+    entries: float = np.nan
+    max_entries_per_user: float = np.nan
+    ownership: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a numeric column, (D,) float, NaN where unknown."""
+        return self.columns.get(name, np.full(len(self), np.nan))
+
+    def law(self, log_worths) -> LineupLaw:
+        """Return the lineup law of these log-worths, (D,)."""
+        return LineupLaw(log_worths, self.salary, self.rules, self.groups)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every driver's ownership is known."""
+        return self.ownership is not None and not np.isnan(self.ownership).any()
+
+
+def board_of(slate: Slate, contest: Contest | None, date) -> Board:
+    """Return the board of `slate`; the date is the race's, else `date`."""
+    racing = ~slate.out
+    columns = {name: slate.column(name)[racing] for name in OPTIONAL_COLUMNS if name in slate.drivers}
+    return Board(
+        names=slate.names[racing],
+        salary=slate.salary[racing],
+        rules=slate.rules,
+        date=slate.race.date if slate.race is not None else pd.Timestamp(date),
+        contest_id=contest.contest_id if contest is not None else "",
+        groups=None if slate.groups is None else slate.groups[racing],
+        columns={k: v for k, v in columns.items() if k != "points"},
+        track_type=slate.race.track_type if slate.race is not None else None,
+        entries=float(contest.entries) if contest is not None else np.nan,
+        max_entries_per_user=_limit(contest),
+    )
+
+
+def _limit(contest) -> float:
+    return float((contest.max_entries_per_user if contest is not None else None) or np.nan)
+
+
+# ---------------------------------------------------------------- the history frame
+
+
+def read_history(history, rules: ContestRules = DRAFTKINGS_NASCAR) -> tuple[tuple[Board, ...], tuple[str, ...]]:
+    """Return the contests of a tidy history frame by date, and a sentence for each that cannot be used.
+
+    `history` has one row per driver and contest: contest_id, date, driver, salary (dollars), ownership (fraction), and
+    where known the columns of `OPTIONAL_COLUMNS`, track_type, entries, max_entries_per_user, group. Ownership is
+    rescaled to sum to K; NaN is a driver whose ownership is not known.
+
+    Raises
+    ------
+    InputError : a column is missing, an ownership is not a fraction, a driver is listed twice
+    """
+    if history is None or len(history) == 0:
+        return (), ()
+    frame = _checked(pd.DataFrame(history))
+    boards, notes = [], []
+    for _, rows in frame.groupby(["date", "contest_id"], sort=True):
+        board, why = _board_of_rows(rows, rules)
+        if board is None:
+            notes.append(f"contest {rows['contest_id'].iloc[0]}: {why}; left out")
+        else:
+            boards.append(board)
+    return tuple(boards), tuple(notes)
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    missing = [c for c in ("contest_id", "date", "driver", "salary", "ownership") if c not in frame]
+    if missing:
+        raise InputError(f"ownership history: column {', '.join(missing)} is missing")
+    frame = frame.assign(
+        date=pd.to_datetime(frame["date"]).dt.normalize(), contest_id=frame["contest_id"].astype(str)
+    ).reset_index(drop=True)
+    own = pd.to_numeric(frame["ownership"], errors="coerce")
+    for bad in np.flatnonzero((own > 1 + 1e-9) | (own < 0))[:1]:
+        row = frame.iloc[bad]
+        raise InputError(
+            f"ownership history: row {bad + 1} ({row['driver']}, contest {row['contest_id']}) has ownership "
+            f"{own[bad]:g}; give fractions between 0 and 1 (52 % is 0.52)"
+        )
+    twice = frame[frame.duplicated(["contest_id", "driver"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise InputError(f"ownership history: {row['driver']} is twice in contest {row['contest_id']}; keep one row")
+    return frame
+
+
+def _board_of_rows(rows: pd.DataFrame, rules) -> tuple[Board | None, str]:
+    rows = rows[pd.to_numeric(rows["salary"], errors="coerce") > 0]
+    if len(rows) <= rules.roster_size:
+        return None, f"{len(rows)} drivers with a salary"
+    own = rows["ownership"].to_numpy(float, copy=True)
+    total, known = np.nansum(own), ~np.isnan(own)
+    if known.all() and total < COMPLETE_SHARE * rules.roster_size:
+        return None, f"its ownerships add up to {total:.2f} of {rules.roster_size}, so drivers are missing"
+    if total > rules.roster_size / COMPLETE_SHARE:
+        return None, f"its ownerships add up to {total:.2f}, more than {rules.roster_size}"
+    if known.all():
+        own = np.minimum(own * rules.roster_size / total, 0.999)
+    return _assemble(rows, rules, own), ""
+
+
+def _assemble(rows, rules, own) -> Board:
+    numeric = {c: pd.to_numeric(rows[c], errors="coerce").to_numpy(float) for c in OPTIONAL_COLUMNS if c in rows}
+    groups = None
+    if "group" in rows and rows["group"].notna().all():
+        groups = pd.factorize(rows["group"])[0]
+    return Board(
+        names=rows["driver"].to_numpy(object),
+        salary=rows["salary"].to_numpy(float).astype(np.int64),
+        rules=rules,
+        date=rows["date"].iloc[0],
+        contest_id=rows["contest_id"].iloc[0],
+        groups=groups,
+        columns=numeric,
+        track_type=_first(rows, "track_type"),
+        entries=float(_first(rows, "entries") or np.nan),
+        max_entries_per_user=float(_first(rows, "max_entries_per_user") or np.nan),
+        ownership=own,
+    )
+
+
+def _first(rows, name):
+    known = rows[name].dropna() if name in rows else ()
+    return known.iloc[0] if len(known) else None
+
+
+# ---------------------------------------------------------------- what earlier contests say of a driver
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Log ratios of ownership to what salary explains, (C contests, N drivers), NaN where a driver was not there."""
+
+    names: pd.Index
+    dates: np.ndarray
+    track_types: np.ndarray
+    residual: np.ndarray
+    log_salary: np.ndarray
+    surprise: np.ndarray
+
+    @classmethod
+    def of(cls, boards, expected) -> "Memory":
+        """Return the memory of `boards` given the ownership `expected` from salary alone, one (D,) each."""
+        names = pd.Index(pd.unique(np.concatenate([b.names for b in boards])) if boards else [], dtype=object)
+        tables = np.full((3, len(boards), len(names)), np.nan)
+        for c, (board, pi) in enumerate(zip(boards, expected, strict=True)):
+            place = names.get_indexer(board.names)
+            tables[0, c, place] = np.log((board.ownership + SMALL) / (pi + SMALL))
+            tables[1, c, place] = np.log(board.salary)
+            tables[2, c, place] = _points_surprise(board)
+        dates = np.array([b.date for b in boards], "datetime64[D]")
+        types = np.array([b.track_type for b in boards], object)
+        return cls(names, dates, types, *tables)
+
+    def weights(self, board: Board, days: float) -> np.ndarray:
+        """Return the weight of each contest as seen from `board`, (C,): 0 on its date and later, halved for twins."""
+        age = (np.datetime64(board.date, "D") - self.dates).astype(float)
+        _, code, count = np.unique(self.dates, return_inverse=True, return_counts=True)
+        return np.where(age > 0, np.exp(-np.maximum(age, 0) / days), 0.0) / np.maximum(count[code], 1)
+
+    def average(self, board: Board, table, weights, shrink: float) -> np.ndarray:
+        """Return the weighted mean of `table` by driver of `board`, shrunk to 0 by `shrink` contests, (D,)."""
+        place = self.names.get_indexer(board.names)
+        values = table[:, place]
+        seen = ~np.isnan(values) & (place >= 0)
+        total = (weights[:, None] * np.where(seen, values, 0.0)).sum(axis=0)
+        return total / np.maximum((weights[:, None] * seen).sum(axis=0) + shrink, 1e-300)
+
+    def knows(self, board: Board, table=None) -> bool:
+        """Whether some driver of `board` was seen before its date."""
+        place = self.names.get_indexer(board.names)
+        earlier = self.dates < np.datetime64(board.date, "D")
+        table = self.residual if table is None else table
+        return bool((~np.isnan(table[earlier][:, place[place >= 0]])).any())
+
+
+def _points_surprise(board: Board) -> np.ndarray:
+    """Return fantasy points against what salary predicts within the contest, in standard deviations."""
+    points = board.column("points")
+    known = ~np.isnan(points)
+    if known.sum() <= board.rules.roster_size or np.ptp(board.salary[known]) == 0:
+        return np.full(len(board), np.nan)
+    slope, level = np.polyfit(board.salary[known], points[known], 1)
+    rest = points - (slope * board.salary + level)
+    return rest / max(np.nanstd(rest), 1e-9)
+
+
+# ---------------------------------------------------------------- features: (board, memory) -> (D, p), or None
+
+
+def _filled(board: Board, name: str) -> np.ndarray | None:
+    """Return a column with gaps filled by its regression on salary; None when fewer than K drivers have a value."""
+    values = board.column(name).copy()
+    known = ~np.isnan(values)
+    if known.sum() <= board.rules.roster_size:
+        return None
+    if not known.all():
+        fit = np.polyfit(board.salary[known], values[known], 1) if np.ptp(board.salary[known]) else [0, values.mean()]
+        values[~known] = np.polyval(fit, board.salary[~known])
+    return values
+
+
+def _standard(values) -> np.ndarray:
+    return (values - values.mean()) / max(values.std(), 1e-9)
+
+
+def _price(board: Board) -> np.ndarray:
+    """Return salary in $1,000 of a $50,000 cap, above $6,000: 2.33 is what an average seat of a lineup costs."""
+    return 50 * board.salary / board.rules.salary_cap - 6
+
+
+def salary_curve(board, memory=None) -> np.ndarray:
+    """Return salary in $1,000 with bends, and its change with the size of the slate."""
+    over = _price(board)
+    bends = [np.maximum(over - at, 0) for at in (0.5, 1, 2, 3)]
+    size = np.log(len(board) / 100)
+    return np.column_stack([over, *bends, over * size, np.minimum(over, 1) * size])
+
+
+def popularity(board, memory):
+    """Return what the driver drew before relative to salary, decayed over 45 days, alone and by salary level."""
+    if not memory.knows(board):
+        return None
+    drew = memory.average(board, memory.residual, memory.weights(board, 45), 1.0)
+    return np.column_stack([drew, drew * np.minimum(_price(board), 4) / 2])
+
+
+def popularity_here(board, memory):
+    """Return the same on this type of track, decayed over a year."""
+    same = np.array([t == board.track_type for t in memory.track_types], bool)
+    table = np.where(same[:, None], memory.residual, np.nan)
+    if board.track_type is None or not memory.knows(board, table):
+        return None
+    return memory.average(board, table, memory.weights(board, 365), 1.0)[:, None]
+
+
+def recent_popularity(board, memory):
+    """Return what the driver drew in the last weeks relative to salary."""
+    if not memory.knows(board):
+        return None
+    return memory.average(board, memory.residual, memory.weights(board, 10), 0.3)[:, None]
+
+
+def price_move(board, memory):
+    """Return the log change of salary since the recent contests."""
+    if not memory.knows(board):
+        return None
+    weights = memory.weights(board, 20)
+    before = memory.average(board, memory.log_salary, weights, 0.0)
+    return np.where(before > 0, np.log(board.salary) - before, 0.0)[:, None]
+
+
+def points_form(board, memory):
+    """Return recent fantasy points against salary's expectation, decayed over 30 days."""
+    if not memory.knows(board, memory.surprise):
+        return None
+    return memory.average(board, memory.surprise, memory.weights(board, 30), 1.0)[:, None]
+
+
+def given_form(board, memory=None):
+    """Return the slate's own `form` column, standardised."""
+    values = _filled(board, "form")
+    return None if values is None else _standard(values)[:, None]
+
+
+def projection(board, memory=None):
+    """Return projected points, standardised: with the cap, the law turns them into value for money."""
+    values = _filled(board, "projected_points")
+    return None if values is None else _standard(values)[:, None]
+
+
+def rating(board, memory=None):
+    """Return the skill rating, standardised."""
+    values = _filled(board, "rating")
+    return None if values is None else _standard(values)[:, None]
+
+
+def starting_place(board, memory=None):
+    """Return the start from the front and the places a driver can gain (start below the place his salary buys)."""
+    start = _filled(board, "start")
+    if start is None:
+        return None
+    bought = pd.Series(-board.salary).rank().to_numpy()
+    room = (pd.Series(start).rank().to_numpy() - bought) / len(board)
+    return np.column_stack([room, np.maximum(room, 0)])
