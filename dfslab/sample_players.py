@@ -1,0 +1,189 @@
+"""The players of the sample season: people with different habits who each optimise their own noisy opinion.
+
+Nobody here knows an ownership law. A player has a style (follows a tout, hunts value, loves names, …), an opinion
+in points, and picks the best lineup for that opinion with an exact knapsack of this module's own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+__all__ = ["STYLES", "Crowd", "Facts", "best_lineup", "crowd_ownership", "gather_crowd", "solve_lineups"]
+
+STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
+_STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
+_STYLE_NOISE = np.array([4.8, 4.8, 5.4, 6.2, 5.4, 6.2, 6.2, 6.2, 7.5])
+"""Standard deviation, in points, of a player's own view of a driver."""
+MOOD_STEADINESS = 40.0
+"""Concentration of the Dirichlet draw of the styles' shares: how much the crowd's make-up differs between races."""
+BUZZ = 1.8
+"""Standard deviation, in points, of what everybody talks about before one race."""
+COPY_SHARE = 0.09
+"""Share of entries that copy a published lineup in a contest of 1,000."""
+ANCHOR = 0.62
+"""How far everybody lets the price tag speak for the points it stands for."""
+POINTS_PER_THOUSAND = 5.0
+"""Points the price list asks for each $1,000."""
+PUBLISHED = 12
+"""Lineups each tout publishes."""
+DOLLARS = 100
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the public knows of each driver who can be rostered and races, (D,) each, in slate rows.
+
+    `first`, `second` are two touts' projected points; `average` this season's points per race; `recent` the last
+    races' points; `track` the points at such tracks; `fame` a standing in standard deviations.
+    """
+
+    rows: np.ndarray
+    salary: np.ndarray
+    start: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    average: np.ndarray
+    recent: np.ndarray
+    track: np.ndarray
+    fame: np.ndarray
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The entries of one contest: `lineups` (F, K) slate rows, `user` (F,) who made each, in the users' order."""
+
+    lineups: np.ndarray
+    user: np.ndarray
+
+
+def gather_crowd(facts: Facts, entries: int, max_entries: int, rng, roster: int = 6, cap: int = 50_000) -> Crowd:
+    """Return a crowd of `entries` lineups, no player above `max_entries`, nobody twice with the same lineup.
+
+    Styles' shares and the buzz are drawn first, so two crowds on the same facts differ in more than noise.
+    """
+    share = rng.dirichlet(MOOD_STEADINESS * _STYLE_SHARE)
+    signals = _signals(facts) + rng.normal(0, BUZZ, len(facts.rows))
+    user = _users(entries, max_entries, rng)
+    people = int(user[-1]) + 1
+    style = rng.choice(len(STYLES), people, p=share)
+    opinion = signals[style] + _STYLE_NOISE[style][:, None] * rng.normal(0, 1, (people, len(facts.rows)))
+    budget = cap - _left_over(people, rng)
+    restless = rng.uniform(2.0, 4.5, people)
+    wobble = np.where(np.bincount(user)[user] > 1, restless[user], 0.0)
+    own = opinion[user] + wobble[:, None] * rng.normal(0, 1, (entries, len(facts.rows)))
+    picks = solve_lineups(own, facts.salary, budget[user], roster)
+    _copy_published(picks, facts, rng, roster, cap)
+    _part_twins(picks, user, opinion, facts.salary, budget, rng, roster)
+    return Crowd(facts.rows[picks], user)
+
+
+def crowd_ownership(crowd: Crowd, n_rows: int) -> np.ndarray:
+    """Return the share of entries that hold each slate row, (n_rows,)."""
+    return np.bincount(crowd.lineups.ravel(), minlength=n_rows) / len(crowd.lineups)
+
+
+def _signals(facts: Facts) -> np.ndarray:
+    """Return what each style sees in each driver, in points, (styles, D)."""
+    both = (facts.first + facts.second) / 2
+    per_dollar = both / facts.salary * 1000
+    price_rank = np.argsort(np.argsort(-facts.salary)) + 1.0
+    expected = 0.5 * price_rank + 0.5 * (np.argsort(np.argsort(-facts.average)) + 1.0)
+    movers = 44.0 - expected + 1.2 * (facts.start - expected)
+    crowded = _standard(per_dollar) + 0.5 * _standard(both)
+    views = np.stack([
+        facts.first, facts.second, both + 3.0 * (per_dollar - per_dollar.mean()), 0.5 * both + 7.0 * facts.fame,
+        0.4 * both + 0.6 * movers, 0.4 * both + 0.6 * facts.recent, 0.5 * both + 0.5 * facts.track,
+        both - 3.0 * np.maximum(crowded, 0), both,
+    ])  # fmt: skip
+    asked = 28.0 + POINTS_PER_THOUSAND * (facts.salary - facts.salary.mean()) / 1000
+    return (1 - ANCHOR) * views + ANCHOR * asked
+
+
+def _standard(x) -> np.ndarray:
+    return (x - x.mean()) / x.std()
+
+
+def _users(entries: int, max_entries: int, rng) -> np.ndarray:
+    """Return the player number of every entry, ascending: most enter once, a few as often as they may."""
+    many = np.minimum(1 + np.floor(rng.pareto(0.9, entries)), max_entries).astype(int)
+    return np.repeat(np.arange(entries), many)[:entries]
+
+
+def _left_over(people: int, rng) -> np.ndarray:
+    """Return the dollars a player does not mind leaving unspent, (people,)."""
+    careless = rng.random(people) < 0.08
+    return np.where(careless, np.floor(rng.exponential(5.0, people)) * DOLLARS, 0).astype(np.int64)
+
+
+def _copy_published(picks, facts, rng, roster: int, cap: int) -> None:
+    """Overwrite some entries by lineups the touts published, the first of the list far more often than the last."""
+    share = COPY_SHARE * (1000 / len(picks)) ** 0.25
+    copies = np.flatnonzero(rng.random(len(picks)) < share)
+    published = np.concatenate([_published(v, facts.salary, rng, roster, cap) for v in (facts.first, facts.second)])
+    fame = np.tile(1.0 / np.arange(1, PUBLISHED + 1) ** 1.4, 2) * np.repeat([0.65, 0.35], PUBLISHED)
+    picks[copies] = published[rng.choice(len(published), len(copies), p=fame / fame.sum())]
+
+
+def _published(value, salary, rng, roster: int, cap: int) -> np.ndarray:
+    """Return a tout's list: his optimum first, then optima of his slightly varied numbers."""
+    varied = value + rng.normal(0, 1.2, (PUBLISHED, len(value)))
+    varied[0] = value
+    return solve_lineups(varied, salary, np.full(PUBLISHED, cap), roster)
+
+
+def _part_twins(picks, user, opinion, salary, budget, rng, roster: int) -> None:
+    """Give a player who has the same lineup twice another one, by thinking again, more wildly each time."""
+    for attempt in range(1, 9):
+        keyed = np.column_stack([user, picks])
+        _, first = np.unique(keyed, axis=0, return_index=True)
+        twins = np.setdiff1d(np.arange(len(picks)), first)
+        if not len(twins):
+            return
+        again = opinion[user[twins]] + 2.0 * attempt * rng.normal(0, 1, (len(twins), len(salary)))
+        picks[twins] = solve_lineups(again, salary, budget[user[twins]], roster)
+
+
+def solve_lineups(values, salary, budgets, roster: int = 6) -> np.ndarray:
+    """Return the best affordable lineup for each row of `values` (F, D), (F, roster) rows ascending.
+
+    Salaries and budgets are dollars; whole hundreds of each salary count, so salaries must be multiples of 100.
+    """
+    cost = np.asarray(salary, np.int64) // DOLLARS
+    room = np.asarray(budgets, np.int64) // DOLLARS - roster * cost.min()
+    return _solve_all(np.ascontiguousarray(values, dtype=float), cost - cost.min(), room, roster)
+
+
+def best_lineup(value, salary, cap: int = 50_000, roster: int = 6) -> np.ndarray:
+    """Return the lineup of `roster` rows with the largest sum of `value` (D,) that costs `cap` dollars at most."""
+    return solve_lineups(np.asarray(value, float)[None], salary, np.array([cap]), roster)[0]
+
+
+@njit(cache=True)
+def _solve_all(values, cost, room, roster):
+    picks = np.empty((len(values), roster), np.int64)
+    for f in range(len(values)):
+        _knapsack(values[f], cost, room[f], roster, picks[f])
+    return picks
+
+
+@njit(cache=True)
+def _knapsack(value, cost, room, roster, pick):
+    """Fill `pick` by dynamic programming over (driver, drivers still to pick, hundreds still to spend)."""
+    d = len(value)
+    best = np.full((roster + 1, room + 1), -1e18)
+    best[0, :] = 0.0
+    taken = np.zeros((d, roster + 1, room + 1), np.bool_)
+    for i in range(d):
+        for k in range(min(i + 1, roster), 0, -1):
+            for c in range(cost[i], room + 1):
+                with_i = best[k - 1, c - cost[i]] + value[i]
+                if with_i > best[k, c]:
+                    best[k, c] = with_i
+                    taken[i, k, c] = True
+    k, c = roster, room
+    for i in range(d - 1, -1, -1):
+        if k > 0 and taken[i, k, c]:
+            k -= 1
+            pick[k] = i
+            c -= cost[i]
