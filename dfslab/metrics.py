@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from scipy.special import stdtr
 from scipy.stats import rankdata
 
 __all__ = [
@@ -11,10 +13,20 @@ __all__ = [
     "brier",
     "brier_skill",
     "clustered_mean",
+    "covered",
+    "crps",
+    "diebold_mariano",
     "finish_probabilities",
+    "interval_bounds",
+    "interval_score",
+    "mean_absolute_error",
     "paired_difference",
+    "pit",
+    "reliability",
+    "root_mean_square_error",
     "rps",
     "spearman",
+    "top_hits",
     "winner_log_score",
 ]
 
@@ -155,3 +167,109 @@ def spearman(a, b) -> float:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
+
+
+# ---------------------------------------------------------------- ownership: points, order, draws
+
+
+def mean_absolute_error(forecast, actual) -> float:
+    """Return the mean of |forecast − actual|, in the unit given; lower is better."""
+    return float(np.abs(np.asarray(forecast, float) - np.asarray(actual, float)).mean())
+
+
+def root_mean_square_error(forecast, actual) -> float:
+    """Return the root of the mean of (forecast − actual)², in the unit given; lower is better."""
+    return float(np.sqrt(((np.asarray(forecast, float) - np.asarray(actual, float)) ** 2).mean()))
+
+
+def top_hits(forecast, actual, k: int = 5) -> float:
+    """Return the share of the `k` most owned that are among the `k` forecast highest; ties go to the earlier row."""
+    chosen = np.argsort(-np.asarray(forecast, float), kind="stable")[:k]
+    best = np.argsort(-np.asarray(actual, float), kind="stable")[:k]
+    return len(np.intersect1d(chosen, best)) / k
+
+
+def crps(draws, actual) -> np.ndarray:
+    """Return the continuous ranked probability score of each column of draws, (n, D) and (D,) → (D,) [gneiting2007].
+
+    `E|X − y| − ½ E|X − X′|` by the unbiased estimate from draws [ferro2014]; the unit is that of `actual`, 0 is
+    perfect, lower is better. With one draw the second term is left out.
+    """
+    ordered = np.sort(np.asarray(draws, float), axis=0)
+    n = len(ordered)
+    error = np.abs(ordered - np.asarray(actual, float)).mean(axis=0)
+    if n < 2:
+        return error
+    return error - (2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * (n - 1))
+
+
+def interval_bounds(draws, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the central interval of each column that holds `level` of the draws, two (D,)."""
+    low, high = np.quantile(np.asarray(draws, float), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def covered(low, high, actual) -> np.ndarray:
+    """Return whether low ≤ actual ≤ high, elementwise."""
+    actual = np.asarray(actual, float)
+    return (np.asarray(low) <= actual) & (actual <= np.asarray(high))
+
+
+def interval_score(low, high, actual, level: float) -> np.ndarray:
+    """Return the interval score, elementwise [gneiting2007]: the width plus 2/(1 − level) times what lies outside.
+
+    In the unit of `actual`; lower is better.
+    """
+    low, high, actual = (np.asarray(x, float) for x in (low, high, actual))
+    outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return high - low + 2 / (1 - level) * outside
+
+
+def pit(draws, actual, rng: np.random.Generator) -> np.ndarray:
+    """Return the place of each actual among its draws, (D,) in (0, 1), ties at random: uniform when calibrated.
+
+    The randomised probability integral transform of n draws, `(below + u·(equal + 1)) / (n + 1)` [gneiting2007b].
+    """
+    draws, actual = np.asarray(draws, float), np.asarray(actual, float)
+    below, equal = (draws < actual).sum(axis=0), (draws == actual).sum(axis=0)
+    return (below + rng.random(len(actual)) * (equal + 1)) / (len(draws) + 1)
+
+
+def reliability(forecast, actual, cluster, edges) -> pd.DataFrame:
+    """Return forecast against fact by band of the forecast.
+
+    Parameters
+    ----------
+    forecast, actual, cluster : (n,) forecasts, facts, and the contest of each row
+    edges : increasing edges of the bands; a band holds its lower edge, the last one its upper edge too
+
+    Returns
+    -------
+    frame with low, high, n, clusters, forecast and actual (means), difference (actual − forecast) and its clustered
+    standard error `se`; bands without rows are left out
+    """
+    forecast, actual, cluster = (np.asarray(x) for x in (forecast, actual, cluster))
+    edges = np.asarray(edges, float)
+    inside = (forecast >= edges[0]) & (forecast <= edges[-1])
+    band = np.minimum(np.searchsorted(edges, forecast, side="right") - 1, len(edges) - 2)
+    rows = []
+    for b in np.unique(band[inside]):
+        here = inside & (band == b)
+        difference, se = paired_difference(actual[here], forecast[here], cluster[here])
+        means = forecast[here].mean(), actual[here].mean()
+        count = len(np.unique(cluster[here]))
+        rows.append((edges[b], edges[b + 1], int(here.sum()), count, *means, difference, se))
+    return pd.DataFrame(rows, columns=["low", "high", "n", "clusters", "forecast", "actual", "difference", "se"])
+
+
+def diebold_mariano(a, b) -> tuple[float, float, float]:
+    """Return mean of a − b, its standard error and the two-sided p-value, one score per contest [diebold1995].
+
+    Contests count as independent; the small-sample t distribution follows [harvey1997]. Fewer than two contests or
+    no difference at all give NaN.
+    """
+    gap = np.asarray(a, float) - np.asarray(b, float)
+    mean, se = clustered_mean(gap, np.arange(len(gap)))
+    if not se > 0:
+        return mean, se, float("nan")
+    return mean, se, float(2 * stdtr(len(gap) - 1, -abs(mean / se)))
