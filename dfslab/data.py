@@ -5,7 +5,7 @@ from dfslab.entries import Entries, fill_entries, read_entries, upload_cells, wr
 from dfslab.files import InputError, locked, write_atomically, write_csv, write_folder_atomically
 from dfslab.folder import list_races, load_contests, load_race, load_slate, load_standings, race_folder
 from dfslab.names import Matched, match_names
-from dfslab.payouts import read_contest, read_contests
+from dfslab.prizes import read_contest, read_contests
 from dfslab.standings import Standings, read_standings
 from dfslab.tables import (
     read_ownership_history,

@@ -31,7 +31,7 @@ __all__ = [
 MAX_BYTES = 500_000_000
 """Nothing a user has comes near it (standings of a 250,000-entry contest are 40 MB); a larger file is a mistake."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
 
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d*)?([eE][+-]?\d+)?%?|[+-]?\.\d+%?")
@@ -254,16 +254,17 @@ def _try_lock(handle) -> bool:
 def escape_cell(value):
     """Return `value` as it may go into a CSV cell: text a spreadsheet would run as a formula gets a leading '.
 
-    Numbers pass as they are, also as text.
+    Numbers pass as they are, also as text. A carriage return becomes a line feed, which every reader takes as quoted.
 
     Examples
     --------
     >>> escape_cell("=1+1"), escape_cell("-4.5"), escape_cell("Kyle Larson")
     ("'=1+1", '-4.5', 'Kyle Larson')
     """
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(value):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return "'" + value if value.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(value) else value
 
 
 def csv_text(rows, newline: str = "\n") -> str:

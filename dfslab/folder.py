@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfslab.files import InputError, read_json
 from dfslab.names import Matched, match_names, near_names
-from dfslab.payouts import read_contests
+from dfslab.prizes import read_contests
 from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.schema import TRACK_TYPES
 from dfslab.slate import Contest, Race, Slate, SlateError
@@ -117,12 +117,10 @@ def load_slate(race_id, data_dir) -> Slate:
     drivers, notes = _without_results(drivers)
     drivers, starters, more = _with_lineup(drivers, folder / "starting_lineup.csv")
     notes += more
-    drivers, more = _with_facts(drivers, facts, folder / "race.json")
+    drivers, starters, more = _with_facts(drivers, starters, facts, folder / "race.json")
     notes += more
     drivers, more = _with_projections(drivers, folder / "projections.csv")
     notes += more
-    if starters is not None:
-        starters = _racing(starters, drivers)
     try:
         return Slate.from_frame(drivers, rules_on(race.date), race, starters, notes)
     except SlateError as error:
@@ -131,6 +129,8 @@ def load_slate(race_id, data_dir) -> Slate:
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
 """Headers that would carry the outcome into a slate."""
+OUT_STATUS = {"O", "OUT", "IR"}
+"""What DraftKings writes into `Status` of somebody who will not take part."""
 
 
 def _without_results(drivers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -176,22 +176,33 @@ def _refuse_ambiguous(found: Matched, path) -> None:
         raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
 
 
-def _with_facts(drivers: pd.DataFrame, facts: dict, path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Add what race.json lists and the salary file's Status: columns out and to_rear."""
-    notes = []
-    listed = {}
-    for name in ("out", "to_rear"):
-        found = match_names(facts.get(name, []), drivers["driver"])
-        _refuse_ambiguous(found, path)
-        listed[name] = drivers["driver"].isin(found.pairs.values())
-        if found.unmatched:
-            notes.append(f"race.json, {name}: {', '.join(found.unmatched)} has no salary on this slate.")
+def _with_facts(drivers: pd.DataFrame, starters, facts: dict, path):
+    """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
+    others = () if starters is None else tuple(starters["driver"])
+    known = list(dict.fromkeys([*drivers["driver"], *others]))
+    out, notes = _listed(facts, "out", known, path)
+    rear, more = _listed(facts, "to_rear", known, path)
     if "status" in drivers:
-        status = drivers["status"].fillna("").str.upper().isin({"O", "OUT", "IR"})
-        listed["out"] = listed["out"] | status
-    for name in drivers.loc[listed["out"] & ~drivers["out"], "driver"]:
-        notes.append(f"{name} is listed as out: never rostered.")
-    return drivers.assign(out=drivers["out"] | listed["out"], to_rear=listed["to_rear"]), tuple(notes)
+        out |= set(drivers.loc[drivers["status"].fillna("").str.upper().isin(OUT_STATUS), "driver"])
+    new = drivers.loc[drivers["driver"].isin(out) & ~drivers["out"], "driver"]
+    notes = (*notes, *more, *(f"{name} is listed as out: never rostered." for name in new))
+    drivers = drivers.assign(out=drivers["out"] | drivers["driver"].isin(out), to_rear=drivers["driver"].isin(rear))
+    if starters is not None:
+        starters = starters[~starters["driver"].isin(out)].reset_index(drop=True)
+        starters = starters.assign(to_rear=starters["driver"].isin(rear))
+    return drivers, starters, notes
+
+
+def _listed(facts: dict, name: str, known: list[str], path) -> tuple[set[str], tuple[str, ...]]:
+    """Return the drivers a list of race.json names, in the spelling of the slate; a near miss raises."""
+    found = match_names(facts.get(name, []), known)
+    _refuse_ambiguous(found, path)
+    for driver in found.unmatched:
+        near = near_names(driver, known)
+        if near:
+            raise InputError(f"{path}: '{driver}' in '{name}' is not in this race; did you mean {near[0]}?")
+    notes = (f"race.json lists {', '.join(found.unmatched)} in '{name}', not in this race.",) if found.unmatched else ()
+    return set(found.pairs.values()), notes
 
 
 def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -224,13 +235,6 @@ def _refuse_wrong_total(drivers: pd.DataFrame, path) -> None:
         raise InputError(
             f"{path}: projected_ownership adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
         )
-
-
-def _racing(starters: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
-    out = set(drivers.loc[drivers["out"], "driver"])
-    rear = set(drivers.loc[drivers["to_rear"], "driver"])
-    kept = starters[~starters["driver"].isin(out)].reset_index(drop=True)
-    return kept.assign(to_rear=kept["driver"].isin(rear))
 
 
 def load_contests(race_id, data_dir) -> list[Contest]:

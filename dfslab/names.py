@@ -53,9 +53,8 @@ def name_key(name) -> str:
     >>> name_key("B.J. McLeod"), name_key("bj mcleod"), name_key("Daniel Suárez #"), name_key("Ricky Stenhouse Jr.")
     ('bj mcleod', 'bj mcleod', 'daniel suarez', 'ricky stenhouse jr')
     """
-    name = _MARKS.sub(" ", _ID.sub("", str(name)))
-    name = unicodedata.normalize("NFKD", name.replace("ø", "o").replace("ł", "l").replace("ß", "ss"))
-    name = "".join(c for c in name if not unicodedata.combining(c)).casefold()
+    name = _MARKS.sub(" ", _ID.sub("", str(name))).casefold().replace("ø", "o").replace("ł", "l")
+    name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
     name = re.sub(r"[.'’`´]", "", name)
     words = re.sub(r"[^\w]+", " ", name).replace("_", " ").split()
     return " ".join(_joined_initials(words))
