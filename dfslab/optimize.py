@@ -7,8 +7,27 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from dfslab.conflicts import (
+    blocking_minima,
+    explain,
+    jointly,
+    no_lineup_sentence,
+    shortage_changes,
+    shortage_sentence,
+)
+from dfslab.leverage import (
+    LOG_FLOOR,
+    field_covariance,
+    fractions,
+    leverage_agreement,
+    lineup_metrics,
+    mean_value,
+    quantile_value,
+    upper_tail_mean,
+)
+from dfslab.lineups import SearchTooLarge
 from dfslab.slate import Slate
-from dfslab.solver import EXACT, Rule, Space, best_set, explain, milp_lineups, no_lineup_sentence, scaled_value
+from dfslab.solver import EXACT, Rule, Space, best_set, exact_lineups, milp_lineups, scaled_value
 
 __all__ = [
     "Group",
@@ -24,17 +43,13 @@ __all__ = [
     "upper_tail_mean",
 ]
 
-LOG_FLOOR = 1e-4
-"""Ownership below this counts as this in a product: contest pages print ownership to 0.01 %."""
-LOW_OWNED_BONUS = 0.1
-"""What each low-owned driver adds to the leverage score, from its definition."""
 FIXED_POINT_ROUNDS = 50
 """Guard of the upper-tail search; it climbs strictly and stops by itself after a handful of rounds."""
 ENGINES = ("auto", "exact", "milp")
 
 
 class InfeasibleLineup(ValueError):
-    """No lineup obeys every rule. `changes` maps each rule that alone releases the conflict to what would work."""
+    """No lineup obeys every rule. `changes` maps the rules to change to the limit that would work (None: drop it)."""
 
     def __init__(self, message: str, changes: dict | None = None):
         super().__init__(message)
@@ -47,6 +62,25 @@ class LineupShortage(InfeasibleLineup):
     def __init__(self, message: str, lineups: np.ndarray, changes: dict | None = None):
         super().__init__(message, changes)
         self.lineups = lineups
+
+
+class _Search:
+    """A search by one engine; "auto" is the exact one, and integer programming where that would take too long."""
+
+    def __init__(self, engine: str):
+        self.engine, self.used = engine, None
+
+    def __call__(self, grid, space, n, max_overlap=None, max_counts=None) -> np.ndarray:
+        limits = {"max_overlap": max_overlap, "max_counts": max_counts}
+        if self.engine != "milp":
+            self.used = "exact"
+            try:
+                return exact_lineups(grid, space, n, **limits)
+            except SearchTooLarge:
+                if self.engine == "exact":
+                    raise
+        self.used = "milp"
+        return milp_lineups(grid, space, n, **limits)
 
 
 @dataclass(frozen=True)
@@ -135,20 +169,20 @@ class NASCAROptimizer:
             raise ValueError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
         if max_overlap is not None:
             max_overlap = _count(max_overlap, "max_overlap", 0)
-        grid = scaled_value(self.objective(value)[self._order], self.slate.rules.roster_size)
-        self.last_engine = "milp" if engine == "auto" else engine
+        grid = scaled_value(self.objective(value)[self._order])
         most = self._counts(max_exposure, n, "max_exposure", 1.0)
         least = self._counts(min_exposure, n, "min_exposure", 0.0)
+        search = _Search(engine)
         if least is None or not least.any():
-            found = self._search(grid, self._space, n, max_overlap, most)
+            found = search(grid, self._space, n, max_overlap, most)
         else:
-            found = best_set(self._search, grid, self._space, n, max_overlap, most, least)
+            found = best_set(search, grid, self._space, n, max_overlap, most, least)
+        self.last_engine = search.used
+        if found is None:
+            self._explain_minima(grid, n, max_overlap, most, least)
         if len(found) < n:
-            self._explain(found, n, max_overlap, max_exposure)
+            self._explain(found, grid, n, max_overlap, most, max_exposure)
         return self._to_slate(found)
-
-    def _search(self, grid, space, n, max_overlap=None, most=None) -> np.ndarray:
-        return milp_lineups(grid, space, n, max_overlap=max_overlap, max_counts=most)
 
     def _to_slate(self, found) -> np.ndarray:
         return np.sort(self._order[found], axis=1).reshape(-1, self.slate.rules.roster_size)
@@ -220,15 +254,32 @@ class NASCAROptimizer:
         count = share * n
         return (np.floor(count + 1e-9) if name == "max_exposure" else np.ceil(count - 1e-9)).astype(np.int64)
 
-    def _explain(self, found, n, max_overlap, max_exposure):
+    def _explain(self, found, grid, n, max_overlap, most, max_exposure):
         """Raise the error that says why fewer than `n` lineups were found."""
-        if not len(found):
-            changes = explain(self._space)
-            if changes or max_overlap is None:
-                raise InfeasibleLineup(no_lineup_sentence(self._space, changes), changes)
+        space, search = self._space, _Search("auto")
+        if not len(search(grid, space, 1)):
+            changes = explain(space, search)
+            together = {} if changes else jointly(space, search)
+            sentence = no_lineup_sentence(space, search, changes, together)
+            raise InfeasibleLineup(sentence, changes or together)
+        changes = shortage_changes(search, grid, space, n, max_overlap, most)
         limits = {"max_overlap": max_overlap, "max_exposure": max_exposure}
-        limits = ", ".join(f"{k} {v}" for k, v in limits.items() if v is not None)
-        raise LineupShortage(f"{len(found)} of {n} lineups exist under {limits}", self._to_slate(found))
+        sentence = shortage_sentence(space, n, len(found), limits, changes)
+        raise LineupShortage(sentence, self._to_slate(found), changes)
+
+    def _explain_minima(self, grid, n, max_overlap, most, least):
+        """Raise the error that says why no set of lineups has the exposures asked for."""
+        space, search = self._space, _Search("auto")
+        without = search(grid, space, n, max_overlap, most)
+        if len(without) < n:
+            self._explain(without, grid, n, max_overlap, most, None)
+        blocking = blocking_minima(search, grid, space, n, max_overlap, most, least)
+        changes = {f"min_exposure: {self.slate.names[self._order[row]]}": c / n for row, c in blocking.items()}
+        parts = [f"{name} is too high, {share:.2f} works" for name, share in changes.items()]
+        places = n * space.roster_size
+        several = f"they ask for {least.sum()} places of {places}, lower several"
+        what = f"change one: {'; '.join(parts)}" if parts else several
+        raise InfeasibleLineup(f"no {n} lineups have every min_exposure; {what}.", changes)
 
 
 @dataclass(eq=False)
@@ -264,7 +315,7 @@ class LeverageAwareOptimizer(NASCAROptimizer):
     max_log_ownership: float | None = None
 
     def __post_init__(self):
-        self.ownership = _fractions(self.slate, self.ownership)
+        self.ownership = fractions(self.slate, self.ownership)
         if self.leverage_penalty < 0 or self.ownership_power <= 0:
             raise ValueError("leverage_penalty must be 0 or more and ownership_power above 0")
         super().__post_init__()
@@ -292,19 +343,6 @@ class LeverageAwareOptimizer(NASCAROptimizer):
         return rules
 
 
-def _fractions(slate: Slate, ownership) -> np.ndarray:
-    own = np.where(slate.out, 0.0, slate.align(ownership, "ownership"))
-    bad = slate.names[~(np.isfinite(own) & (own >= 0))]
-    if len(bad):
-        raise ValueError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
-    if (own > 1).any():
-        top = int(np.argmax(own))
-        raise ValueError(
-            f"ownership: {slate.names[top]} has {own[top]:g}; these look like percents, give fractions (0.25 for 25 %)"
-        )
-    return own
-
-
 def _names(names, option: str) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ValueError(f"{option}: give a list of names, not the text '{names}'")
@@ -322,122 +360,3 @@ def _count(number, name: str, least: int) -> int:
     if isinstance(number, bool) or number != int(number) or number < least:
         raise ValueError(f"{name}: {number} given; a whole number of at least {least} is needed")
     return int(number)
-
-
-def mean_value(points, weight=None) -> np.ndarray:
-    """Return the mean points of each driver, (D,), over scenarios `points` (S, D) with `weight` (S,)."""
-    points = np.asarray(points, float)
-    return _weights(weight, len(points)) @ points
-
-
-def quantile_value(points, q: float, weight=None) -> np.ndarray:
-    """Return the `q` quantile of each driver's points, (D,): the smallest score he stays at or below with weight ≥ q.
-
-    A sum of drivers' quantiles is not the quantile of the lineup; `upper_tail_mean` looks at whole lineups.
-    """
-    if not 0 < q < 1:
-        raise ValueError(f"quantile_value: q is {q}; it lies between 0 and 1")
-    points, weight = np.asarray(points, float), _weights(weight, len(points))
-    order = np.argsort(points, axis=0, kind="stable")
-    below = np.cumsum(weight[order], axis=0)
-    first = np.minimum((below < q - 1e-12).sum(axis=0), len(points) - 1)
-    return np.take_along_axis(points, np.take_along_axis(order, first[None], axis=0), axis=0)[0]
-
-
-def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:
-    """Return the mean score of each lineup over its own best scenarios, (L,).
-
-    Parameters
-    ----------
-    lineups : (L, K) ; points : (S, D) ; weight : (S,) or None for equal
-    tail : weight of the best scenarios, in (0, 1]; the scenario at the edge counts in part
-    """
-    lineups = np.asarray(lineups)
-    scores = np.asarray(points, float)[:, lineups].sum(axis=2)
-    return np.array([_tail_weights(s, tail, weight) @ s for s in scores.T])
-
-
-def _tail_weights(score, tail: float, weight=None) -> np.ndarray:
-    """Return the weights (S,), summing to 1, of the best `tail` of the scenarios by `score`."""
-    if not 0 < tail <= 1:
-        raise ValueError(f"tail is {tail}; it is a share of the scenarios, above 0 and at most 1")
-    weight = _weights(weight, len(score))
-    order = np.argsort(-score, kind="stable")
-    before = np.cumsum(weight[order]) - weight[order]
-    taken = np.zeros(len(score))
-    taken[order] = np.clip(tail - before, 0.0, weight[order])
-    return taken / taken.sum()
-
-
-def _weights(weight, n: int) -> np.ndarray:
-    weight = np.full(n, 1.0) if weight is None else np.asarray(weight, float)
-    if weight.shape != (n,) or not (weight >= 0).all() or weight.sum() <= 0:
-        raise ValueError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
-    return weight / weight.sum()
-
-
-def field_covariance(points, field_score, weight=None) -> np.ndarray:
-    """Return Cov(points_i, field score) for each driver, (D,), in points²: the derived leverage term [haughsingal2021].
-
-    Parameters
-    ----------
-    points : (S, D) ; weight : (S,) or None
-    field_score : (S,) the score to beat in each scenario, such as the field's mean or a high quantile of it
-    """
-    points, weight = np.asarray(points, float), _weights(weight, len(points))
-    score = np.asarray(field_score, float)
-    return (weight * (score - weight @ score)) @ (points - weight @ points)
-
-
-def leverage_agreement(ownership, covariance, ownership_power: float = 2.0) -> dict:
-    """Report how well ownership^power stands in for the covariance with the field.
-
-    Returns
-    -------
-    dict with `spearman` (rank correlation) and `r2` (share of the variance a straight line explains)
-    """
-    from scipy.stats import spearmanr
-
-    own = np.asarray(ownership, float) ** ownership_power
-    covariance = np.asarray(covariance, float)
-    return {
-        "spearman": float(spearmanr(own, covariance).statistic),
-        "r2": float(np.corrcoef(own, covariance)[0, 1] ** 2),
-    }
-
-
-def lineup_metrics(
-    slate: Slate, ownership, lineups, *, value=None, expected_copies=None, low_ownership_threshold=0.10
-) -> pd.DataFrame:
-    """Return leverage metrics, one row per lineup.
-
-    Parameters
-    ----------
-    ownership : (D,) fractions ; lineups : (L, K) rows of the slate
-    value : (D,) projected points (default: the slate's column `projected_points`, else NaN)
-    expected_copies : (L,) copies of each lineup in the field, when known
-
-    Returns
-    -------
-    frame with average_ownership, max_ownership, total_ownership (fractions), low_owned (drivers under the threshold),
-    leverage_score = (1 − average ownership)·(1 + 0.1·low_owned)·100, log_ownership (natural log of the product,
-    ownership of at least 0.01 %), salary (dollars), projected_points, expected_copies. The mean over rows is the
-    metric of the set.
-    """
-    own, lineups = _fractions(slate, ownership), np.asarray(lineups)
-    value = slate.column("projected_points") if value is None else slate.align(value, "value")
-    held = own[lineups]
-    low = (held < low_ownership_threshold).sum(axis=1)
-    return pd.DataFrame(
-        {
-            "average_ownership": held.mean(axis=1),
-            "max_ownership": held.max(axis=1),
-            "total_ownership": held.sum(axis=1),
-            "low_owned": low,
-            "leverage_score": (1 - held.mean(axis=1)) * (1 + LOW_OWNED_BONUS * low) * 100,
-            "log_ownership": np.log(np.maximum(held, LOG_FLOOR)).sum(axis=1),
-            "salary": slate.salary[lineups].sum(axis=1),
-            "projected_points": value[lineups].sum(axis=1),
-            "expected_copies": np.nan if expected_copies is None else np.asarray(expected_copies, float),
-        }
-    )

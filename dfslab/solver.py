@@ -1,31 +1,36 @@
-"""The integer programme behind the optimizers: the one place that talks to PuLP and HiGHS."""
+"""Both engines of the optimizers: integer programming (the one place that talks to PuLP) and the exact search."""
 
-import math
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+
+from dfslab.lineups import Limit, best_lineups
+from dfslab.rules import ContestRules
 
 __all__ = [
     "Rule",
     "Space",
     "best_set",
     "choose_set",
-    "explain",
+    "exact_lineups",
     "milp_lineups",
-    "no_lineup_sentence",
     "scaled_value",
     "solve_binary",
 ]
 
 EXACT = 1e-9
-"""Rounding allowed when a rule is checked on a finished lineup: sums of decimals are not exact."""
+"""Rounding allowed, relative to a rule's largest weight, on a finished lineup: sums of decimals are not exact."""
+GRID = 1e11
+"""Values become whole numbers below this, which both engines add and compare without error."""
 SOLVER_SLACK = 1e-6
 """HiGHS's feasibility tolerance: rows are widened by it in the model and checked to `EXACT` afterwards."""
 BAND = 1e-7
 """Relative objective error a solve may carry; lineups nearer than this are fetched and compared exactly."""
 TIES = 8
 """Equal lineups fetched one by one before the tie is settled by name inside the model."""
+PRICING_ROUNDS = 60
+"""Guard of the column generation; it ends by itself when no lineup is worth adding."""
 OPTIMAL, INFEASIBLE = 1, -1
 """PuLP's status numbers, the same in its versions 3 and 4 (their names are not)."""
 BLOCK = 20
@@ -49,10 +54,21 @@ class Rule:
         """Return the rule over the drivers `rows` only."""
         return replace(self, weights=self.weights[rows], levels=None if self.levels is None else self.levels[rows])
 
+    @property
+    def locks(self) -> bool:
+        """Whether the rule asks for one certain driver."""
+        return self.low == self.weights.sum() == 1 and np.count_nonzero(self.weights) == 1
+
+    @property
+    def bars(self) -> bool:
+        """Whether the rule keeps every driver it counts out of a lineup."""
+        return self.high == 0 and bool((self.weights >= 0).all())
+
     def holds(self, lineups) -> np.ndarray:
         """Return which `lineups` (L, K) obey the rule, (L,) bool."""
         total = self.weights[np.asarray(lineups)].sum(axis=1)
-        return (total >= self.low - EXACT) & (total <= self.high + EXACT)
+        slack = EXACT * np.abs(self.weights).max(initial=0.0)
+        return (total >= self.low - slack) & (total <= self.high + slack)
 
 
 @dataclass(frozen=True)
@@ -85,17 +101,17 @@ class Space:
         return good
 
 
-def scaled_value(value, roster_size: int) -> np.ndarray:
+def scaled_value(value) -> np.ndarray:
     """Return `value` (D,) on an integer grid, as whole float64 whose sums over a lineup are exact.
 
-    The step is 1e-9 (coarser only above a million points), so lineups that tie in decimals tie exactly whatever the
+    The step is 1e-9 below 100 points (1e-8 below 1,000, …), so lineups that tie in decimals tie exactly whatever the
     order of addition. The common divisor is taken out: values in halves come back as small integers.
     """
     value = np.asarray(value, float)
     largest = float(np.abs(value).max(initial=0.0))
     if largest == 0:
         return np.zeros(value.shape)
-    digits = min(9, int(np.floor(np.log10(2.0**52 / (roster_size * largest)))))
+    digits = min(9, int(np.ceil(np.log10(GRID / largest))) - 1)
     grid = np.rint(value * 10.0**digits).astype(np.int64)
     return (grid // max(np.gcd.reduce(grid), 1)).astype(float)
 
@@ -130,6 +146,36 @@ def solve_binary(objective, rows) -> np.ndarray | None:
     if status != OPTIMAL:
         raise RuntimeError(f"HiGHS ended with status {status}, neither optimal nor infeasible; please report the model")
     return np.array([v.varValue > 0.5 for v in x], bool)
+
+
+def exact_lineups(value, space: Space, n: int, *, max_overlap=None, max_counts=None) -> np.ndarray:
+    """Return what `milp_lineups` returns, by the exact search of `lineups`; may raise its `SearchTooLarge`."""
+    locks, bans, limits, min_salary = [], [], [], None
+    for rule in space.rules:
+        if rule.unit == "dollars":
+            min_salary = rule.low
+        elif rule.bars:
+            bans.append(np.flatnonzero(rule.weights))
+        elif rule.locks:
+            locks.append(np.flatnonzero(rule.weights))
+        else:
+            limits.append(Limit(rule.weights, rule.low, rule.high, rule.name))
+    locks, bans = (np.concatenate([[], *rows]).astype(np.int64) for rows in (locks, bans))
+    if np.isin(locks, bans).any():
+        return np.empty((0, space.roster_size), np.int64)
+    return best_lineups(
+        value,
+        space.salary,
+        ContestRules(space.roster_size, space.salary_cap),
+        n,
+        groups=space.groups,
+        max_overlap=max_overlap,
+        max_exposure=None if max_counts is None else max_counts / n,
+        locks=locks,
+        bans=bans,
+        min_salary=min_salary,
+        limits=tuple(limits),
+    )
 
 
 def milp_lineups(value, space: Space, n: int, *, max_overlap=None, max_counts=None) -> np.ndarray:
@@ -257,7 +303,64 @@ def _space_rows(space: Space) -> list:
     return rows
 
 
-def choose_set(candidates, value, n: int, *, min_counts, max_counts, max_overlap=None) -> np.ndarray | None:
+def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_counts) -> np.ndarray | None:
+    """Return the `n` lineups of largest total value that use each driver at least `min_counts` times, best first.
+
+    Candidates grow by column generation: the linear relaxation over them prices every driver's exposure, and the best
+    lineups at these prices join, until none is worth adding; the set is then chosen among them with gap 0.
+
+    Parameters
+    ----------
+    search : function (value, space, n, max_overlap, max_counts) returning lineups one after another
+    """
+    max_counts = np.full(len(value), n) if max_counts is None else max_counts
+    top = max(np.abs(value).max(), 1.0)
+    pool = _join(search(value, space, 2 * n, None, None), search(value, space, n, max_overlap, max_counts))
+    for _ in range(PRICING_ROUNDS):
+        if not len(pool):
+            return None
+        prices, entry = _prices(pool, value / top, n, min_counts, max_counts)
+        priced = value / top + prices
+        grid = scaled_value(priced)
+        fresh = search(grid, space, n + 1, None, None)
+        if max_overlap is not None:
+            fresh = _join(fresh, search(grid, space, n, max_overlap, max_counts))
+        grown = _join(pool, fresh[priced[fresh].sum(axis=1) > entry + BAND] if max_overlap is None else fresh)
+        if len(grown) == len(pool):
+            break
+        pool = grown
+    worth = value[pool].sum(axis=1)
+    pool = pool[np.lexsort((*pool.T[::-1], -worth))]
+    chosen = choose_set(pool, value[pool].sum(axis=1), n, min_counts, max_counts, max_overlap)
+    return None if chosen is None else pool[chosen]
+
+
+def _join(first, second) -> np.ndarray:
+    return np.unique(np.concatenate([first, second]), axis=0)
+
+
+def _prices(pool, value, n: int, min_counts, max_counts):
+    """Return the price of each driver's exposure (D,) and the value at which a lineup enters the relaxed set."""
+    from scipy.optimize import linprog
+
+    held = np.zeros((len(value), len(pool)))
+    np.put_along_axis(held, pool.T, 1.0, axis=0)
+    bound = np.flatnonzero((min_counts > 0) | (max_counts < n))
+    lack = np.eye(len(bound))
+    # Each bound may be missed at a price far above any value, so that the first candidates need not be feasible.
+    cost = np.concatenate([-value[pool].sum(axis=1), np.full(2 * len(bound), 10.0 * pool.shape[1])])
+    rows = np.vstack([np.hstack([-held[bound], -lack, 0 * lack]), np.hstack([held[bound], 0 * lack, -lack])])
+    right = np.concatenate([-min_counts[bound], max_counts[bound]]).astype(float)
+    whole = np.concatenate([np.ones(len(pool)), np.zeros(2 * len(bound))])[None]
+    limits = [(0, 1)] * len(pool) + [(0, None)] * (2 * len(bound))
+    solved = linprog(cost, rows, right, whole, [min(n, len(pool))], limits, method="highs")
+    prices = np.zeros(len(value))
+    low, high = np.split(solved.ineqlin.marginals, 2)
+    prices[bound] = high - low
+    return prices, -float(solved.eqlin.marginals[0])
+
+
+def choose_set(candidates, value, n: int, min_counts, max_counts, max_overlap=None) -> np.ndarray | None:
     """Choose `n` of `candidates` (C, K) with the largest total value under counts per driver; None when impossible.
 
     Parameters
@@ -272,11 +375,12 @@ def choose_set(candidates, value, n: int, *, min_counts, max_counts, max_overlap
     -------
     rows of `candidates`, (n,) int, in their order
     """
-    value = np.asarray(value, float)
-    spread = max(float(np.ptp(value)), 1e-12)
+    spread = max(float(np.ptp(value)), 1e-12) if len(value) else 1.0
     rows = [(np.arange(len(value)), np.ones(len(value)), float(n), float(n))]
     for i in np.flatnonzero((min_counts > 0) | (max_counts < n)):
         holders = np.flatnonzero((candidates == i).any(axis=1))
+        if not holders.size and min_counts[i] > 0:
+            return None
         rows.append((holders, np.ones(holders.size), float(min_counts[i]), float(max_counts[i])))
     if max_overlap is not None:
         rows += [(m, np.ones(len(m)), -np.inf, 1.0) for m in _sharing(candidates, max_overlap + 1)]
@@ -291,119 +395,3 @@ def _sharing(candidates, size: int) -> list:
         for part in combinations(lineup, size):
             holders.setdefault(part, []).append(row)
     return [np.array(rows) for rows in holders.values() if len(rows) > 1]
-
-
-def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_counts) -> np.ndarray:
-    """Return the `n` lineups of largest total value that use each driver at least `min_counts` times, best first."""
-    raise NotImplementedError
-
-
-def explain(space: Space) -> dict:
-    """Drop each named rule of an empty `space` in turn; return those whose absence leaves a lineup.
-
-    Returns
-    -------
-    dict from the rule's name to the nearest limit that works with all other rules kept; None for a rule that can only
-    be dropped (a lock or a ban). Empty when no single rule is enough.
-    """
-    names = dict.fromkeys(rule.name for rule in space.rules)
-    return {name: _nearest_limit(space, name) for name in names if _extreme(space.without(name)) is not None}
-
-
-def no_lineup_sentence(space: Space, changes: dict) -> str:
-    """Return the sentence for people: what to change, from the `changes` of `explain`."""
-    rules = {rule.name: rule for rule in space.rules}
-    if changes:
-        parts = [_change_sentence(rules[name], limit) for name, limit in changes.items()]
-        enough = "This change is enough" if len(parts) == 1 else "Any one of these changes is enough"
-        return f"no lineup obeys every rule. {enough}: {'; '.join(parts)}."
-    cores = _conflicts(space)
-    if not cores:
-        return f"no {space.roster_size} drivers fit under ${space.salary_cap:,.0f} with at most one per slate group"
-    parts = [" + ".join(_rule_sentence(rules[name]) for name in core) for core in cores]
-    return (
-        "no lineup obeys every rule, and no single change is enough. These cannot hold together: "
-        f"{'; nor can: '.join(parts)}. Loosen a rule of each, then try again."
-    )
-
-
-def _extreme(space: Space, weights=None) -> np.ndarray | None:
-    """Return the lineup of `space` with the largest sum of `weights` (any lineup without), or None."""
-    weights = np.zeros(len(space.salary)) if weights is None else weights
-    search = _Search(scaled_value(weights, space.roster_size), space, None, None)
-    while not search.pool and search.ceiling > -np.inf:
-        search._fetch()
-    return np.array(next(iter(search.pool))) if search.pool else None
-
-
-def _nearest_limit(space: Space, name: str):
-    """Return the limit nearest to the given one with which the rules called `name` leave a lineup."""
-    mine, rest = [r for r in space.rules if r.name == name], space.without(name)
-    rule = mine[0]
-    if rule.unit == "drop":
-        return None
-    if rule.levels is not None:
-        return _rounded(rule, _lowest_level(rest, rule))
-    if len(mine) > 1:
-        steps = range(int(rule.high) + 1, space.roster_size + 1)
-        return next(h for h in steps if _extreme(rest.with_rules(*(replace(r, high=h) for r in mine))) is not None)
-    sign = 1.0 if np.isfinite(rule.low) else -1.0
-    return _rounded(rule, float(rule.weights[_extreme(rest, sign * rule.weights)].sum()))
-
-
-def _lowest_level(rest: Space, rule: Rule) -> float:
-    """Return the smallest limit on every driver's level that leaves a lineup, by bisection."""
-    levels = np.unique(rule.levels[rule.levels > rule.limit])
-    low, high = 0, len(levels) - 1
-    while low < high:
-        middle = (low + high) // 2
-        stricter = replace(rule, weights=(rule.levels > levels[middle]) * 1.0)
-        if _extreme(rest.with_rules(stricter)) is None:
-            low = middle + 1
-        else:
-            high = middle
-    return float(levels[low])
-
-
-def _rounded(rule: Rule, limit: float):
-    """Round `limit` to a number a person would type, on the side that still works."""
-    if rule.unit in ("dollars", "drivers"):
-        return round(limit)
-    towards = math.floor if np.isfinite(rule.low) else math.ceil
-    return towards(limit * 100 + (EXACT if np.isfinite(rule.low) else -EXACT)) / 100
-
-
-def _printed(rule: Rule, limit: float) -> str:
-    return f"${limit:,.0f}" if rule.unit == "dollars" else f"{limit:.0f}" if rule.unit == "drivers" else f"{limit:g}"
-
-
-def _rule_sentence(rule: Rule) -> str:
-    if rule.unit == "drop":
-        return rule.name
-    given = rule.limit if rule.levels is not None else rule.low if np.isfinite(rule.low) else rule.high
-    return f"{rule.name} {_printed(rule, given)}"
-
-
-def _change_sentence(rule: Rule, works) -> str:
-    if rule.unit == "drop":
-        option, who = rule.name.split(": ", 1)
-        return f"remove {who} from {option}"
-    side = "high" if np.isfinite(rule.low) else "low"
-    return f"{_rule_sentence(rule)} is too {side}, {_printed(rule, works)} works"
-
-
-def _conflicts(space: Space) -> list[list[str]]:
-    """Return smallest sets of rules that exclude each other, found one after another until a lineup is left."""
-    found = []
-    while space.rules and _extreme(space) is None:
-        core = space
-        for name in dict.fromkeys(rule.name for rule in space.rules):
-            if _extreme(core.without(name)) is None:
-                core = core.without(name)
-        names = list(dict.fromkeys(rule.name for rule in core.rules))
-        if not names:
-            break
-        found.append(names)
-        for name in names:
-            space = space.without(name)
-    return found

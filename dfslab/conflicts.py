@@ -1,0 +1,224 @@
+"""Why no lineup, or too few, obey the rules: drop the named rules in turn and say what to change."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from dfslab.solver import EXACT, Rule, Space, best_set, scaled_value
+
+__all__ = ["blocking_minima", "explain", "jointly", "no_lineup_sentence", "shortage_changes", "shortage_sentence"]
+
+GOLDEN = 0.6180339887498949
+TIE_BREAK = 1e-7
+"""A spread of values this small (relative) keeps a search from listing millions of equal lineups."""
+SHOWN = 6
+"""Changes spelled out in a sentence; the rest is counted."""
+
+
+def explain(space: Space, search) -> dict:
+    """Drop each named rule of an empty `space` in turn; return those whose absence leaves a lineup.
+
+    Parameters
+    ----------
+    search : function (value, space, n) returning the best lineups
+
+    Returns
+    -------
+    dict from the rule's name to the nearest limit that works with all other rules kept; None for a rule that can only
+    be dropped (a lock or a ban). Empty when no single rule is enough.
+    """
+    return {
+        name: _nearest_limit(space.without(name), _called(space, name), search)
+        for name in _names(space)
+        if _best(search, space.without(name)) is not None
+    }
+
+
+def jointly(space: Space, search) -> dict:
+    """Return changes that are enough together, as `explain` does: keep each rule in turn while a lineup is left."""
+    kept, broken = replace(space, rules=()), []
+    for name in _names(space):
+        trial = kept.with_rules(*_called(space, name))
+        if _best(search, trial) is None:
+            broken.append(name)
+        else:
+            kept = trial
+    changes = {}
+    for name in broken:
+        mine = _called(space, name)
+        changes[name] = limit = _nearest_limit(kept, mine, search)
+        if limit is not None:
+            kept = kept.with_rules(*(_loosened(rule, limit) for rule in mine))
+    return changes
+
+
+def no_lineup_sentence(space: Space, search, changes: dict, together: dict) -> str:
+    """Return the sentence for people: what to change, from `explain`'s changes, or from `jointly`'s."""
+    cap = f"{space.roster_size} drivers within ${space.salary_cap:,.0f}"
+    if changes:
+        enough = "This change is enough" if len(changes) == 1 else "Any one of these changes is enough"
+        return f"no lineup obeys every rule. {enough}: {_change_list(space, changes)}."
+    if together:
+        core = [_rule_sentence(_called(space, name)[0]) for name in _conflict(space, search)]
+        clash = f"{' + '.join(core)} exclude each other" if len(core) > 1 else f"{core[0]} alone cannot be met"
+        return (
+            f"no lineup of {cap} obeys every rule, and no single change is enough: {clash}. "
+            f"These changes together are enough: {_change_list(space, together)}."
+        )
+    return f"no {cap} exist with at most one of each slate group; correct the slate's salaries or groups"
+
+
+def _names(space: Space) -> list[str]:
+    return list(dict.fromkeys(rule.name for rule in space.rules))
+
+
+def _called(space: Space, name: str) -> list[Rule]:
+    return [rule for rule in space.rules if rule.name == name]
+
+
+def _best(search, space: Space, weights=None) -> np.ndarray | None:
+    """Return the lineup of `space` with the largest sum of `weights` (any lineup without), or None."""
+    spread = np.arange(len(space.salary)) * GOLDEN % 1.0
+    weights = spread if weights is None else weights + TIE_BREAK * np.abs(weights).max(initial=1.0) * spread
+    found = search(scaled_value(weights), space, 1)
+    return found[0] if len(found) else None
+
+
+def _nearest_limit(rest: Space, mine: list[Rule], search):
+    """Return the limit nearest to the given one with which the rules `mine` leave a lineup of `rest`."""
+    rule = mine[0]
+    if rule.unit == "drop":
+        return None
+    if rule.levels is not None:
+        levels = np.unique(rule.levels[rule.levels > rule.limit])
+        return _rounded(rule, levels[_first(len(levels), lambda j: _level_works(rest, rule, levels[j], search))])
+    if len(mine) > 1:
+        steps = range(int(rule.high) + 1, rest.roster_size + 1)
+        works = _first(len(steps), lambda j: _overlap_works(rest, mine, steps[j], search))
+        return steps[works]
+    sign = 1.0 if np.isfinite(rule.low) else -1.0
+    return _rounded(rule, float(rule.weights[_best(search, rest, sign * rule.weights)].sum()))
+
+
+def _level_works(rest, rule, level, search) -> bool:
+    return _best(search, rest.with_rules(replace(rule, weights=(rule.levels > level) * 1.0))) is not None
+
+
+def _overlap_works(rest, mine, high, search) -> bool:
+    return _best(search, rest.with_rules(*(replace(rule, high=high) for rule in mine))) is not None
+
+
+def _first(n: int, works) -> int:
+    """Return the first of 0 … n-1 that works, the last one being known to work, by bisection."""
+    low, high = 0, n - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if works(middle) else (middle + 1, high)
+    return low
+
+
+def _loosened(rule: Rule, limit) -> Rule:
+    if rule.levels is not None:
+        return replace(rule, weights=(rule.levels > limit) * 1.0, limit=limit)
+    return replace(rule, low=limit) if np.isfinite(rule.low) else replace(rule, high=limit)
+
+
+def _rounded(rule: Rule, limit: float):
+    """Round `limit` to a number a person would type, on the side that still works."""
+    if rule.unit in ("dollars", "drivers"):
+        return round(limit)
+    if np.isfinite(rule.low):
+        return math.floor(limit * 100 + EXACT) / 100
+    return math.ceil(limit * 100 - EXACT) / 100
+
+
+def _conflict(space: Space, search) -> list[str]:
+    """Return a smallest set of rules of an empty space that exclude each other."""
+    for name in _names(space):
+        if _best(search, space.without(name)) is None:
+            space = space.without(name)
+    return _names(space)
+
+
+def _change_list(space: Space, changes: dict) -> str:
+    parts = [_change_sentence(_called(space, name)[0], limit) for name, limit in changes.items()]
+    more = [f"or one of {len(parts) - SHOWN} more"] if len(parts) > SHOWN else []
+    return "; ".join(parts[:SHOWN] + more)
+
+
+def _change_sentence(rule: Rule, works) -> str:
+    if rule.unit == "drop":
+        option, who = rule.name.split(": ", 1)
+        return f"remove {who} from {option}"
+    if works is None:
+        return f"drop {_rule_sentence(rule)}"
+    side = "high" if np.isfinite(rule.low) else "low"
+    return f"{_rule_sentence(rule)} is too {side}, {_printed(rule, works)} works"
+
+
+def _rule_sentence(rule: Rule) -> str:
+    if rule.unit == "drop":
+        return rule.name
+    given = rule.limit if rule.levels is not None else rule.low if np.isfinite(rule.low) else rule.high
+    return f"{rule.name} {_printed(rule, given)}"
+
+
+def _printed(rule: Rule, limit: float) -> str:
+    return f"${limit:,.0f}" if rule.unit == "dollars" else f"{limit:.0f}" if rule.unit == "drivers" else f"{limit:g}"
+
+
+def shortage_changes(search, value, space: Space, n: int, max_overlap, max_counts) -> dict:
+    """Return the changes that alone give `n` lineups: max_overlap, max_exposure (a share), or a rule to drop (None)."""
+
+    def enough(overlap, counts, where=space):
+        return len(search(value, where, n, overlap, counts)) >= n
+
+    changes = {}
+    if max_overlap is not None and enough(None, max_counts):
+        steps = range(max_overlap + 1, space.roster_size)
+        changes["max_overlap"] = steps[_first(len(steps), lambda j: enough(steps[j], max_counts))]
+    if max_counts is not None and enough(max_overlap, None):
+        changes["max_exposure"] = _exposure_enough(max_counts, n, lambda counts: enough(max_overlap, counts))
+    changes |= {name: None for name in _names(space) if enough(max_overlap, max_counts, space.without(name))}
+    return changes
+
+
+def _exposure_enough(counts, n: int, enough):
+    """Return the smallest share for all drivers that is enough; None when drivers had limits of their own."""
+    if np.ptp(counts):
+        return None
+    steps = range(int(counts[0]) + 1, n + 1)
+    return math.ceil(100 * steps[_first(len(steps), lambda j: enough(np.full(len(counts), steps[j])))] / n) / 100
+
+
+def shortage_sentence(space: Space, n: int, n_found: int, limits: dict, changes: dict) -> str:
+    """Return the sentence for people: how many lineups there are and what gives `n`; `limits` are the given ones."""
+    ask = f"ask for {n_found}" if n_found else "loosen the limits"
+    start = f"{n_found} of {n} lineups exist under these rules"
+    parts = []
+    for name, works in changes.items():
+        if name in limits:
+            given = f"{name} {limits[name]:g}" if np.ndim(limits[name]) == 0 and works is not None else name
+            parts.append(f"{given} is too low, {works:g} works" if works is not None else f"drop {name}")
+        else:
+            parts.append(_change_sentence(_called(space, name)[0], None))
+    if not parts:
+        return f"{start}, and no single change gives {n}; {ask}"
+    more = [f"or one of {len(parts) - SHOWN} more"] if len(parts) > SHOWN else []
+    return f"{start}; {ask}, or change one: {'; '.join(parts[:SHOWN] + more)}."
+
+
+def blocking_minima(search, value, space: Space, n: int, max_overlap, max_counts, min_counts) -> dict:
+    """Return, for every driver (row) whose minimum alone stands in the way, the largest count that works."""
+
+    def works(row, count):
+        trial = np.where(np.arange(len(min_counts)) == row, count, min_counts)
+        return best_set(search, value, space, n, max_overlap, max_counts, trial) is not None
+
+    found = {}
+    for row in np.flatnonzero(min_counts).tolist():
+        if works(row, 0):
+            lower = np.arange(min_counts[row])[::-1]
+            found[row] = int(lower[_first(len(lower), lambda j, row=row, lower=lower: works(row, lower[j]))])
+    return found
