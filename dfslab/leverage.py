@@ -13,6 +13,7 @@ __all__ = [
     "lineup_metrics",
     "mean_value",
     "quantile_value",
+    "scenario_weights",
     "tail_weights",
     "upper_tail_mean",
 ]
@@ -40,7 +41,7 @@ def fractions(slate: Slate, ownership) -> np.ndarray:
 def mean_value(points, weight=None) -> np.ndarray:
     """Return the mean points of each driver, (D,), over scenarios `points` (S, D) with `weight` (S,)."""
     points = np.asarray(points, float)
-    return _weights(weight, len(points)) @ points
+    return scenario_weights(weight, len(points)) @ points
 
 
 def quantile_value(points, q: float, weight=None) -> np.ndarray:
@@ -50,7 +51,7 @@ def quantile_value(points, q: float, weight=None) -> np.ndarray:
     """
     if not 0 < q < 1:
         raise ValueError(f"quantile_value: q is {q}; it lies between 0 and 1")
-    points, weight = np.asarray(points, float), _weights(weight, len(points))
+    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
     order = np.argsort(points, axis=0, kind="stable")
     below = np.cumsum(weight[order], axis=0)
     first = np.minimum((below < q - 1e-12).sum(axis=0), len(points) - 1)
@@ -65,16 +66,16 @@ def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:
     lineups : (L, K) ; points : (S, D) ; weight : (S,) or None for equal
     tail : weight of the best scenarios, in (0, 1]; the scenario at the edge counts in part
     """
-    lineups = np.asarray(lineups)
-    scores = np.asarray(points, float)[:, lineups].sum(axis=2)
-    return np.array([tail_weights(s, tail, weight) @ s for s in scores.T])
+    points = np.asarray(points, float)
+    scores = (points[:, lineup].sum(axis=1) for lineup in np.asarray(lineups))
+    return np.array([tail_weights(score, tail, weight) @ score for score in scores])
 
 
 def tail_weights(score, tail: float, weight=None) -> np.ndarray:
     """Return the weights (S,), summing to 1, of the best `tail` of the scenarios by `score`."""
     if not 0 < tail <= 1:
         raise ValueError(f"tail is {tail}; it is a share of the scenarios, above 0 and at most 1")
-    weight = _weights(weight, len(score))
+    weight = scenario_weights(weight, len(score))
     order = np.argsort(-score, kind="stable")
     before = np.cumsum(weight[order]) - weight[order]
     taken = np.zeros(len(score))
@@ -82,7 +83,8 @@ def tail_weights(score, tail: float, weight=None) -> np.ndarray:
     return taken / taken.sum()
 
 
-def _weights(weight, n: int) -> np.ndarray:
+def scenario_weights(weight, n: int) -> np.ndarray:
+    """Return `weight` as (n,) numbers that sum to 1; equal when None."""
     weight = np.full(n, 1.0) if weight is None else np.asarray(weight, float)
     if weight.shape != (n,) or not (weight >= 0).all() or weight.sum() <= 0:
         raise ValueError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
@@ -97,7 +99,7 @@ def field_covariance(points, field_score, weight=None) -> np.ndarray:
     points : (S, D) ; weight : (S,) or None
     field_score : (S,) the score to beat in each scenario, such as the field's mean or a high quantile of it
     """
-    points, weight = np.asarray(points, float), _weights(weight, len(points))
+    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
     score = np.asarray(field_score, float)
     return (weight * (score - weight @ score)) @ (points - weight @ points)
 

@@ -23,6 +23,8 @@ from dfslab.leverage import (
     lineup_metrics,
     mean_value,
     quantile_value,
+    scenario_weights,
+    tail_weights,
     upper_tail_mean,
 )
 from dfslab.lineups import SearchTooLarge
@@ -184,6 +186,60 @@ class NASCAROptimizer:
             self._explain(found, grid, n, max_overlap, most, max_exposure)
         return self._to_slate(found)
 
+    def optimize_upper_tail(
+        self, points, tail=0.1, n_lineups=1, *, weight=None, max_overlap=None, max_exposure=None, engine="auto"
+    ) -> np.ndarray:
+        """Return lineups of large mean score over their own best scenarios, less the leverage terms, best first.
+
+        A fixed point: take the scenarios of the tail, find the best lineup for their mean points, take its tail, and
+        so on. Each step can only gain. It starts from the mean and from every driver's own best scenarios, because
+        each start may end on another peak: the result is the best of them and not proved to be the optimum. Further
+        lineups are the best by the same measure among those near the peaks.
+
+        Parameters
+        ----------
+        points : (S, D) points by scenario and driver ; weight : (S,) or None for equal
+        tail : weight of the best scenarios, above 0 and at most 1
+        n_lineups, max_overlap, max_exposure, engine : see `optimize`
+        """
+        n = _count(n_lineups, "n_lineups", 1)
+        points = np.where(self.slate.out, 0.0, np.asarray(points, float))
+        search, terms, order = _Search(engine), self.objective(np.zeros(len(self.slate))), self._order
+        tails = [tail_weights(score, tail, weight) for score in points[:, order].T]
+        starts = [start @ points + terms for start in (scenario_weights(weight, len(points)), *tails)]
+        peaks = [self._climb(search, start[order], points, terms, tail, weight) for start in starts]
+        self.last_engine = search.used
+        if peaks[0] is None:
+            self._explain([], scaled_value(terms[order]), 1, None, None, None)
+        most = self._counts(max_exposure, n, "max_exposure", 1.0)
+        peaks = np.unique(np.array(peaks), axis=0)
+        spread = [search(grid, self._space, n, max_overlap, most) for grid in peaks]
+        if len(spread[0]) < n:
+            self._explain(spread[0], peaks[0], n, max_overlap, most, max_exposure)
+        near = [search(grid, self._space, 4 * n // len(peaks) + 1) for grid in peaks]
+        for lineups in (np.concatenate([*near, *spread]), spread[0]):
+            lineups = np.unique(lineups, axis=0)
+            score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[order][lineups].sum(axis=1)
+            chosen = _greedy(lineups[np.argsort(-np.round(score, 9), kind="stable")], n, max_overlap, most)
+            if len(chosen) == n:
+                break
+        return self._to_slate(np.array(chosen))
+
+    def _climb(self, search, value, points, terms, tail, weight):
+        """Return the scaled value at which taking the best lineup's tail changes nothing; None without a lineup."""
+        grid = lineup = None
+        for _ in range(FIXED_POINT_ROUNDS):
+            grid = scaled_value(value)
+            found = search(grid, self._space, 1)
+            if not len(found):
+                return None
+            if lineup is not None and (found[0] == lineup).all():
+                break
+            lineup = found[0]
+            mean = tail_weights(points[:, self._order[lineup]].sum(axis=1), tail, weight) @ points
+            value = (mean + terms)[self._order]
+        return grid
+
     def _to_slate(self, found) -> np.ndarray:
         return np.sort(self._order[found], axis=1).reshape(-1, self.slate.rules.roster_size)
 
@@ -341,6 +397,23 @@ class LeverageAwareOptimizer(NASCAROptimizer):
         if self.max_log_ownership is not None:
             rules.append(Rule("max_log_ownership", logs, high=self.max_log_ownership, unit="log"))
         return rules
+
+
+def _greedy(lineups, n: int, max_overlap, most) -> list:
+    """Take `lineups` in order as far as overlap and exposure allow, at most `n`."""
+    left = None if most is None else most.copy()
+    chosen = []
+    for lineup in lineups:
+        if len(chosen) == n:
+            break
+        if max_overlap is not None and any(np.isin(lineup, other).sum() > max_overlap for other in chosen):
+            continue
+        if left is not None:
+            if (left[lineup] <= 0).any():
+                continue
+            left[lineup] -= 1
+        chosen.append(lineup)
+    return chosen
 
 
 def _names(names, option: str) -> tuple[str, ...]:
