@@ -1,6 +1,7 @@
 """Exact search over legal lineups: the best n under any linear rules, in order, and plain enumeration."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -14,12 +15,18 @@ __all__ = [
     "enumerate_lineups",
 ]
 
-MAX_STEPS = 400_000_000
-"""Steps after which a search gives up (some ten seconds)."""
+MAX_STEPS = 200_000_000
+"""Steps after which a search gives up (a few seconds)."""
+MAX_LINEUPS = 200_000_000
+"""Lineups held at most while one window of values is searched."""
+LARGEST_WINDOW = 500_000
+"""Lineups asked of a window at most, however deep a selection has to look."""
 TIE_DIGITS = 11
 """Values that agree to this many digits of the largest driver's value are ties (float noise is near 1e-15)."""
-DUAL_ROUNDS = 60
-"""Subgradient rounds spent on tightening the bound under side rules."""
+EASY_STEPS = 1_000_000
+"""Steps before the side rules are priced into the bound, which takes a few milliseconds itself."""
+DUAL_ROUNDS = 100
+"""Subgradient rounds spent on those prices."""
 
 
 class SearchTooLarge(RuntimeError):
@@ -56,6 +63,52 @@ def _least(amount, cost, following, roster_size, terminal):
             for b in range(c, width):
                 target[b] = min(target[b], a + source[b - c])
     return np.ascontiguousarray(table.transpose(1, 2, 0))
+
+
+@njit(cache=True)
+def _cheapest(table, cost, following):
+    """Return the items (K,) whose total is the least of `table`."""
+    size, b, j = table.shape[0] - 1, table.shape[1] - 1, 0
+    picks = np.empty(size, np.int64)
+    for k in range(size, 0, -1):
+        while table[k, b, j] == table[k, b, j + 1]:
+            j += 1
+        picks[size - k] = j
+        b -= cost[j]
+        j = following[j]
+    return picks
+
+
+@njit(cache=True)
+def _prices(amounts, limits, cost, following, roster_size, terminal, rounds):
+    """Return prices (R-1,) of the side rules that make the bound `min (amounts[0] + prices · sides)` high.
+
+    Subgradient steps of Polyak's length towards a level that comes closer whenever the bound stops improving.
+    """
+    sides, highs = amounts[1:], limits[1:]
+    prices, best_prices = np.zeros(len(highs)), np.zeros(len(highs))
+    scale = np.empty(len(highs))
+    for r in range(len(highs)):
+        scale[r] = 1.0 / max(np.std(sides[r]), 1e-12)
+    best, reach, idle = -np.inf, 2.0 * np.std(amounts[0]), 0
+    for _ in range(rounds):
+        row = amounts[0].copy()
+        for r in range(len(highs)):
+            row += prices[r] * sides[r]
+        table = _least(row, cost, following, roster_size, terminal)
+        bound = table[roster_size, -1, 0] - np.dot(prices, highs)
+        if bound > best + 1e-6 * reach:
+            best, best_prices, idle = bound, prices.copy(), 0
+        else:
+            idle += 1
+        if idle == 3:
+            reach, idle = reach / 2, 0
+        excess = -highs * scale
+        for item in _cheapest(table, cost, following):
+            excess += sides[:, item] * scale
+        length = (best + reach - bound) / max(np.dot(excess, excess), 1e-12)
+        prices = np.maximum(prices + length * scale * excess, 0.0)
+    return best_prices
 
 
 @njit(cache=True)
@@ -110,8 +163,11 @@ def _walk(amounts, limits, tables, cost, following, capacity, max_steps):
 
 
 @njit(cache=True)
-def _scan(lineups, holds, n_held, counts, quota, max_overlap, wanted):
-    """Return the indices of lineups accepted one after another; `holds` (D, slots) and `counts` are updated."""
+def _scan(lineups, holds, n_held, counts, quota, overlap, wanted):
+    """Return the indices of lineups accepted one after another; `holds` (D, slots) and `counts` are updated.
+
+    `overlap` (slots,) is what a lineup may share with the holder of each slot.
+    """
     accepted = np.empty(wanted, np.int64)
     n_accepted = 0
     shared = np.empty(holds.shape[1], np.uint8)
@@ -128,10 +184,9 @@ def _scan(lineups, holds, n_held, counts, quota, max_overlap, wanted):
         for driver in row:
             for slot in range(n_held):
                 shared[slot] += holds[driver, slot]
-        most = 0
         for slot in range(n_held):
-            most = max(most, shared[slot])
-        if most > max_overlap:
+            free = free and shared[slot] <= overlap[slot]
+        if not free:
             continue
         for driver in row:
             holds[driver, n_held] = 1
@@ -155,7 +210,7 @@ class _Question:
     locks: np.ndarray
     keep: np.ndarray
     limits: tuple[Limit, ...]
-    tick: float = field(default=0.0)
+    tick: float
 
     def ban(self, drivers) -> "_Question":
         keep = self.keep.copy()
@@ -185,13 +240,11 @@ class _Tables:
         self.amounts = np.array([-q.value, *(w for w, _ in sides)])
         self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
         self.amounts = self.amounts[:, s.rows]
-        self.exists = s.width > 0 and self.terminal.min() == 0
-        self.tables = np.array([self._least(a) for a in self.amounts]) if self.exists else None
+        self.exists, self.offset = bool(s.width > 0 and q.keep[q.locks].all()), q.value[q.locks].sum()
         if self.exists:
+            self.tables = np.array([self._least(a) for a in self.amounts])
             least = self.tables[:, -1, -1, 0]
             self.exists = bool((least <= self.limits).all() and np.isfinite(least).all())
-            self.offset = q.value[q.locks].sum()
-        if self.exists:
             self.best = self.offset - least[0]
 
     def _least(self, amount):
@@ -202,17 +255,39 @@ class _Tables:
         """Return lineups (n, K) of value ≥ floor in no order, and whether there were more than `capacity`."""
         limits = self.limits.copy()
         limits[0] = self.offset - floor
-        s = self.space
-        items, ending = _walk(self.amounts, limits, self.tables, s.cost, s.following, capacity, MAX_STEPS)
+        items, ending = self._walk(limits, capacity, MAX_STEPS if len(limits) == 1 else EASY_STEPS)
+        if ending == 2 and len(limits) > 1:
+            items, ending = self._walk(limits, capacity, MAX_STEPS, self._dual)
         if ending == 2:
             raise SearchTooLarge(f"more than {MAX_STEPS:,} steps; relax a rule or ask for fewer lineups")
-        locks = np.broadcast_to(self.question.locks, (len(items), len(self.question.locks)))
-        lineups = np.sort(np.concatenate([s.rows[items], locks], axis=1), axis=1)
+        lineups, locks = self.space.rows[items], self.question.locks
+        if len(locks):
+            lineups = np.concatenate([lineups, np.broadcast_to(locks, (len(items), len(locks)))], axis=1)
+        if len(locks) or self.question.groups is not None:
+            lineups = np.sort(lineups, axis=1)
         return lineups, ending == 1
+
+    def _walk(self, limits, capacity, max_steps, dual=None):
+        amounts, tables = self.amounts, self.tables
+        if dual is not None:
+            prices, amounts, tables = dual
+            limits = np.append(limits[0] + prices @ limits[1:] + self.question.tick, limits)
+        return _walk(amounts, limits, tables, self.space.cost, self.space.following, capacity, max_steps)
+
+    @cached_property
+    def _dual(self):
+        """Prices of the side rules, and amounts and tables with value and priced rules added up in front."""
+        s = self.space
+        args = self.amounts, self.limits, s.cost, s.following, s.roster_size, self.terminal
+        prices = _prices(*args, DUAL_ROUNDS)
+        row = self.amounts[0] + prices @ self.amounts[1:]
+        return prices, np.vstack([row, self.amounts]), np.concatenate([self._least(row)[None], self.tables])
 
 
 def _one_sided(limit: Limit):
     weights = np.array(limit.weights, float)
+    if not np.isfinite(weights).all():
+        raise ValueError(f"limit {limit.name}: weight of driver row {np.argmin(np.isfinite(weights))} is not a number")
     slack = 1e-9 * max(np.abs(weights).max(initial=0.0), 1e-300)
     if limit.high < np.inf:
         yield weights, limit.high + slack
@@ -235,6 +310,7 @@ def best_lineups(
     max_salary: int | None = None,
     limits: tuple[Limit, ...] = (),
     earlier=None,
+    earlier_overlap: int | None = None,
     floor: float | None = None,
 ) -> np.ndarray:
     """Return the `n` legal lineups of highest total value, best first, exactly.
@@ -254,7 +330,8 @@ def best_lineups(
     locks, bans : driver rows that every lineup, or none, holds
     min_salary, max_salary : dollars a lineup must spend, or may spend (the cap holds too)
     limits : linear rules, see `Limit`
-    earlier : (A, K) lineups already chosen: none of them comes again, and `max_overlap` counts them
+    earlier : (A, K) lineups already chosen: none of them comes again
+    earlier_overlap : most drivers shared with any of `earlier`, `max_overlap` when not given
     floor : lowest total value that is of interest
 
     Returns
@@ -266,29 +343,27 @@ def best_lineups(
     SearchTooLarge : the side rules leave a search of more than `MAX_STEPS` steps
     """
     question = _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limits)
-    selection = _Selection(question, n, max_overlap, max_exposure, earlier)
-    if question is not None and n > 0:
-        _select(question, selection, -np.inf if floor is None else float(floor))
+    selection = _Selection(question, n, max_overlap, max_exposure, earlier, earlier_overlap)
+    _select(question, selection, -np.inf if floor is None else float(floor))
     return selection.lineups()
 
 
 class _Selection:
     """Lineups taken so far, and what they leave open: exposure quotas and overlap."""
 
-    def __init__(self, question, n, max_overlap, max_exposure, earlier):
+    def __init__(self, question, n, max_overlap, max_exposure, earlier, earlier_overlap):
         size, drivers = question.roster_size, len(question.value)
         earlier = np.empty((0, size), np.int64) if earlier is None else np.asarray(earlier, np.int64)
         self.wanted, self.taken = n, []
         self.simple = max_overlap is None and max_exposure is None and not len(earlier)
-        self.max_overlap = size - 1 if max_overlap is None else min(int(max_overlap), size - 1)
+        own = size - 1 if max_overlap is None else min(int(max_overlap), size - 1)
+        others = own if earlier_overlap is None else min(int(earlier_overlap), size - 1)
+        self.overlap = np.repeat([others, own], [len(earlier), n]).astype(np.uint8)
         share = np.broadcast_to(np.inf if max_exposure is None else max_exposure, drivers)
         self.quota = np.floor(np.minimum(share * max(n, 1) + 1e-9, 2**31)).astype(np.int64)
-        self.counts = np.zeros(drivers, np.int64)
+        self.counts, self.held, self.roster_size = np.zeros(drivers, np.int64), len(earlier), size
         self.holds = np.zeros((drivers, 0 if self.simple else n + len(earlier)), np.uint8)
-        self.held = len(earlier)
-        self.roster_size = size
-        if not self.simple:
-            self.holds[earlier, np.arange(len(earlier))[:, None]] = 1
+        self.holds[earlier, np.arange(len(earlier))[:, None]] = 1
 
     @property
     def missing(self) -> int:
@@ -305,7 +380,7 @@ class _Selection:
         if self.simple:
             self.taken.append(lineups[: self.missing])
             return
-        accepted = _scan(lineups, self.holds, self.held, self.counts, self.quota, self.max_overlap, self.missing)
+        accepted = _scan(lineups, self.holds, self.held, self.counts, self.quota, self.overlap, self.missing)
         self.held += len(accepted)
         self.taken.append(lineups[accepted])
 
@@ -319,9 +394,8 @@ def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limi
     locks = np.unique(np.asarray(list(locks), np.int64))
     keep = np.ones(len(salary), bool)
     keep[np.asarray(list(bans), np.int64)] = False
-    keep[locks] &= True
     cap = rules.salary_cap if max_salary is None else min(int(max_salary), rules.salary_cap)
-    scale = max(np.abs(value).max(initial=0.0), 1e-300)
+    scale = np.abs(value).max(initial=0.0) or 1.0
     return _Question(
         value=value,
         salary=salary,
@@ -338,22 +412,19 @@ def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limi
 
 def _select(question: _Question, selection: _Selection, floor: float) -> None:
     """Offer lineups to the selection in descending order, window by window, until it is full or none is left."""
-    q = question
-    if len(q.locks) > q.roster_size or not q.keep[q.locks].all():
+    locks, groups = question.locks, question.groups
+    if len(locks) > question.roster_size or (groups is not None and len(np.unique(groups[locks])) < len(locks)):
         return
-    if q.groups is not None and len(np.unique(q.groups[q.locks])) < len(q.locks):
-        return
-    upper, want = np.inf, selection.wanted if selection.simple else max(4 * selection.wanted, 1000)
-    depth = None
+    upper, depth, want = np.inf, None, selection.wanted if selection.simple else max(4 * selection.wanted, 1000)
     while selection.missing:
         tables = _Tables(question.ban(selection.used_up))
-        if not tables.exists or (np.isin(question.locks, selection.used_up)).any():
+        if not tables.exists:
             return
         lineups, lower, depth = _window(tables, upper, floor, want, depth)
         selection.offer(lineups)
         if lower is None:
             return
-        upper, want = lower, min(4 * want, 1_000_000)
+        upper, want = lower, min(4 * want, LARGEST_WINDOW)
 
 
 def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float | None):
@@ -363,9 +434,9 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
     """
     q = tables.question
     top = np.floor(min(tables.best / q.tick + 1, upper))
-    bottom = np.floor(max(floor, -np.abs(q.value).sum() - 1) / q.tick)
+    bottom = np.rint(max(floor / q.tick, -np.abs(q.value).sum() / q.tick - 2))
     depth = depth or max(np.std(q.value) / 4 / q.tick, 1.0)
-    capacity, narrow, wide = 16 * want + 1000, 0.0, np.inf
+    capacity, narrow, wide = 8 * want + 1000, 0.0, np.inf
     while True:
         lower = max(np.ceil(top - depth), bottom)
         lineups, overflow = tables.above((lower - 0.5) * q.tick, capacity)
@@ -375,6 +446,8 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
             continue
         if overflow:
             capacity *= 8
+            if capacity > MAX_LINEUPS:
+                raise SearchTooLarge(f"more than {capacity // 8:,} lineups tie; give values that tell drivers apart")
             continue
         ticks = q.ticks(lineups)
         inside = (ticks >= lower) & (ticks < upper)
@@ -387,7 +460,7 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
         return lineups[inside][order], None if lower <= bottom else lower, depth
 
 
-def enumerate_lineups(salary, rules, *, groups=None, limit: int = 5_000_000) -> np.ndarray:
+def enumerate_lineups(salary, rules, *, groups=None, limit: int = 10_000_000) -> np.ndarray:
     """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
     tables = _Tables(_ask(np.zeros(len(salary)), salary, rules, groups, (), (), None, None, ()))
     if not tables.exists:
@@ -395,4 +468,4 @@ def enumerate_lineups(salary, rules, *, groups=None, limit: int = 5_000_000) -> 
     lineups, overflow = tables.above(0.0, limit)
     if overflow:
         raise SearchTooLarge(f"more than {limit:,} legal lineups; raise `limit` or search instead of enumerating")
-    return lineups[np.argsort(lineup_codes(lineups, len(salary)))]
+    return lineups if groups is None else lineups[np.argsort(lineup_codes(lineups, len(salary)))]

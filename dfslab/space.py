@@ -292,7 +292,7 @@ def _scaled(space: LineupSpace, theta, taste):
 
 @dataclass(frozen=True)
 class Paths:
-    """Path sums of `exp(Σ theta + taste)` over all lineups at one theta; `table` is None where logarithms were needed."""
+    """Path sums of `exp(Σ theta + taste)` at one theta; `table` is None where logarithms were needed."""
 
     space: LineupSpace
     log_normaliser: float
