@@ -56,7 +56,9 @@ def to_html(notebook, resources: dict) -> str:
     """Return the executed `notebook` node as one HTML page that needs nothing from outside."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(_TEMPLATES)])
+    exporter = HTMLExporter(
+        template_name="report", extra_template_basedirs=[str(_TEMPLATES)], exclude_anchor_links=True
+    )
     return exporter.from_notebook_node(notebook, resources={"page": resources})[0]
 
 
@@ -120,21 +122,19 @@ def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progres
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
     parameters = _known_parameters(parameters or {})
     inputs = pipeline.check_inputs(race_id, data_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with data.exclusive(out_dir / f".{race_id}.lock"), tempfile.TemporaryDirectory() as cache:
-        aside = Path(tempfile.mkdtemp(prefix=f".{race_id}.", dir=out_dir))
-        try:
-            _run_pages(race_id, data_dir, aside, {**parameters, "cache_dir": cache}, inputs.simulated, progress)
-            _write_manifest(aside, inputs, parameters)
-        except ReportFailed:
-            _move_in(aside, out_dir / f"{race_id}.failed")
-            raise
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-        _move_in(aside, out_dir / race_id)
-        shutil.rmtree(out_dir / f"{race_id}.failed", ignore_errors=True)
-    write_index(out_dir)
+    failed = out_dir / f"{race_id}.failed"
+    with data.locked(out_dir / ".locks" / race_id), tempfile.TemporaryDirectory() as cache:
+        with data.write_folder_atomically(out_dir / race_id) as aside:
+            try:
+                _run_pages(race_id, data_dir, aside, {**parameters, "cache_dir": cache}, inputs.simulated, progress)
+                _write_manifest(aside, inputs, parameters)
+            except ReportFailed:
+                shutil.rmtree(failed, ignore_errors=True)
+                shutil.copytree(aside, failed)
+                raise
+        shutil.rmtree(failed, ignore_errors=True)
+    with data.locked(out_dir / ".locks"):
+        write_index(out_dir)
     return out_dir / race_id
 
 
@@ -149,7 +149,6 @@ def _known_parameters(parameters: dict) -> dict:
 
 
 def _run_pages(race_id, data_dir, aside, parameters, simulated, progress) -> None:
-    import nbformat
     import papermill
 
     own = {"race_id": race_id, "data_dir": str(data_dir), "out_dir": str(aside)}
@@ -161,28 +160,24 @@ def _run_pages(race_id, data_dir, aside, parameters, simulated, progress) -> Non
             execute(source, target, {k: v for k, v in {**parameters, **own}.items() if k in taken})
         finally:
             if target.exists():
-                page = _Page(stem, race_id, simulated)
-                node = nbformat.read(target, as_version=4)
-                (aside / f"{stem}.html").write_text(to_html(node, page.resources()), "utf-8")
-        _forget_machine(target, aside, data_dir)
+                _publish(target, _Page(stem, race_id, simulated), aside, data_dir)
 
 
-def _forget_machine(path: Path, aside: Path, data_dir: Path) -> None:
-    """Leave in the executed notebook no time, duration or path of the machine that ran it."""
+def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
+    """Write the page of an executed notebook, with no time, duration or path of the machine that ran it."""
     import nbformat
 
     node = nbformat.read(path, as_version=4)
     node.metadata.pop("papermill", None)
     for cell in node.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
+        for trace in ("papermill", "execution"):
+            cell.metadata.pop(trace, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            lines = (line for line in cell.source.splitlines() if not line.startswith(("out_dir", "cache_dir")))
-            cell.source = "\n".join(lines).replace(str(data_dir), _relative(data_dir))
-    nbformat.write(node, path)
-    page = path.with_suffix(".html")
-    text = page.read_text("utf-8")
-    page.write_text(text.replace(str(aside), ".").replace(str(data_dir), _relative(data_dir)), "utf-8")
+            lines = [x for x in cell.source.splitlines() if not x.startswith(("out_dir", "cache_dir"))]
+            cell.source = "\n".join(lines)
+    text = nbformat.writes(node).replace(str(aside), ".").replace(str(data_dir), _relative(data_dir))
+    path.write_text(text, "utf-8")
+    path.with_suffix(".html").write_text(to_html(nbformat.reads(text, as_version=4), page.resources()), "utf-8")
 
 
 def _relative(folder: Path) -> str:
@@ -206,17 +201,6 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _move_in(aside: Path, target: Path) -> None:
-    """Put the finished folder in the place of the old one; the old one goes only when the new one stands."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    aside.chmod(0o755)
-    if target.exists():
-        target.rename(old)
-    aside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def write_index(out_dir: Path) -> Path:
     """Write `out_dir/index.html` over all finished reports of the folder and return its path."""
     from dfslab import data
@@ -228,8 +212,8 @@ def write_index(out_dir: Path) -> Path:
     ]
     body = "\n".join(cards) or "<p>No report has been made yet.</p>"
     text = (_TEMPLATES / "index.html").read_text("utf-8").replace("{{css}}", _css()).replace("{{cards}}", body)
-    with data.write_atomically(Path(out_dir) / "index.html") as handle:
-        handle.write(text)
+    with data.write_atomically(Path(out_dir) / "index.html") as aside:
+        aside.write_text(text, "utf-8")
     return Path(out_dir) / "index.html"
 
 

@@ -1,0 +1,297 @@
+"""One function per stage for notebooks, backtest and commands; each sees only what was known before the race."""
+
+import hashlib
+import json
+import os
+import pickle
+import tempfile
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfslab import data, ownership, portfolio, race
+from dfslab.files import read_json
+from dfslab.slate import Contest, Results, Slate
+
+__all__ = [
+    "Forecast",
+    "Inputs",
+    "Lab",
+    "Settings",
+    "check_inputs",
+    "latest_race",
+    "open_lab",
+    "stream",
+]
+
+STAGES = ("race", "ownership", "field", "portfolio", "fresh race", "fresh field", "past races", "baselines")
+"""Every stage has its own stream of random numbers, so that a change in one leaves the others as they were."""
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data" / "sample"
+REPORTS = ROOT / "reports"
+
+
+def stream(seed: int, stage: str) -> np.random.Generator:
+    """Return the generator of a stage; the same seed and stage always give the same numbers."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STAGES.index(stage),)))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that was read for a race, and the digest of every file it came from."""
+
+    slate: Slate
+    contests: tuple[Contest, ...]
+    history: data.History
+    folder: Path
+    data_dir: Path
+    simulated: bool
+    hashes: dict[str, str] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def race(self):
+        return self.slate.race
+
+    @property
+    def contest(self) -> Contest:
+        """The contest to play: the first of the list."""
+        return self.contests[0]
+
+
+def latest_race(data_dir=None) -> str:
+    """Return the id of the last race (by date, then name) that has a folder in the data folder."""
+    folder = Path(data_dir or SAMPLE)
+    found = data.list_races(folder)
+    if not found:
+        raise data.InputError(f"{folder / 'races'}: no race folder; put DKSalaries.csv into {folder}/races/<race_id>/")
+    return max(found)
+
+
+def check_inputs(race_id: str, data_dir) -> Inputs:
+    """Read everything a report needs, before any kernel starts; raise `data.InputError` with what to mend."""
+    data_dir = Path(data_dir or SAMPLE)
+    slate = data.load_slate(race_id, data_dir)
+    folder = data.race_folder(race_id, data_dir)
+    contests = tuple(data.load_contests(race_id, data_dir))
+    history = data.history(data_dir, before=slate.race.date, series=slate.race.series)
+    names = pd.unique(np.concatenate([slate.names, slate.starters["driver"].to_numpy(object)]))
+    files = [*folder.iterdir(), *(data_dir / "history").glob("*.csv"), *(data_dir / "models").glob("*.json")]
+    hashes = {str(f.relative_to(data_dir)): _digest(f) for f in sorted(files) if f.is_file()}
+    simulated = bool(read_json(folder / "race.json").get("simulated", False))
+    notes = (*slate.notes, *(note for contest in contests for note in contest.notes))
+    return Inputs(slate, contests, history.with_names(names), folder, data_dir, simulated, hashes, notes)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a report may be told: seed and sizes."""
+
+    seed: int = 1
+    n_scenarios: int = 20_000
+    n_lineups: int = 150
+    n_draws: int = 1_000
+    max_exposure: float = 0.6
+    max_overlap: int = 5
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the field will roster: mean ownership (D,), draws of the whole vector (n, D), and who said what."""
+
+    table: pd.DataFrame
+    """By driver: salary, ownership, low/high of the 50, 80 and 95 % bands, one column per estimator; fractions."""
+    draws: np.ndarray
+    views: dict[str, np.ndarray]
+    """By estimator: its own ownership (D,), fractions."""
+    weights: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def ownership(self) -> pd.Series:
+        return self.table.set_index("driver")["ownership"]
+
+
+def open_lab(race_id="", data_dir="", *, out_dir="", cache_dir="", **settings) -> "Lab":
+    """Return the lab of a race; without `race_id` the latest, without `data_dir` the bundled sample season.
+
+    `settings` are those of `Settings`. What the notebooks write goes to `out_dir` (default: reports/<race_id>). With
+    `cache_dir`, finished stages are kept there for the next notebook.
+    """
+    data_dir = Path(data_dir or SAMPLE)
+    inputs = check_inputs(race_id or latest_race(data_dir), data_dir)
+    out = Path(out_dir) if out_dir else REPORTS / inputs.race.race_id
+    return Lab(inputs, Settings(**settings), out, Path(cache_dir) if cache_dir else None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A race with its stages, each computed when first asked for, from the inputs and its own random stream."""
+
+    inputs: Inputs
+    settings: Settings
+    out: Path
+    cache_dir: Path | None = None
+
+    @cached_property
+    def model(self) -> "race.RaceModel":
+        """The race model fitted on what happened before the race."""
+        history = self.inputs.history
+        return self._stage("model", lambda: race.RaceModel.fit(history.results, history.races, self.inputs.race.date))
+
+    @cached_property
+    def scenarios(self) -> "race.Scenarios":
+        """Simulated races in the rows of the slate; starters without a salary race in them, too."""
+        rng = stream(self.settings.seed, "race")
+        return self._stage("scenarios", lambda: self._simulate(rng))
+
+    @cached_property
+    def fresh_scenarios(self) -> "race.Scenarios":
+        """As many again, which nothing was chosen on."""
+        return self._simulate(stream(self.settings.seed, "fresh race"))
+
+    def _simulate(self, rng):
+        starters = self.inputs.slate.starters
+        drawn = self.model.simulate(starters, self.inputs.race, self.settings.n_scenarios, rng)
+        return drawn.for_slate(self.inputs.slate)
+
+    @cached_property
+    def slate(self) -> Slate:
+        """The slate with projected points, form and rating filled in from what was known before the race."""
+        return fill_slate(self.inputs.slate, self.scenarios, self.inputs.history)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The ownership forecast for the first contest."""
+        return self._stage("ownership", lambda: forecast_ownership(self.slate, self.inputs, self.settings))
+
+    @cached_property
+    def portfolio(self) -> "portfolio.Portfolio":
+        """The lineups for the first contest, chosen on `scenarios`."""
+        return self._stage("portfolio", self._build)
+
+    def _build(self):
+        settings = self.settings
+        return portfolio.generate_regime_aware_portfolio(
+            self.slate,
+            self.scenarios,
+            self.forecast.ownership,
+            self.inputs.contest,
+            settings.n_lineups,
+            rng=stream(settings.seed, "portfolio"),
+            max_exposure=settings.max_exposure,
+            max_overlap=settings.max_overlap,
+        )
+
+    def record(self, stage: str, numbers: dict) -> None:
+        """Add the numbers of a page to `metrics.json` of the report's folder."""
+        path = self.out / "metrics.json"
+        known = read_json(path) if path.exists() else {}
+        with data.write_atomically(path) as aside:
+            aside.write_text(json.dumps({**known, stage: numbers}, indent=1, sort_keys=True) + "\n", "utf-8")
+
+    def write_outputs(self) -> list[Path]:
+        """Write lineups.csv (DraftKings' bulk upload), lineups_metrics.csv and exposures.csv; return their paths."""
+        chosen = self.portfolio
+        names = self.slate.names[chosen.lineups]
+        drivers = pd.DataFrame(names, columns=[f"driver_{k + 1}" for k in range(names.shape[1])])
+        data.write_lineups(self.out / "lineups.csv", self.slate, chosen.lineups)
+        data.write_csv(self.out / "lineups_metrics.csv", pd.concat([drivers, chosen.metrics], axis=1))
+        data.write_csv(self.out / "exposures.csv", self.exposures())
+        return [self.out / name for name in ("lineups.csv", "lineups_metrics.csv", "exposures.csv")]
+
+    def exposures(self) -> pd.DataFrame:
+        """Return our exposure against the field's ownership by driver, most exposed first; fractions."""
+        count = np.bincount(self.portfolio.lineups.ravel(), minlength=len(self.slate))
+        table = self.slate.drivers[["driver", "salary"]].assign(
+            exposure=count / max(1, len(self.portfolio.lineups)), ownership=self.forecast.table["ownership"]
+        )
+        table["difference"] = table["exposure"] - table["ownership"]
+        return table.sort_values(["exposure", "ownership", "driver"], ascending=[False, False, True], ignore_index=True)
+
+    def _stage(self, name: str, compute):
+        """Return a stage from the cache, or compute and keep it."""
+        if self.cache_dir is None:
+            return compute()
+        path = self.cache_dir / f"{name}.pickle"
+        if not path.exists():
+            value = compute()
+            with tempfile.NamedTemporaryFile(dir=self.cache_dir, delete=False) as handle:
+                pickle.dump(value, handle, protocol=5)
+            os.replace(handle.name, path)
+        return pickle.loads(path.read_bytes())
+
+
+def fill_slate(slate: Slate, scenarios, history) -> Slate:
+    """Return the slate with projected_points (the user's first, else the simulator's means), form and rating."""
+    drivers = slate.drivers.copy()
+    means = scenarios.weight @ scenarios.points
+    own = slate.column("projected_points")
+    drivers["projected_points"] = np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)
+    known = known_before(history.results, slate.race.date).reindex(slate.names)
+    for name in ("form", "rating"):
+        drivers[name] = known[name].to_numpy()
+    return replace(slate, drivers=drivers)
+
+
+FORM_HALF_LIFE_DAYS = 60.0
+RATING_HALF_LIFE_DAYS = 240.0
+
+
+def known_before(results: pd.DataFrame, date) -> pd.DataFrame:
+    """Return form and rating by driver as of `date`, from earlier rows only.
+
+    Form is the decayed mean of DraftKings points above what the start position is worth, rating the decayed mean
+    of NASCAR's driver rating; both in the units of their source, NaN for drivers without a past.
+    """
+    past = results[results["date"] < pd.to_datetime(date)]
+    age = (pd.to_datetime(date) - past["date"]).dt.days.to_numpy(float)
+    expected = past.groupby("start")["dk_points"].transform("mean")
+    surplus = past["dk_points"] - expected
+    return pd.DataFrame(
+        {
+            "form": _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS)),
+            "rating": _decayed_mean(past["driver"], past["driver_rating"], 0.5 ** (age / RATING_HALF_LIFE_DAYS)),
+        }
+    )
+
+
+def _decayed_mean(key, values, weight) -> pd.Series:
+    known = values.notna().to_numpy()
+    total = (values * weight)[known].groupby(key[known]).sum()
+    return total / pd.Series(weight, index=values.index)[known].groupby(key[known]).sum()
+
+
+def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Forecast:
+    """Return the hybrid's forecast with bands from whole-vector draws, and each estimator's own view."""
+    fitted = ownership.HybridOwnershipEstimator(slate.rules).fit(inputs.history.ownership)
+    mean = fitted.predict(slate, inputs.contest)
+    draws = fitted.sample(slate, settings.n_draws, stream(settings.seed, "ownership"), inputs.contest)
+    table = slate.drivers[["driver", "salary"]].assign(ownership=slate.align(mean))
+    for coverage in (50, 80, 95):
+        tail = (100 - coverage) / 2
+        table[f"low_{coverage}"], table[f"high_{coverage}"] = np.percentile(draws, [tail, 100 - tail], axis=0)
+    silent = fitted.missing(slate, inputs.contest)
+    views = {n: slate.align(f.predict(slate, inputs.contest)) for n, f in fitted.fitted.items() if n not in silent}
+    weights = fitted.weights(slate, inputs.contest).rename_axis("estimator").reset_index()
+    return Forecast(table, draws, views, weights, (*_ownership_notes(inputs), *silent.values(), *fitted.notes))
+
+
+def _ownership_notes(inputs: Inputs) -> tuple[str, ...]:
+    contests = inputs.history.ownership["contest_id"].nunique()
+    if contests == 0:
+        return ("Cold start: no past contest is in the history; the forecast rests on the figures shipped with dfslab.",)
+    return (f"{contests} past contests are in the history.",)
+
+
+def reveal(inputs: Inputs) -> Results | None:
+    """Return what happened, when the history already holds the race; called only after everything was decided."""
+    return data.load_results(inputs.race.race_id, inputs.data_dir)

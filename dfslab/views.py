@@ -1,0 +1,252 @@
+"""What the pages show: frames and arrays ready for a table or a picture, in percent and dollars."""
+
+from importlib import metadata
+
+import numpy as np
+import pandas as pd
+
+from dfslab.page import Check, Notes, Stats, Table
+from dfslab.regimes import classify_scenario_regime, race_features
+
+__all__ = [
+    "contest_notes",
+    "estimator_views",
+    "headline",
+    "lineups_shown",
+    "ownership_bands",
+    "ownership_checks",
+    "ownership_table",
+    "points_by_regime",
+    "points_quantiles",
+    "portfolio_checks",
+    "provenance",
+    "race_card",
+    "race_checks",
+    "regime_table",
+]
+
+BANDS = ((95, "95 %"), (80, "80 %"), (50, "50 %"))
+
+
+def headline(lab) -> Stats:
+    """Return the race and its contest as cards."""
+    race, contest = lab.inputs.race, lab.inputs.contest
+    return Stats(
+        (
+            (race.name or race.race_id, f"{race.date:%d %B %Y}, {race.track}"),
+            (race.track_type.replace("_", " "), f"{race.sched_laps} laps of {race.track_length_mi:g} miles"),
+            (f"{len(lab.inputs.slate.starters)}", f"starters; {int(lab.inputs.slate.out.sum())} with a salary are out"),
+            (
+                f"{contest.entries:,} × ${contest.entry_fee:,.2f}",
+                f"prizes ${contest.pool:,.0f}, rake {contest.rake:.1%}",
+            ),
+        )
+    )
+
+
+def _top(values, n: int) -> np.ndarray:
+    return np.argsort(-np.asarray(values), kind="stable")[:n]
+
+
+def ownership_bands(lab, n: int = 20):
+    """Return names, forecast (percent) and the bands (low, high, name), widest first, of the n most owned drivers."""
+    table = lab.forecast.table
+    table = table.iloc[_top(table["ownership"], n)]
+    bands = [(100 * table[f"low_{c}"], 100 * table[f"high_{c}"], name) for c, name in BANDS]
+    return table["driver"].tolist(), 100 * table["ownership"], bands
+
+
+def ownership_table(lab) -> Table:
+    """Return the forecast of every driver, most owned first."""
+    table = lab.forecast.table
+    frame = pd.DataFrame(
+        {
+            "driver": table["driver"],
+            "salary": table["salary"],
+            "start": lab.slate.column("start"),
+            "projected points": lab.slate.column("projected_points"),
+            "ownership %": 100 * table["ownership"],
+            "80 % low": 100 * table["low_80"],
+            "80 % high": 100 * table["high_80"],
+        }
+    ).sort_values("ownership %", ascending=False)
+    formats = dict.fromkeys(("projected points", "ownership %", "80 % low", "80 % high"), "{:.1f}")
+    formats |= {"salary": "${:,}", "start": "{:.0f}"}
+    return Table(frame, "Every driver of the slate; ownership in percent of entries, sums to 600.", formats)
+
+
+def estimator_views(lab, n: int = 12):
+    """Return names and, by estimator, its own ownership in percent, for the n most owned drivers."""
+    table = lab.forecast.table
+    rows = _top(table["ownership"], n)
+    views = {"hybrid": 100 * table["ownership"].to_numpy()[rows]}
+    views |= {name: 100 * view[rows] for name, view in lab.forecast.views.items()}
+    return table["driver"].to_numpy()[rows], views
+
+
+def ownership_checks(lab) -> list[Check]:
+    """Return the checks of the ownership page."""
+    own, slate = lab.forecast.table["ownership"].to_numpy(), lab.slate
+    k, cap = slate.rules.roster_size, slate.rules.salary_cap
+    draws = lab.forecast.draws
+    return [
+        Check("ownership sums to the roster size", own.sum(), k - 1e-6, k + 1e-6),
+        Check("most owned driver below 100 %", own.max(), 0, 1 - 1e-9),
+        Check("ownership of drivers who are out", own[slate.out].sum(), 0, 0),
+        Check("mean salary of a lineup, dollars", own @ slate.salary, 0, cap + 0.01),
+        Check("every draw sums to the roster size (largest miss)", np.abs(draws.sum(axis=1) - k).max(), 0, 1e-6),
+    ]
+
+
+def regime_table(lab) -> pd.DataFrame:
+    """Return, by regime in percent: probability, base rate of the track type, and the simulator's own share."""
+    scenarios = lab.scenarios
+    names = list(scenarios.regime_names)
+    share = np.bincount(scenarios.regime, scenarios.weight, len(names))
+    raw = np.bincount(scenarios.regime, minlength=len(names)) / len(scenarios)
+    past = classify_scenario_regime(race_features(*_same_type(lab)))
+    base = past.value_counts(normalize=True).reindex(names).fillna(0.0).to_numpy()
+    return pd.DataFrame({"regime": names, "probability": 100 * share, "base_rate": 100 * base, "simulator": 100 * raw})
+
+
+def _same_type(lab) -> tuple[pd.DataFrame, pd.DataFrame]:
+    history = lab.inputs.history
+    races = history.races[history.races["track_type"] == lab.inputs.race.track_type]
+    return history.results[history.results["race_id"].isin(races["race_id"])], races
+
+
+def points_by_regime(lab, n: int = 15):
+    """Return driver names, regime names and the mean points in a regime less the driver's mean, (n, regimes)."""
+    scenarios, slate = lab.scenarios, lab.slate
+    mean = scenarios.weight @ scenarios.points
+    rows = _top(np.where(slate.out, -np.inf, mean), n)
+    columns = []
+    for code in range(len(scenarios.regime_names)):
+        weight = scenarios.weight * (scenarios.regime == code)
+        columns.append((weight @ scenarios.points[:, rows]) / max(weight.sum(), 1e-12) - mean[rows])
+    return slate.names[rows], list(scenarios.regime_names), np.array(columns).T
+
+
+def points_quantiles(lab, n: int = 20):
+    """Return driver names and the 5, 25, 50, 75, 95 % quantiles of their points, (n, 5), highest mean first."""
+    scenarios, slate = lab.scenarios, lab.slate
+    rows = _top(np.where(slate.out, -np.inf, scenarios.weight @ scenarios.points), n)
+    return slate.names[rows], np.percentile(scenarios.points[:, rows], [5, 25, 50, 75, 95], axis=0).T
+
+
+def race_card(lab) -> Table:
+    """Return simulated against real figures of the track type (mean and standard error over races)."""
+    kind = lab.inputs.race.track_type
+    real, drawn = race_features(*_same_type(lab)), race_features(lab.scenarios)
+    numeric = [c for c in drawn.columns if c in real and pd.api.types.is_numeric_dtype(drawn[c])]
+    frame = pd.DataFrame(
+        {
+            "figure": [c.replace("_", " ") for c in numeric],
+            "simulated": [drawn[c].mean() for c in numeric],
+            "real": [real[c].mean() for c in numeric],
+            "± se": [real[c].std() / np.sqrt(max(1, real[c].notna().sum())) for c in numeric],
+            "races": [int(real[c].notna().sum()) for c in numeric],
+        }
+    )
+    return Table(frame, f"Means over simulated races and over past {kind.replace('_', ' ')} races in your history.")
+
+
+def race_checks(lab) -> list[Check]:
+    """Return the checks of the regimes page: laps and places conserved, weights whole."""
+    scenarios = lab.model.simulate(lab.inputs.slate.starters, lab.inputs.race, 200, np.random.default_rng(0))
+    laps = lab.inputs.race.sched_laps
+    n = scenarios.finish.shape[1]
+    return [
+        Check("weights of the scenarios sum to 1", lab.scenarios.weight.sum(), 1 - 1e-9, 1 + 1e-9),
+        Check(
+            "laps led add up to the scheduled laps (largest miss)", np.abs(scenarios.laps_led.sum(1) - laps).max(), 0, 0
+        ),
+        Check(
+            "every place is taken once (largest miss)",
+            np.abs(np.sort(scenarios.finish, 1) - np.arange(1, n + 1)).max(),
+            0,
+            0,
+        ),
+        Check("scenarios without a regime", int((lab.scenarios.regime < 0).sum()), 0, 0),
+    ]
+
+
+def contest_notes(lab) -> Notes:
+    """Return what is to be known of the contests before reading the money figures."""
+    lines = []
+    for contest in lab.inputs.contests:
+        limit = contest.max_entries_per_user
+        name = contest.name or "contest"
+        lines.append(
+            f"{name}: {contest.entries:,} entries at ${contest.entry_fee:,.2f}, ${contest.pool:,.2f} in prizes."
+        )
+        if limit and limit < lab.settings.n_lineups:
+            lines.append(f"{name} allows {limit} entries per user: money below is for the first {limit} lineups.")
+    return Notes((*lines, *lab.portfolio.notes))
+
+
+def lineups_shown(lab, n: int = 15) -> Table:
+    """Return the first n lineups with their metrics."""
+    chosen, names = lab.portfolio, lab.slate.names
+    frame = chosen.metrics.head(n).copy()
+    frame.insert(0, "drivers", [", ".join(names[row]) for row in chosen.lineups[:n]])
+    shown = frame[
+        ["drivers", "regime", "expected_payout", "salary", "projected_points", "total_ownership", "low_owned"]
+    ]
+    formats = {
+        "expected_payout": "${:.2f}",
+        "salary": "${:,}",
+        "projected_points": "{:.1f}",
+        "total_ownership": "{:.2f}",
+    }
+    shown.columns = [c.replace("_", " ") for c in shown.columns]
+    formats = {k.replace("_", " "): v for k, v in formats.items()}
+    return Table(
+        shown, f"The first {len(shown)} of {len(chosen.lineups)} lineups, in order of choice.", formats
+    )
+
+
+def portfolio_checks(lab) -> list[Check]:
+    """Return the audit as checks: every rule re-checked on the final lineups."""
+    audit = lab.portfolio.audit
+    return [Check(f"{r.rule} (found {r.found}, limit {r.limit})", float(r.holds), 1, 1) for r in audit.itertuples()]
+
+
+def provenance(lab) -> Notes:
+    """Return version, seed and the digests of the inputs."""
+    settings = ", ".join(f"{k} {v}" for k, v in vars(lab.settings).items())
+    inputs = "; ".join(f"{name} {digest}" for name, digest in lab.inputs.hashes.items())
+    return Notes((f"dfslab {metadata.version('dfslab')}; {settings}.", f"Inputs (SHA-256, first 16 digits): {inputs}."))
+
+
+def ownership_numbers(lab) -> dict:
+    """Return the ownership page's numbers for metrics.json."""
+    table = lab.forecast.table.sort_values("ownership", ascending=False)
+    top = table.iloc[0]
+    return {
+        "most_owned": {"driver": top["driver"], "ownership": round(float(top["ownership"]), 4)},
+        "mean_width_80": round(float((table["high_80"] - table["low_80"]).mean()), 4),
+    }
+
+
+def race_numbers(lab) -> dict:
+    """Return the regimes page's numbers for metrics.json."""
+    table = regime_table(lab)
+    return {"probability": dict(zip(table["regime"], (table["probability"] / 100).round(4).tolist(), strict=True))}
+
+
+def portfolio_numbers(lab) -> dict:
+    """Return the portfolio page's numbers for metrics.json."""
+    chosen = lab.portfolio
+    return {
+        "lineups": len(chosen.lineups),
+        "expected_payout_first": round(float(chosen.metrics["expected_payout"].iloc[0]), 4),
+        "by_regime": chosen.metrics["regime"].value_counts().sort_index().to_dict(),
+    }
+
+
+def race_facts(lab) -> dict:
+    """Return the facts of the race for the index of reports."""
+    race = lab.inputs.race
+    facts = {"name": race.name or race.race_id, "date": f"{race.date:%Y-%m-%d}"}
+    return facts | {"track": race.track, "track_type": race.track_type.replace("_", " ")}
