@@ -44,10 +44,6 @@ class CautionLaw(NamedTuple):
     """Negative binomial size of that number: variance = mean + mean²/size."""
     length: float
     """Mean laps of another caution."""
-    soon: float
-    """Chance that another caution follows soon after the restart before it, …"""
-    soon_laps: float
-    """… and the mean green laps until then."""
     late: float
     """Chance that another caution comes in the last `late_laps` laps, beyond an even spread."""
     late_laps: float
@@ -135,11 +131,7 @@ def _caution_starts(law, n_random, starts, lengths, rng):
             lengths[k] = _length(law.stage_length, rng)
             k += 1
     for _ in range(n_random):
-        kind = rng.random()
-        if k > 0 and kind < law.soon:
-            before = int(rng.random() * k)
-            starts[k] = starts[before] + lengths[before] + 1 + int(rng.standard_exponential() * law.soon_laps)
-        elif kind > 1.0 - law.late:
+        if rng.random() < law.late:
             starts[k] = law.laps - int(rng.random() * law.late_laps)
         else:
             starts[k] = 2 + int(rng.random() * (law.laps - 2))

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dfslab.laps import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
-from dfslab.mechanics import Mechanics, fit_mechanics
+from dfslab.mechanics import Mechanics
+from dfslab.racefit import fit_mechanics, past_worth
 from dfslab.rank import FinishModel, RankModel, fit_attrition, fit_plackett_luce, sample_finish
 from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
 from dfslab.rules import Scoring, finish_points, rules_on
@@ -110,7 +111,7 @@ class RaceModel:
         """
         results, races = _before(results, races, before)
         finish = FinishModel.fit(results, races, before)
-        mechanics = fit_mechanics(results, races, finish.past_log_worth(), prior)
+        mechanics = fit_mechanics(results, races, past_worth(results, races, finish), prior)
         return cls(finish, mechanics, thresholds or RegimeThresholds())
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
