@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.files import InputError, locked, write_csv
-from dfslab.folder import CONTEST_FILES, load_contests, load_slate, load_standings, race_folder
+from dfslab.folder import CONTEST_FILES, list_races, load_contests, load_race, load_slate, load_standings, race_folder
 from dfslab.names import match_names, name_key
 from dfslab.schema import OWNERSHIP_HISTORY
 from dfslab.slate import Results, Slate
@@ -100,12 +100,18 @@ def _empty_ownership() -> pd.DataFrame:
 
 
 def load_results(race_id, data_dir) -> Results | None:
-    """Return the results of a race from the history, or None when it has not been run (or not been fetched)."""
+    """Return the results of a race from the history, or None when it has not been run (or not been fetched).
+
+    The race is found by its id; where the history knows it by another id, by the day and series of its race.json.
+    """
     path = Path(data_dir) / "history" / "results.csv"
     if not path.exists():
         return None
-    rows = read_results(path)
-    rows = rows[rows["race_id"] == str(race_id)].reset_index(drop=True)
+    every = read_results(path)
+    rows = every[every["race_id"] == str(race_id)].reset_index(drop=True)
+    if rows.empty and str(race_id) in list_races(data_dir):
+        race = load_race(race_id, data_dir)
+        rows = _of_series(every[every["date"] == race.date], race.series)
     return Results(str(race_id), rows.assign(points=rows["dk_points"])) if len(rows) else None
 
 

@@ -38,7 +38,10 @@ _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d*)?([eE][+-]?\d+)?%?|[+-]?\.\d+%?")
 
 
 class InputError(ValueError):
-    """A user's file cannot be used as it is; the message is one sentence: which file, which row, how to mend it."""
+    """A user's file cannot be used as it is; the message is one line: which file, which row, how to mend it."""
+
+    def __init__(self, message):
+        super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
 
 
 def read_bytes(path) -> bytes:

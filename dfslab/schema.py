@@ -142,7 +142,7 @@ PROJECTIONS = Table(
             "expected DraftKings points",
             low=-60,
             high=250,
-            also=("Projection", "Proj", "Fpts", "Points Projection", "Projected Points"),
+            also=("Projection", "Proj", "Points Projection", "Projected Points"),
         ),
         Column(
             "projected_ownership",

@@ -85,11 +85,11 @@ def read_standings(path) -> Standings:
     drivers = conform(right, STANDINGS_DRIVERS, path)
     share, _ = share_of_entries(drivers["drafted"], f"{path}, %Drafted")
     ownership = pd.Series(share.to_numpy(float), index=drivers["driver"].to_numpy(object), name="ownership")
-    points = pd.Series(drivers.get("fpts", np.nan), dtype=float).set_axis(ownership.index)
+    points = drivers.get("fpts", pd.Series(np.nan, drivers.index)).astype(float).set_axis(ownership.index)
     lineups = _lineups(entries["lineup"], frozenset(drivers["driver"]), path)
     return Standings(
         contest_id=_contest_id(path),
-        entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups),
+        entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
         ownership=ownership,
         points=points.rename("points"),
         most_entries=_most_entries(entries),

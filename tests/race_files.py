@@ -10,30 +10,8 @@ RACE = "2031-05-04-oakfield"
 FIRST = ("Abel", "Bruno", "Cyril", "Dario", "Edgar", "Fabio", "Gino", "Hugo", "Ivo", "Jonas", "Karl", "Leon")
 DRIVERS = [f"{name} Mott" if n % 2 else f"{name} Reed" for n, name in enumerate(FIRST)]
 SALARY = [10500, 9900, 9400, 9000, 8700, 8200, 7900, 7400, 6800, 6200, 5600, 5000]
-SALARY_HEADER = [
-    "Position",
-    "Name + ID",
-    "Name",
-    "ID",
-    "Roster Position",
-    "Salary",
-    "Game Info",
-    "TeamAbbrev",
-    "AvgPointsPerGame",
-]
-STANDINGS_HEADER = [
-    "Rank",
-    "EntryId",
-    "EntryName",
-    "TimeRemaining",
-    "Points",
-    "Lineup",
-    "",
-    "Player",
-    "Roster Position",
-    "%Drafted",
-    "FPTS",
-]
+_SALARY_HEADER = "Position,Name + ID,Name,ID,Roster Position,Salary,Game Info,TeamAbbrev,AvgPointsPerGame"
+_STANDINGS_HEADER = "Rank,EntryId,EntryName,TimeRemaining,Points,Lineup,,Player,Roster Position,%Drafted,FPTS"
 
 
 def csv_bytes(rows, encoding="utf-8") -> bytes:
@@ -43,7 +21,7 @@ def csv_bytes(rows, encoding="utf-8") -> bytes:
 
 
 def salary_rows(drivers=DRIVERS, salary=SALARY) -> list[list]:
-    return [list(SALARY_HEADER)] + [
+    return [_SALARY_HEADER.split(",")] + [
         ["D", f"{name} ({4000 + n})", name, 4000 + n, "D", dollars, "Oakfield 400", "Nasca", 30.5 - n]
         for n, (name, dollars) in enumerate(zip(drivers, salary, strict=True))
     ]
@@ -98,7 +76,7 @@ def standings_rows(lineups=LINEUPS, drivers=DRIVERS) -> list[list]:
         ]
         for k, row in enumerate(lineups)
     ]
-    rows = [list(STANDINGS_HEADER)]
+    rows = [_STANDINGS_HEADER.split(",")]
     for k in range(max(len(left), len(block))):
         rows.append((left[k] if k < len(left) else [""] * 6) + (block[k] if k < len(block) else []))
     return rows
