@@ -6,7 +6,8 @@ ownership sums to K, stays below 1 and respects the cap by construction.
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -15,32 +16,92 @@ import numpy as np
 import pandas as pd
 
 from dfslab import evidence
-from dfslab.evidence import Board, Memory, board_of, read_history
+from dfslab.evidence import Board, Memory, board_of, match_known, read_history
+from dfslab.residuals import Residuals, draw_ownership
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 __all__ = [
     "CannotSpeak",
+    "Case",
     "FittedEstimator",
+    "Forecaster",
     "HistoricalOwnership",
+    "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",
+    "Rolled",
     "SalarySkillOwnership",
     "fit_log_worths",
+    "VENDOR",
+    "remember",
+    "roll",
+    "speak",
+    "size_factor",
 ]
 
 NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-7
-"""A fit ends when the next step would raise the log likelihood by less than this."""
-DEFAULTS = Path(__file__).with_name("ownership_defaults.json")
+NEWTON_TOLERANCE = 1e-5
+"""A fit ends when the next step would raise the log likelihood per contest (about −15) by less than this."""
+SHORTEST_STEP = 1e-4
+REFIT_GROWTH = 1.08
+"""Rolling forecasts refit when there are this many times as many contests as at the last fit."""
+VENDOR = "projection (vendor)"
+"""The voice of `ProjectionOwnership` when it reads a vendor's projected ownership."""
+FIRST_DAY = pd.Timestamp("1970-01-01")
 
 
 class CannotSpeak(ValueError):
     """An estimator has nothing to go on for this slate; the message says what is missing."""
 
 
+# ---------------------------------------------------------------- what is believed before any history
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Figures that stand in for history: mean and standard deviation of every coefficient, and of the pool.
+
+    `coefficients` maps "estimator/feature" (or "feature", for all estimators) to a list of (mean, sd), one per column.
+    A contest counts as `lineups_per_contest` independent lineups: real ownership misses its law by more than the
+    sampling error of its entries.
+    """
+
+    coefficients: Mapping
+    pool: Mapping
+    lineups_per_contest: float
+    size_slope: float
+    residuals: Mapping
+    source: str = ""
+
+    @classmethod
+    def from_dict(cls, figures: Mapping) -> "Prior":
+        """Return the prior of a dict such as `ownership_defaults.json` holds."""
+        return cls(**{name: figures[name] for name in cls.__dataclass_fields__ if name in figures})
+
+    @classmethod
+    def shipped(cls) -> "Prior":
+        """Return the figures that come with the package; their `source` says what they were fitted on."""
+        return _shipped()
+
+    def of(self, estimator: str, features) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and precision (in contests) of the coefficients of `features`, in order."""
+        rows = []
+        for feature in features:
+            name = feature.__name__
+            rows += self.coefficients.get(f"{estimator}/{name}") or self.coefficients[name]
+        table = np.array(rows, float)
+        return table[:, 0], 1 / (self.lineups_per_contest * table[:, 1] ** 2)
+
+
 @cache
-def _defaults() -> dict:
-    return json.loads(DEFAULTS.read_text(encoding="utf-8"))
+def _shipped() -> Prior:
+    path = Path(__file__).with_name("ownership_defaults.json")
+    return Prior.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def size_factor(board: Board, slope: float) -> float:
+    """Return the temperature of a contest's size: 1 at 1,000 entries or when unknown, plus `slope` per factor of 10."""
+    return float(1 + slope * (np.log10(board.entries) - 3)) if board.entries > 0 else 1.0
 
 
 # ---------------------------------------------------------------- the likelihood
@@ -48,31 +109,21 @@ def _defaults() -> dict:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A past contest with its design, (D, p)."""
+    """A past contest with its design, (D, p), and its weight in contests."""
 
     board: Board
     design: np.ndarray
-
-
-def _completed(board: Board, law) -> np.ndarray:
-    """Return the ownership with gaps filled by the law nearest to `law` that shows what is known."""
-    known = ~np.isnan(board.ownership)
-    if known.all():
-        return board.ownership
-    theta, own = law.theta.copy(), np.clip(board.ownership[known], 1e-4, 1 - 1e-4)
-    for _ in range(12):
-        pi = np.clip(board.law(theta).marginals()[known], 1e-6, 1 - 1e-6)
-        theta[known] += np.log(own / (1 - own)) - np.log(pi / (1 - pi))
-    return board.law(theta).marginals()
+    weight: float = 1.0
 
 
 def _score(case: Case, beta):
     """Return log likelihood, gradient and (approximate) information of one contest."""
     law = case.board.law(case.design @ beta)
-    pi = law.marginals()
-    own = _completed(case.board, law)
+    pi, own = law.marginals(), case.board.ownership
+    if np.isnan(own).any():
+        own = case.board.law(match_known(case.board, law.theta, own)).marginals()
     value = own @ law.theta - law.log_normaliser
-    return value, case.design.T @ (own - pi), _information(case, law, pi)
+    return np.array([case.weight * value]), case.weight * case.design.T @ (own - pi), _information(case, law, pi)
 
 
 def _information(case: Case, law, pi) -> np.ndarray:
@@ -84,13 +135,14 @@ def _information(case: Case, law, pi) -> np.ndarray:
     moments = fixed.T @ (weight[:, None] * fixed) + 1e-9 * np.eye(2)
     cross = np.linalg.solve(moments, fixed.T @ (weight[:, None] * case.design))
     rest = case.design - fixed @ cross
-    return rest.T @ (weight[:, None] * rest) + spread / 1e6 * np.outer(cross[1], cross[1])
+    return case.weight * (rest.T @ (weight[:, None] * rest) + spread / 1e6 * np.outer(cross[1], cross[1]))
 
 
 def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndarray:
     """Return β (p,) that maximises Σ_c (o_c·X_c β − log Z) − ½ Σ precision·(β − mean)².
 
-    Newton steps with halving; coefficients with a bound in `lower` stay at or above it.
+    Newton steps with halving. A contest with unknown ownerships enters by what is known: each step fills the gaps by
+    the law nearest to the present one (EM with an information projection [csiszar1984]).
 
     Parameters
     ----------
@@ -100,12 +152,12 @@ def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndar
     lower : (p,) bounds, -inf for none
     """
     mean, precision = np.asarray(mean, float), np.asarray(precision, float)
-    lower = np.full(len(mean), -np.inf) if lower is None else lower
+    lower = np.full(len(mean), -np.inf) if lower is None else np.asarray(lower, float)
     beta = np.maximum(mean if start is None else start, lower)
     state = _total(cases, beta, mean, precision)
     for _ in range(NEWTON_STEPS):
         step = _newton_step(state, beta, lower)
-        if step @ state[1] < NEWTON_TOLERANCE * max(len(cases), 1):
+        if step @ state[1] < NEWTON_TOLERANCE * (len(cases) + 1):
             break
         beta, state, moved = _line_search(cases, beta, step, state, (mean, precision, lower))
         if not moved:
@@ -116,7 +168,7 @@ def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndar
 def _total(cases, beta, mean, precision):
     scores = [_score(case, beta) for case in cases]
     away = beta - mean
-    value = sum(s[0] for s in scores) - 0.5 * precision @ away**2
+    value = sum(s[0][0] for s in scores) - 0.5 * precision @ away**2
     gradient = sum((s[1] for s in scores), -precision * away)
     return value, gradient, sum((s[2] for s in scores), np.diag(precision))
 
@@ -133,7 +185,7 @@ def _newton_step(state, beta, lower) -> np.ndarray:
 def _line_search(cases, beta, step, state, prior):
     mean, precision, lower = prior
     length = 1.0
-    while length > 1e-4:
+    while length > SHORTEST_STEP:
         trial = np.maximum(beta + length * step, lower)
         new = _total(cases, trial, mean, precision)
         if new[0] > state[0]:
@@ -142,161 +194,261 @@ def _line_search(cases, beta, step, state, prior):
     return beta, state, False
 
 
+# ---------------------------------------------------------------- what every fitted forecast can do
+
+
+class Forecaster:
+    """Forecasts from log-worths; a child gives `board_log_worths(board)`, `residuals` and `last_date`."""
+
+    def board(self, slate, contest=None) -> Board:
+        """Return the slate as of its race's date, else the day after the last contest of the history."""
+        return board_of(slate, contest, self.last_date + pd.Timedelta(days=1))
+
+    def log_worths(self, slate, contest=None) -> pd.Series:
+        """Return θ by driver; -inf for drivers who do not race."""
+        return self._spread(slate, self.board_log_worths(self.board(slate, contest)), -np.inf, "log_worth")
+
+    def predict(self, slate, contest=None) -> pd.Series:
+        """Return ownership by driver, fractions that sum to K; 0 for drivers who do not race.
+
+        Parameters
+        ----------
+        slate : Slate; its columns start, projected_points, projected_ownership (fraction), rating and form are used
+            where they are known. Without a race the forecast speaks as of the day after the last past contest.
+        contest : Contest or None; its size matters
+
+        Raises
+        ------
+        CannotSpeak : nothing this forecast reads is known
+        """
+        board = self.board(slate, contest)
+        return self._spread(slate, board.law(self.board_log_worths(board)).marginals(), 0.0, "ownership")
+
+    def sample(self, slate, n: int, rng: np.random.Generator, contest=None) -> np.ndarray:
+        """Return `n` draws of the whole ownership vector, (n, D), rows that sum to K.
+
+        Each draw adds the errors of one past contest, forecast from earlier ones only, to the forecast; the first
+        draws do not depend on `n`.
+        """
+        board = self.board(slate, contest)
+        draws = np.zeros((n, len(slate)))
+        centre = board.law(self.board_log_worths(board)).marginals()
+        draws[:, ~slate.out] = draw_ownership(centre, board.salary, self.residuals, n, rng)
+        return draws
+
+    @staticmethod
+    def _spread(slate, values, absent, name) -> pd.Series:
+        series = pd.Series(absent, index=pd.Index(slate.names, name="driver"), name=name, dtype=float)
+        series[~slate.out] = values
+        return series
+
+
 # ---------------------------------------------------------------- the four
-
-
-def _prior(estimator: str, names) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and precision (per contest-worth of likelihood) of the coefficients by name."""
-    table = _defaults()["estimators"]
-    own, shared = table.get(estimator, {}), table["shared"]
-    rows = np.array([own.get(n) or shared.get(n) or [0.0, 1.0] for n in names], float)
-    return rows[:, 0], 1 / (_defaults()["lineups_per_contest"] * rows[:, 1] ** 2)
-
-
-def _size_factor(board: Board) -> float:
-    """Return the temperature by contest size: large contests are flatter."""
-    if not board.entries > 0:
-        return 1.0
-    return float(1 + _defaults()["size_slope"] * (np.log10(board.entries) - 3))
 
 
 @dataclass(frozen=True)
 class _Estimator:
-    """The common part: which evidence it reads, and how it is fitted."""
+    """The common part; `own` is the evidence of which at least one piece must be known."""
 
     rules: ContestRules = DRAFTKINGS_NASCAR
+    prior: Prior = field(default_factory=Prior.shipped)
     name: ClassVar[str]
-    required: ClassVar[tuple] = ()
-    """At least one of these must be there."""
+    own: ClassVar[tuple]
+
+    def voice(self, features) -> str:
+        """Return the name under which a forecast from `features` enters the pool."""
+        return self.name
 
     def fit(self, history=None) -> "FittedEstimator":
         """Return the estimator fitted on past contests (a tidy frame, see `evidence.read_history`)."""
         boards, notes = read_history(history, self.rules)
-        return self.fit_boards(boards, notes=notes)
+        return self.fit_boards(boards, remember(boards, self.prior), notes)
 
-    def fit_boards(self, boards, memory=None, notes=(), last=None) -> "FittedEstimator":
-        memory = remember(boards) if memory is None else memory
-        last = last or (max(b.date for b in boards) if boards else pd.Timestamp("1970-01-01"))
-        return FittedEstimator(self, tuple(boards), memory, tuple(notes), last)
+    def fit_boards(self, boards, memory, notes=(), before=None) -> "FittedEstimator":
+        """Return the estimator fitted on boards; coefficients of `before`, an earlier fit, are where to start."""
+        start = before.fits if before is not None else {}
+        return FittedEstimator(self, tuple(boards), memory, tuple(notes), dict(start))
 
-
-def remember(boards) -> Memory:
-    """Return the memory of `boards`: what each driver drew against the salary curve fitted on the same contests."""
-    boards = [b for b in boards if b.complete]
-    cases = [Case(b, _size_factor(b) * evidence.salary_curve(b)) for b in boards]
-    beta = fit_log_worths(cases, *_prior("salary", _names(evidence.salary_curve, 7)))
-    return Memory.of(boards, [c.board.law(c.design @ beta).marginals() for c in cases])
-
-
-def _names(feature, width) -> list[str]:
-    return [f"{feature.__name__}.{j}" for j in range(width)]
+    def features(self, known) -> tuple:
+        """Return the features to use of those `known`."""
+        return (evidence.salary_curve, *(f for f in self.own if f in known and f is not evidence.salary_curve))
 
 
 class HistoricalOwnership(_Estimator):
-    """What the driver drew before, relative to salary, shrunk to the pool, decayed, and by track type.
+    """What the driver drew before relative to salary, shrunk to the pool, decayed, and by track type.
 
-    θ = salary curve + b·d + c·d·salary + e·d_here, where d is the mean log ratio of past ownership to what salary
-    explains, decayed over 45 days and shrunk to 0 by one contest. Cannot speak when no driver was seen before.
+    θ = salary curve + b·d + c·d·price + e·d_here; d is the mean log ratio of past ownership to what salary explains,
+    decayed over 45 days and shrunk to 0 by one contest. It cannot speak when no driver was seen before.
     """
 
     name = "historical"
-    required = (evidence.popularity, evidence.popularity_here)
+    own = (evidence.popularity, evidence.popularity_here)
 
 
 class ProjectionOwnership(_Estimator):
-    """Projected points and a vendor's projected ownership; θ = salary curve + b·points (standardised) + vendor's.
+    """Projected points, or better a vendor's projected ownership, with points beside it.
 
-    Cannot speak without projected points or ownership for more than K drivers.
+    θ = salary curve + b·points (standardised), or θ = a·θ_vendor + slope·price (+ b·points), θ_vendor the law that
+    shows the vendor's forecast. It cannot speak without either for more than K drivers.
     """
 
     name = "projection"
-    required = (evidence.projection,)
+    own = (evidence.vendor, evidence.projection)
+
+    def features(self, known) -> tuple:
+        """Return the features to use: a vendor's forecast knows salaries already."""
+        return (evidence.vendor,) if evidence.vendor in known else super().features(known)
+
+    def voice(self, features) -> str:
+        """Return `VENDOR` when a vendor's forecast is read: it deserves a weight of its own."""
+        return VENDOR if evidence.vendor in features else self.name
 
 
 class SalarySkillOwnership(_Estimator):
-    """Salary, rating, start and room to gain places. Always speaks."""
+    """θ = salary curve + rating + room to gain places from the start. It always speaks."""
 
     name = "salary_skill"
-    required = (evidence.salary_curve, evidence.rating, evidence.starting_place)
+    own = (evidence.salary_curve, evidence.rating, evidence.starting_place)
 
 
 class RecentFormOwnership(_Estimator):
-    """Recent ownership, price moves, and recent points against expectation, decayed. Cannot speak without a past."""
+    """θ = salary curve + last weeks' popularity + price move + points against expectation + the slate's `form`.
+
+    It cannot speak when no driver was seen before and the slate has no `form`.
+    """
 
     name = "recent_form"
-    required = (evidence.recent_popularity, evidence.price_move, evidence.points_form, evidence.given_form)
+    own = (evidence.recent_popularity, evidence.price_move, evidence.points_form, evidence.given_form)
 
 
 @dataclass(frozen=True, eq=False)
-class FittedEstimator:
-    """An estimator with the contests it learned from."""
+class FittedEstimator(Forecaster):
+    """An estimator with the contests it learned from; coefficients are fitted when a slate first asks for them."""
 
     estimator: _Estimator
     boards: tuple
     memory: Memory
-    notes: tuple
-    last_date: pd.Timestamp
-    _fits: dict = field(default_factory=dict)
+    notes: tuple = ()
+    start: dict = field(default_factory=dict)
+    fits: dict = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The estimator's name."""
         return self.estimator.name
 
-    def _evidence(self, board) -> tuple:
-        """Return the features that can be computed for `board`."""
-        asked = [evidence.salary_curve, *(f for f in self.estimator.required if f is not evidence.salary_curve)]
-        return tuple(f for f in asked if f(board, self.memory) is not None)
+    @property
+    def last_date(self) -> pd.Timestamp:
+        """The date of the last contest it knows."""
+        return max((b.date for b in self.boards), default=FIRST_DAY)
 
-    def _design(self, board, features):
+    @property
+    def residuals(self) -> Residuals:
+        """The errors of its own forecasts of past contests, each made from earlier ones."""
+        if "residuals" not in self.fits:
+            rolled = roll((self.estimator,), self.boards, self.estimator.prior)
+            said = [(r.board, theta) for r in rolled for theta in r.said.values()]
+            self.fits["residuals"] = Residuals.of(said, self.estimator.prior.residuals)
+        return self.fits["residuals"]
+
+    def with_memory(self, memory: Memory) -> "FittedEstimator":
+        """Return the same coefficients with a longer memory."""
+        return replace(self, memory=memory)
+
+    def known(self, board: Board) -> tuple:
+        """Return the features to be used for `board`; raise `CannotSpeak` when none of its own is known."""
+        known = [f for f in self.estimator.own if f(board, self.memory) is not None]
+        if not known:
+            wanted = ", ".join(f.__name__.replace("_", " ") for f in self.estimator.own)
+            raise CannotSpeak(f"{self.name}: none of {wanted} is known")
+        return self.estimator.features(known)
+
+    def design(self, board: Board, features) -> np.ndarray | None:
+        """Return the features of `board`, (D, p), times the temperature of its size; None when one is unknown."""
         parts = [f(board, self.memory) for f in features]
         if any(p is None for p in parts):
             return None
-        return _size_factor(board) * np.column_stack(parts)
+        return size_factor(board, self.estimator.prior.size_slope) * np.column_stack(parts)
 
-    def coefficients(self, features, start=None) -> pd.Series:
+    def coefficients(self, features) -> np.ndarray:
         """Return the coefficients of a set of features, fitted on the past contests that have all of them."""
-        if features not in self._fits:
-            designs = [(b, self._design(b, features)) for b in self.boards if b.ownership is not None]
+        if features not in self.fits:
+            designs = [(b, self.design(b, features)) for b in self.boards]
             cases = [Case(b, x) for b, x in designs if x is not None]
-            names = [n for f in features for n in _names(f, _width(f))]
-            self._fits[features] = pd.Series(fit_log_worths(cases, *_prior(self.name, names)), names)
-        return self._fits[features]
+            mean, precision = self.estimator.prior.of(self.name, features)
+            self.fits[features] = fit_log_worths(cases, mean, precision, start=self.start.get(features))
+        return self.fits[features]
 
-    def board_log_worths(self, board) -> np.ndarray:
-        """Return θ for a board, (D,); raise `CannotSpeak` when it has nothing of its own to go on."""
-        features = self._evidence(board)
-        if not set(features) & set(self.estimator.required):
-            wanted = ", ".join(f.__name__.replace("_", " ") for f in self.estimator.required)
-            raise CannotSpeak(f"{self.name}: none of {wanted} is known for this slate")
-        return self._design(board, features) @ self.coefficients(features).to_numpy()
+    def voice(self, board: Board) -> str:
+        """Return the name under which the forecast of `board` enters the pool."""
+        return self.estimator.voice(self.known(board))
 
-    def log_worths(self, slate, contest=None) -> pd.Series:
-        """Return θ by driver; -inf for drivers who do not race."""
-        board = self.board(slate, contest)
-        values = pd.Series(-np.inf, index=pd.Index(slate.names, name="driver"))
-        values[~slate.out] = self.board_log_worths(board)
-        return values
-
-    def predict(self, slate, contest=None) -> pd.Series:
-        """Return ownership by driver, fractions that sum to K; 0 for drivers who do not race."""
-        board = self.board(slate, contest)
-        values = pd.Series(0.0, index=pd.Index(slate.names, name="driver"), name="ownership")
-        values[~slate.out] = board.law(self.board_log_worths(board)).marginals()
-        return values
-
-    def board(self, slate, contest) -> Board:
-        """Return the slate as of its race's date, else the day after the last contest of the history."""
-        return board_of(slate, contest, self.last_date + pd.Timedelta(days=1))
+    def board_log_worths(self, board: Board) -> np.ndarray:
+        """Return θ for a board, (D,)."""
+        features = self.known(board)
+        return self.design(board, features) @ self.coefficients(features)
 
     def summary(self) -> pd.DataFrame:
-        """Return the coefficients of each set of features fitted so far, one row each."""
-        rows = [s.rename_axis("feature").rename("coefficient").reset_index() for s in self._fits.values()]
-        return pd.concat(rows) if rows else pd.DataFrame(columns=["feature", "coefficient"])
+        """Return the coefficients of each set of features fitted so far, with the prior's mean beside them."""
+        rows = []
+        for features, beta in self.fits.items():
+            if features == "residuals":
+                continue
+            mean = self.estimator.prior.of(self.name, features)[0]
+            names = [f.__name__ for f in features for _ in self.estimator.prior.coefficients[f.__name__]]
+            rows += [("+".join(f.__name__ for f in features), *row) for row in zip(names, beta, mean, strict=True)]
+        return pd.DataFrame(rows, columns=["evidence", "feature", "coefficient", "prior"])
 
 
-WIDTHS = {"salary_curve": 7, "popularity": 2, "starting_place": 2}
+# ---------------------------------------------------------------- rolling origin
 
 
-def _width(feature) -> int:
-    return WIDTHS.get(feature.__name__, 1)
+def remember(boards, prior: Prior, curve=None) -> Memory:
+    """Return the memory of `boards` against the salary curve fitted on them, or against a given `curve`."""
+    if curve is None:
+        cases = [Case(b, size_factor(b, prior.size_slope) * evidence.salary_curve(b)) for b in boards]
+        curve = fit_log_worths(cases, *prior.of("salary", (evidence.salary_curve,)))
+    return Memory.of(boards, curve)
+
+
+@dataclass(frozen=True, eq=False)
+class Rolled:
+    """A past contest with θ of each estimator that could speak, told from the contests of earlier dates only."""
+
+    board: Board
+    said: dict
+    missing: dict
+
+
+def speak(fitted, board: Board) -> tuple[dict, dict]:
+    """Return θ of each fitted estimator that can speak by voice, and the reason of each that cannot or fails."""
+    said, missing = {}, {}
+    for part in fitted:
+        try:
+            voice, theta = part.voice(board), part.board_log_worths(board)
+        except CannotSpeak as why:
+            missing[part.name] = str(why)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as failure:
+            missing[part.name] = f"{part.name} failed: {failure}"
+        else:
+            said[voice] = theta
+    return said, missing
+
+
+def roll(estimators, boards, prior: Prior) -> tuple[Rolled, ...]:
+    """Return every contest as forecast from those of earlier dates.
+
+    What is remembered of each driver is brought up to each date; coefficients are refitted when the past has grown by
+    `REFIT_GROWTH`.
+    """
+    rolled, fitted, size, curve = [], {}, 0, None
+    for date in sorted({b.date for b in boards}):
+        past = tuple(b for b in boards if b.date < date)
+        due = not fitted or len(past) >= REFIT_GROWTH * size
+        memory = remember(past, prior, None if due else curve)
+        if due:
+            size, curve = len(past), memory.curve
+            fitted = {e.name: e.fit_boards(past, memory, before=fitted.get(e.name)) for e in estimators}
+        speakers = [part.with_memory(memory) for part in fitted.values()]
+        rolled += [Rolled(b, *speak(speakers, b)) for b in boards if b.date == date]
+    return tuple(rolled)

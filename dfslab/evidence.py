@@ -8,17 +8,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from dfslab.files import InputError
 from dfslab.lineups import LineupLaw
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate
 
-__all__ = ["Board", "Memory", "board_of", "read_history"]
+__all__ = ["Board", "Memory", "board_of", "match_known", "read_history"]
 
 OPTIONAL_COLUMNS = ("start", "projected_points", "projected_ownership", "rating", "form", "points", "avg_points")
+BENDS = (0.5, 1.0, 2.0, 3.0)
+"""Where the worth of another $1,000 changes, above $6,000; a first guess that more bends did not improve."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
+LEAST = 0.0005
+"""Ownership below one entry in 2,000 is not told apart from it."""
+MATCH_STEPS = 12
+"""Steps of scaling; the error shrinks about threefold a step."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
 
@@ -50,10 +57,19 @@ class Board:
         """Return the lineup law of these log-worths, (D,)."""
         return LineupLaw(log_worths, self.salary, self.rules, self.groups)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every driver's ownership is known."""
-        return self.ownership is not None and not np.isnan(self.ownership).any()
+
+def match_known(board: Board, log_worths, ownership) -> np.ndarray:
+    """Return the log-worths nearest to `log_worths` whose law shows `ownership` where that is not NaN, (D,).
+
+    Only known drivers are moved, by iterated scaling [csiszar1975]: the law nearest in relative entropy, so the
+    unknown ones share what is left as `log_worths` says.
+    """
+    known = ~np.isnan(ownership)
+    theta, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
+    for _ in range(MATCH_STEPS):
+        pi = np.clip(board.law(theta).marginals()[known], 1e-9, 1 - 1e-9)
+        theta[known] += logit(own) - logit(pi)
+    return theta
 
 
 def board_of(slate: Slate, contest: Contest | None, date) -> Board:
@@ -179,10 +195,12 @@ class Memory:
     residual: np.ndarray
     log_salary: np.ndarray
     surprise: np.ndarray
+    curve: np.ndarray
 
     @classmethod
-    def of(cls, boards, expected) -> "Memory":
-        """Return the memory of `boards` given the ownership `expected` from salary alone, one (D,) each."""
+    def of(cls, boards, curve) -> "Memory":
+        """Return the memory of `boards`; `curve` (p,) are the coefficients of `salary_curve` that explain salary."""
+        expected = [b.law(salary_curve(b) @ curve).marginals() for b in boards]
         names = pd.Index(pd.unique(np.concatenate([b.names for b in boards])) if boards else [], dtype=object)
         tables = np.full((3, len(boards), len(names)), np.nan)
         for c, (board, pi) in enumerate(zip(boards, expected, strict=True)):
@@ -192,7 +210,7 @@ class Memory:
             tables[2, c, place] = _points_surprise(board)
         dates = np.array([b.date for b in boards], "datetime64[D]")
         types = np.array([b.track_type for b in boards], object)
-        return cls(names, dates, types, *tables)
+        return cls(names, dates, types, *tables, curve)
 
     def weights(self, board: Board, days: float) -> np.ndarray:
         """Return the weight of each contest as seen from `board`, (C,): 0 on its date and later, halved for twins."""
@@ -252,11 +270,17 @@ def _price(board: Board) -> np.ndarray:
 
 
 def salary_curve(board, memory=None) -> np.ndarray:
-    """Return salary in $1,000 with bends, and its change with the size of the slate."""
-    over = _price(board)
-    bends = [np.maximum(over - at, 0) for at in (0.5, 1, 2, 3)]
-    size = np.log(len(board) / 100)
-    return np.column_stack([over, *bends, over * size, np.minimum(over, 1) * size])
+    """Return salary in $1,000 with bends, how the bends change with the size of the slate, and the slate's cheapest."""
+    price = _price(board)
+    bends = np.column_stack([price, *(np.maximum(price - at, 0) for at in BENDS)])
+    cheapest = np.maximum(price.min() + 0.5 - price, 0)
+    return np.column_stack([bends, bends * np.log(len(board) / 100), cheapest])
+
+
+def salary_bend(board, memory=None) -> np.ndarray:
+    """Return salary in $1,000 and what is above $7,000 of it, (D, 2): the shape a recalibration may change."""
+    price = _price(board)
+    return np.column_stack([price, np.maximum(price - 1, 0)])
 
 
 def popularity(board, memory):
@@ -309,6 +333,18 @@ def projection(board, memory=None):
     """Return projected points, standardised: with the cap, the law turns them into value for money."""
     values = _filled(board, "projected_points")
     return None if values is None else _standard(values)[:, None]
+
+
+def vendor(board, memory):
+    """Return the log-worths of the law that shows a vendor's projected ownership, and a salary slope beside them."""
+    own = board.column("projected_ownership").copy()
+    if (~np.isnan(own)).sum() <= board.rules.roster_size:
+        return None
+    own = np.clip(own, LEAST, None)
+    if not np.isnan(own).any() or np.nansum(own) > board.rules.roster_size:
+        own *= board.rules.roster_size / np.nansum(own)
+    start = salary_curve(board) @ memory.curve
+    return np.column_stack([match_known(board, start, np.minimum(own, 0.97)), _price(board)])
 
 
 def rating(board, memory=None):

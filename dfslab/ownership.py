@@ -1,152 +1,258 @@
-"""The ownership forecast: a log-linear pool of the four estimators, with its uncertainty.
+"""The ownership forecast: a log-linear pool of four estimators, fitted on forecasts made from earlier contests only.
 
-`θ = τ Σ_k w_k θ_k`, w on the simplex, fitted on forecasts that were made from earlier contests only.
+`θ = τ Σ_k w_k θ_k + recalibration`, w on the simplex [genest1986]; the temperature τ may change with the size of the
+contest, the recalibration is a bend in salary. All of it maximises the law's concave log likelihood.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from dfslab.estimators import (
+    FIRST_DAY,
+    REFIT_GROWTH,
+    VENDOR,
     CannotSpeak,
     Case,
-    FittedEstimator,
+    Forecaster,
     HistoricalOwnership,
+    Prior,
     ProjectionOwnership,
     RecentFormOwnership,
+    Rolled,
     SalarySkillOwnership,
     fit_log_worths,
     remember,
+    roll,
+    speak,
 )
-from dfslab.evidence import Board, board_of, read_history
+from dfslab.evidence import Board, read_history, salary_bend
+from dfslab.residuals import Residuals
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 __all__ = [
     "CannotSpeak",
+    "FittedHybrid",
     "HistoricalOwnership",
     "HybridOwnershipEstimator",
+    "Pool",
+    "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",
     "SalarySkillOwnership",
 ]
 
-POOL_PRECISION = 0.05
-"""Pull of the pool's weights to equal ones, in contests."""
-LEAST_RESIDUALS = 4
-DEFAULT_SPREAD = 0.55
-"""Standard deviation of log-worth errors before a history gives its own (golf, provisional)."""
+YOUNG = 5.0
+"""The i-th rolled forecast counts i / (i + YOUNG): the first ones come from estimators that knew little."""
+EXTRAS = ("size", "price", "bend")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Weights (sum to 1) of the voices that speak, the temperature, and the recalibration."""
+
+    weights: pd.Series
+    temperature: float
+    extras: pd.Series
+    contests: int
+
+    @classmethod
+    def of(cls, voices, beta, contests: int) -> "Pool":
+        """Return the pool of fitted coefficients: one per voice, then `EXTRAS`."""
+        worth = np.asarray(beta[: len(voices)], float)
+        total = worth.sum()
+        share = worth / total if total > 0 else np.full(len(worth), 1 / len(worth))
+        return cls(pd.Series(share, list(voices)), float(total), pd.Series(beta[len(voices) :], EXTRAS), contests)
+
+    @property
+    def beta(self) -> np.ndarray:
+        """The coefficients as fitted."""
+        return np.concatenate([self.temperature * self.weights.to_numpy(), self.extras.to_numpy()])
+
+    def to_dict(self) -> dict:
+        """Return plain numbers."""
+        return {
+            "weights": self.weights.to_dict(),
+            "temperature": self.temperature,
+            "extras": self.extras.to_dict(),
+            "contests": self.contests,
+        }
+
+    @classmethod
+    def from_dict(cls, saved) -> "Pool":
+        """Return the pool saved by `to_dict`."""
+        return cls(
+            pd.Series(saved["weights"], dtype=float),
+            float(saved["temperature"]),
+            pd.Series(saved["extras"], dtype=float),
+            int(saved["contests"]),
+        )
 
 
 @dataclass(frozen=True)
 class HybridOwnershipEstimator:
-    """The pool of the four estimators."""
+    """The pool of the four estimators.
+
+    Parameters
+    ----------
+    rules : roster and cap of the past contests
+    prior : figures believed before any history; the shipped ones by default
+    parts : the estimators to pool; the four by default
+    pools : saved pools, used as they are instead of fitting; see `from_dict`
+
+    Examples
+    --------
+    >>> from dfslab.slate import Slate
+    >>> slate = Slate.from_frame({"driver": list("ABCDEFGH"), "salary": range(6000, 10000, 500)})
+    >>> round(float(HybridOwnershipEstimator().fit().predict(slate).sum()), 9)
+    6.0
+    """
 
     rules: ContestRules = DRAFTKINGS_NASCAR
+    prior: Prior = field(default_factory=Prior.shipped)
     parts: tuple = ()
+    pools: tuple = ()
 
     def fit(self, history=None) -> "FittedHybrid":
         """Return the pool fitted on past contests by rolling origin (a tidy frame, see `evidence.read_history`)."""
         boards, notes = read_history(history, self.rules)
-        parts = self.parts or _four(self.rules)
-        rolled = _roll(parts, boards)
-        last = max((b.date for b in boards), default=pd.Timestamp("1970-01-01"))
-        memory = remember(boards)
-        fitted = {p.name: p.fit_boards(boards, memory, last=last) for p in parts}
-        return FittedHybrid(fitted, tuple(rolled), tuple(notes), last, {})
+        memory = remember(boards, self.prior)
+        fitted = tuple(part.fit_boards(boards, memory) for part in self.estimators)
+        return FittedHybrid(self, boards, fitted, notes)
 
+    @property
+    def estimators(self) -> tuple:
+        """The estimators that are pooled."""
+        kinds = (HistoricalOwnership, ProjectionOwnership, SalarySkillOwnership, RecentFormOwnership)
+        return self.parts or tuple(kind(self.rules, self.prior) for kind in kinds)
 
-def _four(rules) -> tuple:
-    kinds = (HistoricalOwnership, ProjectionOwnership, SalarySkillOwnership, RecentFormOwnership)
-    return tuple(kind(rules) for kind in kinds)
-
-
-def _speak(fitted: dict, board: Board) -> tuple[dict, dict]:
-    """Return θ of each estimator that can speak, and the reason of each that cannot."""
-    said, missing = {}, {}
-    for name, part in fitted.items():
-        try:
-            said[name] = part.board_log_worths(board)
-        except CannotSpeak as why:
-            missing[name] = str(why)
-    return said, missing
-
-
-def _roll(parts, boards) -> list:
-    """Return (board, {name: θ}) of each contest as forecast from the contests of earlier dates."""
-    rolled, dates = [], sorted({b.date for b in boards})
-    for date in dates:
-        past = [b for b in boards if b.date < date]
-        memory = remember(past)
-        fitted = {p.name: p.fit_boards(past, memory) for p in parts}
-        rolled += [(b, _speak(fitted, b)[0]) for b in boards if b.date == date]
-    return rolled
+    @classmethod
+    def from_dict(cls, saved, **settings) -> "HybridOwnershipEstimator":
+        """Return the estimator with the pools of `FittedHybrid.to_dict`, which are then not fitted again."""
+        return cls(pools=tuple(Pool.from_dict(pool) for pool in saved["pools"]), **settings)
 
 
 @dataclass(frozen=True, eq=False)
-class FittedHybrid:
-    """The pool with its weights; `weights(names)` for whichever estimators can speak."""
+class FittedHybrid(Forecaster):
+    """The pool and its parts; `notes` says which contests could not be used."""
 
-    fitted: dict
-    rolled: tuple
-    notes: tuple
-    last_date: pd.Timestamp
-    _fits: dict = field(default_factory=dict)
+    estimator: HybridOwnershipEstimator
+    boards: tuple
+    parts: tuple
+    notes: tuple = ()
+    fits: dict = field(default_factory=dict)
 
-    def pool(self, names: tuple) -> np.ndarray:
-        """Return τ·w of the estimators `names`, fitted on the contests where all of them spoke."""
-        if names not in self._fits:
-            cases = [
-                Case(board, np.column_stack([said[n] for n in names]))
-                for board, said in self.rolled
-                if set(names) <= set(said)
-            ]
-            mean = np.full(len(names), 1 / len(names))
-            self._fits[names] = fit_log_worths(
-                cases, mean, np.full(len(names), POOL_PRECISION), lower=np.zeros(len(names))
-            )
-        return self._fits[names]
+    name = "hybrid"
 
-    def board(self, slate, contest) -> Board:
-        """Return the slate as of its race's date, else the day after the last contest of the history."""
-        return board_of(slate, contest, self.last_date + pd.Timedelta(days=1))
+    @property
+    def last_date(self) -> pd.Timestamp:
+        """The date of the last contest it knows."""
+        return max((b.date for b in self.boards), default=FIRST_DAY)
 
-    def missing(self, slate, contest=None) -> dict:
-        """Return the estimators that cannot speak for this slate, with the reason."""
-        return _speak(self.fitted, self.board(slate, contest))[1]
+    @cached_property
+    def rolled(self) -> tuple[Rolled, ...]:
+        """Every past contest as its parts forecast it from the contests of earlier dates."""
+        return roll(self.estimator.estimators, self.boards, self.estimator.prior)
 
-    def board_log_worths(self, board) -> np.ndarray:
+    def pool(self, voices) -> Pool:
+        """Return the pool of `voices`: a saved one, else fitted on the past contests where all of them spoke."""
+        voices = tuple(voices)
+        saved = [p for p in self.estimator.pools if set(p.weights.index) == set(voices)]
+        if saved:
+            return saved[0]
+        if voices not in self.fits:
+            self.fits[voices] = _fit_pool(voices, self.rolled, self.estimator.prior)
+        return self.fits[voices]
+
+    def board_log_worths(self, board: Board) -> np.ndarray:
         """Return θ for a board, (D,)."""
-        said, missing = _speak(self.fitted, board)
+        said, missing = speak(self.parts, board)
         if not said:
             raise CannotSpeak("; ".join(missing.values()))
-        return np.column_stack(list(said.values())) @ self.pool(tuple(said))
+        pool = self.pool(said)
+        return _pool_design(board, [said[v] for v in pool.weights.index], self.estimator.prior) @ pool.beta
 
-    log_worths = FittedEstimator.log_worths
-    predict = FittedEstimator.predict
-
-    def sample(self, slate, n: int, rng: np.random.Generator, contest=None) -> np.ndarray:
-        """Return `n` draws of the whole ownership vector, (n, D), each summing to K; the first do not depend on n."""
-        board = self.board(slate, contest)
-        theta = self.board_log_worths(board)
-        draws = np.zeros((n, len(slate)))
-        noise = DEFAULT_SPREAD * rng.standard_normal((n, len(board)))
-        racing = np.flatnonzero(~slate.out)
-        for i in range(n):
-            draws[i, racing] = board.law(theta + noise[i]).marginals()
-        return draws
+    def missing(self, slate, contest=None) -> dict:
+        """Return the estimators that are left out for this slate, with the reason."""
+        return speak(self.parts, self.board(slate, contest))[1]
 
     def weights(self, slate, contest=None) -> pd.Series:
-        """Return the weights of the estimators that can speak, summing to 1."""
-        said = tuple(_speak(self.fitted, self.board(slate, contest))[0])
-        pooled = self.pool(said)
-        return pd.Series(pooled / pooled.sum(), index=list(said), name="weight")
+        """Return the weights of the estimators that speak for this slate, summing to 1."""
+        return self.pool(speak(self.parts, self.board(slate, contest))[0]).weights.rename("weight")
+
+    @cached_property
+    def rolled_pools(self) -> tuple:
+        """For every past contest (board, θ, pool), the pool too fitted on contests of earlier dates."""
+        pools, result = {}, []
+        for r in self.rolled:
+            voices = tuple(r.said)
+            past = tuple(e for e in self.rolled if e.board.date < r.board.date)
+            size, pool = pools.get(voices, (0, None))
+            if pool is None or len(past) >= REFIT_GROWTH * size:
+                pool = _fit_pool(voices, past, self.estimator.prior, pool)
+                pools[voices] = len(past), pool
+            theta = _pool_design(r.board, list(r.said.values()), self.estimator.prior) @ pool.beta
+            result.append((r.board, theta, pool))
+        return tuple(result)
+
+    @cached_property
+    def residuals(self) -> Residuals:
+        """The errors of the rolled forecasts."""
+        said = [(board, theta) for board, theta, _ in self.rolled_pools]
+        return Residuals.of(said, self.estimator.prior.residuals)
 
     def summary(self) -> pd.DataFrame:
-        """Return weight and temperature of each set of estimators fitted so far."""
+        """Return weight, temperature and recalibration of each pool used so far, one row per voice."""
+        pools = [*self.estimator.pools, *self.fits.values()]
         rows = [
-            {"estimators": " + ".join(names), "estimator": n, "weight": a / pooled.sum(), "temperature": pooled.sum()}
-            for names, pooled in self._fits.items()
-            for n, a in zip(names, pooled, strict=True)
+            {"pool": i, "estimator": v, "weight": w, "temperature": p.temperature, "contests": p.contests, **p.extras}
+            for i, p in enumerate(pools)
+            for v, w in p.weights.items()
         ]
-        return pd.DataFrame(rows, columns=["estimators", "estimator", "weight", "temperature"])
+        return pd.DataFrame(rows, columns=["pool", "estimator", "weight", "temperature", "contests", *EXTRAS])
+
+    def to_dict(self) -> dict:
+        """Return the pools fitted so far and what they were fitted on, for `HybridOwnershipEstimator.from_dict`."""
+        dates = [b.date for b in self.boards]
+        return {
+            "pools": [pool.to_dict() for pool in (*self.estimator.pools, *self.fits.values())],
+            "contests": len(dates),
+            "first_date": str(min(dates).date()) if dates else None,
+            "last_date": str(max(dates).date()) if dates else None,
+            "prior": self.estimator.prior.source,
+        }
+
+
+def _pool_design(board: Board, thetas, prior: Prior) -> np.ndarray:
+    """Return the columns of the pool, (D, voices + extras)."""
+    size = np.log10(board.entries) - 3 if board.entries > 0 else 0.0
+    centred = np.column_stack([theta - theta.mean() for theta in thetas])
+    return np.column_stack([centred, size * centred.mean(axis=1), salary_bend(board)])
+
+
+def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:
+    told = [(i, r) for i, r in enumerate(rolled, 1) if set(voices) <= set(r.said)]
+    cases = [Case(r.board, _pool_design(r.board, [r.said[v] for v in voices], prior), i / (i + YOUNG)) for i, r in told]
+    mean = np.concatenate([_pool_mean(voices, rolled, prior), np.zeros(len(EXTRAS))])
+    spread = [prior.pool["weight_sd"]] * len(voices) + [prior.pool[f"{name}_sd"] for name in EXTRAS]
+    precision = 1 / (prior.lineups_per_contest * np.array(spread) ** 2)
+    lower = np.array([0.0] * len(voices) + [-np.inf] * len(EXTRAS))
+    start = before.beta if before is not None else None
+    return Pool.of(voices, fit_log_worths(cases, mean, precision, start=start, lower=lower), len(cases))
+
+
+def _pool_mean(voices, rolled, prior: Prior) -> np.ndarray:
+    """Return the weights believed before the contests where all voices spoke.
+
+    Few contests have a vendor's forecast: it takes its share, and the others keep what they earned without it.
+    """
+    believed = pd.Series(prior.pool["weights"], dtype=float).reindex(voices).fillna(1 / len(voices))
+    if VENDOR in voices and len(voices) > 1:
+        rest = tuple(v for v in voices if v != VENDOR)
+        share = prior.pool["weights"][VENDOR]
+        believed[list(rest)] = (1 - share) * _fit_pool(rest, rolled, prior).weights.to_numpy()
+        believed[VENDOR] = share
+        return believed.to_numpy()
+    return (believed / believed.sum()).to_numpy()

@@ -1,0 +1,103 @@
+"""How far forecasts of ownership were off, and draws of whole ownership vectors from it.
+
+The unit of resampling is a contest: a draw takes the errors of one past contest, so drivers err together as they did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+__all__ = ["Residuals", "draw_ownership"]
+
+LEAST = 0.0005
+"""Ownership below one entry in 2,000 is not told apart from it."""
+NEIGHBOURS = 0.04
+"""A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
+SHIPPED_CONTESTS = 3.0
+"""The shipped errors count as this many contests beside the history's own."""
+SOLVER_STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Errors of log-odds by level of the forecast: of past contests, and shipped quantiles for a thin history."""
+
+    levels: tuple
+    errors: tuple
+    shipped: Mapping
+
+    @classmethod
+    def of(cls, forecasts, shipped: Mapping) -> "Residuals":
+        """Return the errors of forecasts, pairs of (board, θ (D,)); drivers of unknown ownership are left out."""
+        levels, errors = [], []
+        for board, theta in forecasts:
+            level = _log_odds(board.law(theta).marginals())
+            known = np.flatnonzero(~np.isnan(board.ownership))
+            known = known[np.argsort(level[known], kind="stable")]
+            levels.append(level[known])
+            errors.append(_log_odds(board.ownership[known]) - level[known])
+        return cls(tuple(levels), tuple(errors), shipped)
+
+    def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream."""
+        uniform = rng.random((n, len(level) + 1))
+        chance = np.append(np.ones(len(self.levels)), SHIPPED_CONTESTS)
+        picked = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform[:, 0], side="right")
+        errors = np.empty((n, len(level)))
+        for contest in np.unique(picked):
+            rows = picked == contest
+            errors[rows] = self._of_contest(contest, level, uniform[rows, 1:])
+        return errors
+
+    def _of_contest(self, contest, level, uniform) -> np.ndarray:
+        if contest == len(self.levels):
+            return _from_quantiles(self.shipped, level, uniform)
+        known = self.levels[contest]
+        reach = max(2, round(NEIGHBOURS * len(known)))
+        place = np.searchsorted(known, level) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
+        return self.errors[contest][np.clip(place, 0, len(known) - 1)]
+
+
+def _log_odds(ownership) -> np.ndarray:
+    return logit(np.clip(ownership, LEAST, 1 - LEAST))
+
+
+def _from_quantiles(table: Mapping, level, uniform) -> np.ndarray:
+    """Return errors at cumulative probability `uniform` by a table of quantiles at some levels, linear between."""
+    levels, probability = np.asarray(table["levels"], float), np.asarray(table["probability"], float)
+    quantiles = np.asarray(table["quantiles"], float)
+    place = np.interp(level, levels, np.arange(len(levels)))
+    below = np.minimum(place.astype(int), len(levels) - 2)
+    share = place - below
+    curves = (1 - share)[:, None] * quantiles[below] + share[:, None] * quantiles[below + 1]
+    return np.column_stack([np.interp(uniform[:, d], probability, curves[d]) for d in range(len(level))])
+
+
+def draw_ownership(centre, salary, residuals: Residuals, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `n` ownership vectors around the forecast `centre`, (n, D), that sum to K and cost what it costs.
+
+    Errors are added to the log-odds; then a level and a slope in salary are set so that each vector has the sum and
+    the mean lineup salary of the forecast (fields spend the cap whatever they think).
+    """
+    level = _log_odds(centre)
+    price = (np.asarray(salary, float) - np.mean(salary)) / 1000
+    odds = level + residuals.draw(level, n, rng)
+    target = np.array([centre.sum(), centre @ price])
+    shift = np.zeros((n, 2))
+    for _ in range(SOLVER_STEPS):
+        own = expit(odds + shift[:, :1] + shift[:, 1:] * price)
+        gap = target - np.column_stack([own.sum(axis=1), own @ price])
+        if np.abs(gap).max() < 1e-11:
+            break
+        shift += np.clip(_solve(own * (1 - own), price, gap), -2, 2)
+    return expit(odds + shift[:, :1] + shift[:, 1:] * price)
+
+
+def _solve(weight, price, gap) -> np.ndarray:
+    """Return the Newton step of level and slope, (n, 2)."""
+    a, b = weight.sum(axis=1), weight @ price
+    c = weight @ price**2 + 1e-9
+    determinant = np.maximum(a * c - b * b, 1e-12)
+    return np.column_stack([c * gap[:, 0] - b * gap[:, 1], a * gap[:, 1] - b * gap[:, 0]]) / determinant[:, None]
