@@ -13,18 +13,20 @@ __all__ = ["STYLES", "Crowd", "Facts", "best_lineup", "crowd_ownership", "gather
 
 STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
 _STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
-_STYLE_NOISE = np.array([4.8, 4.8, 5.4, 6.2, 5.4, 6.2, 6.2, 6.2, 7.5])
+_STYLE_NOISE = np.array([3.6, 3.6, 4.0, 4.6, 4.0, 4.6, 4.6, 4.6, 5.6])
 """Standard deviation, in points, of a player's own view of a driver."""
 MOOD_STEADINESS = 40.0
 """Concentration of the Dirichlet draw of the styles' shares: how much the crowd's make-up differs between races."""
 BUZZ = 1.8
 """Standard deviation, in points, of what everybody talks about before one race."""
-COPY_SHARE = 0.09
+COPY_SHARE = 0.075
 """Share of entries that copy a published lineup in a contest of 1,000."""
-ANCHOR = 0.62
+ANCHOR = 0.5
 """How far everybody lets the price tag speak for the points it stands for."""
 POINTS_PER_THOUSAND = 5.0
 """Points the price list asks for each $1,000."""
+DISBELIEF = 12.0
+"""Points above or below the price at which people stop believing a number."""
 PUBLISHED = 12
 """Lineups each tout publishes."""
 DOLLARS = 100
@@ -96,8 +98,8 @@ def _signals(facts: Facts) -> np.ndarray:
         0.4 * both + 0.6 * movers, 0.4 * both + 0.6 * facts.recent, 0.5 * both + 0.5 * facts.track,
         both - 3.0 * np.maximum(crowded, 0), both,
     ])  # fmt: skip
-    asked = 28.0 + POINTS_PER_THOUSAND * (facts.salary - facts.salary.mean()) / 1000
-    return (1 - ANCHOR) * views + ANCHOR * asked
+    asked = both.mean() + POINTS_PER_THOUSAND * (facts.salary - facts.salary.mean()) / 1000
+    return asked + (1 - ANCHOR) * DISBELIEF * np.tanh((views - asked) / DISBELIEF)
 
 
 def _standard(x) -> np.ndarray:
@@ -162,27 +164,35 @@ def best_lineup(value, salary, cap: int = 50_000, roster: int = 6) -> np.ndarray
 @njit(cache=True)
 def _solve_all(values, cost, room, roster):
     picks = np.empty((len(values), roster), np.int64)
+    best = np.empty((roster + 1, room.max() + 1))
+    taken = np.empty((values.shape[1], roster + 1, room.max() + 1), np.bool_)
     for f in range(len(values)):
-        _knapsack(values[f], cost, room[f], roster, picks[f])
+        _knapsack(values[f], cost, room[f], best, taken)
+        _read_back(cost, room[f], taken, picks[f])
     return picks
 
 
 @njit(cache=True)
-def _knapsack(value, cost, room, roster, pick):
-    """Fill `pick` by dynamic programming over (driver, drivers still to pick, hundreds still to spend)."""
-    d = len(value)
-    best = np.full((roster + 1, room + 1), -1e18)
-    best[0, :] = 0.0
-    taken = np.zeros((d, roster + 1, room + 1), np.bool_)
-    for i in range(d):
+def _knapsack(value, cost, room, best, taken):
+    """Fill `best` and `taken` by dynamic programming over (driver, drivers picked so far, hundreds spent)."""
+    roster = len(best) - 1
+    best[0] = 0.0
+    best[1:] = -1e18
+    for i in range(len(value)):
+        taken[i] = False
         for k in range(min(i + 1, roster), 0, -1):
-            for c in range(cost[i], room + 1):
-                with_i = best[k - 1, c - cost[i]] + value[i]
-                if with_i > best[k, c]:
-                    best[k, c] = with_i
-                    taken[i, k, c] = True
-    k, c = roster, room
-    for i in range(d - 1, -1, -1):
+            old, new, mark = best[k - 1, : room + 1 - cost[i]], best[k, cost[i] : room + 1], taken[i, k, cost[i] :]
+            for c in range(len(new)):
+                with_i = old[c] + value[i]
+                better = with_i > new[c]
+                mark[c] = better
+                new[c] = with_i if better else new[c]
+
+
+@njit(cache=True)
+def _read_back(cost, room, taken, pick):
+    k, c = len(pick), room
+    for i in range(len(taken) - 1, -1, -1):
         if k > 0 and taken[i, k, c]:
             k -= 1
             pick[k] = i

@@ -16,6 +16,8 @@ PIT_LANE_GAP = 0.25
 """Seconds between cars that restart one behind the other."""
 FREE_LAP_LIMIT = 2
 """Attempts at an overtime finish."""
+LATE_SHARE, LATE_HAZARD = 0.03, 3.0
+"""The last laps are driven harder: which share of them, and by what the hazard of an incident grows."""
 SAVING_COST = 0.3
 """Seconds a lap that stretching the fuel costs, at the pace spread of an intermediate track."""
 TOW_REACH = 2.5
@@ -163,7 +165,7 @@ def _race(cars, track, sched_laps, stages, rain, s, rng):
         lap += 1
         since += 1
         _green_lap(cars, track, total - lap, since, s, rng)
-        trouble = _incident(cars, track, since, s, rng)
+        trouble = _incident(cars, track, total - lap < LATE_SHARE * total, since, s, rng)
         if stage < len(stages) and lap >= stages[stage]:
             stage += 1
             trouble = True
@@ -176,6 +178,8 @@ def _race(cars, track, sched_laps, stages, rain, s, rng):
             _caution(cars, track, total - lap, length, s, rng)
             lap += length
             since = 0
+            while stage < len(stages) and stages[stage] <= lap:
+                stage += 1
     return lap
 
 
@@ -254,7 +258,7 @@ def _count_lap(s):
 
 
 @njit(cache=True)
-def _incident(cars, track, since, s, rng):
+def _incident(cars, track, late, since, s, rng):
     """Return whether this lap brings out the yellow; take out or damage who is caught in it."""
     u = rng.random()
     if u < track.failure * s.alive[0]:
@@ -262,6 +266,8 @@ def _incident(cars, track, since, s, rng):
         _retire(s, k, MECHANICAL)
         return rng.random() < 0.3
     hazard = track.hazard + (track.restart_hazard if since < 4 else 0.0)
+    if late:
+        hazard *= LATE_HAZARD
     if rng.random() < hazard:
         _pile_up(cars, track, s, rng)
         return True

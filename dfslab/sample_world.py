@@ -29,7 +29,7 @@ DRIVERS = (
 TEAMS = (
     "Ironwood Racing", "Bluestem Motorsports", "Harrow & Finch Racing", "Copperline Racing", "Northgate Motorsports",
     "Redtail Racing", "Juniper Speed", "Lanternfish Racing", "Old Mill Racing", "Cobalt Nine Motorsports",
-    "Prairie Fire Racing", "Open Road Racing",
+    "Prairie Fire Racing", "Longmeadow Racing",
 )  # fmt: skip
 MANUFACTURERS = ("Arbor", "Meridian", "Solano")
 FULL_TIME = 35
@@ -182,7 +182,7 @@ class World:
         pace = self.pace(number, venue.track_type)[racing] + rng.normal(0, 0.45, d)
         super_ = venue.track_type == "superspeedway"
         qualifying = (0.35 if super_ else 1.0) * pace + rng.normal(0, 1.1 if super_ else 0.75, d)
-        short_run, long_run = pace + rng.normal(0, 0.9, (2, d))
+        short_run, long_run = pace + rng.normal(0, 1.2, (2, d))
         grid = np.argsort(-qualifying)
         rank = [np.argsort(np.argsort(-v))[grid] + 1 for v in (short_run, long_run)]
         to_rear = rng.random(d) < 0.04
