@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from dfslab.search import Limit, SearchTooLarge, best_lineups, enumerate_lineups
-from dfslab.space import LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
+from dfslab.search import SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
 
 __all__ = [
     "InfeasibleOwnership",

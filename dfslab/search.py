@@ -6,10 +6,9 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from dfslab.space import lineup_codes, lineup_space
+from dfslab.space import Limit, lineup_codes, lineup_space
 
 __all__ = [
-    "Limit",
     "SearchTooLarge",
     "best_lineups",
     "enumerate_lineups",
@@ -31,21 +30,6 @@ DUAL_ROUNDS = 100
 
 class SearchTooLarge(RuntimeError):
     """The exact search would take too long; relax a rule, ask for fewer lineups, or use another engine."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A linear rule `low ≤ Σ weights[i] over the lineup ≤ high`.
-
-    Total ownership (weights = ownership), the ownership product (weights = log ownership), at least m drivers of
-    a kind (weights = 0 or 1, low = m), overlap with one lineup: all are limits.
-    """
-
-    weights: np.ndarray
-    """(D,) float."""
-    low: float = -np.inf
-    high: float = np.inf
-    name: str = ""
 
 
 @njit(cache=True)
@@ -236,7 +220,7 @@ class _Tables:
             q.salary, q.roster_size - len(q.locks), q.max_salary - spent, groups=q.groups, keep=free
         )
         self.terminal = np.where(s.unspent <= q.max_salary - q.min_salary, 0.0, np.inf)
-        sides = [side for limit in q.limits for side in _one_sided(limit)]
+        sides = [side for limit in q.limits for side in limit.sides()]
         self.amounts = np.array([-q.value, *(w for w, _ in sides)])
         self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
         self.amounts = self.amounts[:, s.rows]
@@ -282,17 +266,6 @@ class _Tables:
         prices = _prices(*args, DUAL_ROUNDS)
         row = self.amounts[0] + prices @ self.amounts[1:]
         return prices, np.vstack([row, self.amounts]), np.concatenate([self._least(row)[None], self.tables])
-
-
-def _one_sided(limit: Limit):
-    weights = np.array(limit.weights, float)
-    if not np.isfinite(weights).all():
-        raise ValueError(f"limit {limit.name}: weight of driver row {np.argmin(np.isfinite(weights))} is not a number")
-    slack = 1e-9 * max(np.abs(weights).max(initial=0.0), 1e-300)
-    if limit.high < np.inf:
-        yield weights, limit.high + slack
-    if limit.low > -np.inf:
-        yield -weights, -limit.low + slack
 
 
 def best_lineups(
@@ -396,17 +369,10 @@ def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limi
     keep[np.asarray(list(bans), np.int64)] = False
     cap = rules.salary_cap if max_salary is None else min(int(max_salary), rules.salary_cap)
     scale = np.abs(value).max(initial=0.0) or 1.0
+    tick = 10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1)
+    groups = None if groups is None else np.asarray(groups)
     return _Question(
-        value=value,
-        salary=salary,
-        roster_size=rules.roster_size,
-        min_salary=0 if min_salary is None else int(min_salary),
-        max_salary=cap,
-        groups=None if groups is None else np.asarray(groups),
-        locks=locks,
-        keep=keep,
-        limits=tuple(limits),
-        tick=10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1),
+        value, salary, rules.roster_size, int(min_salary or 0), cap, groups, locks, keep, tuple(limits), tick
     )
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-__all__ = ["LineupSpace", "Paths", "distinct", "is_legal", "lineup_codes", "lineup_salary", "lineup_space"]
+__all__ = ["Limit", "LineupSpace", "Paths", "distinct", "is_legal", "lineup_codes", "lineup_salary", "lineup_space"]
 
 SMALLEST_SUM = 1e-250
 """Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
@@ -40,6 +40,33 @@ class LineupSpace:
     def unspent(self) -> np.ndarray:
         """Dollars below the cap by steps left, (width,)."""
         return np.arange(self.width) * self.unit + self.remainder
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A linear rule `low ≤ Σ weights[i] over the lineup ≤ high`.
+
+    Total ownership (weights = ownership), the ownership product (weights = log ownership), at least m drivers of
+    a kind (weights = 0 or 1, low = m), overlap with one lineup: all are limits.
+    """
+
+    weights: np.ndarray
+    """(D,) float."""
+    low: float = -np.inf
+    high: float = np.inf
+    name: str = ""
+
+    def sides(self):
+        """Yield (weights, high) for each bound that is finite, as `Σ weights ≤ high`, rounding allowed for."""
+        weights = np.array(self.weights, float)
+        bad = np.flatnonzero(~np.isfinite(weights))
+        if len(bad):
+            raise ValueError(f"limit {self.name}: weight of driver row {bad[0]} is not a finite number")
+        slack = 1e-9 * np.abs(weights).max(initial=0.0)
+        if self.high < np.inf:
+            yield weights, self.high + slack
+        if self.low > -np.inf:
+            yield -weights, -self.low + slack
 
 
 def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
