@@ -1,0 +1,148 @@
+"""What was known of a driver before a race: decayed records of earlier races, start and practice.
+
+A race sees only the races before it, so the same frame of features serves the fit and the forecast.
+"""
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from scipy.special import ndtri
+
+__all__ = ["FAMILIES", "KNOWN", "RECORDS", "SEEN", "features", "flag", "history_table", "number", "race_starts"]
+
+KNOWN = ("driver", "car", "team", "start", "practice_best_rank")
+"""Columns of a driver that are known before the race; all but driver may be missing."""
+SEEN = (
+    *("finish", "dnf", "dnf_crash", "disqualified", "laps_led", "avg_running_pos", "mid_race_pos", "best_pos"),
+    *("driver_rating", "top15_laps"),
+)
+"""Columns of the result; all but finish may be missing."""
+
+RECORDS = (
+    *(("finish", "driver", 300, 3), ("finish", "driver", 1500, 5), ("finish", "driver_type", 700, 3)),
+    *(("finish", "driver_track", 900, 2), ("finish", "team", 300, 6)),
+    *(("running", "driver", 60, 2), ("running", "driver", 200, 3), ("running", "driver", 1000, 5)),
+    *(("running", "team", 200, 6), ("running", "car", 200, 3)),
+    *(("rating", "driver", 60, 2), ("rating", "driver", 300, 3), ("rating", "driver", 1000, 5)),
+    *(("rating", "driver_track", 900, 2), ("rating", "team", 300, 6), ("rating", "car", 200, 3)),
+    *(("led", "driver", 400, 3), ("led", "team", 300, 6), ("front", "driver", 300, 3), ("middle", "driver", 300, 3)),
+    *(("best", "driver", 300, 3), ("breakdown", "team", 400, 6)),
+)
+"""What is remembered, by which key, half-life in days, races of prior (shrinkage to zero). Chosen walk-forward on the
+seasons 2020–2023; 2024 and 2025 were kept for the check."""
+
+FAMILIES = {"superspeedway": "superspeedway", "road": "road", "short": "short", "short_flat": "short", "dirt": "short"}
+"""Track types with deviations of their own; all others share the base coefficients."""
+
+
+@njit(cache=True)
+def _decayed(first, day, key, value, rate, prior):  # pragma: no cover - compiled
+    """Return per row the decayed mean of `value` over earlier races with the same key, shrunk to 0 by `prior` races.
+
+    Races are first[r]:first[r+1] in order of time; a race sees only those before it. Also returns the decayed count.
+    """
+    n = len(key)
+    size = key.max() + 1
+    total, count, last = np.zeros(size), np.zeros(size), np.zeros(size)
+    mean, weight = np.zeros(n), np.zeros(n)
+    for r in range(len(first) - 1):
+        for i in range(first[r], first[r + 1]):
+            k = key[i]
+            if k >= 0:
+                fade = np.exp(-rate * (day[i] - last[k]))
+                mean[i] = total[k] * fade / (count[k] * fade + prior)
+                weight[i] = count[k] * fade
+        for i in range(first[r], first[r + 1]):
+            k = key[i]
+            if k >= 0 and not np.isnan(value[i]):
+                fade = np.exp(-rate * (day[i] - last[k]))
+                total[k] = total[k] * fade + value[i]
+                count[k] = count[k] * fade + 1.0
+                last[k] = day[i]
+    return mean, weight
+
+
+def history_table(results, races) -> pd.DataFrame:
+    """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN."""
+    facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track", "track_type"]]
+    table = results[["race_id"]].join(facts, on="race_id")
+    if table["date"].isna().any():
+        lost = table.loc[table["date"].isna(), "race_id"].iloc[0]
+        raise ValueError(f"races: race {lost} of results has no row with a date; add it to races")
+    columns = {name: results.get(name, np.nan) for name in KNOWN + SEEN}
+    table = table.assign(**columns, date=pd.to_datetime(table["date"]))
+    return table.sort_values(["date", "race_id"], kind="stable", ignore_index=True)
+
+
+def flag(column) -> np.ndarray:
+    """Return a yes/no column of any spelling as (n,) bool; blank is no."""
+    return column.astype(str).str.lower().isin(["true", "1", "1.0", "yes"]).to_numpy()
+
+
+def number(column) -> np.ndarray:
+    """Return a column as (n,) float; what is no number is NaN."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(float)
+
+
+def race_starts(race) -> np.ndarray:
+    """Return where each race begins, and the end, for race codes in ascending order."""
+    return np.concatenate([[0], np.cumsum(np.bincount(race))])
+
+
+def _normal_score(position, race) -> np.ndarray:
+    """Return the normal score of the rank within each race: the smallest position scores highest, NaN stays NaN."""
+    by_race = pd.Series(np.asarray(position, float)).groupby(race)
+    return -ndtri(((by_race.rank() - 0.5) / by_race.transform("count")).to_numpy())
+
+
+def _seen(table, race) -> dict[str, np.ndarray]:
+    """Return what each row's race showed, higher = better except breakdown; NaN where unknown."""
+    led = number(table["laps_led"])
+    laps = pd.Series(led).groupby(race).transform("sum").to_numpy()
+    broke = np.where(table["dnf"].isna(), np.nan, flag(table["dnf"]) & ~flag(table["dnf_crash"]))
+    return {
+        "finish": np.where(flag(table["disqualified"]), np.nan, _normal_score(number(table["finish"]), race)),
+        "running": _normal_score(number(table["avg_running_pos"]), race),
+        "rating": _normal_score(-number(table["driver_rating"]), race),
+        "front": _normal_score(-number(table["top15_laps"]), race),
+        "middle": _normal_score(number(table["mid_race_pos"]), race),
+        "best": _normal_score(number(table["best_pos"]), race),
+        "led": np.sqrt(led / np.maximum(laps, 1.0)),
+        "breakdown": broke - pd.Series(broke).groupby(race).transform("mean").to_numpy(),
+        "start": _normal_score(number(table["start"]), race),
+    }
+
+
+def _keys(table) -> dict[str, np.ndarray]:
+    car = table["car"].astype("string").str.replace(r"\.0$", "", regex=True)
+    keys = {
+        "driver": table["driver"],
+        "driver_type": table["driver"] + "|" + table["track_type"],
+        "driver_track": table["driver"] + "|" + table["track"],
+        "team": table["team"],
+        "car": car,
+    }
+    return {name: pd.factorize(key)[0] for name, key in keys.items()}
+
+
+def features(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the design of every row of `table`, from its own known columns and from earlier races only.
+
+    A missing start is what the driver usually starts; missing practice counts as average.
+    """
+    race = pd.factorize(table["race_id"])[0]
+    first, seen, keys = race_starts(race), _seen(table, race), _keys(table)
+    day = (table["date"] - pd.Timestamp("2000-01-01")).dt.days.to_numpy(float)
+
+    def record(what, key, half_life, prior):
+        return _decayed(first, day, keys[key], seen[what], np.log(2) / half_life, float(prior))
+
+    out = {f"{what} by {key}, {days} d": record(what, key, days, prior)[0] for what, key, days, prior in RECORDS}
+    weight = record("finish", "driver", 500, 3)[1]
+    out["newcomer"] = 3.0 / (weight + 3.0)
+    out["start"] = np.where(np.isnan(seen["start"]), record("start", "driver", 300, 1)[0], seen["start"])
+    out["practice"] = np.nan_to_num(_normal_score(number(table["practice_best_rank"]), race))
+    family = table["track_type"].map(FAMILIES).to_numpy()
+    for kind in sorted(set(FAMILIES.values())):
+        out |= {f"{name} | {kind}": out[name] * (family == kind) for name in tuple(out) if "|" not in name}
+    return pd.DataFrame(out)
