@@ -29,10 +29,14 @@ BAND = 1e-7
 """Relative objective error a solve may carry; lineups nearer than this are fetched and compared exactly."""
 TIES = 8
 """Equal lineups fetched one by one before the tie is settled by name inside the model."""
+MOST_CANDIDATES = 2000
+"""Lineups added at once when a set with overlap limits is not found among the priced candidates."""
 PRICING_ROUNDS = 60
 """Guard of the column generation; it ends by itself when no lineup is worth adding."""
 OPTIMAL, INFEASIBLE = 1, -1
 """PuLP's status numbers, the same in its versions 3 and 4 (their names are not)."""
+NEAR_TIES = 40
+"""Lineups within `BAND` of the best that are compared exactly; with more, the best of these is taken."""
 BLOCK = 20
 """Drivers settled at once when a tie is broken by name: weights up to 2^20 stay exact in the solver."""
 
@@ -182,7 +186,8 @@ def milp_lineups(value, space: Space, n: int, *, max_overlap=None, max_counts=No
     """Return the best lineups one after another by integer programming, (≤ n, K), fewer when no more exist.
 
     Each lineup is the best that obeys `space`, shares at most `max_overlap` drivers with every earlier one and uses
-    no driver more often than `max_counts` (D,). Equal values go to the lineup whose rows come first.
+    no driver more often than `max_counts` (D,). Equal values go to the lineup whose rows come first. Exact as long as
+    fewer than `NEAR_TIES` lineups differ by less than 1e-7 of the largest value without being equal.
 
     Parameters
     ----------
@@ -217,6 +222,8 @@ class _Search:
     def take(self):
         """Return the next lineup in exact order (a sorted tuple), or None."""
         while not self._settled():
+            if not self.coarse and len(self.pool) >= NEAR_TIES:
+                break
             if self.coarse and len(self.pool) >= TIES and self._tied():
                 self._fetch_first_by_name()
                 break
@@ -329,9 +336,12 @@ def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_c
         if len(grown) == len(pool):
             break
         pool = grown
-    worth = value[pool].sum(axis=1)
-    pool = pool[np.lexsort((*pool.T[::-1], -worth))]
-    chosen = choose_set(pool, value[pool].sum(axis=1), n, min_counts, max_counts, max_overlap)
+    for width in (n, 8 * n, 64 * n):
+        pool = _join(pool, search(scaled_value(value / top + prices), space, min(width, MOST_CANDIDATES), None, None))
+        pool = pool[np.lexsort((*pool.T[::-1], -value[pool].sum(axis=1)))]
+        chosen = choose_set(pool, value[pool].sum(axis=1), n, min_counts, max_counts, max_overlap)
+        if chosen is not None or max_overlap is None:
+            break
     return None if chosen is None else pool[chosen]
 
 
