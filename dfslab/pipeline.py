@@ -280,7 +280,8 @@ def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Fore
         tail = (100 - coverage) / 2
         table[f"low_{coverage}"], table[f"high_{coverage}"] = np.percentile(draws, [tail, 100 - tail], axis=0)
     silent = fitted.missing(slate, inputs.contest)
-    views = {n: slate.align(f.predict(slate, inputs.contest)) for n, f in fitted.fitted.items() if n not in silent}
+    speaking = [part for part in fitted.parts if part.name not in silent]
+    views = {part.name: slate.align(part.predict(slate, inputs.contest)) for part in speaking}
     weights = fitted.weights(slate, inputs.contest).rename_axis("estimator").reset_index()
     return Forecast(table, draws, views, weights, (*_ownership_notes(inputs), *silent.values(), *fitted.notes))
 
