@@ -14,9 +14,10 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-import pandas as pd
+from scipy.optimize import brentq
 
-from dfslab.lineups import InfeasibleOwnership, LineupLaw, distinct, is_legal, lineup_salary
+from dfslab.copies import FieldReport, compare_fields, copy_numbers, field_report, taken
+from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
 from dfslab.slate import Contest, Slate
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FieldPreset",
     "FieldReport",
     "compare_fields",
+    "copy_numbers",
     "expected_copies",
     "field_preset",
     "field_report",
@@ -37,6 +39,16 @@ MOST_TAKEN = 0.9
 """Largest share of a driver's ownership the copied lineups may take, so that the law keeps some of everybody."""
 SHRINK = 0.75
 """Factor by which the copied part shrinks until what it leaves is feasible."""
+PUBLIC_LEVEL = 0.95
+"""Mean projected points of copied lineups over the best lineup's: the ten most copied at Atlanta, July 2026."""
+MAX_TILT = 10.0
+"""Largest log-worth that projected points may add to the best projected driver."""
+DRAWS_PER_COPIED = 4
+"""Draws from the consensus law for each copied lineup, since the popular ones are drawn many times."""
+EXPECTATION_DRAWS = 20_000
+"""Draws from the consensus law that stand for all lineups in `expected_copies`."""
+ARRIVAL_STEPS = 400
+"""Points of the time grid in `expected_copies`."""
 SMALLEST_COPIED = 0.002
 """Below this share of the entries the copied part is given up."""
 
@@ -49,12 +61,13 @@ class FieldError(ValueError):
 class FieldPreset:
     """How a field copies: fitted on real fields, see `field_preset`.
 
-    `top` is the share of entries on the first consensus lineup, `steepness` the power by which the next ones fall,
-    `lineups` their number, `sharpness` how much more they favour the popular than the law does (1: not at all),
-    `unspent` the taste for salary left, a table for $0, $100, … as `LineupLaw` takes it.
+    `top` is the share of entries on the first consensus lineup, `second` on the second, `steepness` the power by
+    which the next ones fall, `lineups` their number, `sharpness` how much more they favour the popular than the law
+    does (1: not at all), `unspent` the taste for salary left, a table for $0, $100, … as `LineupLaw` takes it.
     """
 
     top: float
+    second: float
     steepness: float
     lineups: int
     sharpness: float
@@ -63,7 +76,7 @@ class FieldPreset:
     @property
     def shares(self) -> np.ndarray:
         """Share of all entries on each consensus lineup, (lineups,)."""
-        return self.top * np.arange(1, self.lineups + 1) ** -self.steepness
+        return np.concatenate([[self.top], self.second * np.arange(1.0, self.lineups) ** -self.steepness])
 
 
 @cache
@@ -79,12 +92,15 @@ def field_preset(entries: int, *, contest: Contest | None = None, grouped: bool 
     size = contest.entries if contest else entries
     numbers = _defaults()["grouped" if grouped else "race"]
     scale = np.log(max(size, 2) / 1000)
-    top = numbers["top"] * np.exp(numbers["top_by_log_size"] * scale)
-    lineups = numbers["lineups"] * np.exp(numbers["lineups_by_log_size"] * scale)
+    top, second, lineups = (
+        base * np.exp(power * scale) for base, power in map(numbers.get, ("top", "second", "lineups"))
+    )
+    top = min(float(top), numbers["top_at_most"])
     return FieldPreset(
-        float(min(top, numbers["top_at_most"])),
+        top,
+        min(float(second), top),
         numbers["steepness"],
-        max(1, round(lineups)),
+        max(2, round(lineups)),
         numbers["sharpness"],
         tuple(_defaults()["unspent"]),
     )
@@ -105,7 +121,7 @@ class FieldModel:
 
     def marginals(self) -> np.ndarray:
         """Return the ownership of the whole mixture, (D,) fractions that sum to K."""
-        return (1 - self.shares.sum()) * self.law.marginals() + _taken(self.copied, self.shares, len(self.law.theta))
+        return (1 - self.shares.sum()) * self.law.marginals() + taken(self.copied, self.shares, len(self.law.theta))
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw a field of `n` entries, (n, K) int16 driver rows, sorted within a row, in random order."""
@@ -113,24 +129,6 @@ class FieldModel:
         drawn = self.law.sample(n - counts.sum(), rng)
         field = np.concatenate([np.repeat(self.copied, counts, axis=0), drawn]).astype(np.int16)
         return field[rng.permutation(n)]
-
-    def expected_copies(self, lineups, n: int) -> np.ndarray:
-        """Return how many of `n` entries are expected on each of `lineups` (L, K), before knowing what is copied."""
-        lineups, copied = np.sort(np.asarray(lineups), axis=1), self.shares.sum()
-        return n * (
-            (1 - copied) * np.exp(self.law.log_prob(lineups)) + copied * np.exp(self.consensus.log_prob(lineups))
-        )
-
-
-def _taken(copied, shares, n_drivers: int) -> np.ndarray:
-    """Return the ownership that the copied lineups make up, (D,)."""
-    return np.bincount(copied.ravel(), np.repeat(shares, copied.shape[1]), minlength=n_drivers)
-
-
-def _mixed(law: LineupLaw, consensus: LineupLaw, copied: float, lineups) -> np.ndarray:
-    """Return the probability of each of `lineups` when the share `copied` comes from `consensus`, (L,)."""
-    rows = np.sort(np.asarray(lineups), axis=1)
-    return (1 - copied) * np.exp(law.log_prob(rows)) + copied * np.exp(consensus.log_prob(rows))
 
 
 def _rounded_counts(expected, rng) -> np.ndarray:
@@ -153,7 +151,7 @@ def fit_field(
     Parameters
     ----------
     slate : drivers and salaries; a column `group` allows at most one driver per group; with `projected_points` the
-        consensus lineups are those within 93–99 % of the best projected one
+        copied lineups are tilted towards the best projected ones
     ownership : (D,) fractions that sum to the roster size, or a Series by driver; drivers who are out count 0
     n_entries : entries of the field; with `contest` the contest's size chooses the preset
     rng : draws which lineups are copied
@@ -166,9 +164,10 @@ def fit_field(
     law, more = _law(slate, target, preset)
     target = law.marginals()
     consensus = _consensus_law(slate, law, preset)
-    copied = _consensus_lineups(slate, consensus, preset.lineups, rng)
-    shares, residual = _calibrated(law, target, copied, preset.shares[: len(copied)])
-    return FieldModel(residual, consensus, copied[: len(shares)], shares, (*notes, *more))
+    copied = _first_different(consensus.sample(DRAWS_PER_COPIED * preset.lineups, rng))[: preset.lineups]
+    shares = _fitting_shares(copied, preset.shares, target)
+    shares, residual = _calibrated(law, target, copied, shares)
+    return FieldModel(residual, consensus, copied, shares, (*notes, *more))
 
 
 def sample_field(
@@ -221,37 +220,61 @@ def _law(slate: Slate, target, preset: FieldPreset) -> tuple[LineupLaw, tuple[st
 
 
 def _consensus_law(slate: Slate, law: LineupLaw, preset: FieldPreset) -> LineupLaw:
-    return LineupLaw(
-        preset.sharpness * law.theta,
-        slate.salary,
-        slate.rules,
-        slate.groups,
-        preset.sharpness * np.array(preset.unspent),
-    )
+    """Return the law of copied lineups: sharper than `law`, and near the public optimum when projections are known.
+
+    Sharpened ownership is the public opinion inferred without projections: on the two races with projections it
+    reaches 94–95 % of the projected optimum by itself. With `projected_points` it is tilted, where it must be, to
+    `PUBLIC_LEVEL` of the optimum on average.
+    """
+    sharp, unspent = preset.sharpness * law.theta, preset.sharpness * np.array(preset.unspent)
+    plain = LineupLaw(sharp, slate.salary, slate.rules, slate.groups, unspent)
+    nobody = np.isneginf(law.theta)
+    value = np.where(nobody, 0.0, np.nan_to_num(slate.column("projected_points", 0.0)))
+    if not value.any():
+        return plain
+    best = best_lineups(value, slate.salary, slate.rules, 1, groups=slate.groups, bans=np.flatnonzero(nobody))
+    goal = PUBLIC_LEVEL * value[best].sum()
+    return plain if plain.marginals() @ value >= goal else _tilted(plain, value, goal)
 
 
-def _consensus_lineups(slate: Slate, consensus: LineupLaw, n: int, rng) -> np.ndarray:
-    """Draw the copied lineups, most copied first, (M, K)."""
-    return consensus.sample(n, rng)
+def _tilted(law: LineupLaw, value, goal: float) -> LineupLaw:
+    """Return `law` tilted by `value` (D,) so that a lineup's mean value is `goal`, or as near as MAX_TILT allows."""
+
+    def at(tilt):
+        return LineupLaw(law.theta + tilt * value, law.salary, law.rules, law.groups, law.unspent)
+
+    most = MAX_TILT / value.max()
+    if at(most).marginals() @ value <= goal:
+        return at(most)
+    return at(brentq(lambda tilt: at(tilt).marginals() @ value - goal, 0.0, most, rtol=1e-3))
+
+
+def _first_different(lineups) -> np.ndarray:
+    """Return the different ones of `lineups` in the order in which they first come."""
+    codes = lineups @ (np.int64(lineups.max()) + 1) ** np.arange(lineups.shape[1])
+    return lineups[np.sort(np.unique(codes, return_index=True)[1])]
+
+
+def _fitting_shares(copied, shares, target) -> np.ndarray:
+    """Cut each lineup's share, in order, to what MOST_TAKEN of its drivers' ownership has left."""
+    left, fitting = MOST_TAKEN * target, np.zeros(len(copied))
+    for r, (lineup, share) in enumerate(zip(copied, shares, strict=False)):
+        fitting[r] = min(share, left[lineup].min())
+        left[lineup] -= fitting[r]
+    return fitting
 
 
 def _calibrated(law: LineupLaw, target, copied, shares) -> tuple[np.ndarray, LineupLaw]:
     """Shrink the copied part until the rest is feasible; return its shares and the law of the rest."""
-    for _ in range(60):
-        taken = _taken(copied, shares, len(target))
-        over = np.max(taken[target > 0] / target[target > 0], initial=0.0)
-        shares = shares * min(1.0, MOST_TAKEN / over) if over > MOST_TAKEN else shares
-        if shares.sum() < SMALLEST_COPIED:
-            break
-        rest = target - _taken(copied, shares, len(target))
+    while shares.sum() > SMALLEST_COPIED:
+        rest = (target - taken(copied, shares, len(target))) / (1 - shares.sum())
         try:
-            fitted = LineupLaw.fit(
-                rest / (1 - shares.sum()), law.salary, law.rules, groups=law.groups, unspent=law.unspent
-            )
-            return shares, fitted
+            if (rest[target > 0] > 0).all():
+                return shares, LineupLaw.fit(rest, law.salary, law.rules, groups=law.groups, unspent=law.unspent)
         except InfeasibleOwnership:
-            shares = shares * SHRINK
-    return np.zeros(0), law
+            pass
+        shares = shares * SHRINK
+    return np.zeros(len(shares)), law
 
 
 def sample_fields(
@@ -289,102 +312,30 @@ def expected_copies(
     preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
     law, _ = _law(slate, target, preset)
     consensus = _consensus_law(slate, law, preset)
-    return n_entries * _mixed(law, consensus, min(preset.shares.sum(), 0.5), lineups)
+    draws = consensus.sample(EXPECTATION_DRAWS, np.random.default_rng(0))
+    known = np.exp(consensus.log_prob(draws))
+    planned = _copied_share(known, known, preset.shares) / known
+    planned *= preset.shares.sum() / max(planned.sum(), 1e-300)
+    copied, rest = _calibrated(law, law.marginals(), draws, planned)
+    kept = copied.sum() / planned.sum() if planned.any() else 0.0
+    rows = np.sort(np.asarray(lineups), axis=1)
+    on_copied = kept * _copied_share(np.exp(consensus.log_prob(rows)), known, preset.shares)
+    return n_entries * (on_copied + (1 - copied.sum()) * np.exp(rest.log_prob(rows)))
 
 
-@dataclass(frozen=True)
-class FieldReport:
-    """What a field looks like: frames `ownership`, `unspent`, `copies`, `pairs`, and `summary` (a Series).
+def _copied_share(chance, known, shares) -> np.ndarray:
+    """Return the expected share of entries copied from lineups drawn with probability `chance` (L,).
 
-    Shares are fractions of entries; salaries are dollars.
+    Lineups are drawn until `len(shares)` different ones have come, the r-th taking `shares[r − 1]`. Let draws arrive
+    in continuous time: a lineup comes at an exponential time, by when D(t) = Σ (1 − exp(−p t)) others have come; the
+    sum over all lineups is a mean over `known`, the probabilities of lineups drawn from the same law.
     """
-
-    summary: pd.Series
-    ownership: pd.DataFrame
-    unspent: pd.DataFrame
-    copies: pd.DataFrame
-    pairs: pd.DataFrame
-
-
-def field_report(field, slate: Slate, ownership) -> FieldReport:
-    """Describe `field` (F, K): ownership achieved against `ownership`, salary left, copies, pairs of drivers."""
-    field = np.asarray(field)
-    target, _ = _checked_ownership(slate, ownership)
-    achieved = _taken(field, np.full(len(field), 1 / len(field)), len(slate))
-    by_driver = pd.DataFrame({"driver": slate.names, "forecast": target, "field": achieved})
-    by_driver["error"] = by_driver["field"] - by_driver["forecast"]
-    left = slate.rules.salary_cap - lineup_salary(field, slate.salary)
-    legal = is_legal(field, slate.salary, slate.rules, groups=slate.groups, out=slate.out)
-    summary = pd.Series(
-        {
-            "entries": len(field),
-            "illegal": int((~legal).sum()),
-            "ownership_mae": np.abs(by_driver["error"]).mean(),
-            "ownership_max_error": np.abs(by_driver["error"]).max(),
-            "mean_salary": slate.rules.salary_cap - left.mean(),
-            **copy_numbers(field),
-        }
-    )
-    return FieldReport(summary, by_driver, _unspent_table(left), _copies_table(field), _pairs_table(field, slate))
-
-
-def copy_numbers(field) -> dict[str, float]:
-    """Return the distinct share, the most copied share, and the shares of entries on lineups entered 1, 2, 3 times."""
-    _, copies = distinct(field)
-    n = len(field)
-    once = {f"entries_on_{k}": float(k * (copies == k).sum() / n) for k in (1, 2, 3)}
-    return {"distinct": len(copies) / n, "most_copied": float(copies.max() / n), **once}
-
-
-def _unspent_table(left) -> pd.DataFrame:
-    values, counts = np.unique(left, return_counts=True)
-    return pd.DataFrame({"unspent": values, "share": counts / len(left)})
-
-
-def _copies_table(field) -> pd.DataFrame:
-    copies, lineups = np.unique(distinct(field)[1], return_counts=True)
-    return pd.DataFrame({"copies": copies, "lineups": lineups, "share_of_entries": copies * lineups / len(field)})
-
-
-def pair_shares(field, n_drivers: int) -> np.ndarray:
-    """Return the share of entries that hold both drivers, (D, D), ownership on the diagonal."""
-    holds = np.zeros((len(field), n_drivers), np.float32)
-    holds[np.arange(len(field))[:, None], field] = 1
-    return (holds.T @ holds).astype(float) / len(field)
-
-
-def _pairs_table(field, slate: Slate) -> pd.DataFrame:
-    shares = pair_shares(field, len(slate))
-    a, b = np.triu_indices(len(slate), 1)
-    alone = np.diag(shares)
-    table = pd.DataFrame(
-        {
-            "driver": slate.names[a],
-            "other": slate.names[b],
-            "share": shares[a, b],
-            "if_independent": alone[a] * alone[b],
-        }
-    )
-    return table.sort_values("share", ascending=False, ignore_index=True)
-
-
-def compare_fields(real, simulated, slate: Slate) -> pd.DataFrame:
-    """Return what is measured on both fields, one row per figure, with columns real and simulated.
-
-    Beside the copies: mean salary, the shares of lineups that leave $0, at most $500, more than $1,000, and the mean
-    absolute difference of the pairs' shares (in the column simulated).
-    """
-    columns = {}
-    for name, field in (("real", real), ("simulated", simulated)):
-        left = slate.rules.salary_cap - lineup_salary(field, slate.salary)
-        columns[name] = copy_numbers(field) | {
-            "mean_salary": slate.rules.salary_cap - left.mean(),
-            "leaves_0": (left == 0).mean(),
-            "leaves_500_or_less": (left <= 500).mean(),
-            "leaves_over_1000": (left > 1000).mean(),
-        }
-    table = pd.DataFrame(columns)
-    upper = np.triu_indices(len(slate), 1)
-    gap = np.abs(pair_shares(real, len(slate))[upper] - pair_shares(simulated, len(slate))[upper]).mean()
-    table.loc["pair_difference"] = [0.0, gap]
-    return table.rename_axis("figure")
+    times = np.geomspace(1e-4 / known.max(), 1e2 * len(shares) / known.min(), ARRIVAL_STEPS)
+    arrived = np.array([np.mean(-np.expm1(-known * t) / known) for t in times])
+    grid = np.geomspace(min(known.min(), 1e-12), known.max(), ARRIVAL_STEPS // 2)
+    gone = -np.expm1(-grid[:, None] * np.append(0.0, times))
+    others = np.append(0.0, arrived) - gone
+    midway = np.maximum(others[:, :-1] + others[:, 1:], 0.0) / 2
+    rank = np.minimum(midway.astype(int), len(shares))
+    per_chance = (np.append(shares, 0.0)[rank] * np.diff(gone, axis=1)).sum(axis=1) / grid
+    return chance * np.interp(np.log(np.maximum(chance, 1e-300)), np.log(grid), per_chance)
