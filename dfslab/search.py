@@ -8,18 +8,12 @@ from numba import njit
 
 from dfslab.space import Limit, lineup_codes, lineup_space
 
-__all__ = [
-    "SearchTooLarge",
-    "best_lineups",
-    "enumerate_lineups",
-]
+__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups"]
 
 MAX_STEPS = 200_000_000
 """Steps after which a search gives up (a few seconds)."""
 MAX_LINEUPS = 200_000_000
 """Lineups held at most while one window of values is searched."""
-LARGEST_WINDOW = 500_000
-"""Lineups asked of a window at most, however deep a selection has to look."""
 TIE_DIGITS = 11
 """Values that agree to this many digits of the largest driver's value are ties (float noise is near 1e-15)."""
 EASY_STEPS = 1_000_000
@@ -108,16 +102,29 @@ def _fits(j, left, budget, spent, amounts, limits, tables, cost, following):
 
 
 @njit(cache=True)
-def _walk(amounts, limits, tables, cost, following, capacity, max_steps):
+def _apart(holds, before, overlap, after):
+    """Write the shared drivers per slot, `before` + `holds`, to `after`; whether none passes its `overlap`."""
+    apart = True
+    for slot in range(len(overlap)):
+        after[slot] = before[slot] + holds[slot]
+        apart &= after[slot] <= overlap[slot]
+    return apart
+
+
+@njit(cache=True)
+def _walk(amounts, limits, tables, cost, following, holds, shared, overlap, capacity, max_steps):
     """Return items (n, K) of every lineup within all limits in depth-first order, and why it ended.
 
-    0: complete, 1: `capacity` reached, 2: `max_steps` reached.
+    `holds` (M, slots) tells which items each lineup taken before holds, `shared` how many of the locked drivers.
+    The end: 0: complete, 1: `capacity` reached, 2: `max_steps` reached.
     """
     n_limits, roster_size, width = len(limits), tables.shape[1] - 1, tables.shape[2]
     found = np.empty((capacity, roster_size), np.int16)
     picks, cursor = np.zeros(roster_size + 1, np.int64), np.zeros(roster_size + 1, np.int64)
     budget, spent = np.zeros(roster_size + 1, np.int64), np.zeros((roster_size + 1, n_limits))
     budget[0], count, steps, depth = width - 1, 0, 0, 0
+    common = np.zeros((roster_size + 1, len(overlap)), np.uint8)
+    common[0] = shared
     while depth >= 0:
         left, b, j = roster_size - depth, budget[depth], cursor[depth]
         if left == 0:
@@ -131,8 +138,9 @@ def _walk(amounts, limits, tables, cost, following, capacity, max_steps):
         while j < len(cost) and spent[depth, 0] + tables[0, left, b, j] <= limits[0]:
             steps += 1
             taken = _fits(j, left, b, spent[depth], amounts, limits, tables, cost, following)
-            if taken:
+            if taken and _apart(holds[j], common[depth], overlap, common[depth + 1]):
                 break
+            taken = False
             j += 1
         if steps > max_steps:
             return found[:count], 2
@@ -164,12 +172,9 @@ def _scan(lineups, holds, n_held, counts, quota, overlap, wanted):
             free = free and counts[driver] < quota[driver]
         if not free:
             continue
-        shared[:n_held] = 0
+        shared[:] = 0
         for driver in row:
-            for slot in range(n_held):
-                shared[slot] += holds[driver, slot]
-        for slot in range(n_held):
-            free = free and shared[slot] <= overlap[slot]
+            free = free and _apart(holds[driver], shared, overlap[:n_held], shared)
         if not free:
             continue
         for driver in row:
@@ -208,7 +213,7 @@ class _Question:
 class _Tables:
     """The bounds of one question: one row for the value, one per one-sided side rule, one for their dual."""
 
-    def __init__(self, question: _Question):
+    def __init__(self, question: _Question, holds, overlap):
         q = self.question = question
         locked = np.zeros(len(q.salary), bool)
         locked[q.locks] = True
@@ -224,6 +229,7 @@ class _Tables:
         self.amounts = np.array([-q.value, *(w for w, _ in sides)])
         self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
         self.amounts = self.amounts[:, s.rows]
+        self.taken = holds[s.rows], holds[q.locks].sum(axis=0, dtype=np.uint8), overlap
         self.exists, self.offset = bool(s.width > 0 and q.keep[q.locks].all()), q.value[q.locks].sum()
         if self.exists:
             self.tables = np.array([self._least(a) for a in self.amounts])
@@ -256,7 +262,7 @@ class _Tables:
         if dual is not None:
             prices, amounts, tables = dual
             limits = np.append(limits[0] + prices @ limits[1:] + self.question.tick, limits)
-        return _walk(amounts, limits, tables, self.space.cost, self.space.following, capacity, max_steps)
+        return _walk(amounts, limits, tables, self.space.cost, self.space.following, *self.taken, capacity, max_steps)
 
     @cached_property
     def _dual(self):
@@ -346,6 +352,11 @@ class _Selection:
     def used_up(self) -> np.ndarray:
         return np.flatnonzero(self.counts >= self.quota)
 
+    @property
+    def taken_before(self):
+        """Who is in each lineup taken (D, slots), and how many drivers may be shared with it (slots,)."""
+        return np.ascontiguousarray(self.holds[:, : self.held]), self.overlap[: self.held]
+
     def lineups(self) -> np.ndarray:
         return np.concatenate([np.empty((0, self.roster_size), np.int64), *self.taken])
 
@@ -381,16 +392,16 @@ def _select(question: _Question, selection: _Selection, floor: float) -> None:
     locks, groups = question.locks, question.groups
     if len(locks) > question.roster_size or (groups is not None and len(np.unique(groups[locks])) < len(locks)):
         return
-    upper, depth, want = np.inf, None, selection.wanted if selection.simple else max(4 * selection.wanted, 1000)
+    upper, depth, want = np.inf, None, selection.wanted if selection.simple else max(2 * selection.wanted, 300)
     while selection.missing:
-        tables = _Tables(question.ban(selection.used_up))
+        tables = _Tables(question.ban(selection.used_up), *selection.taken_before)
         if not tables.exists:
             return
         lineups, lower, depth = _window(tables, upper, floor, want, depth)
         selection.offer(lineups)
         if lower is None:
             return
-        upper, want = lower, min(4 * want, LARGEST_WINDOW)
+        upper = lower
 
 
 def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float | None):
@@ -428,7 +439,8 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
 
 def enumerate_lineups(salary, rules, *, groups=None, limit: int = 10_000_000) -> np.ndarray:
     """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
-    tables = _Tables(_ask(np.zeros(len(salary)), salary, rules, groups, (), (), None, None, ()))
+    question = _ask(np.zeros(len(salary)), salary, rules, groups, (), (), None, None, ())
+    tables = _Tables(question, np.zeros((len(salary), 0), np.uint8), np.zeros(0, np.uint8))
     if not tables.exists:
         return np.empty((0, rules.roster_size), np.int64)
     lineups, overflow = tables.above(0.0, limit)
