@@ -108,10 +108,10 @@ def _slashed(values, style: str) -> str:
     return " / ".join(format(v, style).replace("0.", ".", 1 if abs(v) < 1 else 0) for v in values)
 
 
-def readme_text(data_dir) -> str:
-    """Return the text of data/README.md: what lies here, how it was made, sample beside real."""
+def readme_text(table: pd.DataFrame) -> str:
+    """Return the text of data/README.md around a `shape_table`: what lies here, how it was made, sample beside real."""
     lines = ["| what | real | sample |", "|---|--:|--:|"]
-    lines += [f"| {row.what} | {row.real} | {row.sample} |" for row in shape_table(data_dir).itertuples()]
+    lines += [f"| {row.what} | {row.real} | {row.sample} |" for row in table.itertuples()]
     return README.format(table="\n".join(lines))
 
 

@@ -166,7 +166,7 @@ class World:
         venue = self.venue(number)
         season, race = divmod(number, RACES_A_SEASON)
         opening = pd.Timestamp(SEASONS[season], 2, 15)
-        date = opening + pd.Timedelta(days=(6 - opening.dayofweek) % 7 + 7 * race)
+        date = opening + pd.Timedelta(days=(6 - opening.weekday()) % 7 + 7 * race)
         extra = rng.permutation(np.arange(FULL_TIME, len(DRIVERS)))[: rng.integers(1, 6)]
         entered = np.concatenate([np.arange(FULL_TIME), extra])
         absent = tuple(int(i) for i in rng.choice(entered, rng.choice(3, p=[0.6, 0.3, 0.1]), replace=False))
