@@ -8,9 +8,20 @@ import pandas as pd
 
 from dfslab.laps import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
 from dfslab.mechanics import Mechanics
-from dfslab.racefit import fit_mechanics, past_worth
+from dfslab.racefit import fit_mechanics
 from dfslab.rank import FinishModel, RankModel, fit_attrition, fit_plackett_luce, sample_finish
-from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
+from dfslab.regimes import (
+    REGIMES,
+    RegimeModel,
+    RegimeThresholds,
+    classify_scenario_regime,
+    feature_matrix,
+    past_conditions,
+    race_conditions,
+    race_features,
+    regime_codes,
+    regime_weights,
+)
 from dfslab.rules import Scoring, finish_points, rules_on
 
 __all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
@@ -96,6 +107,7 @@ class RaceModel:
 
     finish: FinishModel
     mechanics: dict[str, Mechanics]
+    regime_model: RegimeModel
     thresholds: RegimeThresholds = field(default_factory=RegimeThresholds)
 
     @classmethod
@@ -111,8 +123,10 @@ class RaceModel:
         """
         results, races = _before(results, races, before)
         finish = FinishModel.fit(results, races, before)
-        mechanics = fit_mechanics(results, races, past_worth(results, races, finish), prior)
-        return cls(finish, mechanics, thresholds or RegimeThresholds())
+        worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
+        labels = classify_scenario_regime(race_features(results, races), thresholds)
+        regime_model = RegimeModel.fit(past_conditions(worth, results, races), labels)
+        return cls(finish, fit_mechanics(results, races, worth, prior), regime_model, thresholds)
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
         """Draw `n_scenarios` of `race`; more scenarios extend fewer, and the number of threads changes nothing.
@@ -129,35 +143,51 @@ class RaceModel:
         `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
         """
         entry = _entry(drivers)
-        parts = self._draw(entry, race, n_scenarios, rng, threads)
-        return self._assemble(entry, race, parts)
+        worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
+        scenarios = _assemble(entry, race, self._draw(entry.grid, worth, race, n_scenarios, rng, threads))
+        codes = regime_codes(feature_matrix(scenarios), self.thresholds)
+        simulated = np.bincount(codes, minlength=len(REGIMES)) / len(codes)
+        told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
+        return replace(scenarios, regime=codes, weight=regime_weights(codes, told))
 
-    def _draw(self, entry, race, n, rng, threads) -> list[tuple]:
+    def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
+        """Return regime, probability, simulated (before reweighting) and base_rate at this track type, n_races."""
+        codes, n = scenarios.regime, len(REGIMES)
+        base = self.regime_model.base_rate(race.track_type)
+        return pd.DataFrame(
+            {
+                "regime": list(REGIMES),
+                "probability": np.bincount(codes, scenarios.weight, minlength=n),
+                "simulated": np.bincount(codes, minlength=n) / len(codes),
+                "base_rate": base[list(REGIMES)].to_numpy(),
+                "n_races": int(base["n_races"]),
+            }
+        )
+
+    def _draw(self, grid, worth, race, n, rng, threads) -> list[tuple]:
         if race.track_type not in self.mechanics:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
-        worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        kit = (entry.grid, worth, *_laws(self.mechanics[race.track_type], race, worth))
+        kit = (grid, worth, *_laws(self.mechanics[race.track_type], race, worth))
         seed = int(rng.integers(2**63))
         sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
         jobs = [(kit, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(_chunk, jobs))
 
-    def _assemble(self, entry, race, parts) -> Scenarios:
-        start, finish, led, fast, reason, cautions = (np.concatenate(x) for x in zip(*parts, strict=True))
-        scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
-        points = _points(scored, finish, led, fast, rules_on(race.date).scoring)
-        wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
-        wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
-        facts = {name: cautions[:, j] for j, name in enumerate(_PER_SCENARIO[:4])}
-        n = len(finish)
-        blank = {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
-        wide = {k: entry.spread(v) for k, v in wide.items()}
-        scenarios = Scenarios(
-            entry.names, **wide, **facts, **blank, track_length_mi=race.track_length_mi, notes=entry.notes
-        )
-        return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), self.thresholds))
+
+def _assemble(entry, race, parts) -> Scenarios:
+    """Return the scenarios of all chunks, unlabelled and of equal weight."""
+    start, finish, led, fast, reason, cautions = (np.concatenate(x) for x in zip(*parts, strict=True))
+    scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
+    points = _points(scored, finish, led, fast, rules_on(race.date).scoring)
+    wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
+    wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
+    wide = {k: entry.spread(v) for k, v in wide.items()}
+    facts = {name: cautions[:, j] for j, name in enumerate(_PER_SCENARIO[:4])}
+    n = len(finish)
+    facts |= {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
+    return Scenarios(entry.names, **wide, **facts, track_length_mi=race.track_length_mi, notes=entry.notes)
 
 
 def _before(results, races, before):

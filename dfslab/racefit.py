@@ -18,9 +18,8 @@ from dfslab.mechanics import (
     Mechanics,
     default_mechanics,
 )
-from dfslab.rank import FinishModel
 
-__all__ = ["fit_late_cautions", "fit_mechanics", "green_runs", "past_worth", "refit_mechanics"]
+__all__ = ["fit_late_cautions", "fit_mechanics", "green_runs", "refit_mechanics"]
 
 PRIOR_RACES = 5.0
 """Weight of the prior in means, in races."""
@@ -32,37 +31,13 @@ FAMILIES = {"superspeedway": "superspeedway", "road": "road"}
 """Track types that stand alone when the defaults are made; all others share their prior as ovals."""
 
 
-YEARS_TOLD = 3
-"""So many last years are told by models fitted before each of them."""
-ENOUGH_RACES = 30
-
-
-def past_worth(results: pd.DataFrame, races: pd.DataFrame, finish: FinishModel) -> pd.DataFrame:
-    """Return log-worths of past races (race_id, driver, log_worth) as models of their time would have told them.
-
-    The last three years are told by models fitted before each year, so that the tie between log-worths and results is
-    not flattered; earlier races by the first of these. With fewer than 30 races before a year `finish` tells all.
-    """
-    date = pd.to_datetime(races["date"])
-    cuts = [date.max() - pd.Timedelta(days=365 * k) for k in range(YEARS_TOLD, 0, -1)]
-    cuts = [c for c in cuts if (date < c).sum() >= ENOUGH_RACES]
-    told = finish.past_log_worth()
-    when = told["race_id"].map(races.drop_duplicates("race_id").set_index("race_id")["date"])
-    when = pd.to_datetime(when).to_numpy()
-    for k, cut in enumerate(cuts):
-        before = FinishModel.fit(results, races, cut)
-        then = replace(finish, coefficients=before.coefficients).past_log_worth()
-        told["log_worth"] = then["log_worth"].where((k == 0) | (when >= np.datetime64(cut)), told["log_worth"])
-    return told
-
-
 def fit_mechanics(results: pd.DataFrame, races: pd.DataFrame, worth: pd.DataFrame, prior=None) -> dict[str, Mechanics]:
     """Fit the figures of every track type on history, shrunk to `prior` (left out: the shipped figures).
 
     Parameters
     ----------
     results, races : history; what needs missing columns (cautions, fastest_laps, laps, dnf) keeps its prior
-    worth : frame race_id, driver, log_worth: what was thought of each driver before each race
+    worth : frame race_id, driver, log_worth as known before each race (`FinishModel.past_log_worth`)
     prior : figures by track type
 
     Notes

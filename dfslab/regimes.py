@@ -3,6 +3,7 @@
 A label belongs to one race or one scenario. History and scenarios go through the same function.
 """
 
+import warnings
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -12,11 +13,15 @@ from numba import njit
 __all__ = [
     "FEATURES",
     "REGIMES",
+    "RegimeModel",
     "RegimeThresholds",
     "classify_scenario_regime",
     "feature_matrix",
+    "past_conditions",
+    "race_conditions",
     "race_features",
     "regime_codes",
+    "regime_weights",
 ]
 
 REGIMES = ("dominator", "chaos", "fuel_mileage", "balanced")
@@ -195,3 +200,121 @@ def regime_codes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarray
     chaos |= column["cautions"] >= thresholds.cautions
     fuel = column["final_green_miles"] >= thresholds.fuel_miles
     return np.select([dominator, chaos, fuel], [0, 1, 2], default=3).astype(np.int8)
+
+
+# ---------------------------------------------------------------- before the race
+
+CONDITIONS = ("superspeedway", "road", "favourite")
+"""What is known before the race and moves a regime's probability."""
+PENALTY = 1.0
+"""Absolute-value penalty on standardised slopes; .5 to 4 score alike on 126 races, 2022-2025."""
+BASE_RACES = 8.0
+"""Weight, in races, of all track types in the base rate of one."""
+FEWEST_RACES = 40
+"""Below so many races a regime keeps the simulator's own probability."""
+
+
+def race_conditions(log_worth, start, track_type: str) -> dict[str, float]:
+    """Return the `CONDITIONS` of one race: track type, and how far the favourite and the pole sitter stand out.
+
+    `log_worth` (D,) as known before the race; `start` (D,) grid, or None when it is not known (the favourite's pole).
+    `favourite` is the best log-worth minus the mean of the best six, plus the pole sitter's.
+    """
+    worth = np.asarray(log_worth, float) - np.mean(log_worth)
+    best = np.sort(worth)[::-1]
+    pole = best[0] if start is None else worth[np.nanargmin(np.asarray(start, float))]
+    return {
+        "superspeedway": float(track_type == "superspeedway"),
+        "road": float(track_type == "road"),
+        "favourite": float(best[0] - best[:6].mean() + pole),
+    }
+
+
+def past_conditions(worth: pd.DataFrame, results: pd.DataFrame, races: pd.DataFrame) -> pd.DataFrame:
+    """Return `race_conditions` of finished races, by race_id in order of date, with `track_type` and `date`.
+
+    `worth` is a frame race_id, driver, log_worth as known before each race.
+    """
+    table = worth.merge(results[["race_id", "driver", "start"]].dropna(), on=["race_id", "driver"])
+    kind = races.drop_duplicates("race_id").set_index("race_id")["track_type"]
+    rows = {k: race_conditions(g["log_worth"], g["start"], kind[k]) for k, g in table.groupby("race_id")}
+    frame = pd.DataFrame.from_dict(rows, orient="index").join(races.set_index("race_id")[["track_type", "date"]])
+    return frame.assign(date=pd.to_datetime(frame["date"])).sort_values("date", kind="stable").rename_axis("race_id")
+
+
+@dataclass(frozen=True)
+class RegimeModel:
+    """Probabilities of the regimes before a race.
+
+    A multinomial logit (statsmodels `MNLogit`, absolute-value penalty) tells dominator, chaos and the rest apart; the
+    rest is split into fuel_mileage and balanced as the simulator has it, because past races seldom come with the lap of
+    their last restart. `coefficients` is None when history is too short: then the simulator's frequencies stand.
+    """
+
+    coefficients: np.ndarray | None
+    """(1 + conditions, 2): intercept and slopes of dominator and chaos against the rest."""
+    centre: np.ndarray
+    scale: np.ndarray
+    base_rates: pd.DataFrame
+    """Share of each regime by track type, shrunk to all (row `all`); columns the regimes and n_races."""
+
+    @classmethod
+    def fit(cls, conditions: pd.DataFrame, labels: pd.Series) -> "RegimeModel":
+        """Fit on finished races: `conditions` (see `past_conditions`) and `labels`, both by race_id."""
+        labels = labels.reindex(conditions.index)
+        design = conditions[list(CONDITIONS)].to_numpy(float)
+        centre, scale = design.mean(axis=0), np.maximum(design.std(axis=0), 1e-9)
+        y = labels.map({"dominator": 1, "chaos": 2}).fillna(0).to_numpy(int)
+        enough = len(y) >= FEWEST_RACES and np.bincount(y, minlength=3).min() > 0
+        fitted = _logit(y, (design - centre) / scale) if enough else None
+        return cls(fitted, centre, scale, _base_rates(conditions["track_type"], labels))
+
+    def probabilities(self, conditions: dict, simulated) -> np.ndarray:
+        """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
+        simulated = np.asarray(simulated, float)
+        if self.coefficients is None:
+            return simulated
+        x = (np.array([conditions[k] for k in CONDITIONS]) - self.centre) / self.scale
+        odds = np.exp(np.concatenate([[0.0], np.concatenate([[1.0], x]) @ self.coefficients]))
+        rest, dominator, chaos = odds / odds.sum()
+        split = simulated[2:] / simulated[2:].sum() if simulated[2:].sum() > 0 else np.array([0.0, 1.0])
+        return np.array([dominator, chaos, *(rest * split)])
+
+    def base_rate(self, track_type: str) -> pd.Series:
+        """Return the share of each regime in past races of `track_type`, shrunk to all; of all when it is new."""
+        return self.base_rates.loc[track_type if track_type in self.base_rates.index else "all"]
+
+
+def _logit(y, design) -> np.ndarray:
+    from statsmodels.discrete.discrete_model import MNLogit
+
+    exog = np.column_stack([np.ones(len(y)), design])
+    penalty = np.full((exog.shape[1], 2), PENALTY)
+    penalty[0] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the penalised optimum is checked below, not by the solver's messages
+        fit = MNLogit(y, exog).fit_regularized(alpha=penalty.ravel("F"), disp=0)
+    if not np.isfinite(fit.params).all():
+        raise RuntimeError("regimes: the logit did not converge; give more races")
+    return np.asarray(fit.params, float)
+
+
+def _base_rates(track_type: pd.Series, labels: pd.Series) -> pd.DataFrame:
+    counts = pd.crosstab(track_type, labels).reindex(columns=list(REGIMES), fill_value=0)
+    overall = counts.sum() / max(counts.to_numpy().sum(), 1)
+    rates = (counts + BASE_RACES * overall).div(counts.sum(axis=1) + BASE_RACES, axis=0)
+    rates.loc["all"] = overall
+    return rates.assign(n_races=[*counts.sum(axis=1), counts.to_numpy().sum()])
+
+
+def regime_weights(codes, probabilities) -> np.ndarray:
+    """Return scenario weights (S,) that sum to 1 and give every regime its probability.
+
+    `codes` (S,) index into `REGIMES`. A regime that no scenario shows leaves its probability to the others in
+    proportion; within a regime all scenarios weigh the same.
+    """
+    counts = np.bincount(codes, minlength=len(REGIMES))
+    share = np.where(counts > 0, probabilities, 0.0)
+    if share.sum() <= 0:
+        return np.full(len(codes), 1.0 / len(codes))
+    return (share / share.sum() / np.maximum(counts, 1))[codes]
