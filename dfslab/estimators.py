@@ -7,7 +7,7 @@ ownership sums to K, stays below 1 and respects the cap by construction.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -77,6 +77,10 @@ class Prior:
     def from_dict(cls, figures: Mapping) -> "Prior":
         """Return the prior of a dict such as `ownership_defaults.json` holds."""
         return cls(**{name: figures[name] for name in cls.__dataclass_fields__ if name in figures})
+
+    def to_dict(self) -> dict:
+        """Return the dict `from_dict` reads."""
+        return asdict(self)
 
     @classmethod
     def shipped(cls) -> "Prior":

@@ -117,10 +117,13 @@ class HybridOwnershipEstimator:
 
     def fit(self, history=None) -> "FittedHybrid":
         """Return the pool fitted on past contests by rolling origin (a tidy frame, see `evidence.read_history`)."""
-        boards, notes = read_history(history, self.rules)
+        return self.fit_boards(*read_history(history, self.rules))
+
+    def fit_boards(self, boards, notes=()) -> "FittedHybrid":
+        """Return the pool fitted on boards."""
         memory = remember(boards, self.prior)
         fitted = tuple(part.fit_boards(boards, memory) for part in self.estimators)
-        return FittedHybrid(self, boards, fitted, notes)
+        return FittedHybrid(self, tuple(boards), fitted, tuple(notes))
 
     @property
     def estimators(self) -> tuple:
@@ -251,7 +254,7 @@ def _pool_mean(voices, rolled, prior: Prior) -> np.ndarray:
     believed = pd.Series(prior.pool["weights"], dtype=float).reindex(voices).fillna(1 / len(voices))
     if VENDOR in voices and len(voices) > 1:
         rest = tuple(v for v in voices if v != VENDOR)
-        share = prior.pool["weights"][VENDOR]
+        share = believed[VENDOR] / believed.sum()
         believed[list(rest)] = (1 - share) * _fit_pool(rest, rolled, prior).weights.to_numpy()
         believed[VENDOR] = share
         return believed.to_numpy()
