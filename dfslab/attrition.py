@@ -99,14 +99,16 @@ def maximise(choices: Choices, penalty, beta=None, pin=None, tolerance=DECREMENT
     p = choices.design.shape[1]
     penalty = np.broadcast_to(np.asarray(penalty, float), p)
     beta = np.zeros(p) if beta is None else np.array(beta, float)
+    before = np.inf
     for _ in range(MAX_STEPS):
         value, gradient, hessian = choices.objective(beta, penalty)
         step = cho_solve(cho_factor(hessian if pin is None else hessian + pin), gradient)
         decrement = float(gradient @ step)
-        if decrement < tolerance:
+        fine = decrement < 1e-12 * (1 + abs(value))  # the value is too coarse to judge a step; the gradient is not
+        if decrement < tolerance or (fine and decrement > before / 4):
             return beta - step, hessian
-        size = 1.0
-        while decrement > 1e-12 * (1 + abs(value)):  # below, the value is too coarse to judge; the gradient is not
+        before, size = decrement, 1.0
+        while not fine:
             if choices.value(beta - size * step, penalty) <= value - 1e-4 * size * decrement:
                 break
             size /= 2

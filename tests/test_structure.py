@@ -16,7 +16,7 @@ names files tables prizes standings entries folder archive data
 tracks feed
 parallel metrics
 space search lineups
-regimes rank laps mechanics racefit race
+regimes attrition records rank laps mechanics racefit race
 evidence estimators ownership
 field
 payout contest

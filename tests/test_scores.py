@@ -1,0 +1,99 @@
+"""Scores of orders and of yes/no forecasts against loops, pair counts and closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfslab import metrics
+
+RNG = np.random.default_rng(8)
+
+
+def test_rps_equals_the_loop():
+    samples = np.array([RNG.permutation(6) + 1 for _ in range(50)])
+    finish = RNG.permutation(6) + 1
+    slow = np.mean([sum(((samples[:, i] <= k).mean() - (finish[i] <= k)) ** 2 for k in range(1, 7)) for i in range(6)])
+    assert metrics.rps(metrics.finish_probabilities(samples), finish) == pytest.approx(slow, abs=1e-12)
+
+
+def test_finish_probabilities_are_doubly_stochastic():
+    samples = np.array([RNG.permutation(5) + 1 for _ in range(40)])
+    chance = metrics.finish_probabilities(samples)
+    np.testing.assert_allclose(chance.sum(axis=0), 1.0)
+    np.testing.assert_allclose(chance.sum(axis=1), 1.0)
+    assert chance[2, 3] == (samples[:, 2] == 4).mean()
+
+
+def test_rps_of_certainty_is_zero_and_of_ignorance_is_known():
+    size = 38
+    finish = np.arange(1, size + 1)
+    assert metrics.rps(np.eye(size), finish) == 0.0
+    # uniform: mean over drivers of Σ (k/n − 1{i ≤ k})² is (n² − 1) / (6 n)
+    assert metrics.rps(np.full((size, size), 1 / size), finish) == pytest.approx((size**2 - 1) / (6 * size))
+
+
+def test_brier_and_its_skill():
+    outcome = RNG.random(4000) < 0.3
+    chance = np.where(outcome, 0.5, 0.2)
+    assert metrics.brier([0.7, 0.7], [1, 0]).tolist() == pytest.approx([0.09, 0.49])
+    skill = metrics.brier_skill(chance, outcome, 0.3, n_draws=200)
+    exact = 1 - np.mean((chance - outcome) ** 2) / np.mean((0.3 - outcome) ** 2)
+    assert skill.value == pytest.approx(exact) and skill.low < exact < skill.high and skill.low > 0
+    assert metrics.brier_skill(np.full(4000, 0.3), outcome, 0.3, n_draws=50) == (0.0, 0.0, 0.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=25))
+def test_auc_counts_pairs(rows):
+    score, outcome = (np.array(x) for x in zip(*rows, strict=True))
+    pairs = [(a > b) + (a == b) / 2 for a in score[outcome] for b in score[~outcome]]
+    value = metrics._auc(score, outcome)
+    assert value == pytest.approx(np.mean(pairs)) if pairs else np.isnan(value)
+
+
+def test_auc_interval_widens_when_rows_move_together():
+    truth = np.repeat(RNG.normal(size=40), 20)
+    outcome = RNG.random(800) < 1 / (1 + np.exp(-np.repeat(RNG.normal(size=40), 20) * 2 - truth))
+    alone = metrics.auc(truth, outcome, n_draws=300)
+    together = metrics.auc(truth, outcome, cluster=np.repeat(np.arange(40), 20), n_draws=300)
+    assert alone.value == together.value and together.high - together.low > 1.3 * (alone.high - alone.low)
+
+
+def test_clustered_error_of_single_rows_is_the_usual_one():
+    values = RNG.normal(size=30)
+    mean, error = metrics.clustered_mean(values, np.arange(30))
+    assert (mean, error) == pytest.approx((values.mean(), values.std(ddof=1) / np.sqrt(30)))
+
+
+def test_clustered_error_of_equal_groups_is_that_of_their_means():
+    values = RNG.normal(size=(12, 7)) + RNG.normal(size=(12, 1))
+    cluster = np.repeat([f"race {k}" for k in range(12)], 7)
+    error = metrics.clustered_mean(values.ravel(), cluster)[1]
+    assert error == pytest.approx(values.mean(axis=1).std(ddof=1) / np.sqrt(12))
+    shuffle = RNG.permutation(84)
+    assert metrics.clustered_mean(values.ravel()[shuffle], cluster[shuffle])[1] == pytest.approx(error)
+
+
+def test_clustered_error_covers():
+    hits = 0
+    for _ in range(300):
+        values = RNG.normal(size=(40, 5)) + RNG.normal(size=(40, 1))
+        mean, error = metrics.clustered_mean(values.ravel(), np.repeat(np.arange(40), 5))
+        hits += abs(mean) < 1.96 * error
+    assert 0.9 < hits / 300 < 0.98
+
+
+def test_paired_difference_and_refusals():
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, 1.0])
+    assert metrics.paired_difference(a, b, [1, 2, 3]) == pytest.approx((5 / 3, 1 / 3))
+    assert np.isnan(metrics.clustered_mean([1.0, 2.0], ["x", "x"])[1])
+    with pytest.raises(ValueError, match="value 2 is missing"):
+        metrics.clustered_mean([1.0, np.nan], [1, 2])
+    with pytest.raises(ValueError, match="one cluster per value"):
+        metrics.clustered_mean([1.0, 2.0], [1])
+
+
+def test_winner_score_and_spearman():
+    assert metrics.winner_log_score([0.2, 0.5, 0.3], [2, 3, 1]) == pytest.approx(np.log(0.3))
+    assert metrics.spearman([1, 2, 3, 4], [10, 30, 20, 40]) == pytest.approx(0.8)
+    assert np.isnan(metrics.spearman([1, 1, 1], [1, 2, 3]))
