@@ -13,7 +13,7 @@ PACKAGE = ROOT / "dfslab"
 _ROWS = """
 rules schema slate
 names files tables prizes standings entries folder archive data
-tracks feed
+tracks feed_tables feed
 parallel metrics
 space search lineups
 regimes attrition records rank laps mechanics racefit race
