@@ -1,7 +1,7 @@
 """The lineup law: the maximum-entropy distribution of legal lineups with given ownership, exact and fast.
 
 Among all laws on the legal lineups with given ownerships the one of highest entropy is
-`P(L) ∝ exp(Σ_{i∈L} θ_i + g(cap − salary(L)))` [stern1989] [chen1994]. Sums over all lineups are path sums of a dynamic
+`P(L) ∝ exp(Σ_{i∈L} θ_i + g(cap − salary(L)))` [stern1989] [chen1994] [cox1998]. Sums over all lineups are path sums of a dynamic
 programme over (driver, drivers still to take, salary left), so nothing is enumerated.
 """
 
@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dfslab.rules import ContestRules
 from dfslab.search import SearchTooLarge, best_lineups, enumerate_lineups
 from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
 
@@ -85,7 +86,7 @@ class LineupLaw:
 
     theta: np.ndarray
     salary: np.ndarray
-    rules: object
+    rules: ContestRules
     groups: np.ndarray | None = None
     unspent: object = None
 
@@ -113,8 +114,9 @@ class LineupLaw:
         ownership : (D,) fractions that sum to K; a driver of ownership 0 leaves the law
         salary, rules, groups, unspent : see the class
         nearest : for an infeasible target (its sum rescaled to K) return the law that maximises the likelihood of
-            the target less a ridge: its marginals p minimise `Σ (p − π)² / π / (2 ε) − entropy`, ε = NEAREST_RIDGE,
-            i.e. they are nearest in the chi-square sense, with some entropy kept. A feasible target is met exactly.
+            the target less a ridge: its marginals p minimise `Σ (p − π)² / π / (2 ε) − entropy − mean g`, with
+            ε = NEAREST_RIDGE, i.e. they are nearest in the chi-square sense, with some entropy kept. A feasible
+            target is met exactly.
 
         Raises
         ------
@@ -210,8 +212,9 @@ def _check_necessary(ownership, salary, rules, groups) -> None:
         )
     spent = ownership @ salary
     if spent > rules.salary_cap * (1 + 1e-12):
+        dollars = f"${spent:,.0f}" if spent >= rules.salary_cap + 1 else f"${spent:,.4f}"
         raise InfeasibleOwnership(
-            f"ownership implies an average lineup of ${spent:,.0f}, above the cap of ${rules.salary_cap:,}; "
+            f"ownership implies an average lineup of {dollars}, above the cap of ${rules.salary_cap:,}; "
             "lower the expensive drivers or ask for the nearest feasible law"
         )
     if groups is not None:

@@ -202,6 +202,29 @@ def test_fit_of_a_golf_sized_field_with_tiny_and_huge_ownership():
     assert np.abs(fitted.marginals() - target).max() <= 1e-8
 
 
+FULL = np.array([4, 4, 4, 4, 3, 3, 3, 2]) / 9  # every legal lineup that spends the whole cap, equally often
+EDGES = {
+    "all but certain": ([0.99999, 0.4, 0.4, 0.4, 0.4, 0.40001], np.full(6, 600), None),
+    "all but absent": ([1e-9, 1e-7, 0.5, 0.8, 0.8, 0.9 - 1.01e-7], np.full(6, 600), None),
+    "everybody takes one of a group": (
+        [0.4, 0.6, 0.3, 0.3, 0.3, 0.3, 0.4, 0.4],
+        np.full(8, 600),
+        np.array([0, 0, 1, 1, 2, 2, 3, 3]),
+    ),
+    "as many groups as places": ([0.4, 0.6, 0.3, 0.7, 0.5, 0.5], np.full(6, 600), np.array([0, 0, 1, 1, 2, 2])),
+    "nobody leaves a dollar": (FULL, SALARY, None),
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_fit_reaches_the_edge_of_what_is_possible(edge):
+    target, salary, groups = EDGES[edge]
+    law = LineupLaw.fit(target, salary, RULES, groups=groups)
+    np.testing.assert_allclose(law.marginals(), target, atol=1e-8, rtol=0)
+    lineups, probability, _ = brute_force_law(law.theta, salary, RULES, groups)
+    np.testing.assert_allclose(probability @ memberships(lineups, len(salary)), target, atol=1e-8, rtol=0)
+
+
 def test_nobody_rosters_a_driver_of_zero_ownership():
     target = LineupLaw(np.r_[-np.inf, THETA[1:]], SALARY, RULES).marginals()
     law = LineupLaw.fit(target, SALARY, RULES)
@@ -225,6 +248,7 @@ INFEASIBLE = {
     "sums to 2.8": (np.full(8, 0.35), None),
     "row 4 is 1.1": (np.array([0.1, 0.1, 0.1, 0.1, 1.1, 0.5, 0.5, 0.5]), None),
     r"\$2,270, above the cap of \$2,000": (np.array([0.9, 0.8, 0.4, 0.4, 0.2, 0.1, 0.1, 0.1]), None),
+    r"\$2,000\.0005, above the cap of \$2,000": (FULL + np.array([1, 0, 0, 0, 0, 0, 0, -1]) * 9e-7, None),
     "group 0 sums to 1.3": (np.array([0.5, 0.2, 0.2, 0.1, 0.8, 0.5, 0.6, 0.1]), GROUPS),
     r"no mix of legal lineups .* row \d \(\$\d+\) is asked 0\.\d+, the nearest": (
         np.array([0.6, 0.6, 0.0, 0.0, 0.0, 0.9, 0.5, 0.4]),
