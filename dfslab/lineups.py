@@ -1,8 +1,8 @@
 """The lineup law: the maximum-entropy distribution of legal lineups with given ownership, exact and fast.
 
 Among all laws on the legal lineups with given ownerships the one of highest entropy is
-`P(L) ∝ exp(Σ_{i∈L} θ_i + g(cap − salary(L)))` [stern1989] [chen1994] [cox1998]. Sums over all lineups are path sums of a dynamic
-programme over (driver, drivers still to take, salary left), so nothing is enumerated.
+`P(L) ∝ exp(Σ_{i∈L} θ_i + g(cap − salary(L)))` [stern1989] [chen1994] [cox1998]. Sums over all lineups
+are path sums of a dynamic programme over (driver, drivers still to take, salary left), so nothing is enumerated.
 """
 
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ def _cheapest(table, cost, following):
 def _prices(amounts, limits, cost, following, roster_size, terminal, rounds):
     """Return prices (R-1,) of the side rules that make the bound `min (amounts[0] + prices · sides)` high.
 
-    Subgradient steps of Polyak's length [polyak1969] towards a level that comes closer whenever the bound stops improving.
+    Subgradient steps of Polyak's length [polyak1969] to a level that comes nearer whenever the bound stops rising.
     """
     sides, highs = amounts[1:], limits[1:]
     prices, best_prices = np.zeros(len(highs)), np.zeros(len(highs))
