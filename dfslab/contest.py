@@ -401,14 +401,14 @@ def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None
         return np.zeros((0, size or (rows.shape[1] if rows.ndim == 2 else 1)), np.int32)
     if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer) or (size and rows.shape[1] != size):
         raise ContestError(f"{name}: {rows.dtype} of shape {rows.shape} given, whole numbers (n, {size or 'K'}) needed")
-    rows = np.sort(rows, axis=1)
-    bad = (rows[:, 0] < 0) | (rows[:, -1] >= n_drivers) | (np.diff(rows, axis=1) == 0).any(axis=1)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise ContestError(
-            f"{name}: row {first} is {rows[first].tolist()}; drivers are different rows from 0 to {n_drivers - 1}"
-        )
-    return rows.astype(np.int32)
+    if rows.min() < 0 or rows.max() >= n_drivers:
+        bad = int(np.argmax(((rows < 0) | (rows >= n_drivers)).any(axis=1)))
+        raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; drivers are rows from 0 to {n_drivers - 1}")
+    ordered = rows.astype(np.int32)
+    bad = _payout.sort_rows(ordered)
+    if bad >= 0:
+        raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; a lineup holds no driver twice")
+    return ordered
 
 
 def _checked_weight(weight, n: int) -> np.ndarray:

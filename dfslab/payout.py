@@ -20,14 +20,17 @@ __all__ = [
     "field_kernel",
     "gain_kernel",
     "in_threads",
-    "lineup_keys",
     "play_kernel",
     "score_kernel",
+    "sort_rows",
     "table_kernel",
 ]
 
 LANES = 8
 """Scenarios counted side by side: eight 32-bit sums fill one vector register."""
+
+LONGEST_TABLE = 5_000_000
+"""Up to here keys are numbered by a table instead of by sorting: three drivers of 170."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +49,63 @@ class Counted:
         return self.heads, self.tails, self.head, self.tail, self.copies
 
 
-def lineup_keys(lineups: np.ndarray, n_drivers: int) -> np.ndarray:
-    """Return one integer per row of `lineups` (n, k), ordered as the rows are; equal rows have equal keys."""
-    if n_drivers ** lineups.shape[1] >= 2**63:
-        return np.unique(lineups, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    keys = np.zeros(len(lineups), np.int64)
-    for column in lineups.T:
+@njit(cache=True, nogil=True)
+def sort_rows(rows):
+    """Sort each row of `rows` (n, k) in place; return the first row that repeats a number, or −1."""
+    repeated = -1
+    for i in range(rows.shape[0]):
+        for j in range(1, rows.shape[1]):
+            item, place = rows[i, j], j
+            while place > 0 and rows[i, place - 1] > item:
+                rows[i, place] = rows[i, place - 1]
+                place -= 1
+            rows[i, place] = item
+            if place > 0 and rows[i, place - 1] == item and repeated < 0:
+                repeated = i
+    return repeated
+
+
+def count_lineups(lineups: np.ndarray, n_drivers: int) -> Counted:
+    """Return the distinct lineups of `lineups` (n, K), sorted within each row, with how often each occurs.
+
+    A head or tail is one integer in base `n_drivers`; sorting those of whole lineups brings equal ones together.
+    """
+    half = max(1, lineups.shape[1] // 2)
+    head_keys, tail_keys = _keys(lineups[:, :half], n_drivers), _keys(lineups[:, half:], n_drivers)
+    tails, tail = _numbered(tail_keys)
+    keys = np.sort(head_keys * len(tails) + tail) if len(tails) else head_keys
+    new = np.flatnonzero(np.diff(keys, prepend=-1))
+    copies = np.diff(new, append=len(keys))
+    head_key, tail = np.divmod(keys[new], max(len(tails), 1))
+    heads, head = _numbered(head_key)
+    small = max(len(heads), len(tails), copies.max(initial=0)) < 2**16
+    columns = (part.astype(np.uint16 if small else np.uint32) for part in (head, tail, copies))
+    size = lineups.shape[1]
+    return Counted(_digits(heads, n_drivers, half), _digits(tails, n_drivers, size - half), *columns)
+
+
+def _keys(part, n_drivers: int) -> np.ndarray:
+    """Return one integer per row of `part` (n, k): its numbers as digits in base `n_drivers`."""
+    keys = np.zeros(len(part), np.int64)
+    for column in part.T:
         keys = keys * n_drivers + column
     return keys
 
 
-def _distinct_parts(part: np.ndarray, n_drivers: int) -> tuple[np.ndarray, np.ndarray]:
-    _, first, inverse = np.unique(lineup_keys(part, n_drivers), return_index=True, return_inverse=True)
-    return np.ascontiguousarray(part[first], np.int32), inverse.reshape(-1)
+def _digits(keys, n_drivers: int, k: int) -> np.ndarray:
+    """Return the rows of numbers that `_keys` made `keys` from, (n, k) int32."""
+    powers = np.int64(n_drivers) ** np.arange(k - 1, -1, -1)
+    return (keys[:, None] // powers % n_drivers).astype(np.int32)
 
 
-def count_lineups(lineups: np.ndarray, n_drivers: int) -> Counted:
-    """Return the distinct lineups of `lineups` (n, K), sorted within each row, with how often each occurs."""
-    _, first, copies = np.unique(lineup_keys(lineups, n_drivers), return_index=True, return_counts=True)
-    distinct = lineups[first]
-    half = max(1, lineups.shape[1] // 2)
-    heads, head = _distinct_parts(distinct[:, :half], n_drivers)
-    tails, tail = _distinct_parts(distinct[:, half:], n_drivers)
-    small = max(len(heads), len(tails), copies.max(initial=0)) < 2**16
-    return Counted(heads, tails, *(part.astype(np.uint16 if small else np.uint32) for part in (head, tail, copies)))
+def _numbered(keys) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different `keys`, ascending, and the place of each key among them."""
+    if keys.max(initial=0) >= LONGEST_TABLE:
+        different, place = np.unique(keys, return_inverse=True)
+        return different, place.reshape(-1)
+    there = np.zeros(keys.max(initial=0) + 1, bool)
+    there[keys] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[keys]
 
 
 def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> list:
