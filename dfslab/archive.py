@@ -1,6 +1,7 @@
 """The history folder: past races and past contests before a date, and how finished contests join it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,9 @@ def history(data_dir, before=None, series: str = "cup") -> History:
             )
     ownership = folder / "ownership.csv"
     frames = (
-        read_results(folder / "results.csv"),
-        read_races(folder / "races.csv"),
-        read_ownership_history(ownership) if ownership.exists() else _empty_ownership(),
+        _stored(read_results, folder / "results.csv"),
+        _stored(read_races, folder / "races.csv"),
+        _stored(read_ownership_history, ownership) if ownership.exists() else _empty_ownership(),
     )
     found = History(*(_one_spelling(_of_series(frame, series)) for frame in frames))
     found = found if before is None else found.before(before)
@@ -73,6 +74,17 @@ def history(data_dir, before=None, series: str = "cup") -> History:
         when = "" if before is None else f" before {pd.to_datetime(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
+
+
+def _stored(reader, path: Path) -> pd.DataFrame:
+    """Return `reader(path)`, parsed once for as long as the file is the same."""
+    about = path.stat()
+    return _parsed(reader, path, about.st_mtime_ns, about.st_size, about.st_ino).copy()
+
+
+@lru_cache(maxsize=8)
+def _parsed(reader, path: Path, *state: int) -> pd.DataFrame:
+    return reader(path)
 
 
 def _of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
@@ -107,7 +119,7 @@ def load_results(race_id, data_dir) -> Results | None:
     path = Path(data_dir) / "history" / "results.csv"
     if not path.exists():
         return None
-    every = read_results(path)
+    every = _stored(read_results, path)
     rows = every[every["race_id"] == str(race_id)].reset_index(drop=True)
     if rows.empty and str(race_id) in list_races(data_dir):
         race = load_race(race_id, data_dir)

@@ -1,6 +1,7 @@
 """Plain files: forgiving to read, atomic to write, locked while a run holds them, safe to open in a spreadsheet."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -152,7 +153,8 @@ def _refuse_constant(name: str):
 def write_atomically(path):
     """Yield a temporary path beside `path` that takes its place when the block ends well.
 
-    When the block raises, or the machine stops, `path` is as it was. The folder is created when it is missing.
+    When the block raises, or the machine stops, `path` is as it was. The folder is created when it is missing. A full
+    disk, or a folder that may not be written to, is an `InputError`.
 
     Examples
     --------
@@ -164,18 +166,32 @@ def write_atomically(path):
     '1 2 3'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
+    with _in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            _flush(aside)
+            os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            os.replace(aside, path)
+            _flush(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+@contextmanager
+def _in_words(path: Path):
     try:
-        yield aside
-        _flush(aside)
-        os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(aside, path)
-        _flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror}); what was there is unchanged") from error
 
 
 def _umask() -> int:
@@ -202,11 +218,12 @@ def write_folder_atomically(path):
     two renames is mended by the next call: the earlier folder is put back first.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    earlier = path.with_name(f".{path.name}.earlier")
-    if earlier.exists() and not path.exists():
-        os.replace(earlier, path)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    with _in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = path.with_name(f".{path.name}.earlier")
+        if earlier.exists() and not path.exists():
+            os.replace(earlier, path)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield aside
         os.chmod(aside, 0o777 & ~_umask())

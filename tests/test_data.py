@@ -1,6 +1,8 @@
 """The data folder read as a user would have it: slates, contests, standings, entries, history, ingest."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -414,6 +416,48 @@ def test_drivers_who_did_not_race_leave_the_ownership_history(tmp_path, folder):
     ingested = data.ingest_standings(RACE, tmp_path)
     assert ingested.rows.loc[ingested.rows["out"], "driver"].tolist() == [DRIVERS[0]]
     assert DRIVERS[0] not in data.history(tmp_path).ownership["driver"].to_list()
+
+
+def _run(code: str, *arguments) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+
+
+def test_two_ingests_at_once_lose_nothing(tmp_path):
+    races = ["2031-05-04-oakfield", "2031-05-11-elmton", "2031-05-18-ashby"]
+    for n, race_id in enumerate(races):
+        folder = write_race(tmp_path, race_id=race_id)
+        write_standings(folder, contest_id=f"77700{n}")
+    code = "import sys; from dfslab import data; data.ingest_standings(*sys.argv[1:])"
+    runs = [_run(code, race_id, tmp_path) for race_id in races]
+    assert [run.communicate()[1] for run in runs] == [""] * 3
+    stored = data.read_ownership_history(tmp_path / "history" / "ownership.csv")
+    assert stored.groupby("contest_id").size().to_dict() == {f"77700{n}": 12 for n in range(3)}
+
+
+def test_a_full_disk_leaves_the_history_whole(tmp_path, folder):
+    write_standings(folder)
+    data.ingest_standings(RACE, tmp_path)
+    path = tmp_path / "history" / "ownership.csv"
+    before = path.read_bytes()
+    write_standings(folder, contest_id="888123")
+    code = (
+        "import resource, sys; from dfslab import data\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))\n"
+        "try: data.ingest_standings(*sys.argv[1:])\n"
+        "except data.InputError as error: sys.exit(str(error))"
+    )
+    said = _run(code, RACE, tmp_path).communicate()[1]
+    assert "ownership.csv: cannot be written (File too large); what was there is unchanged" in said
+    assert path.read_bytes() == before and sorted(p.name for p in path.parent.iterdir()) == [".lock", "ownership.csv"]
+
+
+def test_history_is_read_anew_when_the_file_changes(tmp_path):
+    write_history(tmp_path)
+    first = data.history(tmp_path).results
+    first.loc[:, "finish"] = 0
+    assert data.history(tmp_path).results["finish"].min() == 1
+    write_history(tmp_path, result_rows()[:13])
+    assert len(data.history(tmp_path).results) == 12
 
 
 def test_a_zip_bomb_is_refused(tmp_path):
