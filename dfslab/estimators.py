@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import lsq_linear
 
 from dfslab import evidence
 from dfslab.evidence import Board, Memory, board_of, match_known, read_history
@@ -32,6 +33,7 @@ __all__ = [
     "Rolled",
     "SalarySkillOwnership",
     "fit_log_worths",
+    "log_score",
     "VENDOR",
     "remember",
     "roll",
@@ -178,12 +180,15 @@ def _total(cases, beta, mean, precision):
 
 
 def _newton_step(state, beta, lower) -> np.ndarray:
+    """Return the step to the top of the local quadratic, inside the bounds."""
     _, gradient, information = state
-    free = (beta > lower) | (gradient > 0)
-    step = np.zeros(len(beta))
-    ridge = 1e-10 * np.trace(information) * np.eye(free.sum())
-    step[free] = np.linalg.solve(information[np.ix_(free, free)] + ridge, gradient[free])
-    return step
+    information = information + 1e-10 * np.trace(information) * np.eye(len(beta))
+    step = np.linalg.solve(information, gradient)
+    if (beta + step >= lower).all():
+        return step
+    root = np.linalg.cholesky(information).T
+    target = np.linalg.solve(root.T, gradient)
+    return lsq_linear(root, target, bounds=(lower - beta - 1e-12, np.inf), method="bvls").x
 
 
 def _line_search(cases, beta, step, state, prior):
@@ -422,6 +427,21 @@ class Rolled:
     board: Board
     said: dict
     missing: dict
+
+    def blind(self, voices) -> bool:
+        """Whether the best of `voices` scored no better than a draw from all legal lineups would have."""
+        nothing = -self.board.law(np.zeros(len(self.board))).log_normaliser
+        return max(log_score(self.board, self.said[v]) for v in voices) <= nothing
+
+
+def log_score(board: Board, log_worths) -> float:
+    """Return `o·θ − log Z(θ)`, the mean log probability of the contest's lineups; higher is better.
+
+    Where an ownership is unknown the law's own stands in.
+    """
+    law = board.law(log_worths)
+    own = np.where(np.isnan(board.ownership), law.marginals(), board.ownership)
+    return float(own @ law.theta - law.log_normaliser)
 
 
 def speak(fitted, board: Board) -> tuple[dict, dict]:

@@ -20,6 +20,8 @@ __all__ = ["Board", "Memory", "board_of", "match_known", "read_history"]
 OPTIONAL_COLUMNS = ("start", "projected_points", "projected_ownership", "rating", "form", "points", "avg_points")
 BENDS = (0.5, 1.0, 2.0, 3.0)
 """Where the worth of another $1,000 changes, above $6,000; a first guess that more bends did not improve."""
+BEND_RIDGE = 0.3
+"""Pull to 0, in drivers on every lineup, of the bent line that is taken out of one contest's ratios."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
 LEAST = 0.0005
@@ -205,7 +207,7 @@ class Memory:
         tables = np.full((3, len(boards), len(names)), np.nan)
         for c, (board, pi) in enumerate(zip(boards, expected, strict=True)):
             place = names.get_indexer(board.names)
-            tables[0, c, place] = np.log((board.ownership + SMALL) / (pi + SMALL))
+            tables[0, c, place] = _unexplained(board, pi)
             tables[1, c, place] = np.log(board.salary)
             tables[2, c, place] = _points_surprise(board)
         dates = np.array([b.date for b in boards], "datetime64[D]")
@@ -232,6 +234,17 @@ class Memory:
         earlier = self.dates < np.datetime64(board.date, "D")
         table = self.residual if table is None else table
         return bool((~np.isnan(table[earlier][:, place[place >= 0]])).any())
+
+
+def _unexplained(board: Board, expected) -> np.ndarray:
+    """Return log ratios of ownership to what salary explains, less what a bent line in salary explains of them."""
+    ratio = np.log((board.ownership + SMALL) / (expected + SMALL))
+    known = ~np.isnan(ratio)
+    price = _price(board)
+    bends = np.column_stack([np.ones(len(price)), price, *(np.maximum(price - at, 0) for at in BENDS)])
+    weight = expected * known
+    moments = bends.T @ (weight[:, None] * bends) + BEND_RIDGE * np.eye(bends.shape[1])
+    return ratio - bends @ np.linalg.solve(moments, bends.T @ (weight * np.where(known, ratio, 0.0)))
 
 
 def _points_surprise(board: Board) -> np.ndarray:

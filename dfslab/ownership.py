@@ -44,8 +44,9 @@ __all__ = [
     "SalarySkillOwnership",
 ]
 
-YOUNG = 5.0
-"""The i-th rolled forecast counts i / (i + YOUNG): the first ones come from estimators that knew little."""
+YOUNG, HALF_LIFE = 5.0, 8.0
+"""The i-th of n rolled forecasts counts i / (i + YOUNG) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
+that knew little, and weights are for what the estimators are worth now."""
 EXTRAS = ("size", "price", "bend")
 
 
@@ -236,8 +237,15 @@ def _pool_design(board: Board, thetas, prior: Prior) -> np.ndarray:
 
 
 def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:
-    told = [(i, r) for i, r in enumerate(rolled, 1) if set(voices) <= set(r.said)]
-    cases = [Case(r.board, _pool_design(r.board, [r.said[v] for v in voices], prior), i / (i + YOUNG)) for i, r in told]
+    told = [(i, r) for i, r in enumerate(rolled, 1) if set(voices) <= set(r.said) and not r.blind(voices)]
+    cases = [
+        Case(
+            r.board,
+            _pool_design(r.board, [r.said[v] for v in voices], prior),
+            i / (i + YOUNG) * 0.5 ** ((len(rolled) - i) / HALF_LIFE),
+        )
+        for i, r in told
+    ]
     mean = np.concatenate([_pool_mean(voices, rolled, prior), np.zeros(len(EXTRAS))])
     spread = [prior.pool["weight_sd"]] * len(voices) + [prior.pool[f"{name}_sd"] for name in EXTRAS]
     precision = 1 / (prior.lineups_per_contest * np.array(spread) ** 2)
