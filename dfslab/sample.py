@@ -4,13 +4,14 @@ It shares no model with the package: the races are not drawn from a rank model, 
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dfslab.data import ingest_standings
-from dfslab.files import InputError, read_json
+from dfslab.files import InputError, read_json, write_folder_atomically
 from dfslab.sample_files import dk_name, write_history, write_standings, write_week
 from dfslab.sample_players import gather_crowd
 from dfslab.sample_race import run_races
@@ -27,8 +28,10 @@ from dfslab.sample_season import (
 )
 from dfslab.sample_world import World, stream
 
-__all__ = ["SEED", "VERSION", "Replays", "replay", "write_sample"]
+__all__ = ["SEASON", "SEED", "VERSION", "Replays", "replay", "write_sample"]
 
+SEASON = Path(__file__).resolve().parents[1] / "data" / "sample"
+"""The bundled season."""
 SEED = 7
 """The seed of the bundled season."""
 VERSION = 1
@@ -68,30 +71,49 @@ class Replays:
 
 
 def write_sample(out_dir, seed: int = SEED, n_races: int = N_RACES, on_race=None) -> Path:
-    """Write the simulated season into `out_dir` as a data folder; return it.
+    """Write the simulated season as the data folder `out_dir`; return it.
+
+    The folder appears whole or not at all. An earlier simulated season there is replaced, its `models` are kept.
 
     Parameters
     ----------
-    out_dir : the folder, created when absent; files of the same names are overwritten
+    out_dir : a folder that is absent, empty, or holds a simulated season
     seed : of the whole world; the same seed writes the same files
     n_races : races with a folder, 2 to 36; two seasons of results go before them, the last one has not been run
     on_race : called with each race id when its folder is written
+
+    Raises
+    ------
+    InputError : the number of races cannot be, or the folder holds something else
     """
     if not 2 <= n_races <= 36:
         raise InputError(f"sample: {n_races} races asked for; a season has 2 to 36")
     out = Path(out_dir)
-    record, weeks = play_season(seed, n_races)
-    write_history(record, out / "history")
-    (out / "history" / "ownership.csv").unlink(missing_ok=True)
-    for n, week in enumerate(weeks):
-        _write_race(record, week, out, n, upcoming=n == n_races - 1)
-        if on_race is not None:
-            on_race(week.weekend.race_id)
-    facts = {"simulated": True, "seed": int(seed), "version": VERSION, "n_races": n_races}
-    (out / "seed.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (out / "README.md").write_text(LABEL)
-    (out / "history" / ".lock").unlink(missing_ok=True)
+    _refuse_other_content(out)
+    with write_folder_atomically(out) as aside:
+        _write_season(aside, seed, n_races, on_race or (lambda race_id: None))
+        if (out / "models").is_dir():
+            shutil.copytree(out / "models", aside / "models")
     return out
+
+
+def _refuse_other_content(out: Path) -> None:
+    if out.is_file():
+        raise InputError(f"{out}: it is a file; name a folder for the simulated season")
+    if out.is_dir() and any(out.iterdir()) and not (out / "seed.json").exists():
+        raise InputError(f"{out}: it holds something else than a simulated season; name an empty folder")
+
+
+def _write_season(folder: Path, seed: int, n_races: int, on_race) -> None:
+    record, weeks = play_season(seed, n_races)
+    write_history(record, folder / "history")
+    for n, week in enumerate(weeks):
+        _write_race(record, week, folder, n, upcoming=n == n_races - 1)
+        on_race(week.weekend.race_id)
+    facts = {"simulated": True, "seed": int(seed), "version": VERSION, "n_races": n_races}
+    (folder / "seed.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / "README.md").write_text(LABEL)
+    (folder / "history" / ".lock").unlink(missing_ok=True)
 
 
 def _write_race(record: Record, week: RaceWeek, out: Path, n: int, upcoming: bool) -> None:
@@ -108,7 +130,7 @@ def _write_race(record: Record, week: RaceWeek, out: Path, n: int, upcoming: boo
     ingest_standings(week.weekend.race_id, out)
 
 
-def replay(race_id: str, n: int, rng, data_dir, *, n_fields: int | None = None, contest: int = 0) -> Replays:
+def replay(race_id: str, n: int, rng, data_dir=SEASON, *, n_fields: int | None = None, contest: int = 0) -> Replays:
     """Run a sample race `n` times again, and fill its contest again with the same kind of people.
 
     Fixed is what was known before the race and what the drivers and cars are truly worth that day; fresh are the
@@ -117,11 +139,21 @@ def replay(race_id: str, n: int, rng, data_dir, *, n_fields: int | None = None, 
 
     Parameters
     ----------
-    race_id, data_dir : a race of a folder written by `write_sample`
+    race_id, data_dir : a race of a folder written by `write_sample`, by default of the bundled season
     n : number of races
     rng : numpy Generator; races and fields use streams spawned from it
     n_fields : number of fields, default the smaller of `n` and 100; 0 for none
     contest : which contest of the race's list
+
+    Raises
+    ------
+    InputError : the folder is no simulated season, or the race is not one of it
+
+    Examples
+    --------
+    >>> played = replay("2026-08-23-copperhead-mile", 2, np.random.default_rng(1), n_fields=0)
+    >>> played.points.shape
+    (2, 36)
     """
     week = _week_of(race_id, data_dir)
     race_rng, field_rng = rng.spawn(2)

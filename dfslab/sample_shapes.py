@@ -70,13 +70,7 @@ def _slate_shapes(data_dir) -> list[str]:
 
 
 def _contest_shapes(data_dir) -> list[str]:
-    rows = pd.DataFrame(
-        [
-            _contest_facts(load_slate(race_id, data_dir), standings)
-            for race_id in list_races(data_dir)
-            for standings in load_standings(race_id, data_dir)
-        ]
-    )
+    rows = pd.DataFrame([row for race_id in list_races(data_dir) for row in _race_contests(race_id, data_dir)])
     small = rows["entries"] <= SMALL
     spread = ("min", "median", "max")
     return [
@@ -86,6 +80,11 @@ def _contest_shapes(data_dir) -> list[str]:
         _slashed(rows["distinct"].agg(spread), ".2f"),
         _slashed(rows["spent"].agg(["min", "max"]), ",.0f"),
     ]
+
+
+def _race_contests(race_id: str, data_dir) -> list[dict]:
+    slate = load_slate(race_id, data_dir)
+    return [_contest_facts(slate, standings) for standings in load_standings(race_id, data_dir)]
 
 
 def _contest_facts(slate, standings) -> dict:
@@ -134,7 +133,7 @@ same files (a zip is compared by what it holds). None of the package's models ha
   at form or at the track, go against the crowd, or just feel like it). Each picks the best lineup for his own noisy
   opinion; some copy a published lineup. How many there are of each differs from race to race.
 
-`dfslab.sample.replay(race_id, n, rng, data_dir)` runs a race of it again, and fills the contest again, from the law
+`dfslab.sample.replay(race_id, n, rng)` runs a race of it again, and fills the contest again, from the law
 that made them, so that a portfolio's true value can be measured.
 
 The oddities of real files are there: names spelled in two ways, drivers with a salary who do not race, a late starter

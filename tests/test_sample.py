@@ -25,7 +25,7 @@ from dfslab.sample_shapes import readme_text, shape_table
 from dfslab.sample_world import DRIVERS, TEAMS, TRACKS, World
 
 PACKAGE = Path(dfslab.__file__).parent
-SEASON = PACKAGE.parent / "data" / "sample"
+SEASON = sample.SEASON
 RACES = data.list_races(SEASON)
 FORBIDDEN = {"ownership", "race", "field", "portfolio", "rank", "laps", "lineups", "regimes", "search", "space"}
 
@@ -101,8 +101,13 @@ def test_what_is_written_before_a_race_does_not_know_its_result(short):
         assert before[name] == after[name], name
 
 
-def test_another_seed_is_another_season(short, tmp_path):
-    other = sample.write_sample(tmp_path, sample.SEED + 1, n_races=2)
+def test_another_seed_is_another_season_and_tuned_models_stay(short, tmp_path):
+    (tmp_path / "seed.json").write_text("{}")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "kept.json").write_text("{}")
+    seen = []
+    other = sample.write_sample(tmp_path, sample.SEED + 1, n_races=2, on_race=seen.append)
+    assert seen == data.list_races(other) == RACES[:2] and (other / "models" / "kept.json").exists()
     mine, theirs = (pd.read_csv(folder / "history" / "results.csv") for folder in (short, other))
     assert (mine["race_id"].unique()[:36] == theirs["race_id"].unique()[:36]).all()
     assert mine["finish"].tolist() != theirs["finish"].tolist()[: len(mine)]
@@ -112,6 +117,15 @@ def test_another_seed_is_another_season(short, tmp_path):
 def test_a_season_has_two_to_thirty_six_races(n, tmp_path):
     with pytest.raises(InputError, match="2 to 36"):
         sample.write_sample(tmp_path, n_races=n)
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine.csv").write_text("1")
+    with pytest.raises(InputError, match="something else"):
+        sample.write_sample(tmp_path, n_races=2)
+    with pytest.raises(InputError, match="is a file"):
+        sample.write_sample(tmp_path / "mine.csv", n_races=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
 
 
 # --- the race -----------------------------------------------------------------------------------------------------
