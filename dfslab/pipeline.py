@@ -187,6 +187,7 @@ class Lab:
             self.inputs.contest,
             settings.n_lineups,
             rng=stream(settings.seed, "portfolio"),
+            ownership_draws=self.forecast.draws,
             max_exposure=settings.max_exposure,
             max_overlap=settings.max_overlap,
         )

@@ -1,0 +1,245 @@
+"""Choose entries one after another by what each adds to the expected payout, our own entries competing.
+
+Lazy greedy choice: gains known from earlier steps order the candidates, and only the front of that order is computed
+again, until the best fresh gain is above every stale one. Tiered prizes are not submodular, so a stale gain is no
+strict bound; `batch=None` computes every gain at every step, and the tests say how often the two differ.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dfslab.contest import FieldScores
+from dfslab.payout import in_threads
+
+__all__ = ["Choice", "Limits", "choose_entries", "join_scores"]
+
+BATCH = 32
+"""Candidates whose gain is computed again at a time."""
+CHUNK = 512
+"""Scenarios summed together; fixed, so that the number of threads changes nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the chosen lineups must respect together.
+
+    `most` (D,) lineups a driver may be in; `max_overlap` drivers any two lineups may share; `quota` label → number
+    of lineups with that label. A label's quota that cannot be filled goes to the others and is noted.
+    """
+
+    most: np.ndarray
+    max_overlap: int
+    quota: dict
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`order` (n,) rows of the candidates in order of choice; `gain` (n,) dollars each added when it was chosen.
+
+    `alone` (C,) expected payout of every candidate standing alone; `bound` no set of n candidates can earn more than.
+    """
+
+    order: np.ndarray
+    gain: np.ndarray
+    alone: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> float:
+        """The n largest stand-alone payouts together: no choice can earn more against the same field."""
+        return float(np.sort(self.alone)[-len(self.order) :].sum()) if len(self.order) else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _gains(at_least, offset, low, total, own, count, lost, scores, rows, weight, start, stop):
+    """Return Σ weight × cents that each candidate of `rows` would add, over scenarios start … stop.
+
+    `own` (S, m) holds our paid scores of a scenario in ascending order, the first count[s] of them; `lost[s, i]` is
+    what the first i of them lose together when somebody better comes in.
+    """
+    out = np.zeros(len(rows))
+    last = len(total) - 1
+    for s in range(start, stop):
+        table = at_least[offset[s] : offset[s + 1]]
+        mine = own[s, : count[s]]
+        for k in range(len(rows)):
+            t = scores[s, rows[k]]
+            j = t - low[s]
+            if j < 0:
+                continue
+            below = np.searchsorted(mine, t)
+            here = 0
+            while below + here < len(mine) and mine[below + here] == t:
+                here += 1
+            beaten = table[j + 1] if j + 1 < len(table) else 0
+            above = beaten + len(mine) - below - here
+            tie = table[j] - beaten + here
+            base = total[min(above, last)]
+            gain = (here + 1) * (total[min(above + tie + 1, last)] - base) / (tie + 1) + lost[s, below]
+            if here > 0:
+                gain -= here * (total[min(above + tie, last)] - base) / tie
+            out[k] += weight[s] * gain
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _enter(at_least, offset, low, total, own, count, lost, score, start, stop):
+    """Add our entry with `score` (S,) to the paid ones of scenarios start … stop and bring `lost` up to date."""
+    last = len(total) - 1
+    for s in range(start, stop):
+        if score[s] < low[s]:
+            continue
+        i = count[s]
+        while i > 0 and own[s, i - 1] > score[s]:
+            own[s, i] = own[s, i - 1]
+            i -= 1
+        own[s, i] = score[s]
+        count[s] += 1
+        table = at_least[offset[s] : offset[s + 1]]
+        first = 0
+        while first < count[s]:
+            t = own[s, first]
+            here = 1
+            while first + here < count[s] and own[s, first + here] == t:
+                here += 1
+            j = t - low[s]
+            beaten = table[j + 1] if j + 1 < len(table) else 0
+            above = beaten + count[s] - first - here
+            tie = table[j] - beaten + here
+            before = total[min(above + tie, last)] - total[min(above, last)]
+            after = total[min(above + tie + 1, last)] - total[min(above + 1, last)]
+            for i in range(first, first + here):
+                lost[s, i + 1] = lost[s, i] + (after - before) / tie
+            first += here
+
+
+class _Stage:
+    """The field, the candidates' scores, and our entries so far."""
+
+    def __init__(self, field: FieldScores, candidates, weight, n: int):
+        self.field, self.weight = field, np.ascontiguousarray(weight, float)
+        self.scores = field.scores(candidates)
+        self.total = np.concatenate([[0.0], np.cumsum(field.contest.prizes)])
+        scenarios = len(field.low)
+        self.own = np.empty((scenarios, n), np.int32)
+        self.count = np.zeros(scenarios, np.int64)
+        self.lost = np.zeros((scenarios, n + 1))
+        self.table = (field.at_least, field.offset, field.low, self.total, self.own, self.count, self.lost)
+
+    def gains(self, rows) -> np.ndarray:
+        """Return what each candidate of `rows` would add to our expected payout, in dollars."""
+        rows = np.ascontiguousarray(rows, np.int64)
+
+        def part(start, stop):
+            return _gains(*self.table, self.scores, rows, self.weight, start, stop)
+
+        return np.sum(in_threads(part, len(self.weight), self.field.threads, CHUNK), axis=0) / 100
+
+    def enter(self, row: int) -> None:
+        """Make candidate `row` one of ours."""
+        score = np.ascontiguousarray(self.scores[:, row])
+
+        def part(start, stop):
+            _enter(*self.table, score, start, stop)
+
+        in_threads(part, len(self.weight), self.field.threads, CHUNK)
+
+
+def choose_entries(
+    field: FieldScores, candidates, labels, n: int, limits: Limits, *, weight=None, batch: int | None = BATCH
+) -> Choice:
+    """Choose `n` of `candidates` (C, K) by marginal expected payout under `limits`.
+
+    Parameters
+    ----------
+    field : the field's scores in every scenario (see `contest.FieldScores`)
+    labels : (C,) label of each candidate, a key of `limits.quota`
+    weight : (S,) scenario weights that sum to 1 (default: equal)
+    batch : candidates computed again at a time; None computes all of them at every step
+
+    Raises
+    ------
+    ValueError : fewer than `n` lineups respect the limits; it says how many were found
+    """
+    candidates, labels = np.asarray(candidates), np.asarray(labels, object)
+    weight = np.full(len(field.low), 1 / len(field.low)) if weight is None else weight
+    stage = _Stage(field, candidates, weight, n)
+    alone = stage.gains(np.arange(len(candidates)))
+    rules = _Rules(candidates, labels, limits, len(limits.most))
+    known, order, gain = alone.copy(), [], []
+    while len(order) < n:
+        allowed = rules.allowed()
+        if not len(allowed):
+            raise ValueError(
+                f"{len(order)} of {n} lineups found among {len(candidates):,} candidates; allow more exposure "
+                "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups"
+            )
+        best = _best(stage, known, allowed, batch or len(candidates))
+        order.append(best)
+        gain.append(known[best])
+        stage.enter(best)
+        rules.take(best)
+    return Choice(np.array(order, int), np.array(gain), alone, tuple(rules.notes))
+
+
+def _best(stage: _Stage, known, allowed, batch: int) -> int:
+    """Return the allowed candidate of largest fresh gain; `known` is brought up to date where it was computed."""
+    front = allowed[np.argsort(-known[allowed], kind="stable")]
+    best = -1
+    for first in range(0, len(front), batch):
+        rows = front[first : first + batch]
+        if best >= 0 and known[best] >= known[rows[0]]:
+            break
+        known[rows] = stage.gains(rows)
+        top = rows[np.argmax(known[rows])]
+        if best < 0 or known[top] > known[best]:
+            best = top
+    return int(best)
+
+
+class _Rules:
+    """Which candidates may still be chosen."""
+
+    def __init__(self, candidates, labels, limits: Limits, n_drivers: int):
+        self.held = np.zeros((len(candidates), n_drivers), np.int8)
+        np.put_along_axis(self.held, candidates, 1, axis=1)
+        self.labels, self.limits = labels, limits
+        self.left = dict(limits.quota)
+        self.used = np.zeros(n_drivers, int)
+        self.free = np.ones(len(candidates), bool)
+        self.notes: list[str] = []
+
+    def allowed(self) -> np.ndarray:
+        """Return the rows that respect every limit; quotas that nobody can fill are given up first."""
+        full = self.used >= self.limits.most
+        possible = self.free & ~self.held[:, full].any(axis=1)
+        inside = possible & np.isin(self.labels, [name for name, left in self.left.items() if left > 0])
+        if inside.any() or not possible.any():
+            return np.flatnonzero(inside)
+        missing = {name: left for name, left in self.left.items() if left > 0}
+        self.notes.append(f"Quotas not filled for want of candidates within the limits: {missing}; others took them.")
+        self.left = {name: len(self.free) for name in set(self.labels)}
+        return np.flatnonzero(possible)
+
+    def take(self, row: int) -> None:
+        """Mark `row` as chosen."""
+        self.left[self.labels[row]] -= 1
+        self.used += self.held[row]
+        self.free &= self.held.astype(np.int16) @ self.held[row] <= self.limits.max_overlap
+        self.free[row] = False
+
+
+def join_scores(parts) -> FieldScores:
+    """Return the scores of several runs of scenarios, each perhaps against a field of its own, as one."""
+    parts = list(parts)
+    sizes = np.concatenate([np.diff(p.offset) for p in parts])
+    return FieldScores(
+        np.concatenate([p.ticks for p in parts]),
+        np.concatenate([p.low for p in parts]),
+        np.concatenate([[0], np.cumsum(sizes)]),
+        np.concatenate([p.at_least for p in parts]),
+        parts[0].contest,
+        parts[0].threads,
+    )
