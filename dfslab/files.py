@@ -16,6 +16,7 @@ import pandas as pd
 
 __all__ = [
     "InputError",
+    "as_frame",
     "csv_text",
     "escape_cell",
     "locked",
@@ -105,7 +106,11 @@ def read_strings(path, text: str | None = None) -> pd.DataFrame:
 
     The header is row 1. Blank rows are left out. A row longer than the header raises, as does a repeated column.
     """
-    rows = read_cells(path, text)
+    return as_frame(path, read_cells(path, text))
+
+
+def as_frame(path, rows: list[list[str]]) -> pd.DataFrame:
+    """Return rows of cells, the first that is not blank being the header, as `read_strings` does."""
     numbered = [(n, row) for n, row in enumerate(rows, 1) if any(row)]
     header = _header(path, numbered[0][1]) if numbered else []
     body = numbered[1:]

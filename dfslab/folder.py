@@ -95,7 +95,7 @@ def _number(facts: dict, name: str, low: float, high: float, path) -> float:
     value = facts[name]
     try:
         number = float(value) if not isinstance(value, bool) else np.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not low <= number <= high:
         raise InputError(f"{path}: {name} is {value!r}; write a number from {low:g} to {high:g}")

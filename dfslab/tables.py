@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from dfslab.files import InputError, read_strings
+from dfslab.files import InputError, as_frame, read_cells, read_strings
 from dfslab.names import clean_name, name_key
 from dfslab.rules import fantasy_points, rules_on
 from dfslab.schema import (
@@ -108,9 +108,10 @@ _KIND_WORDS = {"int": "a whole number", "number": "a number", "date": "a date su
 
 
 def _days(cells: pd.Series) -> pd.Series:
-    known = {text: pd.to_datetime(text, errors="coerce", utc=True) for text in cells.dropna().unique()}
-    days = pd.to_datetime(cells.map(known), errors="coerce", utc=True)
-    return days.dt.tz_localize(None).dt.normalize()
+    """Return dates as days, each in its own time zone; NaT where a cell is none."""
+    known = {text: pd.to_datetime(text, errors="coerce") for text in cells.dropna().unique()}
+    plain = {text: day.tz_localize(None) if day.tzinfo else day for text, day in known.items()}
+    return pd.to_datetime(cells.map(plain), errors="coerce").dt.normalize()
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
@@ -191,11 +192,13 @@ def share_of_entries(cells: pd.Series, where) -> tuple[pd.Series, str]:
 def read_salaries(path) -> pd.DataFrame:
     """Return the salary file: driver, salary (dollars), dk_id, name_id, avg_points and whatever else it carries.
 
+    The player pool of an upload template, which stands to the right of and below other cells, is read as well.
+
     Raises
     ------
     InputError : a missing column, another sport's file, a salary that is blank or 0, a driver listed twice
     """
-    strings = read_strings(path)
+    strings = as_frame(path, _from_pool_header(read_cells(path)))
     refuse_other_sport(strings, "position", path)
     frame = _finished(conform(strings, SALARIES, path), SALARIES)
     ids = frame["name_id"].fillna("").str.extract(r"\((\d+)\)\s*$")[0] if "name_id" in frame else None
@@ -204,6 +207,16 @@ def read_salaries(path) -> pd.DataFrame:
     if "name_id" not in frame and "dk_id" in frame:
         frame["name_id"] = frame["driver"] + " (" + frame["dk_id"].astype(str) + ")"
     return frame
+
+
+def _from_pool_header(cells: list[list[str]]) -> list[list[str]]:
+    """Return the sheet from the row and column where a player pool begins; all of it when the header is on top."""
+    for n, row in enumerate(cells):
+        keys = [header_key(cell) for cell in row]
+        if {"name", "salary", "position"} <= set(keys):
+            first = keys.index("position")
+            return [[]] * n + [below[first:] for below in cells[n:]]
+    return cells
 
 
 def refuse_other_sport(strings: pd.DataFrame, column: str, where) -> None:
@@ -224,7 +237,7 @@ def _finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0."""
     changed = {}
     if "driver" in frame:
-        changed["driver"] = frame["driver"].map({name: clean_name(name) for name in frame["driver"].unique()})
+        changed["driver"] = frame["driver"].map({name: clean_name(name) or name for name in frame["driver"].unique()})
     for name in frame.columns.difference(table.names):
         blank = frame[name].str.lower().isin(BLANKS)
         values = _numbers(frame[name].where(~blank, ""))

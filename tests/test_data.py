@@ -15,6 +15,7 @@ from race_files import (
     SALARY,
     contest_facts,
     csv_bytes,
+    entries_rows,
     race_facts,
     result_rows,
     salary_rows,
@@ -57,6 +58,13 @@ def test_a_slate_follows_the_salary_file(tmp_path, folder):
     assert slate.column("start").tolist() == list(range(12, 0, -1)) and not slate.out.any()
     assert slate.race == data.load_race(RACE, tmp_path) and slate.race.sched_laps == 267
     assert slate.rules is DRAFTKINGS_NASCAR and slate.notes == ()
+
+
+def test_the_pool_of_an_upload_template_is_a_salary_file(tmp_path, folder):
+    (folder / "DKSalaries.csv").write_bytes(csv_bytes(entries_rows()))
+    slate = data.load_slate(RACE, tmp_path)
+    assert list(slate.names) == DRIVERS and slate.salary.tolist() == SALARY
+    assert slate.drivers["name_id"][3] == f"{DRIVERS[3]} (4003)"
 
 
 def test_rules_follow_the_date(tmp_path):

@@ -154,7 +154,7 @@ def test_any_value_of_any_key(name, facts, data):
 def test_a_reader_of_one_file_refuses_every_other(good, name):
     """A file of another kind is refused, or is read because it really holds what is asked for."""
     reads = {
-        "salaries": {"salaries"},
+        "salaries": {"salaries", "entries"},
         "grid": {"grid", "results"},
         "projections": {"projections", "ownership"},
         "results": {"results"},

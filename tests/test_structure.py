@@ -16,13 +16,13 @@ names files tables prizes standings entries folder archive data
 tracks feed_tables feed
 parallel metrics
 space search lineups
-regimes attrition records rank laps mechanics racefit race
-evidence estimators ownership
-field
+labels regimes attrition records rank laps mechanics racefit race
+residuals evidence estimators ownership
+copies field
 payout contest
-solver conflicts optimize
-portfolio pipeline backtest
-sample_race sample_world sample_players sample_season sample_files sample
+solver conflicts leverage optimize
+choose portfolio pipeline backtest
+sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 page views plots report explore __main__
 """
 ORDER = _ROWS.split()
