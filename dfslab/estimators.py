@@ -37,6 +37,7 @@ __all__ = [
     "VENDOR",
     "remember",
     "roll",
+    "salary_log_worths",
     "speak",
     "size_factor",
 ]
@@ -420,11 +421,17 @@ def remember(boards, prior: Prior, curve=None) -> Memory:
     return Memory.of(boards, curve)
 
 
+def salary_log_worths(board: Board, memory: Memory, prior: Prior) -> np.ndarray:
+    """Return θ from salary alone, (D,): the common ground of all estimators."""
+    return size_factor(board, prior.size_slope) * (evidence.salary_curve(board) @ memory.curve)
+
+
 @dataclass(frozen=True, eq=False)
 class Rolled:
-    """A past contest with θ of each estimator that could speak, told from the contests of earlier dates only."""
+    """A past contest as told from those of earlier dates: θ from salary alone and of each estimator that could speak."""
 
     board: Board
+    base: np.ndarray
     said: dict
     missing: dict
 
@@ -474,5 +481,6 @@ def roll(estimators, boards, prior: Prior) -> tuple[Rolled, ...]:
             size, curve = len(past), memory.curve
             fitted = {e.name: e.fit_boards(past, memory, before=fitted.get(e.name)) for e in estimators}
         speakers = [part.with_memory(memory) for part in fitted.values()]
-        rolled += [Rolled(b, *speak(speakers, b)) for b in boards if b.date == date]
+        now = [b for b in boards if b.date == date]
+        rolled += [Rolled(b, salary_log_worths(b, memory, prior), *speak(speakers, b)) for b in now]
     return tuple(rolled)

@@ -1,7 +1,9 @@
 """The ownership forecast: a log-linear pool of four estimators, fitted on forecasts made from earlier contests only.
 
-`θ = τ Σ_k w_k θ_k + recalibration`, w on the simplex [genest1986]; the temperature τ may change with the size of the
-contest, the recalibration is a bend in salary. All of it maximises the law's concave log likelihood.
+`θ = θ₀ + τ Σ_k w_k (θ_k − θ₀) + recalibration`, w on the simplex: a log-linear pool [genest1986] of what the estimators
+add to θ₀, the log-worths from salary alone that they share. Where they know different things τ exceeds 1. The
+recalibration is a temperature, one that changes with the size of the contest, and a bend in salary. All of it
+maximises the law's concave log likelihood.
 """
 
 from dataclasses import dataclass, field
@@ -26,9 +28,10 @@ from dfslab.estimators import (
     fit_log_worths,
     remember,
     roll,
+    salary_log_worths,
     speak,
 )
-from dfslab.evidence import Board, read_history, salary_bend
+from dfslab.evidence import Board, Memory, read_history, salary_bend
 from dfslab.residuals import Residuals
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
@@ -47,7 +50,8 @@ __all__ = [
 YOUNG, HALF_LIFE = 5.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + YOUNG) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
 that knew little, and weights are for what the estimators are worth now."""
-EXTRAS = ("size", "price", "bend")
+EXTRAS = {"base": 1.0, "size": 0.0, "price": 0.0, "bend": 0.0}
+"""The recalibration and where it starts: the factor on θ₀, its change per factor of 10 in entries, and the bend."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Pool:
         worth = np.asarray(beta[: len(voices)], float)
         total = worth.sum()
         share = worth / total if total > 0 else np.full(len(worth), 1 / len(worth))
-        return cls(pd.Series(share, list(voices)), float(total), pd.Series(beta[len(voices) :], EXTRAS), contests)
+        return cls(pd.Series(share, list(voices)), float(total), pd.Series(beta[len(voices) :], list(EXTRAS)), contests)
 
     @property
     def beta(self) -> np.ndarray:
@@ -124,7 +128,7 @@ class HybridOwnershipEstimator:
         """Return the pool fitted on boards."""
         memory = remember(boards, self.prior)
         fitted = tuple(part.fit_boards(boards, memory) for part in self.estimators)
-        return FittedHybrid(self, tuple(boards), fitted, tuple(notes))
+        return FittedHybrid(self, tuple(boards), fitted, memory, tuple(notes))
 
     @property
     def estimators(self) -> tuple:
@@ -145,6 +149,7 @@ class FittedHybrid(Forecaster):
     estimator: HybridOwnershipEstimator
     boards: tuple
     parts: tuple
+    memory: Memory
     notes: tuple = ()
     fits: dict = field(default_factory=dict)
 
@@ -176,7 +181,8 @@ class FittedHybrid(Forecaster):
         if not said:
             raise CannotSpeak("; ".join(missing.values()))
         pool = self.pool(said)
-        return _pool_design(board, [said[v] for v in pool.weights.index], self.estimator.prior) @ pool.beta
+        base = salary_log_worths(board, self.memory, self.estimator.prior)
+        return _pool_design(board, base, [said[v] for v in pool.weights.index]) @ pool.beta
 
     def missing(self, slate, contest=None) -> dict:
         """Return the estimators that are left out for this slate, with the reason."""
@@ -197,7 +203,7 @@ class FittedHybrid(Forecaster):
             if pool is None or len(past) >= REFIT_GROWTH * size:
                 pool = _fit_pool(voices, past, self.estimator.prior, pool)
                 pools[voices] = len(past), pool
-            theta = _pool_design(r.board, list(r.said.values()), self.estimator.prior) @ pool.beta
+            theta = _pool_design(r.board, r.base, list(r.said.values())) @ pool.beta
             result.append((r.board, theta, pool))
         return tuple(result)
 
@@ -229,11 +235,13 @@ class FittedHybrid(Forecaster):
         }
 
 
-def _pool_design(board: Board, thetas, prior: Prior) -> np.ndarray:
+def _pool_design(board: Board, base, thetas) -> np.ndarray:
     """Return the columns of the pool, (D, voices + extras)."""
     size = np.log10(board.entries) - 3 if board.entries > 0 else 0.0
-    centred = np.column_stack([theta - theta.mean() for theta in thetas])
-    return np.column_stack([centred, size * centred.mean(axis=1), salary_bend(board)])
+    base = base - base.mean()
+    added = np.column_stack([theta - theta.mean() - base for theta in thetas])
+    everything = base + added.mean(axis=1)
+    return np.column_stack([added, base, size * everything, salary_bend(board)])
 
 
 def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:
@@ -241,12 +249,12 @@ def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:
     cases = [
         Case(
             r.board,
-            _pool_design(r.board, [r.said[v] for v in voices], prior),
+            _pool_design(r.board, r.base, [r.said[v] for v in voices]),
             i / (i + YOUNG) * 0.5 ** ((len(rolled) - i) / HALF_LIFE),
         )
         for i, r in told
     ]
-    mean = np.concatenate([_pool_mean(voices, rolled, prior), np.zeros(len(EXTRAS))])
+    mean = np.concatenate([_pool_mean(voices, rolled, prior), list(EXTRAS.values())])
     spread = [prior.pool["weight_sd"]] * len(voices) + [prior.pool[f"{name}_sd"] for name in EXTRAS]
     precision = 1 / (prior.lineups_per_contest * np.array(spread) ** 2)
     lower = np.array([0.0] * len(voices) + [-np.inf] * len(EXTRAS))

@@ -148,10 +148,11 @@ CURVE_SD, SIZE_SD = 1.0, 0.5
 """Between sports and years a bend of the salary curve moves by about this much ($1,000)."""
 POOL = {
     "weights": {"historical": 0.55, "recent_form": 0.15, "salary_skill": 0.1, "projection": 0.8},
-    "weight_sd": 0.3,
+    "weight_sd": 0.15,
+    "base_sd": 0.03,
     "size_sd": 0.03,
-    "price_sd": 0.2,
-    "bend_sd": 0.2,
+    "price_sd": 0.05,
+    "bend_sd": 0.05,
 }
 VENDOR_SHARE = 0.65
 """Weight of a vendor's forecast beside a full history: evidence of one golf contest (best .7), shrunk."""
