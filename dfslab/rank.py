@@ -157,13 +157,14 @@ class _Course:
 
     def past(self, rows: int) -> np.ndarray:
         """Return the log-worths of the first `rows` rows by coefficients fitted before their block of races."""
-        parts = []
+        parts, beta = [], None
         for low in range(0, self.race[rows - 1] + 1, BLOCK):
             begin, end = (min(self._row(r), rows) for r in (low, low + BLOCK))
             known = min(self._row(max(low, 2 * BLOCK)), rows)
             if known not in self.blocks:
-                self.blocks[known] = self.coefficients(known)
-            parts.append(self.log_worth(slice(begin, end), self.blocks[known]))
+                self.blocks[known] = self.coefficients(known, beta)
+            beta = self.blocks[known]
+            parts.append(self.log_worth(slice(begin, end), beta))
         return np.concatenate(parts)
 
     def _row(self, race: int) -> int:
@@ -189,7 +190,8 @@ def _working_course(table) -> _Course:
 
 def _model(course: _Course, rows: int, start=None) -> FinishModel:
     """Return the finish model as of the first `rows` rows."""
-    beta, past = course.coefficients(rows, start), course.past(rows)
+    past = course.past(rows)
+    beta = course.coefficients(rows, start)
     return FinishModel(
         coefficients=pd.Series(beta, course.columns),
         temperature=_temperatures(course, past),

@@ -13,20 +13,18 @@ __all__ = ["FAMILIES", "KNOWN", "RECORDS", "SEEN", "features", "flag", "history_
 KNOWN = ("driver", "car", "team", "start", "practice_best_rank")
 """Columns of a driver that are known before the race; all but driver may be missing."""
 SEEN = (
-    *("finish", "dnf", "dnf_crash", "disqualified", "laps_led", "avg_running_pos", "mid_race_pos", "best_pos"),
+    *("finish", "dnf", "disqualified", "laps_led", "avg_running_pos", "mid_race_pos", "best_pos"),
     *("driver_rating", "top15_laps"),
 )
 """Columns of the result; all but finish may be missing."""
 
 RECORDS = (
-    *(("finish", "driver", 300, 3), ("finish", "driver", 1500, 5), ("finish", "driver_type", 700, 3)),
-    *(("finish", "driver_track", 900, 2), ("finish", "team", 300, 6)),
-    *(("running", "driver", 60, 2), ("running", "driver", 200, 3), ("running", "driver", 1000, 5)),
-    *(("running", "team", 200, 6), ("running", "car", 200, 3)),
-    *(("rating", "driver", 60, 2), ("rating", "driver", 300, 3), ("rating", "driver", 1000, 5)),
-    *(("rating", "driver_track", 900, 2), ("rating", "team", 300, 6), ("rating", "car", 200, 3)),
-    *(("led", "driver", 400, 3), ("led", "team", 300, 6), ("front", "driver", 300, 3), ("middle", "driver", 300, 3)),
-    *(("best", "driver", 300, 3), ("breakdown", "team", 400, 6)),
+    *(("finish", "driver", 1500, 5), ("finish", "driver_track", 900, 2), ("finish", "team", 300, 6)),
+    *(("running", "driver", 1000, 5), ("running", "team", 200, 6), ("running", "car", 200, 3)),
+    *(("rating", "driver", 60, 2), ("rating", "driver", 300, 3), ("rating", "driver_type", 600, 3)),
+    *(("rating", "driver_track", 900, 2), ("rating", "team", 300, 6), ("rating", "team_type", 300, 6)),
+    *(("rating", "car", 200, 3), ("led", "driver", 400, 3), ("led", "team", 300, 6)),
+    *(("front", "driver", 300, 3), ("middle", "driver", 300, 3), ("best", "driver", 300, 3)),
 )
 """What is remembered, by which key, half-life in days, races of prior (shrinkage to zero). Chosen walk-forward on the
 seasons 2020–2023; 2024 and 2025 were kept for the check."""
@@ -96,31 +94,33 @@ def _normal_score(position, race) -> np.ndarray:
 
 
 def _seen(table, race) -> dict[str, np.ndarray]:
-    """Return what each row's race showed, higher = better except breakdown; NaN where unknown."""
+    """Return what each row's race showed, higher = better; NaN where unknown. Without a rating the finish stands in."""
     led = number(table["laps_led"])
     laps = pd.Series(led).groupby(race).transform("sum").to_numpy()
-    broke = np.where(table["dnf"].isna(), np.nan, flag(table["dnf"]) & ~flag(table["dnf_crash"]))
+    finish = np.where(flag(table["disqualified"]), np.nan, _normal_score(number(table["finish"]), race))
+    rating = _normal_score(-number(table["driver_rating"]), race)
     return {
-        "finish": np.where(flag(table["disqualified"]), np.nan, _normal_score(number(table["finish"]), race)),
+        "finish": finish,
         "running": _normal_score(number(table["avg_running_pos"]), race),
-        "rating": _normal_score(-number(table["driver_rating"]), race),
+        "rating": np.where(np.isnan(rating), finish, rating),
         "front": _normal_score(-number(table["top15_laps"]), race),
         "middle": _normal_score(number(table["mid_race_pos"]), race),
         "best": _normal_score(number(table["best_pos"]), race),
         "led": np.sqrt(led / np.maximum(laps, 1.0)),
-        "breakdown": broke - pd.Series(broke).groupby(race).transform("mean").to_numpy(),
         "start": _normal_score(number(table["start"]), race),
     }
 
 
 def _keys(table) -> dict[str, np.ndarray]:
-    car = table["car"].astype("string").str.replace(r"\.0$", "", regex=True)
+    names = ["driver", "team", "track", "track_type"]
+    driver, team, track, kind = (table[name].astype("string") for name in names)
     keys = {
-        "driver": table["driver"],
-        "driver_type": table["driver"] + "|" + table["track_type"],
-        "driver_track": table["driver"] + "|" + table["track"],
-        "team": table["team"],
-        "car": car,
+        "driver": driver,
+        "driver_type": driver + "|" + kind,
+        "driver_track": driver + "|" + track,
+        "team": team,
+        "team_type": team + "|" + kind,
+        "car": table["car"].astype("string").str.replace(r"\.0$", "", regex=True),
     }
     return {name: pd.factorize(key)[0] for name, key in keys.items()}
 
