@@ -1,20 +1,33 @@
-"""Race regimes: features of a race or a scenario, labels by threshold, probabilities before the race.
+"""Regimes before the race: their probabilities, the weights of scenarios, and the choice of thresholds.
 
-A label belongs to one race or one scenario. History and scenarios go through the same function.
+Features and labels come from `dfslab.labels` and are offered here too.
 """
 
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from numba import njit
+
+from dfslab.labels import (
+    FEATURES,
+    REGIMES,
+    RegimeThresholds,
+    classify_scenario_regime,
+    feature_matrix,
+    race_features,
+    regime_codes,
+)
 
 __all__ = [
     "FEATURES",
+    "GRID",
     "REGIMES",
     "RegimeModel",
     "RegimeThresholds",
+    "TuningResult",
     "classify_scenario_regime",
     "feature_matrix",
     "past_conditions",
@@ -22,185 +35,8 @@ __all__ = [
     "race_features",
     "regime_codes",
     "regime_weights",
+    "tune_thresholds",
 ]
-
-REGIMES = ("dominator", "chaos", "fuel_mileage", "balanced")
-FEATURES = (
-    "leader_share",
-    "top2_share",
-    "led_hhi",
-    "dominance_ratio",
-    "points_variance",
-    "dropout_share",
-    "start_finish_correlation",
-    "cautions",
-    "caution_laps",
-    "longest_green_run",
-    "final_green_run",
-    "final_green_miles",
-)
-"""Columns of `race_features`, in order; the last five are properties of the race, the others of its drivers."""
-
-
-@dataclass(frozen=True)
-class RegimeThresholds:
-    """The heuristic: a race is the first of dominator, chaos, fuel_mileage whose threshold it reaches, or balanced."""
-
-    leader_share: float = 0.5
-    """dominator: one driver leads at least this share of the laps."""
-    dropout_share: float = 0.25
-    """chaos: at least this share of the field drops out, …"""
-    cautions: float = 12.0
-    """… or there are at least this many cautions."""
-    fuel_miles: float = 100.0
-    """fuel_mileage: the final green run is at least this long, in miles."""
-
-    def to_dict(self) -> dict:
-        """Return the thresholds as a plain dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "RegimeThresholds":
-        """Return thresholds from `to_dict`'s answer; an unknown key raises."""
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"regime thresholds: unknown {', '.join(sorted(unknown))}; have {', '.join(FEATURES)}")
-        return cls(**{k: float(v) for k, v in values.items()})
-
-
-def race_features(outcomes, races=None) -> pd.DataFrame:
-    """Return the features of finished races or of scenarios, one row each.
-
-    Parameters
-    ----------
-    outcomes : a results frame (race_id, start, finish, laps_led, dk points as `dk_points` or `points`, `dnf`), or
-        `Scenarios` (anything with its arrays).
-    races : with a results frame, the races frame (race_id, track_length_mi, cautions, caution_laps,
-        longest_green_run, final_green_run); columns that are absent give NaN.
-
-    Returns
-    -------
-    frame with the columns `FEATURES`; the index is race_id for history, the scenario number otherwise.
-    """
-    if isinstance(outcomes, pd.DataFrame):
-        ids, arrays = _history_arrays(outcomes, races)
-        return pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
-    return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
-
-
-def feature_matrix(scenarios) -> np.ndarray:
-    """Return `race_features` of `scenarios` as (S, 12) float, without a frame."""
-    facts = np.column_stack(
-        [scenarios.cautions, scenarios.caution_laps, scenarios.longest_green_run, scenarios.final_green_run]
-    ).astype(float)
-    miles = np.full(len(facts), float(scenarios.track_length_mi))
-    start = np.asarray(scenarios.start, float)
-    return _matrix(start, scenarios.finish, scenarios.laps_led, scenarios.points, scenarios.dropped_out, facts, miles)
-
-
-def _matrix(start, finish, led, points, dropped, facts, miles) -> np.ndarray:
-    per_driver = _driver_features(start, finish, led, points, dropped)
-    return np.column_stack([per_driver, facts, facts[:, 3] * miles])
-
-
-@njit(cache=True, nogil=True)
-def _driver_features(start, finish, led, points, dropped):
-    """Return the first seven features, (R, 7); a finish of 0 marks a driver who did not race."""
-    n, d = finish.shape
-    out = np.empty((n, 7))
-    value = np.empty(d)
-    for s in range(n):
-        racing, total, first, second, squares = 0, 0.0, 0.0, 0.0, 0.0
-        mean, quit_ = 0.0, 0
-        for i in range(d):
-            if finish[s, i] <= 0:
-                continue
-            x = float(led[s, i])
-            total += x
-            squares += x * x
-            if x > first:
-                first, second = x, first
-            elif x > second:
-                second = x
-            value[racing] = points[s, i]
-            mean += points[s, i]
-            quit_ += dropped[s, i] > 0
-            racing += 1
-        total = max(total, 1.0)
-        mean /= racing
-        ranked = np.sort(value[:racing])
-        top = max(1, round(0.2 * racing))
-        best, variance = 0.0, 0.0
-        for i in range(racing):
-            variance += (ranked[i] - mean) ** 2
-            if i >= racing - top:
-                best += ranked[i]
-        rest = (mean * racing - best) / max(racing - top, 1)
-        out[s, 0], out[s, 1], out[s, 2] = first / total, (first + second) / total, squares / total**2
-        out[s, 3] = best / top / max(rest, 1.0)
-        out[s, 4], out[s, 5] = variance / racing, quit_ / racing
-        out[s, 6] = _correlation(start[s], finish[s])
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _correlation(x, y):
-    """Pearson correlation of two rows where y > 0; on ranks it is Spearman's."""
-    n, sx, sy = 0, 0.0, 0.0
-    for i in range(x.size):
-        if y[i] > 0:
-            n, sx, sy = n + 1, sx + x[i], sy + y[i]
-    xx, yy, xy = 0.0, 0.0, 0.0
-    for i in range(x.size):
-        if y[i] > 0:
-            a, b = x[i] - sx / n, y[i] - sy / n
-            xx, yy, xy = xx + a * a, yy + b * b, xy + a * b
-    return xy / np.sqrt(xx * yy) if xx > 0.0 and yy > 0.0 else 0.0
-
-
-def _history_arrays(results: pd.DataFrame, races):
-    """Pack a results frame into padded (R, D) arrays; finish 0 where there is nobody."""
-    points = "dk_points" if "dk_points" in results else "points"
-    row, ids = pd.factorize(results["race_id"], sort=False)
-    column = results.groupby("race_id").cumcount().to_numpy()
-    shape = (len(ids), int(column.max()) + 1)
-    packed = []
-    dropped = "dnf" if "dnf" in results else "dropped_out"
-    for name in ("start", "finish", "laps_led", points, dropped):
-        array = np.zeros(shape)
-        array[row, column] = results[name].to_numpy(float)
-        packed.append(array)
-    facts, miles = _history_facts(races, ids)
-    return ids, (*packed, facts, miles)
-
-
-def _history_facts(races, ids) -> tuple[np.ndarray, np.ndarray]:
-    wanted = ["cautions", "caution_laps", "longest_green_run", "final_green_run", "track_length_mi"]
-    table = pd.DataFrame({"race_id": ids}) if races is None else races
-    table = table.set_index("race_id").reindex(index=ids, columns=wanted).to_numpy(float)
-    return np.ascontiguousarray(table[:, :4]), table[:, 4]
-
-
-def classify_scenario_regime(features: pd.DataFrame, thresholds: RegimeThresholds | None = None) -> pd.Series:
-    """Return the regime of every row of `features` (see `race_features`), a Series of names on its index.
-
-    A feature that is NaN reaches no threshold. For one race pass a frame of one row.
-    """
-    frame = features.to_frame().T if isinstance(features, pd.Series) else features
-    matrix = frame.reindex(columns=list(FEATURES)).to_numpy(float)
-    codes = regime_codes(matrix, thresholds or RegimeThresholds())
-    return pd.Series(np.array(REGIMES, object)[codes], index=frame.index, name="regime")
-
-
-def regime_codes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarray:
-    """Return the index into `REGIMES` of every row of a (R, 12) feature matrix."""
-    column = {name: matrix[:, i] for i, name in enumerate(FEATURES)}
-    dominator = column["leader_share"] >= thresholds.leader_share
-    chaos = column["dropout_share"] >= thresholds.dropout_share
-    chaos |= column["cautions"] >= thresholds.cautions
-    fuel = column["final_green_miles"] >= thresholds.fuel_miles
-    return np.select([dominator, chaos, fuel], [0, 1, 2], default=3).astype(np.int8)
-
 
 # ---------------------------------------------------------------- before the race
 
@@ -246,9 +82,11 @@ def past_conditions(worth: pd.DataFrame, results: pd.DataFrame, races: pd.DataFr
 class RegimeModel:
     """Probabilities of the regimes before a race.
 
-    A multinomial logit (statsmodels `MNLogit`, absolute-value penalty) tells dominator, chaos and the rest apart; the
-    rest is split into fuel_mileage and balanced as the simulator has it, because past races seldom come with the lap of
-    their last restart. `coefficients` is None when history is too short: then the simulator's frequencies stand.
+    A multinomial logit (statsmodels `MNLogit`, absolute-value penalty) tells dominator, chaos and the rest apart. Only
+    its probability of dominator is used; the rest is split as the simulator has it: on 126 races of 2022-2025 the
+    logit beat the simulator on dominator and lost to it on chaos (past labels seldom know the cautions), and the lap of
+    the last restart, which fuel_mileage needs, is seldom known. `coefficients` is None when history is too short: then
+    the simulator's frequencies stand.
     """
 
     coefficients: np.ndarray | None
@@ -276,9 +114,9 @@ class RegimeModel:
             return simulated
         x = (np.array([conditions[k] for k in CONDITIONS]) - self.centre) / self.scale
         odds = np.exp(np.concatenate([[0.0], np.concatenate([[1.0], x]) @ self.coefficients]))
-        rest, dominator, chaos = odds / odds.sum()
-        split = simulated[2:] / simulated[2:].sum() if simulated[2:].sum() > 0 else np.array([0.0, 1.0])
-        return np.array([dominator, chaos, *(rest * split)])
+        dominator = odds[1] / odds.sum()
+        others = np.maximum(simulated[1:], 1e-9)
+        return np.concatenate([[dominator], (1.0 - dominator) * others / others.sum()])
 
     def base_rate(self, track_type: str) -> pd.Series:
         """Return the share of each regime in past races of `track_type`, shrunk to all; of all when it is new."""
@@ -318,3 +156,230 @@ def regime_weights(codes, probabilities) -> np.ndarray:
     if share.sum() <= 0:
         return np.full(len(codes), 1.0 / len(codes))
     return (share / share.sum() / np.maximum(counts, 1))[codes]
+
+
+# ---------------------------------------------------------------- tuning
+
+GRID = {
+    "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60),
+    "dropout_share": (0.20, 0.25, 0.30, 0.35),
+    "cautions": (10.0, 12.0, 14.0),
+}
+"""Thresholds that `tune_thresholds` tries (any field of `RegimeThresholds`); the others stay as they are."""
+LEADER_BINS = (0.25, 0.35, 0.50, 0.65)
+CRASH_BINS = (1.5, 3.5, 6.5, 10.5)
+"""Inner edges of the bins of the leader's share and of crash drop-outs in the log scores."""
+_PAIRS = 300
+"""Scenarios of a race that enter the energy score."""
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What tuning found; gains are losses of unweighted scenarios minus losses of reweighted ones, per race."""
+
+    thresholds: RegimeThresholds
+    table: pd.DataFrame
+    """One row per candidate: its thresholds, gain, gain_se, energy, leader, crash (parts of the gain), plateau (mean
+    gain of the candidate and its neighbours on the grid)."""
+    gain: float
+    gain_se: float
+    placebo: float
+    """Gain of the chosen thresholds when the labels of past races are permuted."""
+    placebo_se: float
+    kappa: float
+    """Mean agreement (Cohen's κ) of labels between the choice and choices on resampled races."""
+    cluster_kappa: float
+    """Agreement of the labels with four clusters of the features, each named after its commonest label."""
+    base_rates: pd.DataFrame
+    n_races: int
+
+    @property
+    def helps(self) -> bool:
+        """Whether reweighting gains more than twice its standard error over unweighted scenarios and over placebo."""
+        return self.gain > 2 * self.gain_se and self.gain > self.placebo
+
+    def to_dict(self) -> dict:
+        """Return what later races need, as plain values for a JSON file."""
+        names = ("gain", "gain_se", "placebo", "placebo_se", "kappa", "cluster_kappa", "n_races")
+        numbers = {n: getattr(self, n) for n in names}
+        base = self.base_rates.to_dict(orient="index")
+        return {"thresholds": self.thresholds.to_dict(), **numbers, "helps": bool(self.helps), "base_rates": base}
+
+    @staticmethod
+    def thresholds_from(saved: dict) -> RegimeThresholds:
+        """Return the thresholds kept in `to_dict`'s answer, as read back from a file."""
+        return RegimeThresholds.from_dict(saved["thresholds"])
+
+
+def tune_thresholds(
+    simulate, results, races, conditions, *, since, grid=None, rng, n_resamples=100, default=None
+) -> TuningResult:
+    """Choose the regime thresholds by what reweighted scenarios are worth on races they had not seen.
+
+    Parameters
+    ----------
+    simulate : function of a race_id that returns `Scenarios` drawn by a model fitted before that race
+    results, races : history; `races` may carry final_green_run
+    conditions : `past_conditions` of history, told before each race
+    since : first date of the races scored; for each season the logit is fitted on the races before it
+    grid : thresholds to try, as `GRID`
+    n_resamples : bootstrap choices behind κ
+    default : thresholds to keep unless the choice gains two standard errors more (left out: `RegimeThresholds()`)
+
+    Notes
+    -----
+    The loss of a race is log of the energy score [gneiting2007] of the points vector, plus minus the log probability of
+    the bin of the leader's share and of the bin of crash drop-outs. The choice is the highest plateau, not the highest
+    peak: the mean gain of a candidate and its neighbours on the grid.
+    """
+    features = race_features(results, races)
+    conditions = conditions[conditions.index.isin(features.index)]
+    scored = conditions.index[conditions["date"] >= pd.to_datetime(since)]
+    if len(scored) < 2:
+        raise ValueError(f"regimes: {len(scored)} races from {since}; tuning needs at least 2 to score")
+    cases = [_case(simulate(r), results[results["race_id"] == r], r) for r in scored]
+    task = _Task(features.loc[conditions.index], conditions, cases)
+    default, grid = default or RegimeThresholds(), grid or GRID
+    candidates = [replace(default, **dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
+    by_part = np.array([task.gains(c, task.labels(c)) for c in candidates])
+    gains, smooth = by_part.sum(axis=2), _neighbours(candidates)
+    best = _choice(candidates, gains, smooth, default)
+    labels, parts = task.labels(best), task.gains(best, task.labels(best))
+    permuted = pd.Series(rng.permutation(labels.to_numpy()), labels.index)
+    placebo = task.gains(best, permuted).sum(axis=1)
+    picks = [_resampled(gains, smooth, rng) for _ in range(n_resamples)]
+    kappas = [_kappa(labels, task.labels(candidates[k])) for k in picks]
+    gain, gain_se = _mean_se(parts.sum(axis=1))
+    return TuningResult(
+        thresholds=best,
+        table=_tuning_table(candidates, by_part, smooth),
+        gain=gain,
+        gain_se=gain_se,
+        placebo=_mean_se(placebo)[0],
+        placebo_se=_mean_se(placebo)[1],
+        kappa=float(np.mean(kappas)),
+        cluster_kappa=_cluster_agreement(task.features, labels, rng),
+        base_rates=_base_rates(conditions["track_type"], labels),
+        n_races=len(cases),
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One scored race: its scenarios reduced to what the loss needs."""
+
+    race_id: str
+    features: np.ndarray
+    to_truth: np.ndarray
+    between: np.ndarray
+    bins: np.ndarray
+    """(n, 2) bins of leader's share and crash drop-outs; `truth` the real ones."""
+    truth: np.ndarray
+
+    @cached_property
+    def even(self) -> np.ndarray:
+        """Losses of unweighted scenarios."""
+        return self.losses(np.full(len(self.features), 1.0 / len(self.features)))
+
+    def losses(self, weight) -> np.ndarray:
+        """Return log energy score, minus log probability of the leader's bin and of the crash bin, (3,)."""
+        n = len(self.to_truth)
+        head = weight[:n] / weight[:n].sum()
+        energy = head @ self.to_truth - 0.5 * head @ self.between @ head
+        hits = (self.bins == self.truth).T @ weight
+        return np.array([np.log(energy), *-np.log((hits * len(weight) + 0.5) / (len(weight) + 2.5))])
+
+
+def _case(scenarios, results: pd.DataFrame, race_id) -> _Case:
+    real = results.set_index("driver").reindex(scenarios.drivers)
+    points = real["dk_points"].to_numpy(float)
+    known = ~np.isnan(points)
+    drawn = scenarios.points[:_PAIRS, known]
+    squares = (drawn**2).sum(axis=1)
+    between = np.sqrt(np.maximum(squares[:, None] + squares - 2 * drawn @ drawn.T, 0.0))
+    features = feature_matrix(scenarios)
+    share = real["laps_led"].max() / real["laps_led"].sum()
+    bins = np.column_stack(
+        [np.digitize(features[:, 0], LEADER_BINS), np.digitize(scenarios.crashed.sum(axis=1), CRASH_BINS)]
+    )
+    truth = np.array([np.digitize(share, LEADER_BINS), np.digitize(real["dnf_crash"].sum(), CRASH_BINS)])
+    return _Case(race_id, features, np.linalg.norm(drawn - points[known], axis=1), between, bins, truth)
+
+
+@dataclass(frozen=True)
+class _Task:
+    features: pd.DataFrame
+    conditions: pd.DataFrame
+    cases: list
+
+    def labels(self, thresholds) -> pd.Series:
+        return classify_scenario_regime(self.features, thresholds)
+
+    def gains(self, thresholds, labels) -> np.ndarray:
+        """Return the gain of reweighting in each scored race by part of the loss, (races, 3)."""
+        dates, models, out = self.conditions["date"], {}, []
+        for case in self.cases:
+            season = dates[case.race_id].year
+            if season not in models:
+                models[season] = RegimeModel.fit(self.conditions[dates < pd.Timestamp(season, 1, 1)], labels)
+            codes = regime_codes(case.features, thresholds)
+            told = models[season].probabilities(
+                self.conditions.loc[case.race_id], np.bincount(codes, minlength=len(REGIMES)) / len(codes)
+            )
+            out.append(case.even - case.losses(regime_weights(codes, told)))
+        return np.array(out)
+
+
+def _neighbours(candidates) -> np.ndarray:
+    """Return the averaging matrix over each candidate and those one grid step away in one threshold."""
+    values = np.array([list(c.to_dict().values()) for c in candidates])
+    steps = np.column_stack([np.unique(column, return_inverse=True)[1] for column in values.T])
+    near = np.abs(steps[:, None, :] - steps[None]).sum(axis=2) <= 1
+    return near / near.sum(axis=1, keepdims=True)
+
+
+def _choice(candidates, gains, smooth, default) -> RegimeThresholds:
+    best = int(np.argmax(smooth @ gains.mean(axis=1)))
+    if default not in candidates:
+        return candidates[best]
+    more, error = _mean_se(gains[best] - gains[candidates.index(default)])
+    return candidates[best] if more > 2 * error else default
+
+
+def _resampled(gains, smooth, rng) -> int:
+    pick = rng.integers(gains.shape[1], size=gains.shape[1])
+    return int(np.argmax(smooth @ gains[:, pick].mean(axis=1)))
+
+
+def _mean_se(values) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _kappa(a, b) -> float:
+    """Return Cohen's κ of two label vectors; 1 when both are one and the same constant."""
+    a, b = np.asarray(a), np.asarray(b)
+    chance = sum((a == r).mean() * (b == r).mean() for r in REGIMES)
+    return 1.0 if chance == 1.0 else float(((a == b).mean() - chance) / (1.0 - chance))
+
+
+def _tuning_table(candidates, by_part, smooth) -> pd.DataFrame:
+    gains, parts = by_part.sum(axis=2), by_part.mean(axis=1)
+    table = pd.DataFrame([c.to_dict() for c in candidates]).assign(
+        gain=gains.mean(axis=1),
+        gain_se=gains.std(axis=1, ddof=1) / np.sqrt(gains.shape[1]),
+        **dict(zip(("energy", "leader", "crash"), parts.T, strict=True)),
+        plateau=smooth @ gains.mean(axis=1),
+    )
+    return table.sort_values("plateau", ascending=False, ignore_index=True)
+
+
+def _cluster_agreement(features: pd.DataFrame, labels: pd.Series, rng) -> float:
+    """Return κ between `labels` and k-means clusters of the features that every race has, named by majority."""
+    from scipy.cluster.vq import kmeans2
+
+    columns = [c for c in FEATURES if features[c].notna().all()]
+    values = features[columns].to_numpy(float)
+    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
+    cluster = kmeans2(values, len(REGIMES), minit="++", seed=rng)[1]
+    named = labels.groupby(cluster).agg(lambda x: x.value_counts().index[0])
+    return _kappa(labels, named[cluster])
