@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import data, ownership, portfolio, race
+from dfslab import data, optimize, ownership, portfolio, race, scoring
+from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
 from dfslab.slate import Contest, Results, Slate
 
@@ -99,6 +100,7 @@ class Settings:
     n_scenarios: int = 20_000
     n_lineups: int = 150
     n_draws: int = 1_000
+    n_fresh_fields: int = 10
     max_exposure: float = 0.6
     max_overlap: int = 5
 
@@ -178,11 +180,11 @@ class Lab:
         """The lineups for the first contest, chosen on `scenarios`."""
         return self._stage("portfolio", self._build)
 
-    def _build(self):
+    def _build(self, scenarios=None, **options):
         settings = self.settings
         return portfolio.generate_regime_aware_portfolio(
             self.slate,
-            self.scenarios,
+            self.scenarios if scenarios is None else scenarios,
             self.forecast.ownership,
             self.inputs.contest,
             settings.n_lineups,
@@ -190,7 +192,61 @@ class Lab:
             ownership_draws=self.forecast.draws,
             max_exposure=settings.max_exposure,
             max_overlap=settings.max_overlap,
+            **options,
         )
+
+    @cached_property
+    def baselines(self) -> dict[str, np.ndarray]:
+        """Other ways to pick as many lineups, by name, (N, K) each; see `portfolio.baselines`."""
+        return self._stage("baselines", self._baselines)
+
+    def _baselines(self):
+        rng, n = stream(self.settings.seed, "baselines"), self.settings.n_lineups
+        one = replace(self.scenarios, regime=np.zeros(len(self.scenarios), np.int8))
+        mixed = replace(self.scenarios, regime=rng.permutation(self.scenarios.regime))
+        value = self.scenarios.weight @ self.scenarios.points
+        field = sample_fields(self.slate, self.forecast.draws[-1:], n, contest=self.inputs.contest, rng=rng)[0]
+        return {
+            "no leverage (best by mean points)": optimize.NASCAROptimizer(self.slate).optimize(value, n),
+            "no regimes": self._build(one).lineups,
+            "regimes shuffled": self._build(mixed).lineups,
+            "random entries of the field": field,
+        }
+
+    @cached_property
+    def scores(self) -> "scoring.Scores":
+        """The portfolio and its baselines on fresh races and fresh fields, ownership uncertainty included."""
+        return self._stage("scores", lambda: self.score({"portfolio": self.portfolio.lineups, **self.baselines}))
+
+    def score(self, portfolios: dict) -> "scoring.Scores":
+        """Play portfolios (name → lineups) on the fresh races, each run of races against a fresh field."""
+        fresh, contest, slate = self.fresh_scenarios, self.inputs.contest, self.slate
+        return scoring.score_portfolios(
+            portfolios, fresh.points, self._fresh_fields, contest, weight=fresh.weight, rules=slate.rules
+        )
+
+    @cached_property
+    def _fresh_fields(self) -> np.ndarray:
+        draws = self.forecast.draws[-self.settings.n_fresh_fields :]
+        rng, contest = stream(self.settings.seed, "fresh field"), self.inputs.contest
+        return sample_fields(self.slate, draws, contest.entries - 1, contest=contest, rng=rng)
+
+    @cached_property
+    def frontier(self) -> pd.DataFrame:
+        """Over λ, the twenty best lineups by mean points less λ·ownership²: what they earn on fresh draws, and copies."""
+        value, own = self.scenarios.weight @ self.scenarios.points, self.forecast.ownership
+        sets = {}
+        for penalty in portfolio.PENALTIES:
+            optimizer = optimize.LeverageAwareOptimizer(self.slate, own, leverage_penalty=penalty)
+            sets[penalty] = optimizer.optimize(value, min(20, self.settings.n_lineups), max_overlap=4)
+        table = self.score(sets).table().rename(columns={"portfolio": "penalty"})
+        metrics = [optimize.lineup_metrics(self.slate, own, lineups) for lineups in sets.values()]
+        table["ownership"] = [m["average_ownership"].mean() for m in metrics]
+        table["copies"] = [
+            expected_copies(x, self.slate, own, self.inputs.contest.entries, contest=self.inputs.contest).mean()
+            for x in sets.values()
+        ]
+        return table
 
     def record(self, stage: str, numbers: dict) -> None:
         """Add the numbers of a page to `metrics.json` of the report's folder."""
@@ -290,7 +346,7 @@ def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Fore
 def _ownership_notes(inputs: Inputs) -> tuple[str, ...]:
     contests = inputs.history.ownership["contest_id"].nunique()
     if contests == 0:
-        return ("Cold start: no past contest is in the history; the forecast rests on the figures shipped with dfslab.",)
+        return ("Cold start: no past contest is in the history; the forecast rests on figures shipped with dfslab.",)
     return (f"{contests} past contests are in the history.",)
 
 

@@ -13,7 +13,15 @@ from dfslab.lineups import best_lineups, distinct, is_legal
 from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics, mean_value
 from dfslab.slate import Contest, Slate
 
-__all__ = ["Portfolio", "allocate_lineups_by_regime", "audit", "generate_regime_aware_portfolio", "with_regime_weights"]
+__all__ = [
+    "PENALTIES",
+    "Portfolio",
+    "allocate_lineups_by_regime",
+    "audit",
+    "field_runs",
+    "generate_regime_aware_portfolio",
+    "with_regime_weights",
+]
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -159,15 +167,15 @@ def _regime_shares(scenarios) -> dict:
     return dict(zip(scenarios.regime_names, share / share.sum(), strict=True))
 
 
-def _blocks(n: int, fields) -> list[slice]:
-    """Cut n scenarios into one run per field."""
+def field_runs(n: int, fields) -> list[slice]:
+    """Cut `n` scenarios into one run per field; each field plays its own."""
     cuts = np.linspace(0, n, len(fields) + 1).astype(int)
     return [slice(a, b) for a, b in pairwise(cuts) if b > a]
 
 
 def _stage(scenarios, fields, contest, rules) -> FieldScores:
     """Return the fields' scores, each field in its own run of scenarios."""
-    blocks = _blocks(len(scenarios), fields)
+    blocks = field_runs(len(scenarios), fields)
     return join_scores(
         FieldScores.from_field(f, scenarios.points[b], contest, rules) for f, b in zip(fields, blocks, strict=False)
     )
@@ -209,7 +217,7 @@ def _screened(pool, origin, scenarios, fields, contest, rules, quota):
     A lineup from the field belongs to the regime in which it earns most against the candidates' average there.
     """
     pay = np.zeros((len(pool), len(scenarios.regime_names)))
-    for field, block in zip(fields, _blocks(len(scenarios), fields), strict=False):
+    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
         for code in np.unique(scenarios.regime[block]):
             rows = np.arange(block.start, block.stop)[scenarios.regime[block] == code]
             share = scenarios.weight[rows].sum()

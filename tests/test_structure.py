@@ -21,7 +21,7 @@ residuals evidence estimators ownership
 copies field
 payout contest
 solver conflicts leverage optimize
-choose portfolio pipeline backtest
+choose choose portfolio scoring pipeline backtest
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 page views plots report explore __main__
 """
