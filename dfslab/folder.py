@@ -40,6 +40,8 @@ def race_folder(race_id, data_dir) -> Path:
     folder = Path(data_dir) / "races" / race_id
     if re.fullmatch(r"[\w][\w.\-]*", race_id) and folder.is_dir():
         return folder
+    if not Path(data_dir).is_dir():
+        raise InputError(f"{data_dir}: there is no such data folder; correct --data, or make it")
     have = sorted(path.name for path in Path(data_dir).glob("races/*") if path.is_dir())
     near = near_names(race_id, have, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(have[:8]) or 'none'}"
@@ -180,12 +182,11 @@ def _with_facts(drivers: pd.DataFrame, starters, facts: dict, path):
     """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
     others = () if starters is None else tuple(starters["driver"])
     known = list(dict.fromkeys([*drivers["driver"], *others]))
-    out, notes = _listed(facts, "out", known, path)
-    rear, more = _listed(facts, "to_rear", known, path)
+    out, rear = (_listed(facts, name, known, path) for name in ("out", "to_rear"))
     if "status" in drivers:
         out |= set(drivers.loc[drivers["status"].fillna("").str.upper().isin(OUT_STATUS), "driver"])
     new = drivers.loc[drivers["driver"].isin(out) & ~drivers["out"], "driver"]
-    notes = (*notes, *more, *(f"{name} is listed as out: never rostered." for name in new))
+    notes = tuple(f"{name} is listed as out: never rostered." for name in new)
     drivers = drivers.assign(out=drivers["out"] | drivers["driver"].isin(out), to_rear=drivers["driver"].isin(rear))
     if starters is not None:
         starters = starters[~starters["driver"].isin(out)].reset_index(drop=True)
@@ -193,16 +194,15 @@ def _with_facts(drivers: pd.DataFrame, starters, facts: dict, path):
     return drivers, starters, notes
 
 
-def _listed(facts: dict, name: str, known: list[str], path) -> tuple[set[str], tuple[str, ...]]:
-    """Return the drivers a list of race.json names, in the spelling of the slate; a near miss raises."""
+def _listed(facts: dict, name: str, known: list[str], path) -> set[str]:
+    """Return the drivers a list of race.json names, in the spelling of the slate; an unknown one raises."""
     found = match_names(facts.get(name, []), known)
     _refuse_ambiguous(found, path)
     for driver in found.unmatched:
         near = near_names(driver, known)
-        if near:
-            raise InputError(f"{path}: '{driver}' in '{name}' is not in this race; did you mean {near[0]}?")
-    notes = (f"race.json lists {', '.join(found.unmatched)} in '{name}', not in this race.",) if found.unmatched else ()
-    return set(found.pairs.values()), notes
+        hint = f"did you mean {near[0]}?" if near else "write the name as in DKSalaries.csv, or remove it"
+        raise InputError(f"{path}: '{driver}' in '{name}' is not in this race; {hint}")
+    return set(found.pairs.values())
 
 
 def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -385,12 +385,21 @@ Kinds: *text*; *id* (digits kept as text); *int*, *number* (thousands commas and
 read, decided once per column and stated); *date*; *flag* (0/1, true/false, yes/no). Headers are compared without case
 and punctuation. Further columns never hurt.
 
+```
+<data>/history/results.csv      one row per driver per race
+<data>/history/races.csv        one row per race
+<data>/history/ownership.csv    one row per driver per past contest; written by ingesting standings
+<data>/races/<race_id>/         one folder per race: the files below
+<data>/models/                  what tuning saved
+<data>/cache/nascar/            answers of the public feed, as served; may be deleted
+```
+
 Beside the tables a race folder holds
 
 * `race.json`: facts known before lock, as in `{"race_id": "2031-05-04-oakfield", "date": "2031-05-04", "track":
   "Oakfield Speedway", "track_type": "intermediate", "track_length_mi": 1.5, "sched_laps": 267, "series": "cup"}`;
-  optional `race_name`, and two lists of drivers: `out` (will not race) and `to_rear` (starts last, keeps the grid
-  place for scoring);
+  optional `race_name`, `simulated` (true in the bundled sample) and two lists of drivers: `out` (will not race) and
+  `to_rear` (starts last, keeps the grid place for scoring);
 * `contest.json`: `entry_fee`, `entries`, `payouts` (a list of `min_rank`, `max_rank`, `prize`), optional
   `max_entries_per_user`, `pool`, `name`, `contest_id`; or a list of such contests; or DraftKings' own
   `contestDetail` JSON. Tickets count at their face value, and the page says so;

@@ -112,9 +112,10 @@ def test_out_and_to_rear_of_race_json(tmp_path, folder):
     assert slate.drivers.loc[slate.drivers["to_rear"], "driver"].tolist() == ["Cyril Reed"]
     assert slate.starters.loc[slate.starters["to_rear"], "driver"].tolist() == ["Cyril Reed"]
     assert slate.column("start")[2] == 3
-    with pytest.raises(InputError, match="did you mean Abel Reed"):
-        (folder / "race.json").write_text(json.dumps(race_facts(out=["Abell Reed"])))
-        data.load_slate(RACE, tmp_path)
+    for name, says in (("Abell Reed", "did you mean Abel Reed"), ("Abel", "write the name as in")):
+        (folder / "race.json").write_text(json.dumps(race_facts(out=[name])))
+        with pytest.raises(InputError, match=says):
+            data.load_slate(RACE, tmp_path)
 
 
 def test_status_of_the_salary_file_and_further_columns(tmp_path, folder):
@@ -172,6 +173,8 @@ def test_races_are_listed_by_date_and_near_names_offered(tmp_path):
         data.load_slate("2031-05-04-okfield", tmp_path)
     with pytest.raises(InputError, match="no race"):
         data.load_slate("../races/" + RACE, tmp_path)
+    with pytest.raises(InputError, match="no such data folder"):
+        data.load_slate(RACE, tmp_path / "nowhere")
 
 
 # --- contests ----------------------------------------------------------------------------------------------------
