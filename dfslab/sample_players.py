@@ -13,12 +13,12 @@ __all__ = ["STYLES", "Crowd", "Facts", "best_lineup", "crowd_ownership", "gather
 
 STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
 _STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
-_STYLE_NOISE = np.array([3.6, 3.6, 4.0, 4.6, 4.0, 4.6, 4.6, 4.6, 5.6])
+_STYLE_NOISE = np.array([3.3, 3.3, 3.7, 4.3, 3.7, 4.3, 4.3, 4.3, 5.2])
 """Standard deviation, in points, of a player's own view of a driver."""
-MOOD_STEADINESS = 40.0
+MOOD_STEADINESS = 80.0
 """Concentration of the Dirichlet draw of the styles' shares: how much the crowd's make-up differs between races."""
-BUZZ = 1.8
-"""Standard deviation, in points, of what everybody talks about before one race."""
+BUZZ = 0.5
+"""Standard deviation, in points, of what one contest's crowd shares beyond what everybody talks about."""
 COPY_SHARE = 0.075
 """Share of entries that copy a published lineup in a contest of 1,000."""
 ANCHOR = 0.5
@@ -37,7 +37,8 @@ class Facts:
     """What the public knows of each driver who can be rostered and races, (D,) each, in slate rows.
 
     `first`, `second` are two touts' projected points; `average` this season's points per race; `recent` the last
-    races' points; `track` the points at such tracks; `fame` a standing in standard deviations.
+    races' points; `track` the points at such tracks; `fame` a standing in standard deviations; `talk` what everybody
+    says of the driver this week beyond all that, in points.
     """
 
     rows: np.ndarray
@@ -49,6 +50,7 @@ class Facts:
     recent: np.ndarray
     track: np.ndarray
     fame: np.ndarray
+    talk: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def gather_crowd(facts: Facts, entries: int, max_entries: int, rng, roster: int 
     Styles' shares and the buzz are drawn first, so two crowds on the same facts differ in more than noise.
     """
     share = rng.dirichlet(MOOD_STEADINESS * _STYLE_SHARE)
-    signals = _signals(facts) + rng.normal(0, BUZZ, len(facts.rows))
+    signals = _signals(facts) + facts.talk + rng.normal(0, BUZZ, len(facts.rows))
     user = _users(entries, max_entries, rng)
     people = int(user[-1]) + 1
     style = rng.choice(len(STYLES), people, p=share)

@@ -1,6 +1,6 @@
 """The sample season played week by week: the salary desk, the touts, the race, the contests, the record book."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ _CONTESTS = (
 )  # fmt: skip
 TOUT_RACES = 150
 """Races a tout simulates with his guess of the pace."""
+TALK = 0.8
+"""Standard deviation, in points, of what is said of a driver before a race; no file tells it."""
 TOUT_ERROR = 0.55
 """Standard deviation of a tout's guess of a driver's pace, in spreads."""
 
@@ -262,9 +264,11 @@ def _facts(record, weekend, listed, salary, on_track, touts) -> Facts:
     rows = np.flatnonzero(on_track >= 0)
     who = listed[rows]
     kind = TYPES.index(weekend.venue.track_type)
+    talk = stream(record.world.seed, "talk", weekend.number).normal(0, TALK, len(rows))
     return Facts(
         rows, salary[rows], weekend.frame["start"].to_numpy()[on_track[rows]].astype(float), touts[0, rows],
         touts[1, rows], record.average[who], record.recent[who], record.by_type[who, kind], record.world.fame[who],
+        talk,
     )  # fmt: skip
 
 
@@ -285,6 +289,7 @@ def tout_ownership(world: World, week: RaceWeek) -> np.ndarray:
     """Return the first tout's projected ownership by slate row: a crowd as he imagines it, misjudged a little."""
     rng = stream(world.seed, "mood", week.weekend.number)
     plan = week.contests[0]
-    own = crowd_ownership(gather_crowd(week.facts, 600, min(plan.max_entries_per_user, 20), rng), len(week.drivers))
+    facts = replace(week.facts, talk=np.zeros(len(week.facts.rows)))
+    own = crowd_ownership(gather_crowd(facts, 600, min(plan.max_entries_per_user, 20), rng), len(week.drivers))
     own = own * rng.lognormal(0, 0.15, len(own)) + np.abs(rng.normal(0, 0.004, len(own))) * (week.on_track >= 0)
     return np.minimum(own * 6 / own.sum(), 0.95)

@@ -14,7 +14,8 @@ __all__ = ["TRACKS", "Venue", "Weekend", "World", "stream"]
 
 SEASONS = (2024, 2025, 2026)
 RACES_A_SEASON = 36
-STREAMS = {"world": 0, "weekend": 1, "race": 2, "desk": 3, "vendor": 4, "contest": 5, "field": 6, "files": 7, "mood": 8}
+STAGES = ("world", "weekend", "race", "desk", "vendor", "contest", "field", "files", "mood", "talk")
+"""Each stage of the generator has a stream of its own."""
 
 DRIVERS = (
     "Cade Hollister", "Rory Vandermeer", "A.J. Ravenell", "Tomás Quiñonero", "Wendell Pruett Jr.", "J.R. Tackett",
@@ -99,7 +100,7 @@ _CALENDAR = (
 
 def stream(seed: int, stage: str, *key: int) -> np.random.Generator:
     """Return the random stream of one stage and race of the world grown from `seed`."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS[stage], *key)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STAGES.index(stage), *key)))
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,7 @@ def facts(rng, d: int = 30) -> Facts:
     return Facts(
         np.arange(d), salary, rng.permutation(d) + 1.0, points, points + rng.normal(0, 2, d),
         points + rng.normal(0, 5, d), points + rng.normal(0, 8, d), points + rng.normal(0, 8, d), rng.normal(0, 1, d),
+        np.zeros(d),
     )  # fmt: skip
 
 
@@ -440,6 +441,7 @@ BANDS = {
     "salaries": [(4500, 4700), (7000, 8000), (10500, 11500)],
     "most copied lineup, % of entries, up to": [(1.5, 4), (2.5, 6), (3.5, 7)],
     "distinct": [(0.55, 0.80), (0.70, 0.80), (0.80, 0.95)],
+    "forecast ownership": [(0.7, 0.9), (0.85, 0.95), (0.9, 1.0)],
     "salary spent": [(49_200, 49_700), (49_500, 50_000)],
 }
 
