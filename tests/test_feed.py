@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from race_files import DRIVERS, csv_bytes, result_rows
 from dfslab import data, feed
 from dfslab.data import InputError
 from dfslab.feed_tables import FeedError, race_tables, scheduled
+from dfslab.tracks import track_type
 
 WEEKEND = "/cacher/2031/1/{}/weekend-feed.json"
 LOOP = "/loopstats/prod/2031/1/{}.json"
@@ -118,6 +122,50 @@ def test_a_server_that_is_down_is_left_alone(server, tmp_path):
     fetched = _fetch(server, tmp_path, attempts=2)
     assert fetched.races == () and "seems to be down" in fetched.failed[-1]
     assert len(server.asked) == 1 + 6 and not (tmp_path / "history" / "results.csv").exists()
+
+
+def test_a_killed_fetch_goes_on_where_it_stopped(server, tmp_path):
+    server.faults = {WEEKEND.format(13): ["hang"]}
+    code = "import sys; from dfslab import feed; feed.fetch_season(2031, 'cup', sys.argv[1], sys.argv[2], pause=0.001)"
+    run = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), server.url])
+    deadline = time.monotonic() + 60
+    while WEEKEND.format(13) not in server.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    assert not list((tmp_path / "history").glob("*.csv"))
+    saved = [path for path in (tmp_path / "cache").rglob("*.json") if path.name != "race_list_basic.json"]
+    assert len(saved) == 4
+    for path in saved:
+        os.utime(path, (4_000_000_000, 4_000_000_000))
+    asked = len(server.asked)
+    assert _fetch(server, tmp_path).races == IDS
+    assert server.asked[asked:] == [LIST, WEEKEND.format(13), LOOP.format(13)]
+
+
+@pytest.mark.parametrize(
+    ("track", "season", "kind"),
+    [
+        ("Atlanta Motor Speedway", 2021, "intermediate"),
+        ("Atlanta Motor Speedway", 2022, "superspeedway"),
+        ("Daytona International Speedway Road Course", 2021, "road"),
+        ("Charlotte Motor Speedway Road Course", 2023, "road"),
+        ("Bristol Motor Speedway Dirt", 2022, "dirt"),
+        ("Nashville Fairgrounds Speedway", 2024, "short"),
+        ("Nashville Superspeedway", 2024, "intermediate"),
+        ("Indianapolis Motor Speedway Road Course", 2023, "road"),
+        ("Indianapolis Motor Speedway", 2024, "large_flat"),
+        ("Phoenix Raceway", 2024, "short_flat"),
+    ],
+)
+def test_kinds_of_tracks(track, season, kind):
+    assert track_type(track, season, 1.5) == (kind, False)
+
+
+def test_an_unknown_track_is_taken_by_its_length():
+    assert [track_type("Elm Oval", 2030, miles) for miles in (0.5, 1.5, 2.5)] == [
+        *(("short", True), ("intermediate", True), ("superspeedway", True))
+    ]
 
 
 def test_without_the_race_list_nothing_is_touched(server, tmp_path):
