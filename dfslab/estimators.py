@@ -8,7 +8,7 @@ ownership sums to K, stays below 1 and respects the cap by construction.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,6 +32,7 @@ __all__ = [
     "RecentFormOwnership",
     "Rolled",
     "SalarySkillOwnership",
+    "by_voice",
     "fit_log_worths",
     "log_score",
     "VENDOR",
@@ -352,14 +353,24 @@ class FittedEstimator(Forecaster):
         """The date of the last contest it knows."""
         return max((b.date for b in self.boards), default=FIRST_DAY)
 
-    @property
+    @cached_property
     def residuals(self) -> Residuals:
         """The errors of its own forecasts of past contests, each made from earlier ones."""
-        if "residuals" not in self.fits:
-            rolled = roll((self.estimator,), self.boards, self.estimator.prior)
-            said = [(r.board, theta) for r in rolled for theta in r.said.values()]
-            self.fits["residuals"] = Residuals.of(said, self.estimator.prior.residuals)
-        return self.fits["residuals"]
+        said = [(r.board, theta) for r in self.rolled for theta in r.said.values()]
+        return Residuals.of(said, self.estimator.prior.residuals)
+
+    @cached_property
+    def rolled(self) -> tuple:
+        """Every past contest as this estimator forecast it from the contests of earlier dates."""
+        return roll((self.estimator,), self.boards, self.estimator.prior)
+
+    def rolled_log_worths(self) -> dict:
+        """Return θ of past contests, a list in the order of `boards` (None where it could not speak), by forecast."""
+        return {"salary_only": [r.base for r in self.rolled]} | by_voice(self.rolled)
+
+    def rolled_weights(self) -> list:
+        """Return nothing: only a pool has weights."""
+        return []
 
     def with_memory(self, memory: Memory) -> "FittedEstimator":
         """Return the same coefficients with a longer memory."""
@@ -402,8 +413,6 @@ class FittedEstimator(Forecaster):
         """Return the coefficients of each set of features fitted so far, with the prior's mean beside them."""
         rows = []
         for features, beta in self.fits.items():
-            if features == "residuals":
-                continue
             mean = self.estimator.prior.of(self.name, features)[0]
             names = [f.__name__ for f in features for _ in self.estimator.prior.coefficients[f.__name__]]
             rows += [("+".join(f.__name__ for f in features), *row) for row in zip(names, beta, mean, strict=True)]
@@ -428,7 +437,7 @@ def salary_log_worths(board: Board, memory: Memory, prior: Prior) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Rolled:
-    """A past contest as told from those of earlier dates: θ from salary alone and of each estimator that could speak."""
+    """A past contest as told from those of earlier dates: θ from salary alone, and of each estimator that spoke."""
 
     board: Board
     base: np.ndarray
@@ -439,6 +448,12 @@ class Rolled:
         """Whether the best of `voices` scored no better than a draw from all legal lineups would have."""
         nothing = -self.board.law(np.zeros(len(self.board))).log_normaliser
         return max(log_score(self.board, self.said[v]) for v in voices) <= nothing
+
+
+def by_voice(rolled) -> dict:
+    """Return θ of rolled contests by voice, a list in order with None where a voice was silent."""
+    voices = dict.fromkeys(v for r in rolled for v in r.said)
+    return {v: [r.said.get(v) for r in rolled] for v in voices}
 
 
 def log_score(board: Board, log_worths) -> float:

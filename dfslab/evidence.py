@@ -12,6 +12,7 @@ from scipy.special import logit
 
 from dfslab.files import InputError
 from dfslab.lineups import LineupLaw
+from dfslab.residuals import LEAST
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate
 
@@ -24,8 +25,6 @@ BEND_RIDGE = 0.3
 """Pull to 0, in drivers on every lineup, of the bent line that is taken out of one contest's ratios."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
-LEAST = 0.0005
-"""Ownership below one entry in 2,000 is not told apart from it."""
 MATCH_STEPS = 12
 """Steps of scaling; the error shrinks about threefold a step."""
 SMALL = 0.005

@@ -25,6 +25,7 @@ from dfslab.estimators import (
     RecentFormOwnership,
     Rolled,
     SalarySkillOwnership,
+    by_voice,
     fit_log_worths,
     remember,
     roll,
@@ -206,6 +207,20 @@ class FittedHybrid(Forecaster):
             theta = _pool_design(r.board, r.base, list(r.said.values())) @ pool.beta
             result.append((r.board, theta, pool))
         return tuple(result)
+
+    def rolled_log_worths(self) -> dict:
+        """Return θ of past contests, a list in the order of `boards` (None where silent), by forecast."""
+        equal = [np.mean(list(r.said.values()), axis=0) for r in self.rolled]
+        pooled = {"hybrid": [theta for _, theta, _ in self.rolled_pools], "equal_weights": equal}
+        return pooled | {"salary_only": [r.base for r in self.rolled]} | by_voice(self.rolled)
+
+    def rolled_weights(self) -> list:
+        """Return rows contest_id, date, estimator, weight, temperature of the pool that forecast each past contest."""
+        return [
+            (board.contest_id, board.date, voice, weight, pool.temperature)
+            for board, _, pool in self.rolled_pools
+            for voice, weight in pool.weights.items()
+        ]
 
     @cached_property
     def residuals(self) -> Residuals:

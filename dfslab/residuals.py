@@ -9,13 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["Residuals", "draw_ownership"]
+__all__ = ["LEAST", "Residuals", "draw_ownership"]
 
 LEAST = 0.0005
 """Ownership below one entry in 2,000 is not told apart from it."""
 NEIGHBOURS = 0.04
 """A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
-SHIPPED_CONTESTS = 3.0
+YOUNG = 5.0
+"""The i-th past contest is drawn in proportion to i / (i + YOUNG): the first forecasts knew little."""
+SIZE_REACH, FLOOR = 0.4, 0.2
+"""A contest of another slate size counts less, by a bell of this width in log size, but never below the floor."""
+SHIPPED_CONTESTS = 1.0
 """The shipped errors count as this many contests beside the history's own."""
 SOLVER_STEPS = 40
 
@@ -26,30 +30,37 @@ class Residuals:
 
     levels: tuple
     errors: tuple
+    weights: np.ndarray
     shipped: Mapping
 
     @classmethod
     def of(cls, forecasts, shipped: Mapping) -> "Residuals":
         """Return the errors of forecasts, pairs of (board, θ (D,)); drivers of unknown ownership are left out."""
         levels, errors = [], []
+        weights = [number / (number + YOUNG) for number, _ in enumerate(forecasts, 1)]
         for board, theta in forecasts:
             level = _log_odds(board.law(theta).marginals())
             known = np.flatnonzero(~np.isnan(board.ownership))
             known = known[np.argsort(level[known], kind="stable")]
             levels.append(level[known])
             errors.append(_log_odds(board.ownership[known]) - level[known])
-        return cls(tuple(levels), tuple(errors), shipped)
+        return cls(tuple(levels), tuple(errors), np.array(weights), shipped)
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream."""
+        """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
+
+        They are widened by one part in the number of contests: a few contests show too little of the tails.
+        """
         uniform = rng.random((n, len(level) + 1))
-        chance = np.append(np.ones(len(self.levels)), SHIPPED_CONTESTS)
+        apart = np.log([len(known) / len(level) for known in self.levels])
+        alike = FLOOR + (1 - FLOOR) * np.exp(-0.5 * (apart / SIZE_REACH) ** 2)
+        chance = np.append(self.weights * alike, SHIPPED_CONTESTS)
         picked = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform[:, 0], side="right")
         errors = np.empty((n, len(level)))
         for contest in np.unique(picked):
             rows = picked == contest
             errors[rows] = self._of_contest(contest, level, uniform[rows, 1:])
-        return errors
+        return errors * (1 + 1 / (self.weights.sum() + SHIPPED_CONTESTS))
 
     def _of_contest(self, contest, level, uniform) -> np.ndarray:
         if contest == len(self.levels):
