@@ -16,7 +16,7 @@ names files tables prizes standings entries folder archive data
 tracks feed_tables feed
 parallel metrics
 space search lineups
-labels regimes attrition records rank laps mechanics racefit race
+labels regimes attrition records rank laps mechanics racefit race racecheck
 residuals evidence estimators ownership calibration
 copies field
 payout contest
