@@ -24,6 +24,8 @@ BLOCK = 128
 
 FINER_TICKS = (0.01, 0.001)
 """Grids for points that are no multiples of the rules' tick, such as means; MMA points are multiples of .01."""
+MOST_TICKS = 1_000_000
+"""Largest score of a driver in ticks, so that sums stay exact and histograms small."""
 ON_GRID = 0.02
 """Largest distance from the grid, in ticks, that counts as rounding error: DK files hold 238.65001."""
 
@@ -438,8 +440,11 @@ def _ticks(points: np.ndarray, rules: ContestRules) -> tuple[np.ndarray, tuple[s
         scaled = points / tick
         ticks = np.rint(scaled)
         if np.abs(scaled - ticks).max() < ON_GRID:
-            note = (
-                "" if tick == rules.tick else f"Points are no multiples of {rules.tick}; scores are counted in {tick}."
-            )
-            return ticks.astype(np.int32), (note,) * bool(note)
-    return ticks.astype(np.int32), (f"Points are no multiples of {rules.tick}; scores are rounded to {tick}.",)
+            done = "counted in"
+            break
+    else:
+        done = "rounded to"
+    if np.abs(ticks).max() > MOST_TICKS:
+        raise ContestError(f"points: {np.abs(points).max():,.0f} is no fantasy score (most: {MOST_TICKS * tick:,.0f})")
+    notes = () if tick == rules.tick else (f"Points are no multiples of {rules.tick}; scores are {done} {tick}.",)
+    return ticks.astype(np.int32), notes

@@ -53,7 +53,13 @@ def field_report(field, slate: Slate, ownership) -> FieldReport:
 
 
 def copy_numbers(field) -> dict[str, float]:
-    """Return the distinct share, the most copied share, and the shares of entries on lineups entered 1, 2, 3 times."""
+    """Return the distinct share, the most copied share, and the shares of entries on lineups entered 1, 2, 3 times.
+
+    Examples
+    --------
+    >>> copy_numbers([[0, 1], [0, 1], [0, 2], [1, 2]])["distinct"]
+    0.75
+    """
     _, copies = distinct(field)
     n = len(field)
     once = {f"entries_on_{k}": float(k * (copies == k).sum() / n) for k in (1, 2, 3)}

@@ -159,6 +159,8 @@ def fit_field(
 
     A forecast no mix of legal lineups can have is replaced by the nearest feasible one, with a note.
     """
+    if n_entries < 0:
+        raise FieldError(f"{n_entries} entries asked for; our lineups leave the field no place in this contest")
     target, notes = _checked_ownership(slate, ownership)
     preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
     law, more = _law(slate, target, preset)
@@ -287,10 +289,9 @@ def sample_fields(
     draws = np.asarray(ownership_draws, float)
     seed = np.random.SeedSequence(int(rng.integers(2**63)))
     streams = [np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(i,))) for i in range(len(draws))]
-    fields = [
-        fit_field(slate, draw, n_entries, contest=contest, rng=stream).sample(n_entries, stream)
-        for draw, stream in zip(draws, streams, strict=True)
-    ]
+    fields = []
+    for draw, stream in zip(draws, streams, strict=True):
+        fields.append(sample_field(slate, draw, n_entries, contest=contest, rng=stream))
     return np.array(fields).reshape(len(draws), n_entries, slate.rules.roster_size)
 
 

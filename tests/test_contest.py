@@ -254,6 +254,20 @@ def test_missing_points_are_named(case):
         simulate_contest(lineups, field, points, contest)
 
 
+def test_points_beyond_any_score_are_refused(case):
+    lineups, field, points, contest = case
+    with pytest.raises(ContestError, match=r"points: 200,0\d\d is no fantasy score"):
+        simulate_contest(lineups, field, points + 200_000, contest)
+
+
+def test_means_that_lie_on_no_grid_are_rounded_with_a_note(case):
+    lineups, field, points, contest = case
+    means = points + np.random.default_rng(0).normal(size=points.shape)
+    played = simulate_contest(lineups, field, means, contest)
+    assert "rounded to 0.001" in played.notes[0]
+    np.testing.assert_allclose(played.payout, slow_simulator(lineups, field, means.round(3), contest, 0.001))
+
+
 def test_ticks_follow_the_rules_and_go_finer_with_a_note():
     lineups, field = np.array([[0], [1]]), np.array([[2]])
     contest = contest_of(3)

@@ -48,7 +48,7 @@ def forecast(slate):
     return ownership_of(slate)
 
 
-@pytest.mark.parametrize("n", [1, 25, 490, 20_000])
+@pytest.mark.parametrize("n", [0, 1, 25, 490, 20_000])
 def test_every_lineup_is_legal(slate, forecast, n):
     field = sample_field(slate, forecast, n, rng=np.random.default_rng(n))
     assert field.shape == (n, 6)
@@ -181,6 +181,11 @@ def test_a_forecast_that_almost_sums_to_the_roster_is_scaled_with_a_note(slate, 
 def test_a_forecast_that_is_no_ownership_is_refused(slate, forecast, change, message):
     with pytest.raises(FieldError, match=message):
         sample_field(slate, change(forecast), 100, rng=np.random.default_rng(0))
+
+
+def test_a_contest_without_room_for_a_field_is_refused(slate, forecast):
+    with pytest.raises(FieldError, match="-3 entries"):
+        sample_field(slate, forecast, -3, rng=np.random.default_rng(0))
 
 
 def test_presets_follow_the_contest_and_its_size():
