@@ -27,9 +27,9 @@ __all__ = [
 
 # ---------------------------------------------------------------- the model
 
-HALF_LIFE_DAYS = 400.0
+HALF_LIFE_DAYS = 350.0
 """Half-life of a race in the fit. This and the ridges: walk-forward on 2020–2023, flat between 300 and 600 days."""
-RIDGE_BASE, RIDGE_FAMILY, RIDGE_DRIVER = 1.0, 100.0, 30.0
+RIDGE_BASE, RIDGE_FAMILY, RIDGE_DRIVER = 1.0, 250.0, 60.0
 TEMPERATURE = 0.8
 """Factor on log-worths before the model has forecasts of its own to judge by; seasons 2020–2023."""
 TEMPERATURE_WEIGHT = 30.0
@@ -78,13 +78,16 @@ class FinishModel:
 
         Parameters
         ----------
-        drivers : frame with driver and, where known, start, team, car, practice_best_rank; a rookie without records
-            gets what his team and car have earned
+        drivers : frame with driver and, where known, start, team, car, manufacturer, practice_best_rank. Team, car and
+            manufacturer left out are those of the driver's last race; a rookie gets what his team and car have earned
         race : `Race`; races of history on its day or later are not used
         """
         rows = pd.DataFrame({name: drivers.get(name, np.nan) for name in KNOWN}).reset_index(drop=True)
         rows = rows.assign(race_id=race.race_id, date=race.date, track=race.track, track_type=race.track_type)
         past = self.table[(self.table["date"] < race.date) & (self.table["race_id"] != race.race_id)]
+        last = past.drop_duplicates("driver", keep="last").set_index("driver")
+        for name in ("car", "team", "manufacturer"):
+            rows[name] = rows[name].astype(object).fillna(rows["driver"].map(last[name]))
         both = pd.concat([past, rows.reindex(columns=past.columns)], ignore_index=True)
         design = features(both).iloc[len(past) :]
         worth = design.to_numpy() @ self.coefficients[design.columns].to_numpy()

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 __all__ = ["FAMILIES", "KNOWN", "RECORDS", "SEEN", "features", "flag", "history_table", "number", "race_starts"]
 
-KNOWN = ("driver", "car", "team", "start", "practice_best_rank")
+KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
 """Columns of a driver that are known before the race; all but driver may be missing."""
 SEEN = (
     *("finish", "dnf", "disqualified", "laps_led", "avg_running_pos", "mid_race_pos", "best_pos"),
@@ -23,7 +23,8 @@ RECORDS = (
     *(("running", "driver", 1000, 5), ("running", "team", 200, 6), ("running", "car", 200, 3)),
     *(("rating", "driver", 60, 2), ("rating", "driver", 300, 3), ("rating", "driver_type", 600, 3)),
     *(("rating", "driver_track", 900, 2), ("rating", "team", 300, 6), ("rating", "team_type", 300, 6)),
-    *(("rating", "car", 200, 3), ("led", "driver", 400, 3), ("led", "team", 300, 6)),
+    *(("rating", "car", 200, 3), ("rating", "car_type", 300, 4), ("rating", "manufacturer_type", 200, 15)),
+    *(("led", "driver", 400, 3), ("led", "team", 300, 6), ("start", "team_type", 300, 6)),
     *(("front", "driver", 300, 3), ("middle", "driver", 300, 3), ("best", "driver", 300, 3)),
 )
 """What is remembered, by which key, half-life in days, races of prior (shrinkage to zero). Chosen walk-forward on the
@@ -112,15 +113,18 @@ def _seen(table, race) -> dict[str, np.ndarray]:
 
 
 def _keys(table) -> dict[str, np.ndarray]:
-    names = ["driver", "team", "track", "track_type"]
-    driver, team, track, kind = (table[name].astype("string") for name in names)
+    names = ["driver", "team", "manufacturer", "track", "track_type"]
+    driver, team, manufacturer, track, kind = (table[name].astype("string") for name in names)
+    car = table["car"].astype("string").str.replace(r"\.0$", "", regex=True)
     keys = {
         "driver": driver,
         "driver_type": driver + "|" + kind,
         "driver_track": driver + "|" + track,
         "team": team,
         "team_type": team + "|" + kind,
-        "car": table["car"].astype("string").str.replace(r"\.0$", "", regex=True),
+        "car": car,
+        "car_type": car + "|" + kind,
+        "manufacturer_type": manufacturer + "|" + kind,
     }
     return {name: pd.factorize(key)[0] for name, key in keys.items()}
 

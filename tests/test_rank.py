@@ -371,6 +371,13 @@ def test_a_rookie_gets_what_his_car_has_earned(model):
     assert model.log_worth(good, race)[13] > model.log_worth(poor, race)[13]
 
 
+def test_team_and_car_left_out_are_those_of_the_last_race(model):
+    race, drivers = race_on(RACES.iloc[-2]), entry(-2)
+    partly = drivers.assign(team=drivers["team"].where(drivers.index % 2 == 0), car=drivers["car"].astype(float))
+    for bare in (drivers[["driver", "start"]], partly):
+        np.testing.assert_allclose(model.log_worth(bare, race), model.log_worth(drivers, race), atol=1e-12)
+
+
 def test_bare_finishes_and_a_bare_entry_list_are_enough():
     bare = FinishModel.fit(RESULTS[["race_id", "driver", "finish"]].iloc[: 14 * 20], RACES)
     new = Race("new", "2030-01-01", "Nowhere", "moon", 2.0, 100)
