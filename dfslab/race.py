@@ -142,9 +142,11 @@ class RaceModel:
         -------
         `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
         """
+        if n_scenarios < 1:
+            raise ValueError(f"n_scenarios: {n_scenarios} asked for; at least 1 is needed")
         entry = _entry(drivers)
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        scenarios = _assemble(entry, race, self._draw(entry.grid, worth, race, n_scenarios, rng, threads))
+        scenarios = _assemble(entry, race, _draw(entry.grid, worth, self._laws(race, worth), n_scenarios, rng, threads))
         codes = regime_codes(feature_matrix(scenarios), self.thresholds)
         simulated = np.bincount(codes, minlength=len(REGIMES)) / len(codes)
         told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
@@ -164,16 +166,22 @@ class RaceModel:
             }
         )
 
-    def _draw(self, grid, worth, race, n, rng, threads) -> list[tuple]:
+    def _laws(self, race, worth) -> tuple:
         if race.track_type not in self.mechanics:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
-        kit = (grid, worth, *_laws(self.mechanics[race.track_type], race, worth))
-        seed = int(rng.integers(2**63))
-        sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
-        jobs = [(kit, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(_chunk, jobs))
+        figures = self.mechanics[race.track_type]
+        cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
+        return cautions, dropouts, figures.order_law(race), figures.lap_law(race, worth)
+
+
+def _draw(grid, worth, laws, n, rng, threads) -> list[tuple]:
+    """Draw `n` scenarios in chunks, each from its own stream."""
+    seed = int(rng.integers(2**63))
+    sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
+    jobs = [(grid, worth, laws, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(_chunk, jobs))
 
 
 def _assemble(entry, race, parts) -> Scenarios:
@@ -198,18 +206,9 @@ def _before(results, races, before):
     return results[results["race_id"].isin(races["race_id"])], races
 
 
-def _laws(mechanics, race, worth) -> tuple:
-    return (
-        mechanics.caution_law(race),
-        mechanics.dropout_law(race, len(worth)),
-        mechanics.order_law(race),
-        mechanics.lap_law(race, worth),
-    )
-
-
 def _chunk(job) -> tuple:
     """Draw one chunk: start, finish, led, fast, reason, cautions."""
-    (grid, worth, caution_law, dropout_law, order_law, lap_law), n, seed = job
+    grid, worth, (caution_law, dropout_law, order_law, lap_law), n, seed = job
     streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
     cautions = draw_cautions(caution_law, n, streams[0])
     dropouts = draw_dropouts(dropout_law, cautions, len(worth), streams[1])
@@ -268,6 +267,9 @@ def _grid(racing: pd.DataFrame):
     """Return the places to start from (1 … D), the places that score, and notes."""
     start = pd.to_numeric(racing["start"], errors="coerce") if "start" in racing else pd.Series(np.nan, racing.index)
     known = start.notna().to_numpy()
+    twice = start[known & start.duplicated()]
+    if len(twice):
+        raise ValueError(f"drivers: two drivers start {twice.iloc[0]:.0f}; correct the starting order")
     if not known.any():
         return (
             None,
