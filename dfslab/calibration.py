@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dfslab import metrics
-from dfslab.estimators import log_score
 from dfslab.evidence import Board
+from dfslab.lawfit import log_score
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.residuals import LEAST, Residuals, draw_ownership
 

@@ -5,48 +5,36 @@ size, and β maximises `Σ_c (o_c·θ_c − log Z(θ_c))` over past contests und
 ownership sums to K, stays below 1 and respects the cap by construction.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache, cached_property
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import lsq_linear
 
 from dfslab import evidence
-from dfslab.evidence import Board, Memory, board_of, match_known, read_history
+from dfslab.evidence import Board, Memory, board_of, read_history
+from dfslab.lawfit import Case, Prior, fit_log_worths, log_score, size_factor
 from dfslab.residuals import Residuals, draw_ownership
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 __all__ = [
     "CannotSpeak",
-    "Case",
     "FittedEstimator",
     "Forecaster",
     "HistoricalOwnership",
-    "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",
     "Rolled",
     "SalarySkillOwnership",
     "by_voice",
-    "fit_log_worths",
-    "log_score",
     "VENDOR",
     "remember",
     "roll",
     "salary_log_worths",
     "speak",
-    "size_factor",
 ]
 
-NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-5
-"""A fit ends when the next step would raise the log likelihood per contest (about −15) by less than this."""
-SHORTEST_STEP = 1e-4
 REFIT_GROWTH = 1.08
 """Rolling forecasts refit when there are this many times as many contests as at the last fit."""
 VENDOR = "projection (vendor)"
@@ -58,158 +46,27 @@ class CannotSpeak(ValueError):
     """An estimator has nothing to go on for this slate; the message says what is missing."""
 
 
-# ---------------------------------------------------------------- what is believed before any history
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Figures that stand in for history: mean and standard deviation of every coefficient, and of the pool.
-
-    `coefficients` maps "estimator/feature" (or "feature", for all estimators) to a list of (mean, sd), one per column.
-    A contest counts as `lineups_per_contest` independent lineups: real ownership misses its law by more than the
-    sampling error of its entries.
-    """
-
-    coefficients: Mapping
-    pool: Mapping
-    lineups_per_contest: float
-    size_slope: float
-    residuals: Mapping
-    source: str = ""
-
-    @classmethod
-    def from_dict(cls, figures: Mapping) -> "Prior":
-        """Return the prior of a dict such as `ownership_defaults.json` holds."""
-        return cls(**{name: figures[name] for name in cls.__dataclass_fields__ if name in figures})
-
-    def to_dict(self) -> dict:
-        """Return the dict `from_dict` reads."""
-        return asdict(self)
-
-    @classmethod
-    def shipped(cls) -> "Prior":
-        """Return the figures that come with the package; their `source` says what they were fitted on."""
-        return _shipped()
-
-    def of(self, estimator: str, features) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and precision (in contests) of the coefficients of `features`, in order."""
-        rows = []
-        for feature in features:
-            name = feature.__name__
-            rows += self.coefficients.get(f"{estimator}/{name}") or self.coefficients[name]
-        table = np.array(rows, float)
-        return table[:, 0], 1 / (self.lineups_per_contest * table[:, 1] ** 2)
-
-
-@cache
-def _shipped() -> Prior:
-    path = Path(__file__).with_name("ownership_defaults.json")
-    return Prior.from_dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def size_factor(board: Board, slope: float) -> float:
-    """Return the temperature of a contest's size: 1 at 1,000 entries or when unknown, plus `slope` per factor of 10."""
-    return float(1 + slope * (np.log10(board.entries) - 3)) if board.entries > 0 else 1.0
-
-
-# ---------------------------------------------------------------- the likelihood
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A past contest with its design, (D, p), and its weight in contests."""
-
-    board: Board
-    design: np.ndarray
-    weight: float = 1.0
-
-
-def _score(case: Case, beta):
-    """Return log likelihood, gradient and (approximate) information of one contest."""
-    law = case.board.law(case.design @ beta)
-    pi, own = law.marginals(), case.board.ownership
-    if np.isnan(own).any():
-        own = case.board.law(match_known(case.board, law.theta, own)).marginals()
-    value = own @ law.theta - law.log_normaliser
-    return np.array([case.weight * value]), case.weight * case.design.T @ (own - pi), _information(case, law, pi)
-
-
-def _information(case: Case, law, pi) -> np.ndarray:
-    """Return XᵀCov X, where Cov keeps the number of drivers fixed and the lineup's salary at its true variance."""
-    left, probability = law.unspent_distribution()
-    spread = probability @ left**2 - (probability @ left) ** 2
-    weight = pi * (1 - pi)
-    fixed = np.column_stack([np.ones(len(pi)), case.board.salary / 1000])
-    moments = fixed.T @ (weight[:, None] * fixed) + 1e-9 * np.eye(2)
-    cross = np.linalg.solve(moments, fixed.T @ (weight[:, None] * case.design))
-    rest = case.design - fixed @ cross
-    return case.weight * (rest.T @ (weight[:, None] * rest) + spread / 1e6 * np.outer(cross[1], cross[1]))
-
-
-def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndarray:
-    """Return β (p,) that maximises Σ_c (o_c·X_c β − log Z) − ½ Σ precision·(β − mean)².
-
-    Newton steps with halving. A contest with unknown ownerships enters by what is known: each step fills the gaps by
-    the law nearest to the present one (EM with an information projection [csiszar1984]).
-
-    Parameters
-    ----------
-    cases : past contests with their designs
-    mean, precision : (p,) the normal prior
-    start : (p,) where to begin; the prior mean without it
-    lower : (p,) bounds, -inf for none
-    """
-    mean, precision = np.asarray(mean, float), np.asarray(precision, float)
-    lower = np.full(len(mean), -np.inf) if lower is None else np.asarray(lower, float)
-    beta = np.maximum(mean if start is None else start, lower)
-    state = _total(cases, beta, mean, precision)
-    for _ in range(NEWTON_STEPS):
-        step = _newton_step(state, beta, lower)
-        if step @ state[1] < NEWTON_TOLERANCE * (len(cases) + 1):
-            break
-        beta, state, moved = _line_search(cases, beta, step, state, (mean, precision, lower))
-        if not moved:
-            break
-    return beta
-
-
-def _total(cases, beta, mean, precision):
-    scores = [_score(case, beta) for case in cases]
-    away = beta - mean
-    value = sum(s[0][0] for s in scores) - 0.5 * precision @ away**2
-    gradient = sum((s[1] for s in scores), -precision * away)
-    return value, gradient, sum((s[2] for s in scores), np.diag(precision))
-
-
-def _newton_step(state, beta, lower) -> np.ndarray:
-    """Return the step to the top of the local quadratic, inside the bounds."""
-    _, gradient, information = state
-    information = information + 1e-10 * np.trace(information) * np.eye(len(beta))
-    step = np.linalg.solve(information, gradient)
-    if (beta + step >= lower).all():
-        return step
-    root = np.linalg.cholesky(information).T
-    target = np.linalg.solve(root.T, gradient)
-    return lsq_linear(root, target, bounds=(lower - beta - 1e-12, np.inf), method="bvls").x
-
-
-def _line_search(cases, beta, step, state, prior):
-    mean, precision, lower = prior
-    length = 1.0
-    while length > SHORTEST_STEP:
-        trial = np.maximum(beta + length * step, lower)
-        new = _total(cases, trial, mean, precision)
-        if new[0] > state[0]:
-            return trial, new, True
-        length /= 2
-    return beta, state, False
-
-
 # ---------------------------------------------------------------- what every fitted forecast can do
 
 
 class Forecaster:
-    """Forecasts from log-worths; a child gives `board_log_worths(board)`, `residuals` and `last_date`."""
+    """Forecasts from log-worths; a child gives `board_log_worths(board)`, `residuals`, `boards` and `fits`.
+
+    A board of an earlier date than some of its contests is forecast by a refit on the contests before that date.
+    """
+
+    @property
+    def last_date(self) -> pd.Timestamp:
+        """The date of the last contest it knows."""
+        return max((b.date for b in self.boards), default=FIRST_DAY)
+
+    def as_of(self, date) -> "Forecaster":
+        """Return the same forecaster, knowing only contests before `date`."""
+        if all(b.date < date for b in self.boards):
+            return self
+        if date not in self.fits:
+            self.fits[date] = self.estimator.fit_boards([b for b in self.boards if b.date < date])
+        return self.fits[date]
 
     def board(self, slate, contest=None) -> Board:
         """Return the slate as of its race's date, else the day after the last contest of the history."""
@@ -217,7 +74,8 @@ class Forecaster:
 
     def log_worths(self, slate, contest=None) -> pd.Series:
         """Return θ by driver; -inf for drivers who do not race."""
-        return self._spread(slate, self.board_log_worths(self.board(slate, contest)), -np.inf, "log_worth")
+        board = self.board(slate, contest)
+        return self._spread(slate, self.as_of(board.date).board_log_worths(board), -np.inf, "log_worth")
 
     def predict(self, slate, contest=None) -> pd.Series:
         """Return ownership by driver, fractions that sum to K; 0 for drivers who do not race.
@@ -233,7 +91,8 @@ class Forecaster:
         CannotSpeak : nothing this forecast reads is known
         """
         board = self.board(slate, contest)
-        return self._spread(slate, board.law(self.board_log_worths(board)).marginals(), 0.0, "ownership")
+        theta = self.as_of(board.date).board_log_worths(board)
+        return self._spread(slate, board.law(theta).marginals(), 0.0, "ownership")
 
     def sample(self, slate, n: int, rng: np.random.Generator, contest=None) -> np.ndarray:
         """Return `n` draws of the whole ownership vector, (n, D), rows that sum to K.
@@ -242,9 +101,10 @@ class Forecaster:
         draws do not depend on `n`.
         """
         board = self.board(slate, contest)
+        known = self.as_of(board.date)
         draws = np.zeros((n, len(slate)))
-        centre = board.law(self.board_log_worths(board)).marginals()
-        draws[:, ~slate.out] = draw_ownership(centre, board.salary, self.residuals, n, rng)
+        centre = board.law(known.board_log_worths(board)).marginals()
+        draws[:, ~slate.out] = draw_ownership(centre, board.salary, known.residuals, n, rng)
         return draws
 
     @staticmethod
@@ -273,10 +133,11 @@ class _Estimator:
     def fit(self, history=None) -> "FittedEstimator":
         """Return the estimator fitted on past contests (a tidy frame, see `evidence.read_history`)."""
         boards, notes = read_history(history, self.rules)
-        return self.fit_boards(boards, remember(boards, self.prior), notes)
+        return self.fit_boards(boards, notes=notes)
 
-    def fit_boards(self, boards, memory, notes=(), before=None) -> "FittedEstimator":
+    def fit_boards(self, boards, memory=None, notes=(), before=None) -> "FittedEstimator":
         """Return the estimator fitted on boards; coefficients of `before`, an earlier fit, are where to start."""
+        memory = remember(boards, self.prior) if memory is None else memory
         start = before.fits if before is not None else {}
         return FittedEstimator(self, tuple(boards), memory, tuple(notes), dict(start))
 
@@ -348,11 +209,6 @@ class FittedEstimator(Forecaster):
         """The estimator's name."""
         return self.estimator.name
 
-    @property
-    def last_date(self) -> pd.Timestamp:
-        """The date of the last contest it knows."""
-        return max((b.date for b in self.boards), default=FIRST_DAY)
-
     @cached_property
     def residuals(self) -> Residuals:
         """The errors of its own forecasts of past contests, each made from earlier ones."""
@@ -412,7 +268,8 @@ class FittedEstimator(Forecaster):
     def summary(self) -> pd.DataFrame:
         """Return the coefficients of each set of features fitted so far, with the prior's mean beside them."""
         rows = []
-        for features, beta in self.fits.items():
+        fits = {features: beta for features, beta in self.fits.items() if isinstance(features, tuple)}
+        for features, beta in fits.items():
             mean = self.estimator.prior.of(self.name, features)[0]
             names = [f.__name__ for f in features for _ in self.estimator.prior.coefficients[f.__name__]]
             rows += [("+".join(f.__name__ for f in features), *row) for row in zip(names, beta, mean, strict=True)]
@@ -454,16 +311,6 @@ def by_voice(rolled) -> dict:
     """Return θ of rolled contests by voice, a list in order with None where a voice was silent."""
     voices = dict.fromkeys(v for r in rolled for v in r.said)
     return {v: [r.said.get(v) for r in rolled] for v in voices}
-
-
-def log_score(board: Board, log_worths) -> float:
-    """Return `o·θ − log Z(θ)`, the mean log probability of the contest's lineups; higher is better.
-
-    Where an ownership is unknown the law's own stands in.
-    """
-    law = board.law(log_worths)
-    own = np.where(np.isnan(board.ownership), law.marginals(), board.ownership)
-    return float(own @ law.theta - law.log_normaliser)
 
 
 def speak(fitted, board: Board) -> tuple[dict, dict]:

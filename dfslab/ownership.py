@@ -13,26 +13,23 @@ import numpy as np
 import pandas as pd
 
 from dfslab.estimators import (
-    FIRST_DAY,
     REFIT_GROWTH,
     VENDOR,
     CannotSpeak,
-    Case,
     Forecaster,
     HistoricalOwnership,
-    Prior,
     ProjectionOwnership,
     RecentFormOwnership,
     Rolled,
     SalarySkillOwnership,
     by_voice,
-    fit_log_worths,
     remember,
     roll,
     salary_log_worths,
     speak,
 )
 from dfslab.evidence import Board, Memory, read_history, salary_bend
+from dfslab.lawfit import Case, Prior, fit_log_worths
 from dfslab.residuals import Residuals
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
@@ -48,7 +45,7 @@ __all__ = [
     "SalarySkillOwnership",
 ]
 
-YOUNG, HALF_LIFE = 5.0, 8.0
+YOUNG, HALF_LIFE = 10.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + YOUNG) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
 that knew little, and weights are for what the estimators are worth now."""
 EXTRAS = {"base": 1.0, "size": 0.0, "price": 0.0, "bend": 0.0}
@@ -156,11 +153,6 @@ class FittedHybrid(Forecaster):
 
     name = "hybrid"
 
-    @property
-    def last_date(self) -> pd.Timestamp:
-        """The date of the last contest it knows."""
-        return max((b.date for b in self.boards), default=FIRST_DAY)
-
     @cached_property
     def rolled(self) -> tuple[Rolled, ...]:
         """Every past contest as its parts forecast it from the contests of earlier dates."""
@@ -187,11 +179,14 @@ class FittedHybrid(Forecaster):
 
     def missing(self, slate, contest=None) -> dict:
         """Return the estimators that are left out for this slate, with the reason."""
-        return speak(self.parts, self.board(slate, contest))[1]
+        board = self.board(slate, contest)
+        return speak(self.as_of(board.date).parts, board)[1]
 
     def weights(self, slate, contest=None) -> pd.Series:
         """Return the weights of the estimators that speak for this slate, summing to 1."""
-        return self.pool(speak(self.parts, self.board(slate, contest))[0]).weights.rename("weight")
+        board = self.board(slate, contest)
+        known = self.as_of(board.date)
+        return known.pool(speak(known.parts, board)[0]).weights.rename("weight")
 
     @cached_property
     def rolled_pools(self) -> tuple:
@@ -230,7 +225,7 @@ class FittedHybrid(Forecaster):
 
     def summary(self) -> pd.DataFrame:
         """Return weight, temperature and recalibration of each pool used so far, one row per voice."""
-        pools = [*self.estimator.pools, *self.fits.values()]
+        pools = [*self.estimator.pools, *self._pools()]
         rows = [
             {"pool": i, "estimator": v, "weight": w, "temperature": p.temperature, "contests": p.contests, **p.extras}
             for i, p in enumerate(pools)
@@ -238,11 +233,14 @@ class FittedHybrid(Forecaster):
         ]
         return pd.DataFrame(rows, columns=["pool", "estimator", "weight", "temperature", "contests", *EXTRAS])
 
+    def _pools(self) -> list:
+        return [pool for pool in self.fits.values() if isinstance(pool, Pool)]
+
     def to_dict(self) -> dict:
         """Return the pools fitted so far and what they were fitted on, for `HybridOwnershipEstimator.from_dict`."""
         dates = [b.date for b in self.boards]
         return {
-            "pools": [pool.to_dict() for pool in (*self.estimator.pools, *self.fits.values())],
+            "pools": [pool.to_dict() for pool in (*self.estimator.pools, *self._pools())],
             "contests": len(dates),
             "first_date": str(min(dates).date()) if dates else None,
             "last_date": str(max(dates).date()) if dates else None,

@@ -17,17 +17,9 @@ import numpy as np
 import pandas as pd
 
 from dfslab import evidence
-from dfslab.estimators import (
-    VENDOR,
-    Case,
-    HistoricalOwnership,
-    Prior,
-    RecentFormOwnership,
-    fit_log_worths,
-    remember,
-    size_factor,
-)
+from dfslab.estimators import VENDOR, HistoricalOwnership, RecentFormOwnership, remember
 from dfslab.evidence import read_history
+from dfslab.lawfit import Case, Prior, fit_log_worths, size_factor
 from dfslab.names import match_names
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.rules import DRAFTKINGS_NASCAR as RULES

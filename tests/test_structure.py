@@ -17,7 +17,7 @@ tracks feed_tables feed
 parallel metrics
 space search lineups
 labels regimes attrition records rank laps mechanics racefit race racecheck
-residuals evidence estimators ownership calibration
+residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
