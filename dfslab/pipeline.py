@@ -233,13 +233,14 @@ class Lab:
 
     @cached_property
     def frontier(self) -> pd.DataFrame:
-        """Over λ, the twenty best lineups by mean points less λ·ownership²: what they earn on fresh draws, and copies."""
+        """The twenty best lineups by mean points less λ·ownership², by λ: earnings on fresh draws and copies."""
         value, own = self.scenarios.weight @ self.scenarios.points, self.forecast.ownership
         sets = {}
         for penalty in portfolio.PENALTIES:
             optimizer = optimize.LeverageAwareOptimizer(self.slate, own, leverage_penalty=penalty)
             sets[penalty] = optimizer.optimize(value, min(20, self.settings.n_lineups), max_overlap=4)
         table = self.score(sets).table().rename(columns={"portfolio": "penalty"})
+        table["entries"] = table["fees"] / self.inputs.contest.entry_fee if self.inputs.contest.entry_fee else np.nan
         metrics = [optimize.lineup_metrics(self.slate, own, lineups) for lineups in sets.values()]
         table["ownership"] = [m["average_ownership"].mean() for m in metrics]
         table["copies"] = [
@@ -255,15 +256,16 @@ class Lab:
         with data.write_atomically(path) as aside:
             aside.write_text(json.dumps({**known, stage: numbers}, indent=1, sort_keys=True) + "\n", "utf-8")
 
-    def write_outputs(self) -> list[Path]:
-        """Write lineups.csv (DraftKings' bulk upload), lineups_metrics.csv and exposures.csv; return their paths."""
+    def write_outputs(self) -> tuple[str, ...]:
+        """Write lineups.csv (DraftKings' bulk upload), lineups_metrics.csv and exposures.csv; say what was written."""
         chosen = self.portfolio
         names = self.slate.names[chosen.lineups]
         drivers = pd.DataFrame(names, columns=[f"driver_{k + 1}" for k in range(names.shape[1])])
         data.write_lineups(self.out / "lineups.csv", self.slate, chosen.lineups)
         data.write_csv(self.out / "lineups_metrics.csv", pd.concat([drivers, chosen.metrics], axis=1))
         data.write_csv(self.out / "exposures.csv", self.exposures())
-        return [self.out / name for name in ("lineups.csv", "lineups_metrics.csv", "exposures.csv")]
+        said = f"lineups.csv: {len(names)} lineups in order of choice, ready for DraftKings' bulk upload."
+        return (said, "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures.")
 
     def exposures(self) -> pd.DataFrame:
         """Return our exposure against the field's ownership by driver, most exposed first; fractions."""

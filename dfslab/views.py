@@ -19,6 +19,10 @@ __all__ = [
     "points_by_regime",
     "points_quantiles",
     "portfolio_checks",
+    "money_by_regime",
+    "portfolio_stats",
+    "scores_table",
+    "shrinkage",
     "provenance",
     "race_card",
     "race_checks",
@@ -185,6 +189,82 @@ def contest_notes(lab) -> Notes:
     return Notes((*lines, *lab.portfolio.notes))
 
 
+def portfolio_stats(lab) -> Stats:
+    """Return the portfolio's key figures on fresh draws as cards."""
+    row = lab.scores.table().iloc[0]
+    entered = round(row["fees"] / lab.inputs.contest.entry_fee) if lab.inputs.contest.entry_fee else 0
+    return Stats(
+        (
+            (f"{len(lab.portfolio.lineups)}", f"lineups in the file; {entered} enter this contest"),
+            (f"${row['expected_payout']:,.0f} ± {row['se']:,.0f}", f"expected payout for ${row['fees']:,.0f} of fees"),
+            (f"{100 * row['roi']:+.0f} %", f"simulated return; the field's is {-100 * lab.inputs.contest.rake:+.0f} %"),
+            (f"{100 * row['p_profit']:.0f} %", "chance to end with a profit"),
+        )
+    )
+
+
+def scores_table(lab) -> Table:
+    """Return the portfolio and its baselines on fresh draws."""
+    table = lab.scores.table()
+    frame = pd.DataFrame(
+        {
+            "portfolio": table["portfolio"],
+            "expected payout": table["expected_payout"],
+            "± se": table["se"],
+            "return %": 100 * table["roi"],
+            "profit in %": 100 * table["p_profit"],
+            "worst 5 % mean": table["worst_5pct"],
+            "entries in the money %": 100 * table["cash"],
+            "entries in the top 1 % %": 100 * table["top_1pct"],
+        }
+    )
+    formats = dict.fromkeys(("expected payout", "± se", "worst 5 % mean"), "${:,.0f}")
+    formats |= dict.fromkeys(("return %", "profit in %"), "{:+.0f}")
+    formats |= {"entries in the money %": "{:.1f}", "entries in the top 1 % %": "{:.2f}", "profit in %": "{:.0f}"}
+    races, fields = len(lab.fresh_scenarios), lab.settings.n_fresh_fields
+    caption = f"On {races:,} fresh races and {fields} fresh fields. Standard errors allow for races that share a field."
+    return Table(frame, caption, formats)
+
+
+def shrinkage(lab) -> Table:
+    """Return the expected payout as the choice saw it and on fresh draws, and what is left of it."""
+    entered = round(lab.scores.fees["portfolio"] / max(lab.inputs.contest.entry_fee, 1e-9))
+    seen = float(lab.portfolio.metrics["gain"].head(entered).sum())
+    fresh = lab.scores.table().iloc[0]
+    frame = pd.DataFrame(
+        {
+            "expected payout": ["where it was chosen", "on fresh draws"],
+            "dollars": [seen, fresh["expected_payout"]],
+            "± se": [np.nan, fresh["se"]],
+            "left of it %": [100.0, 100 * fresh["expected_payout"] / seen if seen else np.nan],
+        }
+    )
+    return Table(
+        frame, "The winner's curse, measured.", {"dollars": "${:,.0f}", "± se": "${:,.0f}", "left of it %": "{:.0f}"}
+    )
+
+
+def money_by_regime(lab) -> Table:
+    """Return the portfolio's expected payout and chance of a profit by regime, on fresh draws."""
+    scores, fresh = lab.scores, lab.fresh_scenarios
+    pay, fee = scores.payout["portfolio"], scores.fees["portfolio"]
+    made = lab.portfolio.metrics["regime"].value_counts()
+    rows = []
+    for code, name in enumerate(fresh.regime_names):
+        here = fresh.regime == code
+        weight = scores.weight * here
+        share = weight.sum()
+        mean = weight @ pay / share if share else np.nan
+        error = np.sqrt((weight**2) @ (pay - mean) ** 2) / share if share else np.nan
+        profit = 100 * (weight @ (pay > fee)) / share if share else np.nan
+        rows.append((name, 100 * share, int(made.get(name, 0)), mean, error, profit))
+    frame = pd.DataFrame(
+        rows, columns=["regime", "probability %", "lineups made for it", "expected payout", "± se", "profit in %"]
+    )
+    formats = {"probability %": "{:.0f}", "expected payout": "${:,.0f}", "± se": "${:,.0f}", "profit in %": "{:.0f}"}
+    return Table(frame, "What the whole portfolio earns when the race turns out that way.", formats)
+
+
 def lineups_shown(lab, n: int = 15) -> Table:
     """Return the first n lineups with their metrics."""
     chosen, names = lab.portfolio, lab.slate.names
@@ -201,9 +281,7 @@ def lineups_shown(lab, n: int = 15) -> Table:
     }
     shown.columns = [c.replace("_", " ") for c in shown.columns]
     formats = {k.replace("_", " "): v for k, v in formats.items()}
-    return Table(
-        shown, f"The first {len(shown)} of {len(chosen.lineups)} lineups, in order of choice.", formats
-    )
+    return Table(shown, f"The first {len(shown)} of {len(chosen.lineups)} lineups, in order of choice.", formats)
 
 
 def portfolio_checks(lab) -> list[Check]:
@@ -240,7 +318,9 @@ def portfolio_numbers(lab) -> dict:
     chosen = lab.portfolio
     return {
         "lineups": len(chosen.lineups),
-        "expected_payout_first": round(float(chosen.metrics["expected_payout"].iloc[0]), 4),
+        "expected_payout": round(float(lab.scores.table()["expected_payout"].iloc[0]), 2),
+        "expected_payout_se": round(float(lab.scores.table()["se"].iloc[0]), 2),
+        "greedy_to_bound": round(float(chosen.greedy_to_bound), 4),
         "by_regime": chosen.metrics["regime"].value_counts().sort_index().to_dict(),
     }
 
