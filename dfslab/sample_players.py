@@ -13,7 +13,7 @@ __all__ = ["STYLES", "Crowd", "Facts", "best_lineup", "crowd_ownership", "gather
 
 STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
 _STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
-_STYLE_NOISE = np.array([3.3, 3.3, 3.7, 4.3, 3.7, 4.3, 4.3, 4.3, 5.2])
+_STYLE_NOISE = np.array([2.8, 2.8, 3.1, 3.7, 3.1, 3.7, 3.7, 3.7, 4.4])
 """Standard deviation, in points, of a player's own view of a driver."""
 MOOD_STEADINESS = 80.0
 """Concentration of the Dirichlet draw of the styles' shares: how much the crowd's make-up differs between races."""
@@ -25,7 +25,7 @@ ANCHOR = 0.5
 """How far everybody lets the price tag speak for the points it stands for."""
 POINTS_PER_THOUSAND = 5.0
 """Points the price list asks for each $1,000."""
-DISBELIEF = 12.0
+DISBELIEF = 10.0
 """Points above or below the price at which people stop believing a number."""
 PUBLISHED = 12
 """Lineups each tout publishes."""
