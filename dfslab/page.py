@@ -40,7 +40,7 @@ class Table:
             return "–"
         pattern = (self.formats or {}).get(column)
         if pattern is not None:
-            return pattern.format(value)
+            return pattern.format(value).replace("$-", "−$")
         if isinstance(value, float | np.floating):
             return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
         return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)

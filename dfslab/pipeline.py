@@ -205,12 +205,13 @@ class Lab:
         one = replace(self.scenarios, regime=np.zeros(len(self.scenarios), np.int8))
         mixed = replace(self.scenarios, regime=rng.permutation(self.scenarios.regime))
         value = self.scenarios.weight @ self.scenarios.points
-        field = sample_fields(self.slate, self.forecast.draws[-1:], n, contest=self.inputs.contest, rng=rng)[0]
+        contest, own = self.inputs.contest, self.forecast.ownership
+        field = sample_fields(self.slate, [self.slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
         return {
             "no leverage (best by mean points)": optimize.NASCAROptimizer(self.slate).optimize(value, n),
             "no regimes": self._build(one).lineups,
             "regimes shuffled": self._build(mixed).lineups,
-            "random entries of the field": field,
+            "random entries of the field": rng.permutation(field)[:n],
         }
 
     @cached_property

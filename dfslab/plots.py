@@ -207,8 +207,12 @@ def plot_profit(profit, weight=None, ax=None):
     above = 1 - np.cumsum(share) + share
     ax.step(np.asarray(profit)[order], 100 * above, where="pre", color=BLUE, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
-    ax.set_xscale("symlog", linthresh=max(1.0, float(np.abs(np.percentile(profit, 25)))))
+    edge = max(1.0, float(np.abs(np.min(profit))))
+    ax.set_xscale("symlog", linthresh=edge, linscale=0.6)
+    decades = [edge * 10.0**k for k in range(1, 8) if edge * 10.0**k < np.max(profit)]
+    ax.set_xticks([-edge, 0.0, edge, *decades], [f"{x:,.0f}" for x in (-edge, 0.0, edge, *decades)])
     ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="profit, dollars", ylabel="chance of at least that (%)")
     return ax
 

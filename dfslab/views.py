@@ -268,20 +268,30 @@ def money_by_regime(lab) -> Table:
 def lineups_shown(lab, n: int = 15) -> Table:
     """Return the first n lineups with their metrics."""
     chosen, names = lab.portfolio, lab.slate.names
-    frame = chosen.metrics.head(n).copy()
-    frame.insert(0, "drivers", [", ".join(names[row]) for row in chosen.lineups[:n]])
-    shown = frame[
-        ["drivers", "regime", "expected_payout", "salary", "projected_points", "total_ownership", "low_owned"]
-    ]
+    metrics = chosen.metrics.head(n)
+    shown = pd.DataFrame(
+        {
+            "drivers": [", ".join(names[row]) for row in chosen.lineups[:n]],
+            "regime": metrics["regime"],
+            "adds": metrics["gain"],
+            "salary": metrics["salary"],
+            "points": metrics["projected_points"],
+            "total ownership %": 100 * metrics["total_ownership"],
+            "copies": metrics["expected_copies"],
+        }
+    )
     formats = {
-        "expected_payout": "${:.2f}",
+        "adds": "${:.2f}",
         "salary": "${:,}",
-        "projected_points": "{:.1f}",
-        "total_ownership": "{:.2f}",
+        "points": "{:.0f}",
+        "total ownership %": "{:.0f}",
+        "copies": "{:.1f}",
     }
-    shown.columns = [c.replace("_", " ") for c in shown.columns]
-    formats = {k.replace("_", " "): v for k, v in formats.items()}
-    return Table(shown, f"The first {len(shown)} of {len(chosen.lineups)} lineups, in order of choice.", formats)
+    caption = (
+        f"The first {len(shown)} of {len(chosen.lineups)} lineups. Adds: dollars of expected payout it brought where it "
+        "was chosen; copies: entries of the field expected to be the same lineup."
+    )
+    return Table(shown, caption, formats)
 
 
 def portfolio_checks(lab) -> list[Check]:
