@@ -14,6 +14,7 @@ from dfslab.files import InputError, locked, read_strings, write_atomically, wri
 from dfslab.names import match_names, name_key
 from dfslab.schema import HISTORY_RACES, HISTORY_RESULTS
 from dfslab.tables import conform, for_file
+from dfslab.tracks import track_type
 
 __all__ = ["BASE_URL", "FeedError", "Fetched", "fetch_season"]
 
@@ -243,12 +244,12 @@ def _merge(folder: Path, tables: list) -> tuple[tuple[str, ...], tuple[str, ...]
         ids, tracks = _known_ids(old_races, old_results), _known_tracks(old_races)
         results, races = (_as_known(frame, ids, tracks) for frame in (results, races))
         results = _with_known_names(results, old_results)
+        notes += _gone(old_results, results)
         for name, table, old, new in (
             ("results.csv", HISTORY_RESULTS, old_results, results),
             ("races.csv", HISTORY_RACES, old_races, races),
         ):
-            whole = _merged(old, _text(for_file(new, table)), list(table.key))
-            write_csv(folder / name, whole)
+            write_csv(folder / name, _merged(old, _text(for_file(new, table)), list(table.key)))
     return tuple(races["race_id"]), tuple(dict.fromkeys(notes))
 
 
@@ -257,8 +258,7 @@ def _earlier(path: Path, table) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=list(table.key), dtype=object)
     strings = read_strings(path)
-    conform(strings, table, path)
-    return strings.reset_index(drop=True)
+    return strings.set_axis(conform(strings, table, path).columns, axis=1).reset_index(drop=True)
 
 
 def _text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -278,48 +278,60 @@ def _known_ids(*frames) -> dict[tuple[str, str], str]:
     return ids
 
 
-def _known_tracks(races: pd.DataFrame) -> dict[tuple[str, str], dict]:
-    """Return track → its key, kind and length as last written in the history."""
-    columns = [name for name in ("track_id", "track_type", "track_length_mi") if name in races]
-    if "track" not in races:
-        return {}
-    return {
-        name_key(row["track"]): {name: row[name] for name in columns if row[name]} for row in races.to_dict("records")
-    }
+_TRACK_FACTS = ("track_id", "track_type", "track_length_mi")
+
+
+def _known_tracks(races: pd.DataFrame) -> dict:
+    """Return what the history says of a track's key, kind and length, by race, by track and kind, and by track."""
+    known: dict = {}
+    for row in races.to_dict("records"):
+        facts = {name: row[name] for name in _TRACK_FACTS if row.get(name)}
+        track = name_key(row.get("track") or "")
+        known[row["race_id"]] = known[track, facts.get("track_type")] = known[track, None] = facts
+    return known
 
 
 def _as_known(frame: pd.DataFrame, ids: dict, tracks: dict) -> pd.DataFrame:
-    frame = frame.copy()
-    days = pd.to_datetime(frame["date"]).dt.strftime("%Y-%m-%d")
-    frame["race_id"] = [
-        ids.get((day, series), race_id)
-        for race_id, day, series in zip(frame["race_id"], days, frame["series"], strict=True)
-    ]
-    for name in ("track_id", "track_type", "track_length_mi"):
-        known = [tracks.get(name_key(track), {}).get(name) for track in frame["track"]]
-        frame[name] = [old if new is None else new for old, new in zip(frame[name], known, strict=True)]
-    return frame
+    """Return rows of the feed under the ids and track facts of the history.
+
+    A race that is there keeps its own facts; another takes those of the same track and kind (Atlanta has been two), or
+    of the same track where the kind was only guessed.
+    """
+    rows = frame.to_dict("records")
+    for row in rows:
+        row["race_id"] = ids.get((f"{row['date']:%Y-%m-%d}", row["series"]), row["race_id"])
+        kind, guessed = track_type(row["track"], row["season"], row["track_length_mi"])
+        track = name_key(row["track"])
+        row.update(tracks.get(row["race_id"]) or tracks.get((track, None if guessed else kind)) or {})
+    return pd.DataFrame(rows)
 
 
 def _with_known_names(results: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
     """Write drivers as the history does: by NASCAR's id first, then by name."""
-    if old.empty:
-        return results
-    by_id = {}
-    if "nascar_driver_id" in old:
-        by_id = dict(zip(old["nascar_driver_id"], old["driver"], strict=True))
-        by_id.pop("", None)
+    numbers = old["nascar_driver_id"] if "nascar_driver_id" in old else [""] * len(old)
+    by_id = dict(zip(numbers, old["driver"], strict=True))
     spelling = {name_key(name): name for name in old["driver"]}
     names = [
-        by_id.get(number) if same_driver(by_id.get(number), name) else spelling.get(name_key(name), name)
+        by_id[number] if _same_driver(by_id.get(number), name) else spelling.get(name_key(name), name)
         for number, name in zip(results["nascar_driver_id"], results["driver"], strict=True)
     ]
     return results.assign(driver=names)
 
 
-def same_driver(known: str | None, name: str) -> bool:
+def _same_driver(known: str | None, name: str) -> bool:
     """Return whether two spellings of one id can be one person."""
     return bool(known) and bool(match_names([name], [known]).pairs)
+
+
+def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
+    """Return a note for each race of which the history knew drivers that the feed does not."""
+    now = set(zip(new["race_id"], new["driver"], strict=True))
+    before = old[old["race_id"].isin(new["race_id"])]
+    lost: dict[str, list[str]] = {}
+    for race_id, driver in zip(before["race_id"], before["driver"], strict=True):
+        if (race_id, driver) not in now:
+            lost.setdefault(race_id, []).append(driver)
+    return [f"{race_id}: {', '.join(names)} is not in the feed's result, removed." for race_id, names in lost.items()]
 
 
 def _merged(old: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:

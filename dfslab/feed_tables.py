@@ -49,7 +49,7 @@ _NUMBER = (int, float)
 def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dict], list[str]]:
     """Return the finished points races of the season's list in order, with their facts, and why others are left out.
 
-    A race counts as run when it has a winner and laps.
+    A race counts as run when it has a winner and laps (lists that do not name winners: when it has laps).
     """
     entries = _field(listed, f"series_{series_id}", list, where)
     races, skipped, number = [], [], 0
@@ -62,7 +62,7 @@ def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dic
             skipped.append(f"{name} ({date:%Y-%m-%d}): an exhibition")
             continue
         number += 1
-        if not entry.get("winner_driver_id") or not entry.get("actual_laps"):
+        if not entry.get("winner_driver_id", True) or not entry.get("actual_laps"):
             skipped.append(f"{name} ({date:%Y-%m-%d}): not run yet")
             continue
         races.append(_facts(entry, date, number, series, where))
@@ -76,6 +76,7 @@ def _facts(entry: dict, date: pd.Timestamp, number: int, series: str, where: str
     length = round(miles / laps, 3) if laps > 0 and miles > 0 else np.nan
     season = _field(entry, "race_season", int, where)
     kind, guessed = track_type(track, season, length)
+    kind = "superspeedway" if guessed and entry.get("restrictor_plate") is True else kind
     return {
         "race_id": f"{date:%Y-%m-%d}-{track_slug(track)}",
         "feed_id": _field(entry, "race_id", int, where),

@@ -280,6 +280,40 @@ def test_history_already_there_is_completed_not_doubled(server, tmp_path):
     assert other["my note"].tolist() == [f"seen {n}" for n in range(13, 25)]
 
 
+def _race_history(folder, *rows):
+    header = ["Race_ID", "Date", "Track", "track_id", "track_type", "track_length_mi"]
+    (folder / "history").mkdir()
+    (folder / "history" / "races.csv").write_bytes(csv_bytes([header, *rows]))
+
+
+def test_track_facts_of_the_history_are_kept(server, tmp_path):
+    _race_history(
+        tmp_path,
+        ["2030-02-16-oakfield", "2030-02-16", "Oakfield Motor Speedway", "oak", "road", 2.2],
+        ["2031-02-23-day", "2031-02-23", "Daytona International Speedway", "day", "short", 0.4],
+    )
+    fetched = _fetch(server, tmp_path)
+    races = data.read_races(tmp_path / "history" / "races.csv").set_index("race_id")
+    assert races.loc[fetched.races[0], ["track_id", "track_type", "track_length_mi"]].tolist() == ["oak", "road", 2.2]
+    assert races.loc["2031-02-23-day", ["track_id", "track_type", "race_no"]].tolist() == ["day", "short", 2]
+
+
+def test_a_rebuilt_track_is_not_taken_for_the_old_one(server, tmp_path):
+    _race_history(tmp_path, ["2021-03-21-atlanta", "2021-03-21", "Atlanta Motor Speedway", "old", "intermediate", 1.54])
+    season = {"series_1": [listed(11, "Atlanta 10", "2031-02-16", "Atlanta Motor Speedway")]}
+    server.content[LIST] = json.dumps(season).encode()
+    fetched = _fetch(server, tmp_path)
+    race = data.read_races(tmp_path / "history" / "races.csv").set_index("race_id").loc[fetched.races[0]]
+    assert race[["track_id", "track_type"]].tolist() == ["atlanta", "superspeedway"]
+
+
+def test_drivers_the_feed_does_not_know_are_named(server, tmp_path):
+    (tmp_path / "history").mkdir()
+    rows = [*result_rows([(IDS[0], "2031-02-16")]), [IDS[0], "2031-02-16", "short", "Zeno Ghost", 13, 13, 0, 0, ""]]
+    (tmp_path / "history" / "results.csv").write_bytes(csv_bytes(rows))
+    assert f"{IDS[0]}: Zeno Ghost is not in the feed's result, removed." in _fetch(server, tmp_path).notes
+
+
 def test_a_damaged_history_is_not_overwritten(server, tmp_path):
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "results.csv").write_text("race_id,date\nx,2031-01-01\n")
