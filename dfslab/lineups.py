@@ -116,7 +116,7 @@ class LineupLaw:
         nearest : for an infeasible target (its sum rescaled to K) return the law that maximises the likelihood of
             the target less a ridge: its marginals p minimise `Σ (p − π)² / π / (2 ε) − entropy − mean g`, with
             ε = NEAREST_RIDGE, i.e. they are nearest in the chi-square sense, with some entropy kept. A feasible
-            target is met exactly.
+            target is met exactly. For targets far outside ε grows by powers of ten until the fit succeeds.
 
         Raises
         ------
@@ -232,7 +232,8 @@ def _fit_theta(target, salary, rules, groups, unspent, nearest) -> np.ndarray:
     goal = goal * (rules.roster_size / goal.sum())
     solution = _newton(space, taste, goal, np.zeros(len(goal)))
     if solution is None:
-        closest = _newton(space, taste, goal, NEAREST_RIDGE * goal)
+        ridges = (NEAREST_RIDGE * 10**power * goal for power in range(4))
+        closest = next((found for ridge in ridges if (found := _newton(space, taste, goal, ridge)) is not None), None)
         if not nearest or closest is None:
             raise InfeasibleOwnership(_outside(space, taste, goal, closest, salary))
         solution = closest
@@ -291,7 +292,10 @@ def _newton(space, taste, goal, ridge) -> np.ndarray | None:
         if loss < lowest or paths.table is None:
             return None
         hessian = paths.pairs() - np.outer(paths.marginals, paths.marginals) + np.diag(ridge)
-        direction = _solve(hessian, gradient, not ridge.any())
+        try:
+            direction = _solve(hessian, gradient, not ridge.any())
+        except np.linalg.LinAlgError:
+            return None
         step = 1.0
         while step > 1e-10:
             trial, trial_loss = _loss(space, theta - step * direction, taste, goal, ridge)
