@@ -69,8 +69,8 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
 
     Parameters
     ----------
-    outcomes : a results frame (race_id, start, finish, laps_led, dk points as `dk_points` or `points`, `dnf`), or
-        `Scenarios` (anything with its arrays).
+    outcomes : a results frame (race_id, start, finish, laps_led, dk_points, dnf), or `Scenarios` (anything with its
+        arrays).
     races : with a results frame, the races frame (race_id, track_length_mi, cautions, caution_laps,
         longest_green_run, final_green_run); columns that are absent give NaN.
 
@@ -155,17 +155,15 @@ def _correlation(x, y):
 
 
 def _history_arrays(results: pd.DataFrame, races):
-    """Pack a results frame into padded (R, D) arrays; finish 0 where there is nobody."""
-    points = "dk_points" if "dk_points" in results else "points"
+    """Pack a results frame into padded (R, D) arrays; finish 0 where there is nobody, NaN where nothing is known."""
     row, ids = pd.factorize(results["race_id"], sort=False)
     column = results.groupby("race_id").cumcount().to_numpy()
-    shape = (len(ids), int(column.max()) + 1)
     packed = []
-    dropped = "dnf" if "dnf" in results else "dropped_out"
-    for name in ("start", "finish", "laps_led", points, dropped):
-        array = np.zeros(shape)
-        array[row, column] = results[name].to_numpy(float)
+    for name in ("start", "finish", "laps_led", "dk_points", "dnf"):
+        array = np.zeros((len(ids), int(column.max()) + 1))
+        array[row, column] = pd.to_numeric(results[name], errors="coerce") if name in results else np.nan
         packed.append(array)
+    packed[1] = np.nan_to_num(packed[1])
     facts, miles = _history_facts(races, ids)
     return ids, (*packed, facts, miles)
 

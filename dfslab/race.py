@@ -172,7 +172,8 @@ class RaceModel:
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
         figures = self.mechanics[race.track_type]
         cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
-        return cautions, dropouts, figures.order_law(race), figures.lap_law(race, worth)
+        led = figures.lap_law(race, worth, self.thresholds.fuel_miles)
+        return cautions, dropouts, figures.order_law(race), led
 
 
 def _draw(grid, worth, laws, n, rng, threads) -> list[tuple]:

@@ -227,9 +227,8 @@ def _fit_order(table: pd.DataFrame, one: pd.DataFrame, prior: Mechanics) -> Mech
     for race_id, group in table.groupby("race_id"):
         worth = group.sort_values("finish", ascending=False)["log_worth"].to_numpy()
         gone, weight = int(np.nansum(group["dnf"])), group["weight"].iloc[0]
-        for j, tie in enumerate(ORDER_GRID):
-            score["order_out"][j] += weight * _attrition(worth * tie)[:gone].sum()
-            score["order_running"][j] += weight * _attrition(worth * (tie * shuffle[race_id]))[gone:].sum()
+        score["order_out"] += weight * _attrition(worth)[:gone].sum(axis=0)
+        score["order_running"] += weight * _attrition(worth * shuffle[race_id])[gone:].sum(axis=0)
     return replace(prior, **{k: _peak(v, getattr(prior, k)) for k, v in score.items()})
 
 
@@ -238,8 +237,9 @@ def _peak(score, prior: float, spread: float = 0.15) -> float:
 
 
 def _attrition(worth) -> np.ndarray:
-    """Return the log probability of each exit, first to last, of drivers in order of exit."""
-    return -worth - np.logaddexp.accumulate(-worth[::-1])[::-1]
+    """Return the log probability of each exit, first to last, of drivers in order of exit, (D, grid of ties)."""
+    tied = -worth[:, None] * ORDER_GRID
+    return tied - np.logaddexp.accumulate(tied[::-1], axis=0)[::-1]
 
 
 def _fit_weights(table: pd.DataFrame, what: str, prior: dict) -> dict:

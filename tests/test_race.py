@@ -1,0 +1,476 @@
+"""The race simulator: what must add up, what must not matter, and figures that come back from made-up history."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from race_history import TRACKS, make_entry, make_history, make_race
+from scipy import stats
+
+from dfslab import laps, race, racecheck, racefit
+from dfslab.mechanics import Mechanics, default_mechanics, mechanics_to_json
+from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
+from dfslab.slate import Slate
+
+DRAWN = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
+FACTS = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime")
+
+
+@pytest.fixture(scope="module")
+def history():
+    return make_history(24)
+
+
+@pytest.fixture(scope="module")
+def model(history):
+    return race.RaceModel.fit(*history)
+
+
+@pytest.fixture(scope="module")
+def scenarios(model):
+    return model.simulate(make_entry(20), make_race(0), 3000, np.random.default_rng(1))
+
+
+def same(a, b, names=DRAWN + FACTS):
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
+
+
+# ---------------------------------------------------------------- what must add up
+
+
+@pytest.mark.parametrize("track", range(4))
+def test_every_scenario_conserves_its_laps(model, track):
+    here = make_race(track)
+    s = model.simulate(make_entry(20), here, 2000, np.random.default_rng(track))
+    assert (np.sort(s.finish, axis=1) == np.arange(1, 21)).all()
+    assert (s.laps_led.sum(axis=1) == here.sched_laps).all()
+    lost = np.rint(1.4 + s.cautions)
+    assert (s.fastest_laps.sum(axis=1) == np.maximum(here.sched_laps - s.caution_laps - lost, 0)).all()
+    assert (s.laps_led >= 0).all()
+    assert (s.fastest_laps >= 0).all()
+    assert (s.laps_led[s.finish == 1] >= 1).all(), "the winner leads the last lap"
+    assert not s.dropped_out[s.finish == 1].any()
+    assert (s.crashed <= s.dropped_out).all()
+    assert s.dropped_out.any()
+    assert (s.caution_laps + s.longest_green_run <= here.sched_laps).all()
+    assert (s.final_green_run <= s.longest_green_run).all()
+    assert s.weight.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_points_are_those_of_the_rules(scenarios):
+    frame = pd.DataFrame(
+        {n: getattr(scenarios, n)[:50].ravel() for n in ("start", "finish", "laps_led", "fastest_laps")}
+    )
+    by_rules = fantasy_points(frame, DRAFTKINGS_NASCAR.scoring).to_numpy().reshape(50, -1)
+    assert np.allclose(scenarios.points[:50], by_rules, atol=1e-9)
+    older = scenarios.rescore(DRAFTKINGS_NASCAR_2019.scoring)
+    by_rules = fantasy_points(frame, DRAFTKINGS_NASCAR_2019.scoring).to_numpy().reshape(50, -1)
+    assert np.allclose(older.points[:50], by_rules, atol=1e-9)
+
+
+def test_the_points_table_follows_the_day_of_the_race(model):
+    old = model.simulate(make_entry(20), make_race(0, "2019-03-03"), 20, np.random.default_rng(0))
+    assert np.allclose(old.points, old.rescore(DRAFTKINGS_NASCAR_2019.scoring).points)
+
+
+# ---------------------------------------------------------------- what must not matter
+
+
+def test_more_scenarios_extend_fewer_across_chunks(model, scenarios):
+    more = model.simulate(make_entry(20), make_race(0), race.CHUNK + 2500, np.random.default_rng(1))
+    head = more.take(np.arange(len(scenarios)))
+    assert same(scenarios, head)
+
+
+def test_the_number_of_threads_changes_nothing(model, scenarios):
+    assert same(scenarios, model.simulate(make_entry(20), make_race(0), 3000, np.random.default_rng(1), threads=5))
+
+
+def test_the_order_of_drivers_changes_nothing(model, scenarios):
+    shuffled = make_entry(20).sample(frac=1.0, random_state=3)
+    other = model.simulate(shuffled, make_race(0), 3000, np.random.default_rng(1))
+    back = [list(other.drivers).index(d) for d in scenarios.drivers]
+    for name in DRAWN:
+        assert np.array_equal(getattr(scenarios, name), getattr(other, name)[:, back]), name
+    assert np.allclose(scenarios.weight, other.weight)
+
+
+def test_races_on_or_after_the_date_are_not_used(history):
+    results, races = history
+    before = races["date"].iloc[16]
+    later = results["race_id"].isin(races["race_id"].iloc[16:])
+    wrong = results.copy()
+    for column in ("finish", "laps_led", "fastest_laps", "dnf", "dk_points"):
+        wrong.loc[later, column] = wrong.loc[later, column].to_numpy()[::-1]
+    wild = races.assign(cautions=races["cautions"].where(races["date"] < before, 99))
+    a = race.RaceModel.fit(results, races, before)
+    b = race.RaceModel.fit(wrong, wild, before)
+    here = make_race(1, str(before.date()))
+    first, second = (m.simulate(make_entry(20), here, 300, np.random.default_rng(5)) for m in (a, b))
+    assert same(first, second)
+    assert np.array_equal(first.weight, second.weight)
+
+
+# ---------------------------------------------------------------- who races, from where
+
+
+def test_who_is_out_does_not_race(model):
+    entry = make_entry(20).assign(out=[True] + [False] * 19)
+    s = model.simulate(entry, make_race(0), 200, np.random.default_rng(0))
+    assert (s.finish[:, 0] == 0).all()
+    assert (s.points[:, 0] == 0).all()
+    assert (np.sort(s.finish[:, 1:], axis=1) == np.arange(1, 20)).all()
+    without = model.simulate(entry.iloc[1:], make_race(0), 200, np.random.default_rng(0))
+    assert np.array_equal(s.points[:, 1:], without.points)
+    assert np.array_equal(s.regime, without.regime)
+
+
+def test_a_car_to_the_rear_keeps_its_place_for_scoring(model):
+    usual, rear = make_entry(20), make_entry(20).assign(to_rear=[True] + [False] * 19)
+    a, b = (model.simulate(e, make_race(0), 4000, np.random.default_rng(0)) for e in (usual, rear))
+    assert (b.start[:, 0] == 1).all()
+    assert np.allclose(b.points, b.rescore(DRAFTKINGS_NASCAR.scoring).points)
+    assert b.laps_led[:, 0].mean() < a.laps_led[:, 0].mean()
+    assert "driver 00" in b.notes[0]
+
+
+def test_a_missing_start_is_assumed_and_said(model):
+    none = model.simulate(make_entry(20).drop(columns="start"), make_race(0), 500, np.random.default_rng(0))
+    assert (np.sort(none.start, axis=1) == np.arange(1, 21)).all()
+    assert len(np.unique(none.start[:, 0])) > 3
+    assert "drawn" in none.notes[0]
+    entry = make_entry(20)
+    entry["start"] = entry["start"].astype(float).where(entry["driver"] != "driver 03")
+    some = model.simulate(entry, make_race(0), 50, np.random.default_rng(0))
+    assert (some.start[:, 3] == 21).all()
+    assert "driver 03" in some.notes[0]
+
+
+def test_scenarios_follow_the_rows_of_a_slate(scenarios):
+    frame = pd.DataFrame(
+        {"driver": ["driver 05", "nobody", "driver 02", "driver 11", "driver 07", "driver 01", "driver 09"]}
+    ).assign(salary=8000, out=[False, True, False, False, False, False, False])
+    seen = scenarios.for_slate(Slate.from_frame(frame))
+    assert np.array_equal(seen.points[:, 0], scenarios.points[:, 5])
+    assert (seen.points[:, 1] == 0).all()
+    assert np.array_equal(seen.weight, scenarios.weight)
+    with pytest.raises(ValueError, match="nobody"):
+        scenarios.for_slate(Slate.from_frame(frame.assign(out=False)))
+
+
+def test_taken_scenarios_keep_their_relative_weights(scenarios):
+    rows = np.array([5, 1, 700])
+    taken = scenarios.take(rows)
+    assert np.allclose(taken.weight, scenarios.weight[rows] / scenarios.weight[rows].sum())
+    assert np.array_equal(taken.points, scenarios.points[rows])
+
+
+# ---------------------------------------------------------------- kernels against a second truth
+
+
+def law_of_cautions(**changes):
+    law = laps.CautionLaw(400, np.array([100, 200]), 0.9, 5.0, 4.0, 6.0, 4.0, 0.0, 30.0)
+    return law._replace(**changes)
+
+
+def test_the_number_of_cautions_is_negative_binomial_plus_stage_ends():
+    drawn = laps.draw_cautions(law_of_cautions(), 40_000, np.random.default_rng(0))
+    others = drawn[:, laps.OTHERS]
+    assert others.mean() == pytest.approx(4.0, abs=4 * np.sqrt((4 + 16 / 6) / 40_000))
+    expected = stats.nbinom(6.0, 6.0 / 10.0)
+    for k in range(8):
+        p = expected.pmf(k)
+        assert (others == k).mean() == pytest.approx(p, abs=4.5 * np.sqrt(p / 40_000))
+    assert drawn[:, laps.COUNT].mean() == pytest.approx(5.8, abs=0.06), "few of them are lost at the end"
+
+
+def test_without_chance_cautions_fall_on_the_stage_ends():
+    law = law_of_cautions(mean=0.0, stage_probability=1.0)
+    count, slow, longest, final, others = laps.draw_cautions(law, 500, np.random.default_rng(0)).T
+    assert (count == 2).all()
+    assert (others == 0).all()
+    assert (slow >= 2).all()
+    assert ((final <= 199) & (final >= 170)).all()
+    assert (longest == np.maximum(100, final)).all()
+
+
+def test_late_cautions_shorten_the_final_run():
+    runs = [
+        laps.draw_cautions(law_of_cautions(late=p), 4000, np.random.default_rng(0))[:, laps.FINAL].mean()
+        for p in (0.0, 0.2, 0.5)
+    ]
+    assert runs[0] > runs[1] > runs[2]
+
+
+def test_the_order_is_attrition_in_two_parts():
+    worth = np.array([1.0, 0.3, -0.2, -1.1])
+    n = 60_000
+    cautions, dropouts = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
+    dropouts[:, 0] = 1
+    law = laps.OrderLaw(out=0.4, running=1.2, by_caution=0.0, caution_mean=3.0)
+    finish = laps.draw_order(law, worth, cautions, dropouts, np.random.default_rng(0))
+    first_out = np.exp(-0.4 * worth) / np.exp(-0.4 * worth).sum()
+    assert (finish == 4).mean(axis=0) == pytest.approx(first_out, abs=0.01)
+    given = finish[finish[:, 3] == 4]
+    third = np.exp(-1.2 * worth[:3]) / np.exp(-1.2 * worth[:3]).sum()
+    assert (given[:, :3] == 3).mean(axis=0) == pytest.approx(third, abs=0.012)
+
+
+def test_cautions_shuffle_the_order():
+    worth, n = np.linspace(2, -2, 10), 4000
+    law = laps.OrderLaw(out=0.4, running=1.0, by_caution=0.5, caution_mean=5.0)
+    won = []
+    for count in (1, 6, 15):
+        cautions = np.full((n, 5), count, np.int32)
+        finish = laps.draw_order(law, worth, cautions, np.zeros((n, 2), np.int64), np.random.default_rng(0))
+        won.append((finish[:, 0] == 1).mean())
+    assert won[0] > won[1] > won[2]
+
+
+def test_dropouts_leave_in_the_order_of_the_finish():
+    n, d = 2000, 12
+    finish = np.argsort(np.random.default_rng(0).random((n, d)), axis=1).argsort(axis=1).astype(np.int16) + 1
+    dropouts = np.tile([3, 2], (n, 1))
+    law = laps.DropoutLaw(3.0, 4.0, 1.0, 2.0, 4.0, 5.0, 1.0, 1.4)
+    reason, completed = laps.draw_reasons(law, finish, dropouts, 200, np.random.default_rng(1))
+    assert (reason == 1).sum(axis=1).tolist() == [3] * n
+    assert (reason == 2).sum(axis=1).tolist() == [2] * n
+    assert (completed[reason == 0] == 200).all()
+    for s in range(50):
+        out = np.flatnonzero(reason[s])
+        ran = completed[s, out[np.argsort(finish[s, out])]]
+        assert (np.diff(ran) <= 0).all()
+
+
+def test_laps_are_dirichlet_shares_of_the_weights():
+    n, d, total = 20_000, 5, 100
+    rng = np.random.default_rng(0)
+    place = np.tile(np.arange(1, d + 1, dtype=np.int16), (n, 1))
+    zero = np.zeros(d)
+    lead = np.array([0.5, 0.2, -0.3, -1.0, -2.0])
+    law = laps.LapLaw(
+        *(np.tile(zero, (3, 1)), lead, zero, 0.0, 1.0, zero, zero, lead, 0.0, 0.0, 1.0),
+        short_run=2,
+        fuel_window=3,
+        laps=total,
+        lost=1.4,
+        lost_by_caution=1.0,
+    )
+    cautions = np.tile(np.array([4, 20, 60, 30, 2], np.int32), (n, 1))
+    reason, completed = np.zeros((n, d), np.int8), np.full((n, d), total, np.int32)
+    led, fast = laps.draw_laps(law, place, place, reason, completed, cautions, rng)
+    share = np.exp(lead) / np.exp(lead).sum()
+    spread = np.sqrt(share * (1 - share) / (np.exp(lead).sum() + 1))
+    winner = np.array([1.0, 0, 0, 0, 0])
+    assert np.abs(led.mean(axis=0) - (99 * share + winner)).max() < 4 * 99 * spread.max() / np.sqrt(n)
+    assert led.std(axis=0) == pytest.approx(99 * spread, rel=0.03)
+    assert np.abs(fast.mean(axis=0) - 75 * share).max() < 4 * 75 * spread.max() / np.sqrt(n)
+
+
+def test_whole_laps_are_rounded_running_totals():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        share, offset, out = rng.dirichlet(np.ones(7)), rng.random(), np.zeros(7, np.int32)
+        laps._whole_laps(share, 83, offset, out)
+        levels = np.floor(np.concatenate([[0.0], offset + 83 * np.cumsum(share)]))
+        levels[-1] = 83
+        assert np.array_equal(out, np.diff(levels))
+
+
+def test_a_dropout_leads_no_lap_after_leaving(model):
+    here, law = make_race(0), model.mechanics["intermediate"]
+    worth, rng = np.linspace(1, -1, 20), np.random.default_rng(0)
+    cautions = laps.draw_cautions(law.caution_law(here), 3000, rng)
+    dropouts = laps.draw_dropouts(law.dropout_law(here, 20), cautions, 20, rng)
+    finish = laps.draw_order(law.order_law(here), worth, cautions, dropouts, rng)
+    reason, completed = laps.draw_reasons(law.dropout_law(here, 20), finish, dropouts, here.sched_laps, rng)
+    start = np.tile(np.arange(1, 21, dtype=np.int16), (3000, 1))
+    led, fast = laps.draw_laps(law.lap_law(here, worth), finish, start, reason, completed, cautions, rng)
+    assert (led <= completed).all()
+    assert (fast <= completed).all()
+    assert (led[reason > 0] > 0).any(), "laps led before leaving count"
+
+
+def test_a_long_final_run_loosens_the_tie_between_leading_and_winning():
+    law = default_mechanics()["intermediate"].lap_law(make_race(0), np.zeros(20))
+    n = 8000
+    place = np.tile(np.arange(1, 21, dtype=np.int16), (n, 1))
+    start = np.tile(np.arange(20, 0, -1, dtype=np.int16), (n, 1))
+    none, full = np.zeros((n, 20), np.int8), np.full((n, 20), 120, np.int32)
+    led = []
+    for final in (law.fuel_window - 1, law.fuel_window):
+        cautions = np.tile(np.array([5, 25, 60, final, 3], np.int32), (n, 1))
+        led.append(laps.draw_laps(law, place, start, none, full, cautions, np.random.default_rng(0))[0][:, 0].mean())
+    assert led[1] < led[0] - 1
+
+
+# ---------------------------------------------------------------- figures from history
+
+
+def as_history(s, here, number):
+    """Write scenarios as finished races, one a day."""
+    n, d = s.finish.shape
+    ids = np.array([f"race {number}-{k}" for k in range(n)])
+    wide = {k: getattr(s, k).ravel() for k in ("start", "finish", "laps_led", "fastest_laps")}
+    results = pd.DataFrame({"race_id": ids.repeat(d), "driver": np.tile(s.drivers, n), **wide})
+    results = results.assign(dnf=s.dropped_out.ravel() * 1, dnf_crash=s.crashed.ravel() * 1)
+    races = pd.DataFrame({"race_id": ids, "cautions": s.cautions, "caution_laps": s.caution_laps})
+    return results, races.assign(
+        date="2024-01-01",
+        track=here.track,
+        track_type=here.track_type,
+        track_length_mi=here.track_length_mi,
+        sched_laps=here.sched_laps,
+        race_laps=here.sched_laps,
+    )
+
+
+def test_figures_are_recovered_from_simulated_history(model):
+    here, entry = make_race(0), make_entry(36)
+    truth = replace(
+        default_mechanics()["intermediate"],
+        caution_mean=10.0,
+        crash_mean=6.0,
+        order_running=0.8,
+        order_out=0.6,
+        lead=default_mechanics()["intermediate"].lead | {"finish": 0.9, "start": 0.2, "power": 1.0},
+    )
+    worth = np.linspace(1.5, -1.5, 36)
+    law = (truth.caution_law(here), truth.dropout_law(here, 36), truth.order_law(here), truth.lap_law(here, worth))
+    drawn = race._draw(entry["start"].to_numpy(np.int16), worth, law, 400, np.random.default_rng(0), 1)
+    s = race._assemble(race._entry(entry), here, drawn)
+    results, races = as_history(s, here, 0)
+    told = results[["race_id", "driver"]].assign(log_worth=np.tile(worth, 400))
+    found = racefit.fit_mechanics(results, races, told)["intermediate"]
+    assert truth.others_mean(here) == pytest.approx(found.others_mean(here), rel=0.08)
+    assert found.crash_mean == pytest.approx(6.0, rel=0.1)
+    assert found.order_running == pytest.approx(0.8, abs=0.1)
+    assert found.order_out == pytest.approx(0.6, abs=0.1)
+    assert found.lead["finish"] == pytest.approx(0.9, abs=0.15)
+    assert found.lead["start"] == pytest.approx(0.2, abs=0.12)
+
+
+def test_dirichlet_weights_have_the_gradient_of_their_likelihood():
+    rng = np.random.default_rng(0)
+    design, race_of = rng.normal(size=(30, 3)), np.repeat([0, 1, 2], 10)
+    counts, age = rng.integers(0, 20, 30).astype(float), np.array([1.0, 0.5, 0.25])
+    args = (design, counts, race_of, np.zeros(30), age, np.zeros(3))
+    beta, step = np.array([0.2, -0.1, 0.3]), 1e-5
+    slopes = [
+        (racefit._objective(beta + step * e, *args)[0] - racefit._objective(beta - step * e, *args)[0]) / (2 * step)
+        for e in np.eye(3)
+    ]
+    assert racefit._objective(beta, *args)[1] == pytest.approx(slopes, rel=1e-5)
+
+
+def test_thin_history_stays_with_the_shipped_figures():
+    results, races = make_history(3)
+    bare = results[["race_id", "driver", "start", "finish", "laps_led"]]
+    thin = race.RaceModel.fit(bare, races.drop(columns=["cautions", "caution_laps", "race_laps"]))
+    shipped = default_mechanics()
+    assert thin.mechanics["dirt"] == shipped["dirt"]
+    assert thin.mechanics["intermediate"].crash_mean == shipped["intermediate"].crash_mean
+    s = thin.simulate(make_entry(20), make_race(0), 100, np.random.default_rng(0))
+    assert np.allclose(s.weight, 0.01), "too few races to tell regimes: the simulator's own frequencies stand"
+
+
+def test_more_races_move_figures_further_from_the_prior(history):
+    results, races = history
+    worth = race.FinishModel.fit(results, races).past_log_worth()
+    shipped = default_mechanics()["intermediate"].mechanical_mean
+    few = racefit.fit_mechanics(results, races.iloc[-4:], worth)["intermediate"].mechanical_mean
+    all_races = racefit.fit_mechanics(results, races, worth)["intermediate"].mechanical_mean
+    assert abs(all_races - shipped) > abs(few - shipped)
+
+
+def test_shipped_figures_survive_a_round_trip(tmp_path, monkeypatch):
+    from dfslab import mechanics
+
+    text = mechanics_to_json(default_mechanics(), "a test")
+    (tmp_path / "figures.json").write_text(text)
+    shipped = default_mechanics()
+    monkeypatch.setattr(mechanics, "_DEFAULTS", tmp_path / "figures.json")
+    default_mechanics.cache_clear()
+    assert default_mechanics() == shipped
+    default_mechanics.cache_clear()
+    assert {kind for _, kind, _, _ in TRACKS} <= set(shipped)
+    assert all(isinstance(m, Mechanics) for m in shipped.values())
+
+
+def test_green_runs_come_from_segments():
+    segments = pd.DataFrame(
+        {
+            "season": 2024,
+            "race_no": [1, 1, 1, 1, 2, 2],
+            "start_lap": [41, 1, 31, 38, 1, 61],
+            "laps": [20, 30, 7, 3, 60, 5],
+            "flag": ["green", "green", "caution", "green", "green", "caution"],
+        }
+    )
+    runs = racefit.green_runs(segments)
+    assert runs["longest_green_run"].tolist() == [30, 60]
+    assert runs["final_green_run"].tolist() == [20, 0]
+
+
+# ---------------------------------------------------------------- report card
+
+
+def test_the_report_card_finds_a_model_that_told_the_truth(history):
+    results, races = history
+    model = race.RaceModel.fit(results, races)
+    here = make_race(0)
+    s = model.simulate(make_entry(20), here, 40, np.random.default_rng(3))
+    made, facts = as_history(s, here, 1)
+    made["dk_points"] = s.points.ravel()
+    told = {
+        r: model.simulate(make_entry(20), here, 200, np.random.default_rng(100 + k))
+        for k, r in enumerate(facts["race_id"])
+    }
+    facts = facts.assign(date="2024-06-02")
+    card = racecheck.report_card(told, made, facts, np.random.default_rng(0)).set_index(["track_type", "measure"])
+    card = card.loc["all"]
+    checked = ["points mean", "drop-outs", "leader_share", "start_finish_correlation", "PIT mean of points"]
+    assert (card.loc[checked, "difference"].abs() < 3.5 * card.loc[checked, "difference_se"]).all()
+    assert card.loc["PIT sd of finish", "real"] == pytest.approx(1 / np.sqrt(12), abs=0.02)
+
+
+def test_forecasts_use_earlier_races_only(history):
+    results, races = history
+    since, last = races["date"].iloc[22], races["race_id"].iloc[-1]
+    wrong = results.copy()
+    wrong.loc[wrong["race_id"] == last, ["finish", "laps_led"]] = wrong.loc[
+        wrong["race_id"] == last, ["finish", "laps_led"]
+    ].to_numpy()[::-1]
+    a = racecheck.forecast_races(results, races, since, n_scenarios=30, rng=np.random.default_rng(0))
+    b = racecheck.forecast_races(wrong, races, since, n_scenarios=30, rng=np.random.default_rng(0))
+    assert list(a) == races["race_id"].iloc[22:].tolist()
+    assert all(same(a[r], b[r]) for r in a)
+
+
+# ---------------------------------------------------------------- errors for people
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (make_entry(20).rename(columns={"driver": "name"}), "column 'driver' is missing"),
+        (pd.concat([make_entry(5), make_entry(1)]), "driver 00 is listed twice"),
+        (make_entry(2), "at least 3"),
+        (make_entry(5).assign(start=[1, 2, 2, 4, 5]), "two drivers start 2"),
+    ],
+)
+def test_a_wrong_entry_list_is_refused(model, entry, message):
+    with pytest.raises(ValueError, match=message):
+        model.simulate(entry, make_race(0), 10, np.random.default_rng(0))
+
+
+def test_an_unknown_track_type_names_the_known_ones(model):
+    strange = replace(make_race(0), track_type="moon")
+    with pytest.raises(ValueError, match=r"moon.*intermediate"):
+        model.simulate(make_entry(20), strange, 10, np.random.default_rng(0))
+
+
+def test_no_history_before_the_date_is_refused(history):
+    with pytest.raises(ValueError, match="history"):
+        race.RaceModel.fit(*history, before="2001-01-01")
