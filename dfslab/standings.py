@@ -184,12 +184,12 @@ def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...
             f"{where}: %Drafted adds up to {total:.1%}, at most {ROSTER_SIZE:.0%} is possible; check the file"
         )
     if not filled:
-        return (f"{where}: no entry has a lineup.",)
+        return (f"{Path(where).name}: no entry has a lineup.",)
     counted = pd.Series([name for drivers in lineups for name in drivers]).value_counts() / len(lineups)
     apart = counted.sub(ownership, fill_value=0.0).abs()
     if apart.max() > DISAGREEMENT:
         return (
-            f"{where}: %Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}; "
+            f"{Path(where).name}: %Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}; "
             "the export may be cut off.",
         )
     return ()

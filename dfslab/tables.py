@@ -1,6 +1,7 @@
 """Readers of the CSV tables: cells are parsed by kind, checked once against the schema, and blamed by row."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -266,7 +267,7 @@ def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if "projected_ownership" in frame:
         cells = frame["projected_ownership"]
         frame["projected_ownership"], note = share_of_entries(cells, f"{path}, projected_ownership")
-        notes = (note,) if cells.notna().any() else ()
+        notes = (note.replace(str(path), Path(path).name),) if cells.notna().any() else ()
     return _finished(frame, PROJECTIONS), notes
 
 

@@ -21,7 +21,7 @@ residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
-choose choose portfolio scoring pipeline backtest
+choose candidates portfolio scoring pipeline aftermath backtest
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 page views plots report explore __main__
 """
