@@ -288,7 +288,7 @@ def lineups_shown(lab, n: int = 15) -> Table:
         "copies": "{:.1f}",
     }
     caption = (
-        f"The first {len(shown)} of {len(chosen.lineups)} lineups. Adds: dollars of expected payout it brought where it "
+        f"The first {len(shown)} of {len(chosen.lineups)} lineups. Adds: expected payout it brought where it "
         "was chosen; copies: entries of the field expected to be the same lineup."
     )
     return Table(shown, caption, formats)
