@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.optimize import linprog
+from scipy.optimize import brentq, linprog
 
 from dfslab.copies import pair_shares
 from dfslab.rules import DRAFTKINGS_MMA
@@ -25,6 +25,8 @@ SELDOM_BOTH = 0.012
 """Largest share of entries that hold two opponents."""
 AGAINST_CHANCE = 0.35
 """Opponents are held together at most this often, compared with independent picks."""
+MEAN_SPENT = 49_700
+"""Mean lineup of the fights fields; the most copied Cup lineups spend $49,200 to $50,000."""
 LEAST_SALARY = 5_000
 """Fighters cost more; a smaller solution means that no lineup of known cost holds the fighter."""
 FEWEST_SALARIES = 12
@@ -132,7 +134,8 @@ def _overwritten(salary, field, spent) -> np.ndarray:
 def read_cup_contests(cup) -> list[CupContest]:
     """Return the contests of `cup`/contests_2026 whose race has salaries; unknown ownership is filled in.
 
-    The unpopular are missing: what is left to 600 % goes to them in proportion to a vendor's projected ownership.
+    The unpopular are missing: what is left to 600 % goes to them in proportion to a vendor's projected ownership,
+    tilted by salary so that the mean lineup spends `MEAN_SPENT`.
     """
     folder = Path(cup) / "contests_2026"
     contests, known, copied = (
@@ -168,5 +171,13 @@ def _filled(slate: Slate, own: pd.Series, projected) -> np.ndarray:
     known = pd.Series(own.to_numpy(), own.index.map(_plain)).reindex(slate.names).to_numpy()
     missing = np.isnan(known)
     rest = 600 - np.nansum(known)
-    filled = np.where(missing, projected * rest / projected[missing].sum(), known)
+    to_spend = 100 * MEAN_SPENT - np.nansum(known * slate.salary)
+
+    def spread(tilt):
+        weights = projected[missing] * np.exp(tilt * (slate.salary[missing] / 1000 - 7))
+        return rest * weights / weights.sum()
+
+    tilt = brentq(lambda x: np.tanh((spread(x) @ slate.salary[missing] - to_spend) / 1e5), -3, 3)
+    filled = known.copy()
+    filled[missing] = spread(tilt)
     return 6 * filled / filled.sum()

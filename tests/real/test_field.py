@@ -1,0 +1,96 @@
+"""Simulated fields beside real ones, given the real ownership."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfslab.field import copy_numbers, expected_copies, fit_field, sample_field
+from dfslab.lineups import distinct, enumerate_lineups, is_legal
+from scripts.field_comparison import field_comparison, summary
+from scripts.real_fields import infer_salaries, read_cup_contests, read_mma_fields
+
+
+@pytest.fixture(scope="module")
+def compared(shared):
+    return field_comparison(shared)
+
+
+@pytest.fixture(scope="module")
+def fights(shared):
+    return read_mma_fields(shared / "mma" / "fields")
+
+
+@pytest.fixture(scope="module")
+def races(shared):
+    return read_cup_contests(shared / "cup")
+
+
+def test_copies_in_fights_are_those_of_real_fields(compared):
+    figures = summary(compared)
+    assert figures["contests"] >= 20
+    assert abs(figures["distinct: median difference"]) < 0.04
+    assert figures["distinct: median absolute difference"] < 0.06
+    assert 0.67 < figures["most copied: median ratio"] < 1.5
+    assert figures["most copied: within a factor of two"] > 0.8
+
+
+def test_salary_left_in_fights_is_that_of_real_fields(compared):
+    fights = compared[compared["kind"] == "fights"]
+    for figure, allowed in (("leaves_0", 0.06), ("leaves_500_or_less", 0.03), ("leaves_over_1000", 0.02)):
+        gap = fights[f"{figure} simulated"] - fights[f"{figure} real"]
+        assert gap.abs().median() < allowed
+
+
+def test_copies_in_cup_contests_are_those_known(compared):
+    races = compared[compared["kind"] == "race"]
+    ratio = races["most_copied simulated"] / races["most_copied real"]
+    assert ratio.between(0.6, 1.6).all()
+    assert (races["next_four simulated"] / races["next_four real"]).between(0.4, 2.5).all()
+
+
+@pytest.mark.parametrize(("n", "most", "different"), [(490, (0.02, 0.06), 0.80), (1470, (0.016, 0.06), 0.70)])
+def test_sizes_of_cup_contests_have_their_copies(races, n, most, different):
+    found = []
+    for known in races:
+        field = fit_field(known.slate, known.ownership, n, rng=np.random.default_rng(n)).sample(
+            n, np.random.default_rng(1)
+        )
+        found.append(copy_numbers(field))
+    table = pd.DataFrame(found)
+    assert table["most_copied"].between(*most).mean() >= 0.8
+    assert abs(table["distinct"].median() - different) < 0.08
+
+
+def test_a_large_cup_field_is_owned_as_forecast_and_legal(races):
+    for known in races:
+        field = sample_field(known.slate, known.ownership, 20_000, rng=np.random.default_rng(0))
+        error = np.abs(np.bincount(field.ravel(), minlength=len(known.slate)) / 20_000 - known.ownership)
+        assert error.mean() < 0.005 and error.max() < 0.02
+        assert is_legal(field, known.slate.salary, known.slate.rules).all()
+
+
+def test_expected_copies_are_calibrated_on_real_lineups(fights):
+    """Binned by what was expected, the lineups of real fields are entered that often."""
+    expected, counted = [], []
+    for real in (real for real in fights if len(real.field) > 3000):
+        slate, digits = real.slate, len(real.slate) ** np.arange(6)
+        lineups, copies = distinct(real.field)
+        seen = dict(zip((lineups @ digits).tolist(), copies.tolist(), strict=True))
+        every = enumerate_lineups(slate.salary, slate.rules, groups=slate.groups)
+        expected.append(expected_copies(every, slate, real.ownership, len(real.field)))
+        counted.append([seen.get(code, 0) for code in (every @ digits).tolist()])
+    expected, counted = np.concatenate(expected), np.concatenate(counted)
+    for low, high in ((0.5, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 60)):
+        inside = (expected >= low) & (expected < high)
+        assert 0.6 < counted[inside].mean() / expected[inside].mean() < 1.5
+
+
+def test_inferred_salaries_are_the_known_ones(shared, fights):
+    known = {"2019-03-16": "DKSalaries_2019-03-16.csv", "2019-11-02": "DKSalaries_2019-11-02.csv"}
+    for date, file in known.items():
+        salaries = pd.read_csv(shared / "mma" / file).set_index("Name")["Salary"]
+        real = next(real for real in fights if real.name.startswith(date))
+        inferred = pd.Series(infer_salaries(real.field, real.slate.groups), real.slate.names)
+        both = inferred.index.intersection(salaries.index)
+        assert len(both) >= 20
+        assert (np.abs(inferred[both] - salaries[both]) < 1).mean() > 0.9
