@@ -101,11 +101,12 @@ class RegimeModel:
         """Fit on finished races: `conditions` (see `past_conditions`) and `labels`, both by race_id."""
         labels = labels.reindex(conditions.index)
         design = conditions[list(CONDITIONS)].to_numpy(float)
-        centre, scale = design.mean(axis=0), np.maximum(design.std(axis=0), 1e-9)
+        base_rates = _base_rates(conditions["track_type"], labels)
         y = labels.map({"dominator": 1, "chaos": 2}).fillna(0).to_numpy(int)
-        enough = len(y) >= FEWEST_RACES and np.bincount(y, minlength=3).min() > 0
-        fitted = _logit(y, (design - centre) / scale) if enough else None
-        return cls(fitted, centre, scale, _base_rates(conditions["track_type"], labels))
+        if len(y) < FEWEST_RACES or np.bincount(y, minlength=3).min() == 0:
+            return cls(None, np.zeros(len(CONDITIONS)), np.ones(len(CONDITIONS)), base_rates)
+        centre, scale = design.mean(axis=0), np.maximum(design.std(axis=0), 1e-9)
+        return cls(_logit(y, (design - centre) / scale), centre, scale, base_rates)
 
     def probabilities(self, conditions: dict, simulated) -> np.ndarray:
         """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
@@ -243,7 +244,10 @@ def tune_thresholds(
     candidates = [replace(default, **dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
     by_part = np.array([task.gains(c, task.labels(c)) for c in candidates])
     gains, smooth = by_part.sum(axis=2), _neighbours(candidates)
-    best = _choice(candidates, gains, smooth, default)
+    kept = task.gains(default, task.labels(default)).sum(axis=1)
+    best = candidates[int(np.argmax(smooth @ gains.mean(axis=1)))]
+    more, error = _mean_se(gains[candidates.index(best)] - kept)
+    best = best if more > 2 * error else default
     labels, parts = task.labels(best), task.gains(best, task.labels(best))
     permuted = pd.Series(rng.permutation(labels.to_numpy()), labels.index)
     placebo = task.gains(best, permuted).sum(axis=1)
@@ -336,14 +340,6 @@ def _neighbours(candidates) -> np.ndarray:
     steps = np.column_stack([np.unique(column, return_inverse=True)[1] for column in values.T])
     near = np.abs(steps[:, None, :] - steps[None]).sum(axis=2) <= 1
     return near / near.sum(axis=1, keepdims=True)
-
-
-def _choice(candidates, gains, smooth, default) -> RegimeThresholds:
-    best = int(np.argmax(smooth @ gains.mean(axis=1)))
-    if default not in candidates:
-        return candidates[best]
-    more, error = _mean_se(gains[best] - gains[candidates.index(default)])
-    return candidates[best] if more > 2 * error else default
 
 
 def _resampled(gains, smooth, rng) -> int:
