@@ -7,6 +7,7 @@ from dfslab.slate import Slate
 
 __all__ = [
     "LOG_FLOOR",
+    "aligned",
     "field_covariance",
     "fractions",
     "leverage_agreement",
@@ -24,9 +25,17 @@ LOW_OWNED_BONUS = 0.1
 """What each low-owned driver adds to the leverage score, from its definition."""
 
 
+def aligned(slate: Slate, values, name: str) -> np.ndarray:
+    """Return `values` as (D,) float in slate order, 0 for drivers who are out, whom a Series may leave out."""
+    if isinstance(values, pd.Series):
+        gone = slate.names[slate.out]
+        values = pd.concat([values[~values.index.isin(gone)], pd.Series(0.0, gone)])
+    return np.where(slate.out, 0.0, slate.align(values, name))
+
+
 def fractions(slate: Slate, ownership) -> np.ndarray:
     """Return `ownership` as (D,) fractions in slate order, 0 for drivers who are out; refuse percents and gaps."""
-    own = np.where(slate.out, 0.0, slate.align(ownership, "ownership"))
+    own = aligned(slate, ownership, "ownership")
     bad = slate.names[~(np.isfinite(own) & (own >= 0))]
     if len(bad):
         raise ValueError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
@@ -140,7 +149,7 @@ def lineup_metrics(
     metric of the set.
     """
     own, lineups = fractions(slate, ownership), np.asarray(lineups)
-    value = slate.column("projected_points") if value is None else slate.align(value, "value")
+    value = slate.column("projected_points") if value is None else aligned(slate, value, "value")
     held = own[lineups]
     low = (held < low_ownership_threshold).sum(axis=1)
     return pd.DataFrame(

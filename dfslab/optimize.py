@@ -17,6 +17,7 @@ from dfslab.conflicts import (
 )
 from dfslab.leverage import (
     LOG_FLOOR,
+    aligned,
     field_covariance,
     fractions,
     leverage_agreement,
@@ -50,7 +51,7 @@ FIXED_POINT_ROUNDS = 50
 ENGINES = ("auto", "exact", "milp")
 
 
-class InfeasibleLineup(ValueError):
+class InfeasibleLineup(UserError):
     """No lineup obeys every rule. `changes` maps the rules to change to the limit that would work (None: drop it)."""
 
     def __init__(self, message: str, changes: dict | None = None):
@@ -112,6 +113,14 @@ class NASCAROptimizer:
     ------
     SlateError : an unknown driver
     ValueError : an option out of range
+
+    Examples
+    --------
+    >>> from dfslab.rules import ContestRules
+    >>> frame = pd.DataFrame({"driver": ["Ann", "Ben", "Cy"], "salary": [50, 40, 30]})
+    >>> slate = Slate.from_frame(frame, ContestRules(roster_size=2, salary_cap=80))
+    >>> NASCAROptimizer(slate).optimize([30.0, 28.0, 20.0], 2).tolist()
+    [[0, 2], [1, 2]]
     """
 
     slate: Slate
@@ -276,7 +285,9 @@ class NASCAROptimizer:
                 raise ValueError("avoid_overlap is given without avoid; give the lineups to keep away from")
             return []
         most = size - 1 if self.avoid_overlap is None else _count(self.avoid_overlap, "avoid_overlap", 0)
-        lineups = np.asarray(self.avoid, np.int64).reshape(-1, size)
+        lineups = np.asarray(self.avoid, np.int64)
+        if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(len(self.slate))).all():
+            raise ValueError(f"avoid: lineups are (L, {size}) row numbers of the slate, 0 to {len(self.slate) - 1}")
         members = np.zeros((len(lineups), len(self.slate)))
         np.put_along_axis(members, lineups, 1.0, axis=1)
         return [Rule("avoid_overlap", row, high=most) for row in members]
@@ -287,7 +298,7 @@ class NASCAROptimizer:
         return weights
 
     def _value(self, value) -> np.ndarray:
-        value = np.where(self.slate.out, 0.0, self.slate.align(value, "value"))
+        value = aligned(self.slate, value, "value")
         bad = self.slate.names[~np.isfinite(value)]
         if len(bad):
             raise ValueError(f"value: {bad[0]} has none; give every racing driver a finite number")
@@ -298,9 +309,9 @@ class NASCAROptimizer:
         if share is None:
             return None
         if isinstance(share, Mapping):
-            self.slate.rows(share)
             share = pd.Series(share, dtype=float)
         if isinstance(share, pd.Series):
+            self.slate.rows(share.index)
             share = share.reindex(self.slate.names).fillna(default)
         elif np.ndim(share) == 0:
             share = np.full(len(self.slate), float(share))
@@ -335,7 +346,7 @@ class NASCAROptimizer:
         places = n * space.roster_size
         several = f"they ask for {least.sum()} places of {places}, lower several"
         what = f"change one: {'; '.join(parts)}" if parts else several
-        raise InfeasibleLineup(f"no {n} lineups have every min_exposure; {what}.", changes)
+        raise InfeasibleLineup(f"no {n} lineups with every min_exposure were found; {what}.", changes)
 
 
 @dataclass(eq=False)

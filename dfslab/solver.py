@@ -31,6 +31,10 @@ TIES = 8
 """Equal lineups fetched one by one before the tie is settled by name inside the model."""
 MOST_CANDIDATES = 2000
 """Lineups added at once when a set with overlap limits is not found among the priced candidates."""
+SMALL_SET = 30
+"""Up to so many lineups a set with overlap limits is chosen with gap 0; HiGHS takes minutes for larger ones."""
+SEQUENCE_ROUNDS = 40
+"""Rounds in which the prices of minimum exposures settle."""
 PRICING_ROUNDS = 60
 """Guard of the column generation; it ends by itself when no lineup is worth adding."""
 OPTIMAL, INFEASIBLE = 1, -1
@@ -314,7 +318,8 @@ def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_c
     """Return the `n` lineups of largest total value that use each driver at least `min_counts` times, best first.
 
     Candidates grow by column generation: the linear relaxation over them prices every driver's exposure, and the best
-    lineups at these prices join, until none is worth adding; the set is then chosen among them with gap 0.
+    lineups at these prices join, until none is worth adding; the set is then chosen among them with gap 0. More than
+    `SMALL_SET` lineups with an overlap limit are searched one after another at prices that just meet the minima.
 
     Parameters
     ----------
@@ -336,13 +341,51 @@ def best_set(search, value, space: Space, n: int, max_overlap, max_counts, min_c
         if len(grown) == len(pool):
             break
         pool = grown
+    if max_overlap is None:
+        pool = _join(pool, search(scaled_value(value / top + prices), space, 8 * n, None, None))
+        return _chosen(pool, value, n, min_counts, max_counts)
+    met = _priced_sequence(search, value / top, space, n, max_overlap, max_counts, min_counts, np.maximum(prices, 0))
+    if n > SMALL_SET:
+        return met
     for width in (n, 8 * n, 64 * n):
-        pool = _join(pool, search(scaled_value(value / top + prices), space, min(width, MOST_CANDIDATES), None, None))
-        pool = pool[np.lexsort((*pool.T[::-1], -value[pool].sum(axis=1)))]
-        chosen = choose_set(pool, value[pool].sum(axis=1), n, min_counts, max_counts, max_overlap)
-        if chosen is not None or max_overlap is None:
+        wider = search(scaled_value(value / top + prices), space, min(width, MOST_CANDIDATES), None, None)
+        pool = _join(pool, wider if met is None else np.concatenate([wider, met]))
+        chosen = _chosen(pool, value, n, min_counts, max_counts, max_overlap)
+        if chosen is not None:
             break
-    return None if chosen is None else pool[chosen]
+    return chosen
+
+
+def _chosen(pool, value, n: int, min_counts, max_counts, max_overlap=None) -> np.ndarray | None:
+    pool = _best_first(pool, value)
+    rows = choose_set(pool, value[pool].sum(axis=1), n, min_counts, max_counts, max_overlap)
+    return None if rows is None else pool[rows]
+
+
+def _best_first(lineups, value) -> np.ndarray:
+    return lineups[np.lexsort((*lineups.T[::-1], -value[lineups].sum(axis=1)))]
+
+
+def _priced_sequence(search, value, space, n: int, max_overlap, max_counts, min_counts, prices) -> np.ndarray | None:
+    """Return the best set found by searching one lineup after another while the minima are priced, or None.
+
+    A price rises while its driver is short and falls while he has more than asked; its step grows as long as the
+    direction stays and is halved when it turns (the rule of resilient propagation).
+    """
+    step, before, best = np.full(len(value), 0.05 * np.std(value)), np.zeros(len(value)), None
+    for _ in range(SEQUENCE_ROUNDS):
+        found = search(scaled_value(value + prices), space, n, max_overlap, max_counts)
+        if len(found) < n:  # the prices crowd the lineups: halve the last step
+            step = step / 2
+            prices = np.maximum(prices - step * before, 0.0)
+            continue
+        counts = np.bincount(found.ravel(), minlength=len(value))
+        if (counts >= min_counts).all() and (best is None or value[found].sum() > value[best].sum()):
+            best = found
+        direction = np.where(min_counts > 0, np.sign(min_counts - counts), 0.0)
+        step = step * np.where(direction == before, 1.3, 0.5)
+        prices, before = np.maximum(prices + step * direction, 0.0), direction
+    return None if best is None else _best_first(best, value)
 
 
 def _join(first, second) -> np.ndarray:

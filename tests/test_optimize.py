@@ -217,6 +217,14 @@ def test_a_series_is_aligned_by_driver():
     np.testing.assert_array_equal(named.optimize(series, 3), plain.optimize(value, 3))
 
 
+def test_a_series_need_not_name_who_is_out():
+    slate, own, value = make_slate(8, out=np.arange(D) == 4), make_ownership(9), make_value(9)
+    there = np.arange(D) != 4
+    short = LeverageAwareOptimizer(slate, pd.Series(own[there], slate.names[there]), leverage_penalty=30)
+    found = short.optimize(pd.Series(value[there], slate.names[there]), 3)
+    np.testing.assert_array_equal(found, brute_optimize(slate, own, value, {}, 3, 30))
+
+
 def test_another_roster_size_and_cap():
     slate = replace(make_slate(1), rules=ContestRules(roster_size=4, salary_cap=30_000))
     value = make_value(1)
@@ -361,6 +369,18 @@ def test_minimum_exposure_is_the_best_set(seed, max_overlap, engine):
     assert (np.diff(value[found].sum(axis=1)) <= 1e-9).all()
 
 
+def test_many_lineups_with_minimum_exposure_and_overlap():
+    slate, value = make_slate(1, 30), make_value(1, 30)
+    wanted = {slate.names[i]: 0.3 for i in np.argsort(value)[:3]}
+    opt = NASCAROptimizer(slate)
+    found = opt.optimize(value, 50, max_overlap=4, max_exposure=0.5, min_exposure=wanted)
+    counts = np.bincount(found.ravel(), minlength=30)
+    assert counts.max() <= 25 and counts[np.argsort(value)[:3]].min() >= 15
+    assert max(len(set(a) & set(b)) for a, b in combinations(found.tolist(), 2)) == 4
+    free = opt.optimize(value, 50, max_exposure=0.5, min_exposure=wanted)
+    assert 0.99 * value[free].sum() < value[found].sum() <= value[free].sum()
+
+
 def test_a_minimum_exposure_beyond_reach_says_what_works():
     slate = make_slate(1, BIG)
     dear = slate.names[np.argsort(-slate.salary)[:4]]
@@ -464,6 +484,8 @@ def test_lineup_metrics_by_hand():
         ({"leverage_penalty": -1}, "leverage_penalty"),
         ({"min_low_ownership_drivers": 1.5}, "whole number"),
         ({"groups": ({"drivers": "d01"},)}, "list of names"),
+        ({"avoid": [[0, 1, 2, 3, 4, 99]]}, "0 to 10"),
+        ({"avoid": [0, 1, 2, 3, 4, 5]}, r"\(L, 6\) row numbers"),
     ],
 )
 def test_bad_options_are_refused(options, says):
@@ -486,6 +508,9 @@ def test_unknown_options_percents_and_gaps_are_refused():
         opt.optimize(make_value(), engine="cplex")
     with pytest.raises(ValueError, match="between 0 and 1"):
         opt.optimize(make_value(), 5, max_exposure=50)
+    for share in ({"nobody": 0.5}, pd.Series({"nobody": 0.5})):
+        with pytest.raises(ValueError, match="not on the slate: nobody"):
+            opt.optimize(make_value(), 5, max_exposure=share)
     out = make_slate(0, D, out=np.arange(D) == 1)
     with pytest.raises(ValueError, match="will not race"):
         NASCAROptimizer(out, locks=(out.names[1],))
