@@ -14,7 +14,7 @@ import pandas as pd
 
 from dfslab import payout as _payout
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
-from dfslab.slate import Contest
+from dfslab.slate import Contest, UserError
 
 __all__ = ["Contest", "ContestError", "ContestResult", "FieldScores", "expected_payouts", "simulate_contest"]
 
@@ -30,7 +30,7 @@ ON_GRID = 0.02
 """Largest distance from the grid, in ticks, that counts as rounding error: DK files hold 238.65001."""
 
 
-class ContestError(ValueError):
+class ContestError(UserError):
     """A contest that cannot be simulated; the message says what does not fit and what to change."""
 
 

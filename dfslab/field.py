@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 
 from dfslab.copies import FieldReport, compare_fields, copy_numbers, field_report, taken
 from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
-from dfslab.slate import Contest, Slate
+from dfslab.slate import Contest, Slate, UserError
 
 __all__ = [
     "FieldError",
@@ -53,7 +53,7 @@ SMALLEST_COPIED = 0.002
 """Below this share of the entries the copied part is given up."""
 
 
-class FieldError(ValueError):
+class FieldError(UserError):
     """A field that cannot be drawn; the message says what to change."""
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfslab.slate import UserError
+
 __all__ = [
     "InputError",
     "as_frame",
@@ -39,7 +41,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d*)?([eE][+-]?\d+)?%?|[+-]?\.\d+%?")
 
 
-class InputError(ValueError):
+class InputError(UserError):
     """A user's file cannot be used as it is; the message is one line: which file, which row, how to mend it."""
 
     def __init__(self, message):

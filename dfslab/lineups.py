@@ -12,6 +12,7 @@ import numpy as np
 
 from dfslab.rules import ContestRules
 from dfslab.search import SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.slate import UserError
 from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
 
 __all__ = [
@@ -39,7 +40,7 @@ SUM_TOLERANCE = 1e-6
 """How far, as a share of K, ownership may be from summing to K."""
 
 
-class InfeasibleOwnership(ValueError):
+class InfeasibleOwnership(UserError):
     """No mix of legal lineups has this ownership; the message gives the numbers."""
 
 

@@ -29,7 +29,7 @@ from dfslab.leverage import (
     upper_tail_mean,
 )
 from dfslab.lineups import SearchTooLarge
-from dfslab.slate import Slate
+from dfslab.slate import Slate, UserError
 from dfslab.solver import EXACT, Rule, Space, best_set, exact_lineups, milp_lineups, scaled_value
 
 __all__ = [

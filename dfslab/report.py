@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from dfslab.slate import UserError
+
 __all__ = ["NOTEBOOKS", "ReportFailed", "execute", "run_report", "to_html", "write_index"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +23,7 @@ NOTEBOOKS = {
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class ReportFailed(RuntimeError):
+class ReportFailed(UserError, RuntimeError):
     """A page could not be made; the message names the notebook, the cell and the error."""
 
 

@@ -8,10 +8,14 @@ import pandas as pd
 
 from dfslab import rules as _rules
 
-__all__ = ["Contest", "Race", "Results", "Slate", "SlateError"]
+__all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError"]
 
 
-class SlateError(ValueError):
+class UserError(ValueError):
+    """Something a user can mend; the message is one sentence: what is wrong, where, and what to do."""
+
+
+class SlateError(UserError):
     """A slate, contest or race that cannot be played; the message says which row and what to change."""
 
 
