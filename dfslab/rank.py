@@ -30,6 +30,8 @@ __all__ = [
 HALF_LIFE_DAYS = 350.0
 """Half-life of a race in the fit. This and the ridges: walk-forward on 2020–2023, flat between 300 and 600 days."""
 RIDGE_BASE, RIDGE_FAMILY, RIDGE_DRIVER = 1.0, 250.0, 60.0
+RIDGE_PRACTICE = 100.0
+"""About three races' worth: practice may have been recorded for a few races only (flat between 50 and 200)."""
 TEMPERATURE = 0.8
 """Factor on log-worths before the model has forecasts of its own to judge by; seasons 2020–2023."""
 TEMPERATURE_WEIGHT = 30.0
@@ -186,6 +188,7 @@ def _working_course(table) -> _Course:
     known = features(table)
     names, own = _own_effects(table)
     ridge = np.where(known.columns.str.contains("|", regex=False), RIDGE_FAMILY, RIDGE_BASE)
+    ridge[known.columns == "practice"] = RIDGE_PRACTICE
     ridge = np.concatenate([ridge, np.full(len(names), RIDGE_DRIVER)])
     design = np.hstack([known.to_numpy(), own])
     return _Course.of(table, design, [*known.columns, *names], ridge, used=~flag(table["dnf"]))
