@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 
 from dfslab.files import InputError
 from dfslab.lineups import LineupLaw
@@ -16,7 +15,7 @@ from dfslab.residuals import LEAST
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate
 
-__all__ = ["Board", "Memory", "board_of", "match_known", "read_history"]
+__all__ = ["Board", "Memory", "board_of", "covariance", "match_known", "read_history"]
 
 OPTIONAL_COLUMNS = ("start", "projected_points", "projected_ownership", "rating", "form", "points", "avg_points")
 BENDS = (0.5, 1.0, 2.0, 3.0)
@@ -25,8 +24,10 @@ BEND_RIDGE = 0.3
 """Pull to 0, in drivers on every lineup, of the bent line that is taken out of one contest's ratios."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
-MATCH_STEPS = 12
-"""Steps of scaling; the error shrinks about threefold a step."""
+MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 15, 1e-4, 1e-5, 3.0
+"""Newton steps, the error in ownership that ends them, their ridge, and how far one moves a log-worth."""
+EXACT_DRIVERS = 60
+"""Up to so many drivers the exact covariance is cheap."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
 
@@ -59,18 +60,57 @@ class Board:
         return LineupLaw(log_worths, self.salary, self.rules, self.groups)
 
 
+def covariance(law: LineupLaw) -> np.ndarray:
+    """Return about the covariance of the drivers of a lineup of `law`, (D, D).
+
+    As if drivers were drawn apart, but with their number fixed and the lineup's salary at its true variance: the cap
+    ties drivers together through little else. The exact one costs D passes instead of one.
+    """
+    pi = law.marginals()
+    left, probability = law.unspent_distribution()
+    spread = (probability @ left**2 - (probability @ left) ** 2) / 1e6
+    weight = pi * (1 - pi)
+    fixed = np.column_stack([np.ones(len(pi)), law.salary / 1000])
+    weighted = weight[:, None] * fixed
+    loading = weighted @ np.linalg.inv(fixed.T @ weighted + 1e-9 * np.eye(2))
+    return np.diag(weight) - loading @ weighted.T + spread * np.outer(loading[:, 1], loading[:, 1])
+
+
+def _covariance_of(law: LineupLaw) -> np.ndarray:
+    if len(law.theta) > EXACT_DRIVERS:
+        return covariance(law)
+    pi = law.marginals()
+    return law.pair_marginals() - np.outer(pi, pi)
+
+
 def match_known(board: Board, log_worths, ownership) -> np.ndarray:
     """Return the log-worths nearest to `log_worths` whose law shows `ownership` where that is not NaN, (D,).
 
-    Only known drivers are moved, by iterated scaling [csiszar1975]: the law nearest in relative entropy, so the
-    unknown ones share what is left as `log_worths` says.
+    Only known drivers are moved, so the unknown ones share what is left as `log_worths` says: the information
+    projection [csiszar1975], by Newton steps on the convex `log Z − θ·o`. Ownership that no law has (a vendor's may
+    cost more than the cap) is met as nearly as `MATCH_STEPS` steps get.
     """
     known = ~np.isnan(ownership)
     theta, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
+    law = board.law(theta)
     for _ in range(MATCH_STEPS):
-        pi = np.clip(board.law(theta).marginals()[known], 1e-9, 1 - 1e-9)
-        theta[known] += logit(own) - logit(pi)
-    return theta
+        gap = own - law.marginals()[known]
+        if np.abs(gap).max() < MATCH_ERROR:
+            break
+        step = np.linalg.solve(_covariance_of(law)[np.ix_(known, known)] + MATCH_RIDGE * np.eye(known.sum()), gap)
+        law = _nearer(board, law, known, own, np.clip(step, -MATCH_REACH, MATCH_REACH))
+    return law.theta
+
+
+def _nearer(board: Board, law: LineupLaw, known, own, step) -> LineupLaw:
+    """Return the law after the longest of the step's halvings that lowers `log Z − θ·o`."""
+    for halving in range(8):
+        theta = law.theta.copy()
+        theta[known] += step / 2**halving
+        new = board.law(theta)
+        if new.log_normaliser - own @ theta[known] < law.log_normaliser - own @ law.theta[known]:
+            return new
+    return law
 
 
 def board_of(slate: Slate, contest: Contest | None, date) -> Board:

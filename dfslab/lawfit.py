@@ -5,14 +5,14 @@ A contest of ownerships o contributes `o·θ − log Z(θ)`, the mean log probab
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from dfslab.evidence import Board, match_known
+from dfslab.evidence import Board, covariance
 
 __all__ = ["Case", "Prior", "fit_log_worths", "log_score", "size_factor"]
 
@@ -88,32 +88,31 @@ class Case:
 
 
 def _score(case: Case, beta):
-    """Return log likelihood, gradient and (approximate) information of one contest."""
+    """Return log likelihood, gradient and (about the) information of one contest."""
     law = case.board.law(case.design @ beta)
-    pi, own = law.marginals(), case.board.ownership
-    if np.isnan(own).any():
-        own = case.board.law(match_known(case.board, law.theta, own)).marginals()
+    own, weight = case.board.ownership, case.weight
     value = own @ law.theta - law.log_normaliser
-    return np.array([case.weight * value]), case.weight * case.design.T @ (own - pi), _information(case, law, pi)
+    gradient = case.design.T @ (own - law.marginals())
+    return weight * value, weight * gradient, weight * case.design.T @ covariance(law) @ case.design
 
 
-def _information(case: Case, law, pi) -> np.ndarray:
-    """Return XᵀCov X, where Cov keeps the number of drivers fixed and the lineup's salary at its true variance."""
-    left, probability = law.unspent_distribution()
-    spread = probability @ left**2 - (probability @ left) ** 2
-    weight = pi * (1 - pi)
-    fixed = np.column_stack([np.ones(len(pi)), case.board.salary / 1000])
-    moments = fixed.T @ (weight[:, None] * fixed) + 1e-9 * np.eye(2)
-    cross = np.linalg.solve(moments, fixed.T @ (weight[:, None] * case.design))
-    rest = case.design - fixed @ cross
-    return case.weight * (rest.T @ (weight[:, None] * rest) + spread / 1e6 * np.outer(cross[1], cross[1]))
+def _completed(case: Case, beta) -> Case:
+    """Return the contest with gaps filled: what the known drivers leave is shared as the law of `beta` shares it."""
+    own = case.board.ownership
+    known = ~np.isnan(own)
+    if known.all():
+        return case
+    pi = case.board.law(case.design @ beta).marginals()
+    left = case.board.rules.roster_size - own[known].sum()
+    share = np.where(known, own, pi * left / pi[~known].sum())
+    return replace(case, board=replace(case.board, ownership=np.clip(share, 0, 1)))
 
 
 def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndarray:
     """Return β (p,) that maximises Σ_c (o_c·X_c β − log Z) − ½ Σ precision·(β − mean)².
 
-    Newton steps with halving. A contest with unknown ownerships enters by what is known: each step fills the gaps by
-    the law nearest to the present one (EM with an information projection [csiszar1984]).
+    Newton steps with halving. A contest with unknown ownerships enters by what is known: before each step the gaps are
+    filled by what the present law expects (EM [dempster1977]).
 
     Parameters
     ----------
@@ -125,21 +124,23 @@ def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndar
     mean, precision = np.asarray(mean, float), np.asarray(precision, float)
     lower = np.full(len(mean), -np.inf) if lower is None else np.asarray(lower, float)
     beta = np.maximum(mean if start is None else start, lower)
-    state = _total(cases, beta, mean, precision)
     for _ in range(NEWTON_STEPS):
+        filled = [_completed(case, beta) for case in cases]
+        state = _total(filled, beta, mean, precision)
         step = _newton_step(state, beta, lower)
         if step @ state[1] < NEWTON_TOLERANCE * (len(cases) + 1):
             break
-        beta, state, moved = _line_search(cases, beta, step, state, (mean, precision, lower))
-        if not moved:
+        moved = _line_search(filled, beta, step, state[0], (mean, precision, lower))
+        if moved is None:
             break
+        beta = moved
     return beta
 
 
 def _total(cases, beta, mean, precision):
     scores = [_score(case, beta) for case in cases]
     away = beta - mean
-    value = sum(s[0][0] for s in scores) - 0.5 * precision @ away**2
+    value = sum(s[0] for s in scores) - 0.5 * precision @ away**2
     gradient = sum((s[1] for s in scores), -precision * away)
     return value, gradient, sum((s[2] for s in scores), np.diag(precision))
 
@@ -156,16 +157,21 @@ def _newton_step(state, beta, lower) -> np.ndarray:
     return lsq_linear(root, target, bounds=(lower - beta - 1e-12, np.inf), method="bvls").x
 
 
-def _line_search(cases, beta, step, state, prior):
+def _line_search(cases, beta, step, value, prior) -> np.ndarray | None:
+    """Return the first of the step's halvings that raises the value; None when none does."""
     mean, precision, lower = prior
     length = 1.0
     while length > SHORTEST_STEP:
         trial = np.maximum(beta + length * step, lower)
-        new = _total(cases, trial, mean, precision)
-        if new[0] > state[0]:
-            return trial, new, True
+        if _value(cases, trial, mean, precision) > value:
+            return trial
         length /= 2
-    return beta, state, False
+    return None
+
+
+def _value(cases, beta, mean, precision) -> float:
+    told = sum(case.weight * log_score(case.board, case.design @ beta) for case in cases)
+    return told - 0.5 * precision @ (beta - mean) ** 2
 
 
 def log_score(board: Board, log_worths) -> float:

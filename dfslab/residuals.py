@@ -49,7 +49,8 @@ class Residuals:
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
 
-        They are widened by one part in the number of contests: a few contests show too little of the tails.
+        They are widened: by one part in the number of contests, for a few show too little of the tails, and by
+        √(D/(D − 2)), for `draw_ownership` takes a level and a slope out of them.
         """
         uniform = rng.random((n, len(level) + 1))
         apart = np.log([len(known) / len(level) for known in self.levels])
@@ -60,7 +61,8 @@ class Residuals:
         for contest in np.unique(picked):
             rows = picked == contest
             errors[rows] = self._of_contest(contest, level, uniform[rows, 1:])
-        return errors * (1 + 1 / (self.weights.sum() + SHIPPED_CONTESTS))
+        widened = 1 + 1 / (self.weights.sum() + SHIPPED_CONTESTS)
+        return errors * widened * np.sqrt(len(level) / max(len(level) - 2, 1))
 
     def _of_contest(self, contest, level, uniform) -> np.ndarray:
         if contest == len(self.levels):
