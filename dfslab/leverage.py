@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dfslab.slate import Slate
+from dfslab.slate import Slate, UserError
 
 __all__ = [
     "LOG_FLOOR",
@@ -38,10 +38,10 @@ def fractions(slate: Slate, ownership) -> np.ndarray:
     own = aligned(slate, ownership, "ownership")
     bad = slate.names[~(np.isfinite(own) & (own >= 0))]
     if len(bad):
-        raise ValueError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
+        raise UserError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
     if (own > 1).any():
         top = int(np.argmax(own))
-        raise ValueError(
+        raise UserError(
             f"ownership: {slate.names[top]} has {own[top]:g}; these look like percents, give fractions (0.25 for 25 %)"
         )
     return own
@@ -59,7 +59,7 @@ def quantile_value(points, q: float, weight=None) -> np.ndarray:
     A sum of drivers' quantiles is not the quantile of the lineup; `upper_tail_mean` looks at whole lineups.
     """
     if not 0 < q < 1:
-        raise ValueError(f"quantile_value: q is {q}; it lies between 0 and 1")
+        raise UserError(f"quantile_value: q is {q}; it lies between 0 and 1")
     points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
     order = np.argsort(points, axis=0, kind="stable")
     below = np.cumsum(weight[order], axis=0)
@@ -83,7 +83,7 @@ def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:
 def tail_weights(score, tail: float, weight=None) -> np.ndarray:
     """Return the weights (S,), summing to 1, of the best `tail` of the scenarios by `score`."""
     if not 0 < tail <= 1:
-        raise ValueError(f"tail is {tail}; it is a share of the scenarios, above 0 and at most 1")
+        raise UserError(f"tail is {tail}; it is a share of the scenarios, above 0 and at most 1")
     weight = scenario_weights(weight, len(score))
     order = np.argsort(-score, kind="stable")
     before = np.cumsum(weight[order]) - weight[order]
@@ -96,7 +96,7 @@ def scenario_weights(weight, n: int) -> np.ndarray:
     """Return `weight` as (n,) numbers that sum to 1; equal when None."""
     weight = np.full(n, 1.0) if weight is None else np.asarray(weight, float)
     if weight.shape != (n,) or not (weight >= 0).all() or weight.sum() <= 0:
-        raise ValueError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
+        raise UserError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
     return weight / weight.sum()
 
 

@@ -137,7 +137,7 @@ class NASCAROptimizer:
         self.locks, self.bans = _names(self.locks, "locks"), _names(self.bans, "bans")
         gone = [n for n, row in zip(self.locks, self.slate.rows(self.locks), strict=True) if self.slate.out[row]]
         if gone:
-            raise ValueError(f"locks: {', '.join(gone)} will not race; unlock him")
+            raise UserError(f"locks: {', '.join(gone)} will not race; unlock him")
         self._space = self._rows_by_name(self._rules())
 
     def objective(self, value) -> np.ndarray:
@@ -177,7 +177,7 @@ class NASCAROptimizer:
         """
         n = _count(n_lineups, "n_lineups", 1)
         if engine not in ENGINES:
-            raise ValueError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
+            raise UserError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
         if max_overlap is not None:
             max_overlap = _count(max_overlap, "max_overlap", 0)
         grid = scaled_value(self.objective(value)[self._order])
@@ -282,12 +282,12 @@ class NASCAROptimizer:
         size = self.slate.rules.roster_size
         if self.avoid is None:
             if self.avoid_overlap is not None:
-                raise ValueError("avoid_overlap is given without avoid; give the lineups to keep away from")
+                raise UserError("avoid_overlap is given without avoid; give the lineups to keep away from")
             return []
         most = size - 1 if self.avoid_overlap is None else _count(self.avoid_overlap, "avoid_overlap", 0)
         lineups = np.asarray(self.avoid, np.int64)
         if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(len(self.slate))).all():
-            raise ValueError(f"avoid: lineups are (L, {size}) row numbers of the slate, 0 to {len(self.slate) - 1}")
+            raise UserError(f"avoid: lineups are (L, {size}) row numbers of the slate, 0 to {len(self.slate) - 1}")
         members = np.zeros((len(lineups), len(self.slate)))
         np.put_along_axis(members, lineups, 1.0, axis=1)
         return [Rule("avoid_overlap", row, high=most) for row in members]
@@ -301,7 +301,7 @@ class NASCAROptimizer:
         value = aligned(self.slate, value, "value")
         bad = self.slate.names[~np.isfinite(value)]
         if len(bad):
-            raise ValueError(f"value: {bad[0]} has none; give every racing driver a finite number")
+            raise UserError(f"value: {bad[0]} has none; give every racing driver a finite number")
         return value
 
     def _counts(self, share, n, name, default) -> np.ndarray | None:
@@ -317,7 +317,7 @@ class NASCAROptimizer:
             share = np.full(len(self.slate), float(share))
         share = self.slate.align(share, name)[self._order]
         if not ((share >= 0) & (share <= 1)).all():
-            raise ValueError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
+            raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
         count = share * n
         return (np.floor(count + 1e-9) if name == "max_exposure" else np.ceil(count - 1e-9)).astype(np.int64)
 
@@ -384,7 +384,7 @@ class LeverageAwareOptimizer(NASCAROptimizer):
     def __post_init__(self):
         self.ownership = fractions(self.slate, self.ownership)
         if self.leverage_penalty < 0 or self.ownership_power <= 0:
-            raise ValueError("leverage_penalty must be 0 or more and ownership_power above 0")
+            raise UserError("leverage_penalty must be 0 or more and ownership_power above 0")
         super().__post_init__()
 
     def objective(self, value) -> np.ndarray:
@@ -429,18 +429,18 @@ def _greedy(lineups, n: int, max_overlap, most) -> list:
 
 def _names(names, option: str) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise ValueError(f"{option}: give a list of names, not the text '{names}'")
+        raise UserError(f"{option}: give a list of names, not the text '{names}'")
     return tuple(dict.fromkeys(names))
 
 
 def _group(group) -> Group:
     group = group if isinstance(group, Group) else Group(**group)
     if isinstance(group.drivers, str):
-        raise ValueError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
+        raise UserError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
     return group
 
 
 def _count(number, name: str, least: int) -> int:
     if isinstance(number, bool) or number != int(number) or number < least:
-        raise ValueError(f"{name}: {number} given; a whole number of at least {least} is needed")
+        raise UserError(f"{name}: {number} given; a whole number of at least {least} is needed")
     return int(number)
