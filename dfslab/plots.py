@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,7 +42,7 @@ MARKERS = "osD^vPX*"
 class Figure:
     """A picture with an alternative text and a caption, as one piece of HTML."""
 
-    png: bytes
+    png: bytes = field(repr=False)
     alt: str
     caption: str
     width: int
