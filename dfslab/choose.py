@@ -19,19 +19,28 @@ BATCH = 32
 """Candidates whose gain is computed again at a time."""
 CHUNK = 512
 """Scenarios summed together; fixed, so that the number of threads changes nothing."""
+SLACK = 1e-9
+"""Rounding error of a share of lineups, such as .6 of 5."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What the chosen lineups must respect together.
 
-    `most` (D,) lineups a driver may be in; `max_overlap` drivers any two lineups may share; `quota` label → number
-    of lineups with that label. A label's quota that cannot be filled goes to the others and is noted.
+    `max_exposure` largest share of the lineups that hold a driver; `max_overlap` drivers any two lineups may share;
+    `quota` label → number of lineups with that label. Both are paced: of the first m of n lineups at most
+    ceil(max_exposure · m) hold a driver and at most ceil(quota · m / n) have a label, so that the first m are a
+    portfolio by themselves. The pace is given up where the candidates do not allow it; a label's quota that cannot
+    be filled goes to the others and is noted.
     """
 
-    most: np.ndarray
+    max_exposure: float
     max_overlap: int
     quota: dict
+
+    def most(self, n: int) -> int:
+        """Return how many of all `n` lineups may hold one driver: the whole part of the share, and at least one."""
+        return max(1, int(np.floor(self.max_exposure * n + SLACK)))
 
 
 @dataclass(frozen=True)
@@ -163,11 +172,11 @@ def choose_entries(
     ------
     ValueError : fewer than `n` lineups respect the limits; it says how many were found
     """
-    candidates, labels = np.asarray(candidates), np.asarray(labels, object)
+    candidates = np.asarray(candidates)
     weight = np.full(len(field.low), 1 / len(field.low)) if weight is None else weight
     stage = _Stage(field, candidates, weight, n)
     alone = stage.gains(np.arange(len(candidates)))
-    rules = _Rules(candidates, labels, limits, len(limits.most))
+    rules = _Rules(candidates, labels, limits, n, field.ticks.shape[1])
     known, order, gain = alone.copy(), [], []
     while len(order) < n:
         allowed = rules.allowed()
@@ -202,30 +211,48 @@ def _best(stage: _Stage, known, allowed, batch: int) -> int:
 class _Rules:
     """Which candidates may still be chosen."""
 
-    def __init__(self, candidates, labels, limits: Limits, n_drivers: int):
+    def __init__(self, candidates, labels, limits: Limits, n: int, n_drivers: int):
         self.held = np.zeros((len(candidates), n_drivers), np.int8)
         np.put_along_axis(self.held, candidates, 1, axis=1)
-        self.labels, self.limits = labels, limits
-        self.left = dict(limits.quota)
+        self.names = list(limits.quota)
+        self.label = np.array([self.names.index(label) for label in labels], int)
+        self.quota = np.array(list(limits.quota.values()), float)
+        self.limits, self.n, self.taken = limits, n, 0
+        self.filled = np.zeros(len(self.names), int)
         self.used = np.zeros(n_drivers, int)
         self.free = np.ones(len(candidates), bool)
         self.notes: list[str] = []
 
     def allowed(self) -> np.ndarray:
-        """Return the rows that respect every limit; quotas that nobody can fill are given up first."""
-        full = self.used >= self.limits.most
-        possible = self.free & ~self.held[:, full].any(axis=1)
-        inside = possible & np.isin(self.labels, [name for name, left in self.left.items() if left > 0])
-        if inside.any() or not possible.any():
-            return np.flatnonzero(inside)
-        missing = {name: left for name, left in self.left.items() if left > 0}
-        self.notes.append(f"Quotas not filled for want of candidates within the limits: {missing}; others took them.")
-        self.left = {name: len(self.free) for name in set(self.labels)}
-        return np.flatnonzero(possible)
+        """Return the rows that respect every limit: at its pace, else in total, else with other labels' quotas."""
+        m, most = self.taken + 1, self.limits.most(self.n)
+        pace = min(int(np.ceil(self.limits.max_exposure * m - SLACK)), most)
+        paced = self._open(pace, np.ceil(self.quota * m / self.n - SLACK))
+        if paced.any():
+            return np.flatnonzero(paced)
+        total = self._open(most, self.quota)
+        if not total.any():
+            total = self._open(most, np.full(len(self.quota), self.n))
+            if total.any():
+                self._give_up()
+        return np.flatnonzero(total)
+
+    def _open(self, most: int, quota) -> np.ndarray:
+        free = self.free & (self.filled < quota)[self.label]
+        return free & ~self.held[:, self.used >= most].any(axis=1)
+
+    def _give_up(self) -> None:
+        left = {name: int(q - f) for name, q, f in zip(self.names, self.quota, self.filled, strict=True) if q > f}
+        listed = ", ".join(f"{count} for {name}" for name, count in left.items())
+        self.notes.append(
+            f"Too few candidates within the limits ({listed}): lineups of other regimes took their place."
+        )
+        self.quota = np.full(len(self.quota), float(self.n))
 
     def take(self, row: int) -> None:
         """Mark `row` as chosen."""
-        self.left[self.labels[row]] -= 1
+        self.taken += 1
+        self.filled[self.label[row]] += 1
         self.used += self.held[row]
         self.free &= self.held.astype(np.int16) @ self.held[row] <= self.limits.max_overlap
         self.free[row] = False

@@ -1,16 +1,15 @@
 """From scenarios and ownership to the lineups we enter: allocation over regimes, candidates, choice, audit."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from dfslab.choose import Choice, Limits, choose_entries, join_scores
-from dfslab.contest import FieldScores, expected_payouts
+from dfslab.candidates import PENALTIES, field_runs, make_candidates, screen, stage_of
+from dfslab.choose import Choice, Limits, choose_entries
 from dfslab.field import expected_copies, sample_fields
-from dfslab.lineups import best_lineups, distinct, is_legal
-from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics, mean_value
+from dfslab.lineups import distinct, is_legal
+from dfslab.optimize import lineup_metrics
 from dfslab.slate import Contest, Slate
 
 __all__ = [
@@ -23,16 +22,6 @@ __all__ = [
     "with_regime_weights",
 ]
 
-PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
-"""Leverage penalties λ, in points per squared ownership, over which candidates are made."""
-RESAMPLED = 16
-"""Scenarios averaged for one resampled value vector: few enough to be a story, enough not to be a single fluke."""
-BEST_OF_EACH = 5
-"""Lineups kept of each resampled value vector."""
-KEPT_PER_LINEUP = 20
-"""Candidates, per lineup asked for, that go into the choice after screening by expected payout."""
-LEAST_KEPT = 600
-
 
 @dataclass(frozen=True)
 class Portfolio:
@@ -42,6 +31,7 @@ class Portfolio:
     added when chosen), expected_payout (dollars, alone in the field; on the scenarios it was chosen on, so too
     good), and the leverage metrics. `audit` has one row per rule re-checked on the final lineups. `greedy_to_bound`
     is the chosen set's expected payout over the sum of the N largest stand-alone payouts, which no set can pass.
+    `spilled` says that a regime's allocation could not be filled, as the notes tell.
     """
 
     lineups: np.ndarray
@@ -50,6 +40,7 @@ class Portfolio:
     greedy_to_bound: float = float("nan")
     candidates: int = 0
     notes: tuple[str, ...] = ()
+    spilled: bool = False
 
 
 def allocate_lineups_by_regime(n_lineups: int, regime_weights: dict) -> dict:
@@ -116,160 +107,161 @@ def generate_regime_aware_portfolio(
     Within each regime, candidates come from the leverage-aware optimizer on that regime's scenarios over `penalties`
     (on mean points and on means of a few scenarios at a time), and from fields like the opponents' own. All are
     screened by expected payout, and `n_lineups` are chosen one after another by what each adds, our own entries
-    competing, with the regimes' allocation as quotas.
+    competing, with the regimes' allocation as quotas. The order of the drivers changes nothing.
 
     Parameters
     ----------
     slate, scenarios : scenarios of the drivers of the slate (matched by name), with regimes and weights
     ownership : (D,) fractions or a Series by driver: the field's
-    contest : the field fills what our entries leave of it
-    regime_weights : regime → probability (default: what the scenarios' weights say)
+    contest : the field fills what our entries leave of it; with a per-user limit the first lineups are those to enter
+    regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
+        without a scenario goes to the others, with a note.
     rng : candidates and fields have streams of their own
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them instead of its mean
     penalties : the grid of λ, points per squared ownership
-    max_exposure : largest share of our lineups that hold a driver ; max_overlap : drivers any two may share
+    max_exposure : largest share of our lineups that hold a driver; it allows each driver at least one lineup
+    max_overlap : drivers any two lineups may share, default all but one
     n_candidates, n_choose, n_fields : candidates made, scenarios (the first) chosen on, fields played against
+
+    Returns
+    -------
+    Portfolio, its rows in order of choice: of the first m at most ceil(max_exposure · m) hold a driver.
 
     Raises
     ------
-    ValueError : weights that are none, or limits that leave fewer than `n_lineups` lineups
+    ValueError : weights that are none, more entries than the contest holds, or limits that leave fewer lineups
     """
-    own = slate.align(ownership, "ownership")
-    scenarios = scenarios if np.array_equal(scenarios.drivers, slate.names) else scenarios.for_slate(slate)
-    scenarios = scenarios if regime_weights is None else with_regime_weights(scenarios, regime_weights)
-    weights = regime_weights or _regime_shares(scenarios)
-    quota = allocate_lineups_by_regime(n_lineups, weights)
     max_overlap = slate.rules.roster_size - 1 if max_overlap is None else max_overlap
-    if n_lineups == 0:
-        return _finish(slate, own, contest, np.empty((0, slate.rules.roster_size), int), [], None, {})
-    candidate_rng, field_rng = rng.spawn(2)
-    few = scenarios.take(np.arange(min(n_choose, len(scenarios))))
-    draws = own[None] if ownership_draws is None else np.asarray(ownership_draws)[:n_fields]
-    fields = sample_fields(slate, draws, contest.entries - _entered(n_lineups, contest), contest=contest, rng=field_rng)
-    pool, origin = _candidates(slate, scenarios, own, quota, penalties, fields[0], n_candidates, candidate_rng)
-    pool, label = _screened(pool, origin, few, fields, contest, slate.rules, quota)
-    most = np.full(len(slate), np.floor(max_exposure * n_lineups + 1e-9))
-    choice = choose_entries(
-        _stage(few, fields, contest, slate.rules), pool, label, n_lineups, Limits(most, max_overlap, quota),
-        weight=few.weight,
-    )  # fmt: skip
-    lineups = pool[choice.order]
-    limits = {"max_exposure": max_exposure, "max_overlap": max_overlap, "n_lineups": n_lineups}
-    return _finish(slate, own, contest, lineups, label[choice.order], choice, limits)
+    _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, (n_candidates, n_choose, n_fields))
+    by_name = np.argsort(slate.names.astype(str), kind="stable")
+    ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
+    own = slate.align(ownership, "ownership")[by_name]
+    draws = own[None] if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
+    scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
+    limits = Limits(max_exposure, int(max_overlap), allocate_lineups_by_regime(n_lineups, weights))
+    task = _Task(ordered, scenarios, own, draws, contest, int(n_lineups), limits, notes)
+    chosen = task.choose(penalties, n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
+    lineups = np.sort(by_name[chosen.lineups], axis=1)
+    made = {} if chosen.spilled else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
+    checked = audit(slate, lineups, n_lineups, max_exposure, max_overlap, **made)
+    return replace(chosen, lineups=lineups, audit=checked)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a portfolio is made from, drivers in the order of their names."""
+
+    slate: Slate
+    scenarios: object
+    own: np.ndarray
+    draws: np.ndarray
+    contest: Contest
+    n: int
+    limits: Limits
+    notes: tuple[str, ...]
+
+    def choose(self, penalties, n_candidates, n_choose, candidate_rng, field_rng) -> Portfolio:
+        """Make candidates, screen them, and choose."""
+        slate, contest, quota = self.slate, self.contest, self.limits.quota
+        few = self.scenarios.take(np.arange(min(n_choose, len(self.scenarios))))
+        room = contest.entries - _entered(self.n, contest)
+        fields = sample_fields(slate, self.draws, room, contest=contest, rng=field_rng)
+        pool, made = make_candidates(
+            slate, self.scenarios, self.own, quota, fields[0], n_candidates, candidate_rng, penalties
+        )
+        pool, labels = screen(pool, made, few, fields, contest, slate.rules, quota)
+        stage = stage_of(few, fields, contest, slate.rules)
+        choice = choose_entries(stage, pool, labels, self.n, self.limits, weight=few.weight)
+        return self._portfolio(pool[choice.order], labels[choice.order], choice)
+
+    def nothing(self) -> Portfolio:
+        """Return the portfolio of no lineup."""
+        empty, lineups = np.empty(0), np.empty((0, self.slate.rules.roster_size), int)
+        return self._portfolio(lineups, empty.astype(object), Choice(empty.astype(int), empty, empty))
+
+    def _portfolio(self, lineups, labels, choice: Choice) -> Portfolio:
+        copies = np.empty(0)
+        if len(lineups):
+            copies = expected_copies(lineups, self.slate, self.own, self.contest.entries, contest=self.contest)
+        metrics = lineup_metrics(self.slate, self.own, lineups, expected_copies=copies)
+        metrics.insert(0, "regime", labels)
+        metrics.insert(1, "gain", choice.gain)
+        metrics.insert(2, "expected_payout", choice.alone[choice.order])
+        ratio = float(choice.gain.sum() / choice.bound) if choice.bound else float("nan")
+        notes = (*self.notes, *choice.notes)
+        return Portfolio(lineups, metrics, pd.DataFrame(), ratio, len(choice.alone), notes, bool(choice.notes))
+
+
+def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
+    """Raise `ValueError` for numbers that cannot be."""
+    if int(n_lineups) != n_lineups or n_lineups < 0:
+        raise ValueError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
+    if _entered(n_lineups, contest) > contest.entries:
+        raise ValueError(
+            f"n_lineups: {n_lineups} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer"
+        )
+    if not 0 < max_exposure <= 1:
+        raise ValueError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
+    if max_overlap not in range(slate.rules.roster_size):
+        raise ValueError(
+            f"max_overlap: {max_overlap} given; two different lineups share 0 to {slate.rules.roster_size - 1} drivers"
+        )
+    for name, size in zip(("n_candidates", "n_choose", "n_fields"), sizes, strict=True):
+        if size < 1:
+            raise ValueError(f"{name}: {size} given; at least 1 is needed")
 
 
 def _entered(n_lineups: int, contest: Contest) -> int:
-    return min(n_lineups, contest.max_entries_per_user or n_lineups)
+    return int(min(n_lineups, contest.max_entries_per_user or n_lineups))
 
 
-def _regime_shares(scenarios) -> dict:
-    share = np.bincount(scenarios.regime, scenarios.weight, len(scenarios.regime_names))
-    return dict(zip(scenarios.regime_names, share / share.sum(), strict=True))
+def _weighted(scenarios, regime_weights: dict | None):
+    """Return the scenarios with the regimes' weights, the weights used, and what had to be changed."""
+    names = scenarios.regime_names
+    have = np.bincount(scenarios.regime, scenarios.weight, len(names))
+    if regime_weights is None:
+        return scenarios, dict(zip(names, (have / have.sum()).tolist(), strict=True)), ()
+    allocate_lineups_by_regime(0, regime_weights)
+    empty = [name for name, h in zip(names, have, strict=True) if h == 0 and regime_weights.get(name, 0) > 0]
+    left = {name: 0.0 if name in empty else weight for name, weight in regime_weights.items()}
+    total = sum(left.values())
+    if not total > 0:
+        raise ValueError(f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes")
+    left = {name: weight / total for name, weight in left.items()}
+    note = f"No simulated race is {' or '.join(empty)}: its probability and its lineups go to the other regimes."
+    return with_regime_weights(scenarios, left), left, (note,) if empty else ()
 
 
-def field_runs(n: int, fields) -> list[slice]:
-    """Cut `n` scenarios into one run per field; each field plays its own."""
-    cuts = np.linspace(0, n, len(fields) + 1).astype(int)
-    return [slice(a, b) for a, b in pairwise(cuts) if b > a]
+def audit(
+    slate: Slate, lineups, n_lineups=None, max_exposure=1.0, max_overlap=None, *, regimes=(), quota=None
+) -> pd.DataFrame:
+    """Re-check every rule on the final `lineups` (N, K); one row per rule: found, limit, whether it holds.
 
-
-def _stage(scenarios, fields, contest, rules) -> FieldScores:
-    """Return the fields' scores, each field in its own run of scenarios."""
-    blocks = field_runs(len(scenarios), fields)
-    return join_scores(
-        FieldScores.from_field(f, scenarios.points[b], contest, rules) for f, b in zip(fields, blocks, strict=False)
-    )
-
-
-def _candidates(slate, scenarios, own, quota, penalties, field, n, rng):
-    """Return different lineups (C, K) and the regime each was made for ("" for those taken from a field)."""
-    wanted = [name for name, count in quota.items() if count > 0]
-    each = max(1, n // (2 * len(wanted) * len(penalties)))
-    pool, origin = [], []
-    for name in wanted:
-        here = np.flatnonzero((scenarios.regime == scenarios.regime_names.index(name)) & (scenarios.weight > 0))
-        for penalty in penalties:
-            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty)
-            pool.append(_optimised(optimizer, scenarios, here, each, rng))
-            origin += [name] * len(pool[-1])
-    taken = field[: n // 4]
-    unique, first = np.unique(np.concatenate([*pool, taken]), axis=0, return_index=True)
-    return unique, np.array([*origin, *[""] * len(taken)], object)[first]
-
-
-def _optimised(optimizer, scenarios, here, n, rng) -> np.ndarray:
-    """Return about `n` lineups that are best on the mean, and on means of a few scenarios, of the rows `here`."""
-    slate, chance = optimizer.slate, scenarios.weight[here] / scenarios.weight[here].sum()
-    draws = rng.choice(here, (max(1, 3 * n // 4 // BEST_OF_EACH), RESAMPLED), p=chance)
-    values = [mean_value(scenarios.points[here], chance), *(scenarios.points[rows].mean(axis=0) for rows in draws)]
-    counts = [max(1, n // 4), *[BEST_OF_EACH] * len(draws)]
-    fixed = {"groups": slate.groups, "bans": np.flatnonzero(slate.out)}
-    found = (
-        best_lineups(optimizer.objective(value), slate.salary, slate.rules, count, **fixed)
-        for value, count in zip(values, counts, strict=True)
-    )
-    return np.concatenate(list(found))
-
-
-def _screened(pool, origin, scenarios, fields, contest, rules, quota):
-    """Keep the candidates with the largest expected payout, for each regime its share; label those of the field.
-
-    A lineup from the field belongs to the regime in which it earns most against the candidates' average there.
+    With `quota` regime → lineups, the `regimes` (N,) the lineups were made for must be as many.
     """
-    pay = np.zeros((len(pool), len(scenarios.regime_names)))
-    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
-        for code in np.unique(scenarios.regime[block]):
-            rows = np.arange(block.start, block.stop)[scenarios.regime[block] == code]
-            share = scenarios.weight[rows].sum()
-            weight = scenarios.weight[rows] / share if share > 0 else None
-            found = expected_payouts(pool, field, scenarios.points[rows], contest, weight, rules=rules)
-            pay[:, code] += share * found["expected_payout"].to_numpy()
-    lift = pay / np.maximum(pay.mean(axis=0), 1e-12)
-    label = np.where(origin == "", np.array(scenarios.regime_names, object)[lift.argmax(axis=1)], origin)
-    total, kept = pay.sum(axis=1), []
-    for name, count in quota.items():
-        rows = np.flatnonzero(label == name)
-        kept.append(rows[np.argsort(-total[rows], kind="stable")][: max(LEAST_KEPT, KEPT_PER_LINEUP * count)])
-    kept = np.sort(np.concatenate(kept))
-    return pool[kept], label[kept]
-
-
-def _finish(slate, own, contest, lineups, label, choice: Choice | None, limits) -> Portfolio:
-    """Return the portfolio with its metrics and its audit."""
-    copies = expected_copies(lineups, slate, own, contest.entries, contest=contest) if len(lineups) else np.empty(0)
-    metrics = lineup_metrics(slate, own, lineups, expected_copies=copies)
-    metrics.insert(0, "regime", np.array(label, object))
-    metrics.insert(1, "gain", choice.gain if choice else np.empty(0))
-    metrics.insert(2, "expected_payout", choice.alone[choice.order] if choice else np.empty(0))
-    ratio = choice.gain.sum() / choice.bound if choice and choice.bound else float("nan")
-    size = len(choice.alone) if choice else 0
-    return Portfolio(lineups, metrics, audit(slate, lineups, **limits), ratio, size, choice.notes if choice else ())
-
-
-def audit(slate: Slate, lineups, n_lineups=None, max_exposure=1.0, max_overlap=None) -> pd.DataFrame:
-    """Re-check every rule on the final `lineups` (N, K); one row per rule: found, limit, whether it holds."""
-    lineups = np.asarray(lineups)
+    lineups = np.asarray(lineups).reshape(-1, slate.rules.roster_size)
     n = len(lineups) if n_lineups is None else n_lineups
-    k = slate.rules.roster_size
-    max_overlap = k - 1 if max_overlap is None else max_overlap
+    k, cap = slate.rules.roster_size, slate.rules.salary_cap
+    most = Limits(max_exposure, 0, {}).most(n) if n else 0
     held = np.zeros((len(lineups), len(slate)), int)
     np.put_along_axis(held, lineups, 1, axis=1)
     shared = held @ held.T
     np.fill_diagonal(shared, 0)
-    top, most = held.sum(axis=0).max(initial=0), int(np.floor(max_exposure * n + 1e-9))
     legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out) if len(lineups) else []
+    different = len(distinct(lineups)[0]) if len(lineups) else 0
+    cost = int(slate.salary[lineups].sum(axis=1).max(initial=0))
+    overlap, limit = int(shared.max(initial=0)), k - 1 if max_overlap is None else int(max_overlap)
+    top = int(held.sum(axis=0).max(initial=0))
     rows = [
         ("lineups as many as asked", len(lineups), n, len(lineups) == n),
-        ("all lineups different", len(distinct(lineups)[0]), n, len(distinct(lineups)[0]) == len(lineups)),
+        ("all lineups different", different, len(lineups), different == len(lineups)),
         ("legal lineups (roster, cap, groups, nobody who is out)", int(np.sum(legal)), n, bool(np.all(legal))),
-        (
-            "dearest lineup, dollars",
-            int(slate.salary[lineups].sum(axis=1).max(initial=0)),
-            slate.rules.salary_cap,
-            None,
-        ),
-        ("drivers shared by two lineups, at most", int(shared.max(initial=0)), max_overlap, None),
-        ("lineups that hold one driver, at most", int(top), most, None),
+        ("dearest lineup, dollars", cost, cap, cost <= cap),
+        ("drivers shared by two lineups, at most", overlap, limit, overlap <= limit),
+        ("lineups that hold one driver, at most", top, most, top <= most),
     ]
-    rows = [(rule, found, limit, found <= limit if holds is None else holds) for rule, found, limit, holds in rows]
+    if quota is not None:
+        made = pd.Series(regimes, dtype=object).value_counts()
+        off = int(sum(abs(count - made.get(name, 0)) for name, count in quota.items()))
+        rows.append(("lineups off the regimes' allocation", off, 0, off == 0))
     return pd.DataFrame(rows, columns=["rule", "found", "limit", "holds"])
