@@ -63,6 +63,13 @@ def _decayed(first, day, key, value, rate, prior):  # pragma: no cover - compile
 
 def history_table(results, races) -> pd.DataFrame:
     """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN."""
+    for name, frame, needed in (
+        ("results", results, ("race_id", "driver", "finish")),
+        ("races", races, ("race_id", "date", "track", "track_type")),
+    ):
+        missing = [column for column in needed if column not in frame]
+        if missing:
+            raise ValueError(f"{name}: column {', '.join(missing)} is missing; history needs {', '.join(needed)}")
     facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track", "track_type"]]
     table = results[["race_id"]].join(facts, on="race_id")
     if table["date"].isna().any():

@@ -55,6 +55,15 @@ def test_published_table_of_paired_comparisons(fit):
     assert (table["standard_error"].iloc[:-1].round(1) == case["standard_error"]).all()
 
 
+def test_published_toy_with_a_driver_who_only_loses():
+    case = json.loads((Path(__file__).parent / "cases" / "plackett_luce_toy.json").read_text())
+    with pytest.raises(ValueError, match="no finite estimate for D:"):
+        fit_plackett_luce(races_of([*case["orders"], case["only_loses"]]))
+    table = fit_plackett_luce(races_of(case["orders"])).against(case["against"]).round(4)
+    for column in ("log_worth", "standard_error"):
+        assert table.loc[["B", "C"], column].to_dict() == case[column]
+
+
 @BOTH
 def test_fit_maximises_the_written_out_likelihood(fit):
     names = "abcd"
@@ -384,6 +393,20 @@ def test_bare_finishes_and_a_bare_entry_list_are_enough():
     worth = bare.log_worth(pd.DataFrame({"driver": [*DRIVERS, "Rookie"]}), new)
     assert np.isfinite(worth).all() and np.corrcoef(worth[:14], SKILL)[0, 1] > 0.8
     assert (bare.drop_out_chance(worth, "moon") == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("results", "races", "message"),
+    [
+        (RESULTS.drop(columns="finish"), RACES, "results: column finish is missing"),
+        (RESULTS, RACES.drop(columns="track"), "races: column track is missing"),
+        (RESULTS, RACES.iloc[1:], "race race-000 of results has no row with a date"),
+        (RESULTS, RACES.assign(date=pd.Timestamp("2031-01-01")), "no race before 2030"),
+    ],
+)
+def test_bad_history_is_refused(results, races, message):
+    with pytest.raises(ValueError, match=message):
+        FinishModel.fit(results, races, before="2030-01-01")
 
 
 def test_a_missing_start_is_what_the_driver_usually_starts(model):
