@@ -3,13 +3,14 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from dfslab.choose import join_scores
 from dfslab.contest import FieldScores, expected_payouts
 from dfslab.lineups import SearchTooLarge, best_lineups, enumerate_lineups
-from dfslab.optimize import LeverageAwareOptimizer, mean_value
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, mean_value
 
-__all__ = ["PENALTIES", "field_runs", "make_candidates", "screen", "stage_of"]
+__all__ = ["PENALTIES", "field_runs", "make_candidates", "more_within_limits", "screen", "stage_of"]
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -19,9 +20,10 @@ BEST_OF_EACH = 5
 """Lineups kept of each resampled value vector."""
 FROM_FIELD = 0.25
 """Share of the candidates taken from a field like the opponents'."""
-KEPT_PER_LINEUP = 20
-"""Candidates, per lineup asked for, that go into the choice after screening by expected payout."""
-LEAST_KEPT = 600
+KEPT = 2_400
+"""Candidates that go into the choice after screening by expected payout, shared by quota."""
+LEAST_KEPT = 300
+"""Of these, at least for each regime."""
 
 
 def field_runs(n: int, fields) -> list[slice]:
@@ -91,6 +93,28 @@ def _optimised(optimizer, scenarios, here, n, rng) -> np.ndarray:
     return np.concatenate(list(found))
 
 
+def more_within_limits(slate, value, own, chosen, limits, n: int, penalties=PENALTIES) -> np.ndarray:
+    """Return lineups that may follow the `chosen` (m, K) on the way to `n`, (L, K); empty when the limits forbid any.
+
+    For each λ they respect the limits together, so that the rest of the way exists wherever the search finds it.
+    """
+    used = np.bincount(chosen.ravel(), minlength=len(slate))
+    left, rest = limits.most(n) - used, n - len(chosen)
+    share = pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names)
+    given = {"avoid": chosen, "avoid_overlap": limits.max_overlap} if len(chosen) else {}
+    bans = tuple(slate.names[(left <= 0) & ~slate.out])
+    found = [np.empty((0, slate.rules.roster_size), int)]
+    for penalty in penalties:
+        try:
+            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty, bans=bans, **given)
+            found.append(optimizer.optimize(value, rest, max_overlap=limits.max_overlap, max_exposure=share))
+        except LineupShortage as short:
+            found.append(short.lineups)
+        except InfeasibleLineup:
+            break
+    return np.unique(np.concatenate(found), axis=0)
+
+
 def screen(pool, purpose, scenarios, fields, contest, rules, quota: dict):
     """Keep of each regime the candidates with the largest expected payout; return lineups and labels.
 
@@ -101,7 +125,7 @@ def screen(pool, purpose, scenarios, fields, contest, rules, quota: dict):
     code, total, kept = lift.argmax(axis=1), pay.sum(axis=1), []
     for regime, name in enumerate(scenarios.regime_names):
         rows = np.flatnonzero(code == regime)
-        count = max(LEAST_KEPT, KEPT_PER_LINEUP * quota.get(name, 0))
+        count = max(LEAST_KEPT, KEPT * quota.get(name, 0) // max(1, sum(quota.values())))
         kept.append(rows[np.argsort(-total[rows], kind="stable")][:count])
     kept = np.sort(np.concatenate(kept))
     return pool[kept], np.array(scenarios.regime_names, object)[code[kept]]

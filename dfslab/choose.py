@@ -13,7 +13,7 @@ from numba import njit
 from dfslab.contest import FieldScores
 from dfslab.payout import in_threads
 
-__all__ = ["Choice", "Limits", "choose_entries", "join_scores"]
+__all__ = ["Choice", "Limits", "TooFewLineups", "choose_entries", "join_scores"]
 
 BATCH = 32
 """Candidates whose gain is computed again at a time."""
@@ -21,6 +21,14 @@ CHUNK = 512
 """Scenarios summed together; fixed, so that the number of threads changes nothing."""
 SLACK = 1e-9
 """Rounding error of a share of lineups, such as .6 of 5."""
+
+
+class TooFewLineups(ValueError):
+    """The candidates ran out within the limits: `order` (m,) were chosen, `label` lacks most of its quota."""
+
+    def __init__(self, message: str, order, label):
+        super().__init__(message)
+        self.order, self.label = np.array(order, int), label
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,7 @@ def choose_entries(
 
     Raises
     ------
-    ValueError : fewer than `n` lineups respect the limits; it says how many were found
+    TooFewLineups : fewer than `n` lineups respect the limits; it says how many were found
     """
     candidates = np.asarray(candidates)
     weight = np.full(len(field.low), 1 / len(field.low)) if weight is None else weight
@@ -181,9 +189,11 @@ def choose_entries(
     while len(order) < n:
         allowed = rules.allowed()
         if not len(allowed):
-            raise ValueError(
+            raise TooFewLineups(
                 f"{len(order)} of {n} lineups found among {len(candidates):,} candidates; allow more exposure "
-                "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups"
+                "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups",
+                order,
+                rules.neediest(),
             )
         best = _best(stage, known, allowed, batch or len(candidates))
         order.append(best)
@@ -248,6 +258,10 @@ class _Rules:
             f"Too few candidates within the limits ({listed}): lineups of other regimes took their place."
         )
         self.quota = np.full(len(self.quota), float(self.n))
+
+    def neediest(self):
+        """Return the label that lacks most of its quota."""
+        return self.names[int(np.argmax(self.quota - self.filled))]
 
     def take(self, row: int) -> None:
         """Mark `row` as chosen."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from dfslab.candidates import PENALTIES, field_runs, make_candidates, screen, stage_of
-from dfslab.choose import Choice, Limits, choose_entries
+from dfslab.candidates import PENALTIES, field_runs, make_candidates, more_within_limits, screen, stage_of
+from dfslab.choose import Choice, Limits, TooFewLineups, choose_entries
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
-from dfslab.optimize import lineup_metrics
+from dfslab.optimize import lineup_metrics, mean_value
 from dfslab.slate import Contest, Slate
 
 __all__ = [
@@ -21,6 +21,10 @@ __all__ = [
     "generate_regime_aware_portfolio",
     "with_regime_weights",
 ]
+
+
+REFILLS = 10
+"""How often the choice starts again with candidates that lead on from where the limits stopped it."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,9 @@ def generate_regime_aware_portfolio(
     penalties=PENALTIES,
     max_exposure: float = 1.0,
     max_overlap: int | None = None,
-    n_candidates: int = 12_000,
-    n_choose: int = 10_000,
-    n_fields: int = 4,
+    n_candidates: int = 6_000,
+    n_choose: int = 20_000,
+    n_fields: int = 20,
 ) -> Portfolio:
     """Choose `n_lineups` that earn most together in a simulated contest, spread over the regimes.
 
@@ -121,7 +125,8 @@ def generate_regime_aware_portfolio(
     penalties : the grid of λ, points per squared ownership
     max_exposure : largest share of our lineups that hold a driver; it allows each driver at least one lineup
     max_overlap : drivers any two lineups may share, default all but one
-    n_candidates, n_choose, n_fields : candidates made, scenarios (the first) chosen on, fields played against
+    n_candidates, n_choose, n_fields : candidates made, scenarios (the first) chosen on, fields played against. More
+        fields make the choice less sure of one forecast; more candidates make it luckier, not better.
 
     Returns
     -------
@@ -171,8 +176,22 @@ class _Task:
         )
         pool, labels = screen(pool, made, few, fields, contest, slate.rules, quota)
         stage = stage_of(few, fields, contest, slate.rules)
-        choice = choose_entries(stage, pool, labels, self.n, self.limits, weight=few.weight)
-        return self._portfolio(pool[choice.order], labels[choice.order], choice)
+        for left in reversed(range(REFILLS)):
+            try:
+                choice = choose_entries(stage, pool, labels, self.n, self.limits, weight=few.weight)
+                return self._portfolio(pool[choice.order], labels[choice.order], choice)
+            except TooFewLineups as short:
+                if not left:
+                    raise
+                pool, labels = self._refilled(pool, labels, short, penalties)
+
+    def _refilled(self, pool, labels, short: TooFewLineups, penalties):
+        """Return the candidates with lineups that lead on from where the choice was stuck; raise if there are none."""
+        value = mean_value(self.scenarios.points, self.scenarios.weight)
+        more = more_within_limits(self.slate, value, self.own, pool[short.order], self.limits, self.n, penalties)
+        if not len(more):
+            raise short
+        return np.concatenate([pool, more]), np.concatenate([labels, np.full(len(more), short.label, object)])
 
     def nothing(self) -> Portfolio:
         """Return the portfolio of no lineup."""

@@ -260,6 +260,14 @@ def test_a_slate_of_ten_drivers_gives_every_lineup_there_is():
     assert made.audit["holds"].all()
 
 
+@pytest.mark.parametrize(("max_exposure", "max_overlap"), [(0.35, 5), (0.5, 3), (0.4, 4)])
+def test_limits_that_stop_the_candidates_are_met_by_search(max_exposure, max_overlap):
+    """Sixty candidates are too few for these limits; the optimizer leads on from where the choice is stuck."""
+    made = build(20, max_exposure=max_exposure, max_overlap=max_overlap, n_candidates=60)
+    assert len(made.lineups) == 20
+    assert made.audit["holds"].all()
+
+
 def test_more_lineups_than_there_are_say_how_many_were_found():
     slate = slate_of(9, out=())
     with pytest.raises(ValueError, match=r"\d of 100 lineups found"):
