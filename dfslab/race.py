@@ -122,7 +122,11 @@ class RaceModel:
         prior : figures of the mechanics by track type to shrink to; left out, those shipped
         """
         results, races = _before(results, races, before)
-        finish = FinishModel.fit(results, races, before)
+        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior)
+
+    @classmethod
+    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None) -> "RaceModel":
+        """Fit all but the finish model, which is given; `results` and `races` are those it was fitted on."""
         worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
         labels = classify_scenario_regime(race_features(results, races), thresholds)
         regime_model = RegimeModel.fit(past_conditions(worth, results, races), labels)

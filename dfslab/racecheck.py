@@ -10,6 +10,7 @@ from dfslab.labels import race_features
 from dfslab.race import RaceModel, Scenarios
 from dfslab.racefit import refit_mechanics
 from dfslab.rank import FinishModel
+from dfslab.records import history_table
 from dfslab.slate import Race
 
 __all__ = ["forecast_races", "report_card"]
@@ -28,7 +29,7 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, th
     later = races[date >= pd.to_datetime(since)].assign(date=date).sort_values("date", kind="stable")
     if later.empty or not (date < later["date"].iloc[0]).any():
         raise ValueError(f"races: none from {since} with a race before it; choose another day")
-    table = FinishModel.fit(results, races).table
+    table = history_table(results, races)
     block = (later["date"].dt.year * 12 + later["date"].dt.month - 1) // months
     scenarios = {}
     for _, group in later.groupby(block, sort=True):
@@ -43,9 +44,9 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, th
 
 def _model_before(results, races, date, thresholds) -> RaceModel:
     seen = races[pd.to_datetime(races["date"]) < date]
-    finish = FinishModel.fit(results, races, date)
-    prior = refit_mechanics(results[results["race_id"].isin(seen["race_id"])], seen, finish.past_log_worth())
-    return RaceModel.fit(results, races, date, thresholds=thresholds, prior=prior)
+    past = results[results["race_id"].isin(seen["race_id"])]
+    finish = FinishModel.fit(past, seen)
+    return RaceModel.around(finish, past, seen, thresholds, refit_mechanics(past, seen, finish.past_log_worth()))
 
 
 def _race(row) -> Race:
