@@ -1,32 +1,49 @@
 """The commands; no logic lives here."""
 
+import ast
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import click
 
 from dfslab import __version__
+from dfslab.slate import UserError
 
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data" / "sample"
 
 DATA = click.option(
     "--data", "data_dir", default=str(SAMPLE), show_default="the bundled sample season", help="Your data folder."
 )
 OUT = click.option("--out", "out_dir", default="reports", show_default=True, help="Where reports go.")
 SEED = click.option("--seed", default=1, show_default=True, help="Same seed, same output.")
+SERIES = click.option(
+    "--series", default="cup", show_default=True, type=click.Choice(["cup", "xfinity", "trucks"]), help="Which series."
+)
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
+SINCE = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First date to score; default: the last third.")
+RACES = click.option("--races", help="Race ids, separated by commas; default: all.")
+WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes on this machine; default: one per core.")
+PARAMETERS = click.option(
+    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug):
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def cli():
     """An open research lab for NASCAR daily fantasy.
 
     \b
     The sample race, end to end:      dfslab report
     Your own race:                    dfslab report 2026-11-08-phoenix --data my-data
+    After the race, learn from it:    dfslab ingest 2026-11-08-phoenix --data my-data
     Every race of a season:           dfslab season --data my-data
+    NASCAR's public results:          dfslab fetch --season 2026 --data my-data
+    The notebooks, live:              dfslab lab
     """
 
 
@@ -36,8 +53,6 @@ def _progress(quiet: bool):
 
 def _literal(text: str):
     """Read a parameter's value as a literal; what is none stays text (so 2024_05 stays a name)."""
-    import ast
-
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -45,11 +60,36 @@ def _literal(text: str):
     return text if isinstance(value, int) and "_" in text else value
 
 
+def _parameters(pairs) -> dict:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE", param_hint="-p")
+    return {name: _literal(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+
+
+def _listed(races: str | None) -> list[str] | None:
+    return [race.strip() for race in races.split(",") if race.strip()] if races else None
+
+
+def _show(tables: dict, notes=()) -> None:
+    for title, frame in tables.items():
+        click.echo(f"\n{title}\n{frame.to_string(index=False, float_format='{:.4g}'.format)}")
+    for note in notes:
+        click.echo(note)
+
+
+def _fail(failed: dict) -> None:
+    """End with exit code 1 and a line for each that failed, if any did."""
+    if failed:
+        lines = [f"{name}: {reason}" for name, reason in failed.items()]
+        raise UserError("\n  ".join([f"{len(failed)} failed", *lines]))
+
+
 @cli.command()
 @click.argument("race_id", required=False)
 @DATA
 @OUT
-@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat.")
+@PARAMETERS
 @QUIET
 def report(race_id, data_dir, out_dir, pairs, quiet):
     """Make the three pages and the lineups file of a race.
@@ -64,30 +104,255 @@ def report(race_id, data_dir, out_dir, pairs, quiet):
     from dfslab import pipeline
     from dfslab.report import run_report
 
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE", param_hint="-p")
-    parameters = {name: _literal(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+    parameters = _parameters(pairs)
     race_id = race_id or pipeline.latest_race(data_dir)
     click.echo(run_report(race_id, data_dir, out_dir, parameters, progress=_progress(quiet)))
 
 
-def main() -> int:
+@cli.command()
+@DATA
+@OUT
+@RACES
+@PARAMETERS
+@WORKERS
+@QUIET
+def season(data_dir, out_dir, races, pairs, workers, quiet):
+    """Make the report of every race, side by side, and the index over them.
+
+    \b
+    dfslab season --data my-data
+    dfslab season --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix -p n_lineups=20
+    DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab season --data /shared/my-data --out /shared/reports
+
+    On a Dask cluster the workers must see both folders under the same path. A race that fails is listed at the end;
+    the others are finished all the same, and the exit code is 1.
+    """
+    from dfslab.season import report_season
+
+    parameters, told = _parameters(pairs), _progress(quiet)
+    done = report_season(data_dir, out_dir, _listed(races), parameters, workers=workers, progress=told)
+    for folder in done.finished.values():
+        click.echo(folder)
+    _fail(done.failed)
+
+
+@cli.command()
+@click.option("--season", "year", required=True, type=click.IntRange(1949, 2100), help="The year.")
+@SERIES
+@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@click.option("--base-url", help="Another server with the same files, a mirror of your own for example.")
+@QUIET
+def fetch(year, series, data_dir, base_url, quiet):
+    """Fetch the results of a season from NASCAR's public feed into the history.
+
+    \b
+    dfslab fetch --season 2025 --data my-data
+    dfslab fetch --season 2025 --series xfinity --data my-data
+
+    What was fetched is kept in the folder's cache, so an interrupted fetch goes on where it stopped.
+    """
+    from dfslab import feed
+
+    done = feed.fetch_season(year, series, data_dir, base_url or feed.BASE_URL, tell=_progress(quiet))
+    for note in (*done.skipped, *done.notes):
+        _progress(quiet)(note)
+    click.echo(f"{len(done.races)} races of {year} are in {Path(data_dir) / 'history'}")
+    _fail(dict(enumerate(done.failed, 1)))
+
+
+@cli.command()
+@click.argument("race_id", required=False)
+@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@QUIET
+def ingest(race_id, data_dir, quiet):
+    """Add contest standings to the ownership history; ingesting again changes nothing.
+
+    \b
+    dfslab ingest 2023-03-05-las-vegas --data my-data
+    dfslab ingest --data my-data
+
+    Put contest-standings-*.zip as downloaded into the race's folder first. Without RACE_ID every race with standings
+    is taken. Names and ids of players are not kept.
+    """
+    from dfslab.season import ingest_season
+
+    done = ingest_season(data_dir, [race_id] if race_id else None, progress=_progress(quiet))
+    for race, said in done.finished.items():
+        click.echo(f"{race}: {said}")
+    _fail(done.failed)
+
+
+@cli.group()
+def tune():
+    """Score the models on your own history and save what was chosen in its models folder.
+
+    \b
+    dfslab tune ownership --data my-data
+    dfslab tune race --data my-data --since 2024-01-01
+    dfslab tune regimes --data my-data
+
+    Every forecast that is scored was made from earlier races or contests only.
+    """
+
+
+def _report_tuned(tuned) -> None:
+    _show(tuned.tables, tuned.notes)
+    if tuned.path is not None:
+        click.echo(f"saved: {tuned.path}")
+
+
+@tune.command("ownership")
+@DATA
+@SERIES
+@SEED
+@QUIET
+def tune_ownership(data_dir, series, seed, quiet):
+    """Forecast every past contest from earlier ones; print errors with standard errors, save the pool."""
+    from dfslab import tuning
+
+    _report_tuned(tuning.tune_ownership(data_dir, series=series, seed=seed, progress=_progress(quiet)))
+
+
+@tune.command("race")
+@DATA
+@SERIES
+@SINCE
+@SEED
+@QUIET
+def tune_race(data_dir, series, since, seed, quiet):
+    """Forecast past finishing orders from earlier races; print scores beside a plain reference."""
+    from dfslab import tuning
+
+    _report_tuned(tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet)))
+
+
+@tune.command("regimes")
+@DATA
+@SERIES
+@SINCE
+@click.option("--scenarios", default=500, show_default=True, type=click.IntRange(50), help="Simulated races per race.")
+@SEED
+@QUIET
+def tune_regimes(data_dir, series, since, scenarios, seed, quiet):
+    """Choose the regime thresholds on races their scenarios had not seen; later reports use them."""
+    from dfslab import tuning
+
+    told = _progress(quiet)
+    found = tuning.tune_regimes(data_dir, series=series, since=since, n_scenarios=scenarios, seed=seed, progress=told)
+    _report_tuned(found)
+
+
+@cli.command()
+@click.argument("salaries", type=click.Path(exists=True, dir_okay=False))
+@click.argument("projections", type=click.Path(exists=True, dir_okay=False))
+@click.option("-n", "--lineups", default=20, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--leverage", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per ownership².")
+@click.option("--max-ownership", type=click.FloatRange(0, 100), help="Nobody owned more, percent.")
+@click.option("--max-exposure", type=click.FloatRange(0, 100, min_open=True), help="In at most so many, percent.")
+@click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")
+@click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
+@click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
+@click.option("--out", default="lineups.csv", show_default=True, help="The file for DraftKings' bulk upload.")
+@QUIET
+def optimize(salaries, projections, lineups, max_ownership, max_exposure, quiet, out, **options):
+    """Write the best lineups of a salary file and a projections file, without any history.
+
+    \b
+    dfslab optimize DKSalaries.csv projections.csv
+    dfslab optimize DKSalaries.csv projections.csv -n 150 --leverage 50 --max-exposure 40 --out lineups.csv
+    dfslab optimize DKSalaries.csv projections.csv --lock "Kyle Larson" --ban "Denny Hamlin"
+
+    projections.csv has the columns driver, projected_points and, if you have it, projected_ownership.
+    """
+    from dfslab.quick import optimize_files
+
+    found = optimize_files(
+        salaries,
+        projections,
+        lineups,
+        out=out,
+        max_exposure=None if max_exposure is None else max_exposure / 100,
+        max_ownership_per_driver=None if max_ownership is None else max_ownership / 100,
+        **options,
+    )
+    for note in found.notes:
+        _progress(quiet)(note)
+    _show({f"The first of {len(found.lineups)} lineups in {out}": found.shown(10)})
+
+
+@cli.command()
+@DATA
+@OUT
+@RACES
+@WORKERS
+@SEED
+@QUIET
+def backtest(data_dir, out_dir, races, workers, seed, quiet):
+    """Go through past races in order: decide, then reveal; one page on how it went.
+
+    \b
+    dfslab backtest --data my-data
+    dfslab backtest --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix
+    DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab backtest --data /shared/my-data --out /shared/reports
+    """
+    from dfslab.backtest import run_backtest
+
+    told = _progress(quiet)
+    click.echo(run_backtest(data_dir, out_dir, races=_listed(races), workers=workers, seed=seed, progress=told))
+
+
+@cli.command()
+@click.argument("out")
+@click.option("--races", "n_races", default=28, show_default=True, type=click.IntRange(2, 36), help="How many races.")
+@click.option("--seed", type=int, help="Of the whole season; default: that of the bundled one.")
+@QUIET
+def sample(out, n_races, seed, quiet):
+    """Write a simulated season as a data folder: drivers, races and contests in it are invented.
+
+    \b
+    dfslab sample my-season
+    dfslab sample my-season --races 10 --seed 3
+    """
+    from dfslab import sample as season
+
+    click.echo(season.write_sample(out, season.SEED if seed is None else seed, n_races, on_race=_progress(quiet)))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments):
+    """Open JupyterLab with the notebooks, ready to run; further arguments go to JupyterLab as they are.
+
+    \b
+    dfslab lab
+    dfslab lab --no-browser --ip 0.0.0.0 --port 8900
+
+    00_explore answers sliders at once; 01 to 03 are the pages of the report.
+    """
+    command = [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *arguments]
+    sys.exit(subprocess.run(command, env=os.environ, check=False).returncode)
+
+
+def _split_debug(arguments) -> tuple[list[str], bool]:
+    """Return the arguments without --debug, which may stand anywhere (but is JupyterLab's own after `lab`)."""
+    end = arguments.index("lab") if "lab" in arguments else len(arguments)
+    mine, rest = arguments[:end], arguments[end:]
+    return [a for a in mine if a != "--debug"] + rest, "--debug" in mine
+
+
+def main(arguments=None) -> int:
     """Run a command; a user's mistake ends with one sentence and exit code 1 (2 for a misused command)."""
-    debug = "--debug" in sys.argv[1:]
+    arguments, debug = _split_debug(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, prog_name="dfslab", standalone_mode=False)
         return 0
-    except click.exceptions.Abort:
-        click.echo("dfslab: stopped", err=True)
-        return 130
     except click.ClickException as error:
         error.show()
         return 2
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("dfslab: stopped; what was finished stays", err=True)
         return 130
-    except (ValueError, RuntimeError, OSError, LookupError) as error:
+    except (UserError, OSError) as error:
         if debug:
             raise
         click.echo(f"dfslab: {error}", err=True)

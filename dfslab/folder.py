@@ -23,6 +23,7 @@ __all__ = [
     "load_slate",
     "load_standings",
     "race_folder",
+    "read_slate",
 ]
 
 SERIES = ("cup", "xfinity", "trucks")
@@ -83,13 +84,13 @@ def _race_facts(path: Path) -> dict:
 def _date(value, path) -> pd.Timestamp:
     date = pd.to_datetime(value, errors="coerce") if isinstance(value, str) else pd.NaT
     if pd.isna(date):
-        raise InputError(f"{path}: date is {value!r}; write it as 2025-04-13")
+        raise InputError(f"{path}: date is {repr(value)[:40]}; write it as 2025-04-13")
     return date.tz_localize(None).normalize() if date.tzinfo else date.normalize()
 
 
 def _one_of(value, allowed, name: str, path) -> str:
     if value not in allowed:
-        raise InputError(f"{path}: {name} is {value!r}; write one of {', '.join(allowed)}")
+        raise InputError(f"{path}: {name} is {repr(value)[:40]}; write one of {', '.join(allowed)}")
     return value
 
 
@@ -100,7 +101,7 @@ def _number(facts: dict, name: str, low: float, high: float, path) -> float:
     except (TypeError, ValueError, OverflowError):
         number = np.nan
     if not low <= number <= high:
-        raise InputError(f"{path}: {name} is {value!r}; write a number from {low:g} to {high:g}")
+        raise InputError(f"{path}: {name} is {repr(value)[:40]}; write a number from {low:g} to {high:g}")
     return number
 
 
@@ -121,12 +122,27 @@ def load_slate(race_id, data_dir) -> Slate:
     notes += more
     drivers, starters, more = _with_facts(drivers, starters, facts, folder / "race.json")
     notes += more
-    drivers, more = _with_projections(drivers, folder / "projections.csv")
-    notes += more
+    if (folder / "projections.csv").exists():
+        drivers, more = _with_projections(drivers, folder / "projections.csv")
+        notes += more
     try:
         return Slate.from_frame(drivers, rules_on(race.date), race, starters, notes)
     except SlateError as error:
         raise InputError(f"{folder / 'DKSalaries.csv'}: {str(error).removeprefix('slate: ')}") from None
+
+
+def read_slate(salaries, projections=None, rules=DRAFTKINGS_NASCAR) -> Slate:
+    """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
+    drivers, notes = _without_results(read_salaries(salaries))
+    drivers, _, more = _with_facts(drivers.assign(out=False), None, {}, salaries)
+    notes += more
+    if projections is not None:
+        drivers, more = _with_projections(drivers, Path(projections))
+        notes += more
+    try:
+        return Slate.from_frame(drivers, rules, notes=notes)
+    except SlateError as error:
+        raise InputError(f"{salaries}: {str(error).removeprefix('slate: ')}") from None
 
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
@@ -206,8 +222,6 @@ def _listed(facts: dict, name: str, known: list[str], path) -> set[str]:
 
 
 def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    if not path.exists():
-        return drivers, ()
     frame, notes = read_projections(path)
     found = match_names(frame["driver"], drivers["driver"])
     frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])

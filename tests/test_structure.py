@@ -21,9 +21,9 @@ residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
-choose candidates portfolio scoring pipeline aftermath backtest
+choose candidates portfolio scoring quick tuning pipeline aftermath backtest
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
-page views plots report explore __main__
+page views plots report season explore __main__
 """
 ORDER = _ROWS.split()
 """A module imports only from those before it."""

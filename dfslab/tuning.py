@@ -1,0 +1,127 @@
+"""Between races: score every model walk-forward on your own history, choose what has to be chosen, and save it."""
+
+import json
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfslab import data, racecheck
+from dfslab.calibration import walk_forward
+from dfslab.files import read_json
+from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.rank import FinishModel, summarise_scores, walk_forward_finish
+from dfslab.regimes import RegimeThresholds, TuningResult, past_conditions, tune_thresholds
+
+__all__ = ["Tuned", "saved_thresholds", "tune_ownership", "tune_race", "tune_regimes"]
+
+SCORED_SHARE = 1 / 3
+"""Of the history, from its end, that is forecast and scored when no date is given."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning found: tables by title, sentences, and the file that keeps it (None: nothing to keep)."""
+
+    tables: dict[str, pd.DataFrame]
+    notes: tuple[str, ...]
+    path: Path | None = None
+
+
+def tune_ownership(data_dir, *, series="cup", seed=1, progress=lambda line: None) -> Tuned:
+    """Forecast every past contest from earlier ones, score it, and save the pool fitted on all of them.
+
+    The report refits the pool on the contests before its race; the saved one is the record of what was tuned.
+    """
+    history = data.history(data_dir, series=series).ownership
+    contests = history["contest_id"].nunique()
+    if contests < 3:
+        raise data.InputError(f"{data_dir}: {contests} contests in history/ownership.csv, 3 needed; run dfslab ingest")
+    progress(f"ownership: {contests} contests, each forecast from earlier ones")
+    walk = walk_forward(history, seed=seed)
+    fitted = HybridOwnershipEstimator().fit(history)
+    path = _save(data_dir, "ownership", fitted.to_dict(), history["date"].max(), seed)
+    shown = walk.summary()
+    shown = shown[shown["score"].isin(["mae", "log_score", "crps", "spearman"])]
+    return Tuned({"scores": shown, "gain of the hybrid in log score": walk.compare()}, walk.notes, path)
+
+
+def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:
+    """Forecast the finishing order of past races from earlier ones and score it; the model is refitted every time."""
+    history = data.history(data_dir, series=series)
+    since = _since(history, since)
+    progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
+    scores = walk_forward_finish(history.results, history.races, since, n_samples=5_000, every=6, seed=seed)
+    note = "The reference is attrition on driver and start alone; differences are paired by race."
+    return Tuned({"finishing order": summarise_scores(scores).reset_index()}, (note,))
+
+
+def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:
+    """Choose the regime thresholds on races their scenarios had not seen and save them for the reports."""
+    history = data.history(data_dir, series=series)
+    results, races, since = history.results, history.races, _since(history, since)
+    simulating, choosing = np.random.default_rng(seed).spawn(2)
+    progress(f"regimes: simulating the races from {since:%Y-%m-%d}, each by a model that had not seen it")
+    drawn = racecheck.forecast_races(results, races, since, n_scenarios=n_scenarios, rng=simulating)
+    conditions = past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
+    progress("regimes: choosing the thresholds")
+    found = tune_thresholds(drawn.__getitem__, results, races, conditions, since=since, rng=choosing)
+    path = _save(data_dir, "regimes", found.to_dict(), races["date"].max(), seed)
+    table = found.table.sort_values("plateau", ascending=False).head(10)
+    return Tuned({"ten best candidates": table, "base rates": found.base_rates.reset_index()}, _said(found), path)
+
+
+def _said(found: TuningResult) -> tuple[str, ...]:
+    chosen = ", ".join(f"{name} {value:g}" for name, value in found.thresholds.to_dict().items())
+    worth = "worth having" if found.helps else "not told apart from no reweighting"
+    return (
+        f"Chosen on {found.n_races} races: {chosen}.",
+        f"Gain of reweighting {found.gain:.4f} ± {found.gain_se:.4f} a race ({worth}); with permuted labels "
+        f"{found.placebo:.4f} ± {found.placebo_se:.4f}.",
+        f"Agreement (κ) with choices on resamples {found.kappa:.2f}, with a clustering {found.cluster_kappa:.2f}.",
+    )
+
+
+def saved_thresholds(data_dir, before) -> RegimeThresholds | None:
+    """Return the thresholds that tuning saved, None without any or when they saw a race on or after `before`."""
+    path = Path(data_dir) / "models" / "regimes.json"
+    if not path.exists():
+        return None
+    saved = read_json(path)
+    if pd.to_datetime(saved["seen_until"]) >= pd.to_datetime(before).normalize():
+        return None
+    return TuningResult.thresholds_from(saved["found"])
+
+
+def _since(history, since) -> pd.Timestamp:
+    """Return the first date to score: as told, or the one that leaves the last part of the history."""
+    dates = pd.to_datetime(history.races["date"]).sort_values()
+    if dates.empty:
+        raise data.InputError("history/races.csv holds no race of this series; run dfslab fetch first")
+    told = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
+    if not (dates < told).any() or not (dates >= told).any():
+        raise data.InputError(
+            f"races from {told:%Y-%m-%d}: the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, races are "
+            "needed before and after; choose another date"
+        )
+    return told
+
+
+def _save(data_dir, name: str, found: dict, seen_until, seed: int) -> Path:
+    """Write models/<name>.json with what it was made of."""
+    path = Path(data_dir) / "models" / f"{name}.json"
+    facts = {
+        "dfslab": metadata.version("dfslab"),
+        "seed": int(seed),
+        "seen_until": f"{pd.to_datetime(seen_until):%Y-%m-%d}",
+        "found": found,
+    }
+    with data.write_atomically(path) as aside:
+        aside.write_text(json.dumps(facts, indent=1, sort_keys=True, default=_plain) + "\n", "utf-8")
+    return path
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value.tolist()
