@@ -168,6 +168,16 @@ def test_an_unknown_track_is_taken_by_its_length():
     ]
 
 
+def test_failures_here_and_there_do_not_end_a_fetch(server, tmp_path):
+    for feed_id in range(11, 16):
+        server.content[WEEKEND.format(feed_id)] = json.dumps(weekend(feed_id)).encode()
+    season = [listed(feed_id, f"Oakfield {feed_id}", f"2031-03-{feed_id}") for feed_id in range(11, 16)]
+    server.content[LIST] = json.dumps({"series_1": season}).encode()
+    server.faults = {WEEKEND.format(feed_id): [500] * 9 for feed_id in (11, 12, 14)}
+    fetched = _fetch(server, tmp_path, attempts=1)
+    assert fetched.races == ("2031-03-13-oakfield", "2031-03-15-oakfield") and len(fetched.failed) == 3
+
+
 def test_without_the_race_list_nothing_is_touched(server, tmp_path):
     _fetch(server, tmp_path)
     before = _files(tmp_path)
@@ -260,11 +270,17 @@ def test_cautions_that_do_not_fit_give_no_green_runs():
 
 def test_history_already_there_is_completed_not_doubled(server, tmp_path):
     rows = result_rows([("2031-02-16-oakfield-old", "2031-02-16"), ("2030-11-02-elmton", "2030-11-02")])
-    rows = [[*row, "my note" if n == 0 else f"seen {n}"] for n, row in enumerate(rows)]
+    rows = [[*row, *(("my note", "qual_pos") if n == 0 else (f"seen {n}", 7))] for n, row in enumerate(rows)]
     rows[1][3] = "A.B. Reed"
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "results.csv").write_bytes(csv_bytes(rows))
-    changed = weekend(11, [driver(n, n + 1, **({"driver_fullname": "AB Reed"} if n == 0 else {})) for n in range(12)])
+    changed = weekend(
+        11,
+        [
+            driver(n, n + 1, **({"driver_fullname": "AB Reed", "qualifying_position": 0} if n == 0 else {}))
+            for n in range(12)
+        ],
+    )
     server.content[WEEKEND.format(11)] = json.dumps(changed).encode()
     fetched = _fetch(server, tmp_path)
     assert fetched.races == ("2031-02-16-oakfield-old", *IDS[1:])
@@ -275,7 +291,8 @@ def test_history_already_there_is_completed_not_doubled(server, tmp_path):
         and len(day) == 12
         and set(results["date"]) == set(pd.to_datetime(["2030-11-02", "2031-02-16", "2031-02-23", "2031-03-30"]))
     )
-    assert day.loc["A.B. Reed", ["laps_led", "my note", "team"]].tolist() == [10, "seen 1", "Team 0"]
+    assert day.loc["A.B. Reed", ["laps_led", "my note", "team", "qual_pos"]].tolist() == [10, "seen 1", "Team 0", 7]
+    assert day.loc[DRIVERS[1], "qual_pos"] == 11
     other = results[results["race_id"] == "2030-11-02-elmton"]
     assert other["my note"].tolist() == [f"seen {n}" for n in range(13, 25)]
 

@@ -78,9 +78,11 @@ def test_a_new_folder_replaces_the_old_one_entirely(tmp_path):
 def test_a_run_killed_between_the_renames_is_mended(tmp_path):
     (tmp_path / ".report.earlier").mkdir()
     (tmp_path / ".report.earlier" / "page.html").write_text("good")
+    page = tmp_path / "report" / "page.html"
     with pytest.raises(_DiskFull), write_folder_atomically(tmp_path / "report"):
+        assert page.read_text() == "good"
         raise _DiskFull
-    assert (tmp_path / "report" / "page.html").read_text() == "good"
+    assert page.read_text() == "good"
 
 
 def test_a_folder_has_one_writer(tmp_path):
