@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import data, optimize, ownership, portfolio, race, scoring
+from dfslab import __version__, calibration, data, optimize, ownership, portfolio, race, racecheck, regimes, scoring
 from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
 from dfslab.slate import Contest, Results, Slate
@@ -22,9 +22,13 @@ __all__ = [
     "Inputs",
     "Lab",
     "Settings",
+    "check_ownership",
+    "check_simulator",
     "check_inputs",
     "latest_race",
+    "load_models",
     "open_lab",
+    "save_model",
     "stream",
 ]
 
@@ -53,6 +57,8 @@ class Inputs:
     simulated: bool
     hashes: dict[str, str] = field(repr=False)
     notes: tuple[str, ...] = ()
+    saved: dict[str, dict] = field(default_factory=dict)
+    """What tuning saved, by name (regimes, ownership), where it saw nothing from the race's day on."""
 
     @property
     def race(self):
@@ -84,8 +90,31 @@ def check_inputs(race_id: str, data_dir) -> Inputs:
     files = [*folder.iterdir(), *(data_dir / "history").glob("*.csv"), *(data_dir / "models").glob("*.json")]
     hashes = {str(f.relative_to(data_dir)): _digest(f) for f in sorted(files) if f.is_file()}
     simulated = bool(read_json(folder / "race.json").get("simulated", False))
-    notes = (*slate.notes, *(note for contest in contests for note in contest.notes))
-    return Inputs(slate, contests, history.with_names(names), folder, data_dir, simulated, hashes, notes)
+    saved, late = load_models(data_dir, slate.race.date)
+    notes = (*slate.notes, *(note for contest in contests for note in contest.notes), *late)
+    return Inputs(slate, contests, history.with_names(names), folder, data_dir, simulated, hashes, notes, saved)
+
+
+def save_model(data_dir, name: str, values: dict, through) -> Path:
+    """Write what tuning found to `<data>/models/<name>.json`, with the last date it saw and the data it came from."""
+    data_dir = Path(data_dir)
+    sources = {f.name: _digest(f) for f in sorted((data_dir / "history").glob("*.csv"))}
+    saved = {"through": f"{pd.to_datetime(through):%Y-%m-%d}", "dfslab": __version__, "sources": sources, **values}
+    with data.write_atomically(data_dir / "models" / f"{name}.json") as aside:
+        aside.write_text(json.dumps(saved, indent=1, sort_keys=True) + "\n", "utf-8")
+    return data_dir / "models" / f"{name}.json"
+
+
+def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
+    """Return what tuning saved before a date, by name, and a note for each model that has seen the date or later."""
+    found, notes = {}, []
+    for path in sorted((Path(data_dir) / "models").glob("*.json")):
+        saved = read_json(path)
+        if pd.to_datetime(saved["through"]) < pd.to_datetime(before):
+            found[path.stem] = saved
+        else:
+            notes.append(f"models/{path.name} was tuned on data through {saved['through']}: not used for this race.")
+    return found, tuple(notes)
 
 
 def _digest(path: Path) -> str:
@@ -146,8 +175,22 @@ class Lab:
     @cached_property
     def model(self) -> "race.RaceModel":
         """The race model fitted on what happened before the race."""
-        history = self.inputs.history
-        return self._stage("model", lambda: race.RaceModel.fit(history.results, history.races, self.inputs.race.date))
+        return self._stage("model", self._fit)
+
+    def _fit(self):
+        history, saved = self.inputs.history, self.inputs.saved.get("regimes")
+        thresholds = regimes.TuningResult.thresholds_from(saved) if saved else None
+        return race.RaceModel.fit(history.results, history.races, self.inputs.race.date, thresholds)
+
+    @cached_property
+    def race_card(self) -> pd.DataFrame:
+        """How the simulator did on past races of this track type that it had not seen (see `racecheck.report_card`)."""
+        return self._stage("race card", lambda: check_simulator(self.inputs, stream(self.settings.seed, "past races")))
+
+    @cached_property
+    def calibration(self) -> "calibration.CalibrationReport | None":
+        """How the ownership forecasts of past contests turned out; None with fewer than three of them."""
+        return self._stage("calibration", lambda: check_ownership(self.inputs, self.settings))
 
     @cached_property
     def scenarios(self) -> "race.Scenarios":
@@ -332,7 +375,7 @@ def _decayed_mean(key, values, weight) -> pd.Series:
 
 def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Forecast:
     """Return the hybrid's forecast with bands from whole-vector draws, and each estimator's own view."""
-    fitted = ownership.HybridOwnershipEstimator(slate.rules).fit(inputs.history.ownership)
+    fitted = _ownership_estimator(inputs).fit(inputs.history.ownership)
     mean = fitted.predict(slate, inputs.contest)
     draws = fitted.sample(slate, settings.n_draws, stream(settings.seed, "ownership"), inputs.contest)
     table = slate.drivers[["driver", "salary"]].assign(ownership=slate.align(mean))
@@ -344,6 +387,47 @@ def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Fore
     views = {part.name: slate.align(part.predict(slate, inputs.contest)) for part in speaking}
     weights = fitted.weights(slate, inputs.contest).rename_axis("estimator").reset_index()
     return Forecast(table, draws, views, weights, (*_ownership_notes(inputs), *silent.values(), *fitted.notes))
+
+
+def _ownership_estimator(inputs: Inputs) -> "ownership.HybridOwnershipEstimator":
+    saved = inputs.saved.get("ownership")
+    if saved:
+        return ownership.HybridOwnershipEstimator.from_dict(saved, rules=inputs.slate.rules)
+    return ownership.HybridOwnershipEstimator(inputs.slate.rules)
+
+
+FEWEST_CONTESTS = 3
+"""Past contests below which nothing is said about how forecasts turned out."""
+CARD_YEARS = 3
+"""Years before the race over which the simulator is checked."""
+CARD_SCENARIOS = 400
+CARD_LEARNS_DAYS = 200
+"""Days at the beginning of the history from which the simulator only learns."""
+
+
+def check_ownership(inputs: Inputs, settings: Settings) -> "calibration.CalibrationReport | None":
+    """Forecast every past contest from the contests before it, and report how that went."""
+    past = inputs.history.ownership
+    if past["contest_id"].nunique() < FEWEST_CONTESTS:
+        return None
+    estimator = ownership.HybridOwnershipEstimator(inputs.slate.rules)
+    return calibration.calibration_report(calibration.walk_forward(past, (estimator,), seed=settings.seed))
+
+
+def check_simulator(inputs: Inputs, rng) -> pd.DataFrame:
+    """Forecast the races of this track type of the last years, each by a model that had not seen it, and compare."""
+    history, race_ = inputs.history, inputs.race
+    learned = history.races["date"].min() + pd.Timedelta(days=CARD_LEARNS_DAYS)
+    since = max(race_.date - pd.DateOffset(years=CARD_YEARS), learned)
+    recent, same = history.races["date"] >= since, history.races["track_type"] == race_.track_type
+    if not (recent & same).any():
+        return pd.DataFrame()
+    races = history.races[~recent | same]
+    results = history.results[history.results["race_id"].isin(races["race_id"])]
+    drawn_rng, card_rng = rng.spawn(2)
+    drawn = racecheck.forecast_races(results, races, since, n_scenarios=CARD_SCENARIOS, rng=drawn_rng, months=12)
+    card = racecheck.report_card(drawn, history.results, history.races, card_rng)
+    return card[card["track_type"] == race_.track_type].reset_index(drop=True)
 
 
 def _ownership_notes(inputs: Inputs) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def plot_dots(names, series, label="", ax=None):
 def plot_reliability(forecast, fact, error=None, label="ownership (%)", ax=None):
     """Draw mean fact against mean forecast by bin with ± 2 standard errors; the diagonal is perfect."""
     ax = _axes(ax, 5.2, 4.8)
-    top = 1.08 * max(np.nanmax(forecast), np.nanmax(fact))
+    top = 1.08 * max([1.0, *forecast, *fact])
     ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfect")
     bars = None if error is None else 2 * np.asarray(error)
     ax.errorbar(forecast, fact, yerr=bars, fmt="o-", color=BLUE, capsize=3, label="bins, ± 2 se")
@@ -135,7 +135,8 @@ def plot_lines(x, series, xlabel="", ylabel="", errors=None, ax=None):
             low, high = np.asarray(y) - 2 * np.asarray(errors[name]), np.asarray(y) + 2 * np.asarray(errors[name])
             ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False, fontsize=9)
+    if series:
+        ax.legend(frameon=False, fontsize=9)
     return ax
 
 

@@ -23,6 +23,12 @@ __all__ = [
     "portfolio_stats",
     "scores_table",
     "shrinkage",
+    "past_coverage",
+    "past_misses",
+    "past_scores",
+    "regime_examples",
+    "reliability",
+    "weights_over_time",
     "provenance",
     "race_card",
     "race_checks",
@@ -79,6 +85,69 @@ def ownership_table(lab) -> Table:
     return Table(frame, "Every driver of the slate; ownership in percent of entries, sums to 600.", formats)
 
 
+def reliability(lab) -> tuple:
+    """Return mean forecast, mean fact and standard error by band of the forecast, in percent (empty: no past)."""
+    report = lab.calibration
+    if report is None:
+        return (), (), ()
+    table = report.reliability.dropna(subset=["forecast", "actual"])
+    return 100 * table["forecast"], 100 * table["actual"], 100 * table["se"]
+
+
+def past_scores(lab) -> Table:
+    """Return mean scores with standard errors by estimator over past contests, best first."""
+    if lab.calibration is None:
+        return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how forecasts turn out.")
+    wide = lab.calibration.scores.pivot(index="estimator", columns="score", values=["mean", "se"])
+    counts = lab.calibration.scores.groupby("estimator")["contests"].max()
+    frame = pd.DataFrame({"estimator": wide.index})
+    for score, name in (("mae", "mean error, points"), ("log_score", "log score"), ("spearman", "rank correlation")):
+        frame[name] = wide[("mean", score)].to_numpy()
+        frame[f"± se {score}"] = wide[("se", score)].to_numpy()
+    frame["contests"] = counts.reindex(wide.index).to_numpy()
+    frame = frame.sort_values("mean error, points").rename(columns=lambda c: "± se" if c.startswith("± se") else c)
+    return Table(
+        frame, "Each contest forecast from earlier ones only; errors in points of ownership, se over contests."
+    )
+
+
+def past_coverage(lab) -> Table:
+    """Return how often the bands held the truth, how wide they were, and their interval scores."""
+    if lab.calibration is None:
+        return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how often the bands held.")
+    frame = lab.calibration.coverage[["score", "mean", "se", "contests"]].assign(
+        score=lambda t: t["score"].str.replace("_", " ")
+    )
+    return Table(frame, "Share of facts inside the bands, width and interval score (points; lower is better), CRPS.")
+
+
+def past_misses(lab) -> Table:
+    """Return the largest errors of past forecasts."""
+    if lab.calibration is None:
+        return Table(pd.DataFrame({"past contests": [0]}), "No past contest to miss.")
+    table = lab.calibration.misses
+    frame = pd.DataFrame(
+        {
+            "date": table["date"].dt.strftime("%Y-%m-%d"),
+            "driver": table["driver"],
+            "salary": table["salary"].astype(int),
+            "forecast %": 100 * table["forecast"],
+            "actual %": 100 * table["actual"],
+            "error, points": table["error_points"],
+        }
+    )
+    formats = {"salary": "${:,}", "forecast %": "{:.1f}", "actual %": "{:.1f}", "error, points": "{:+.1f}"}
+    return Table(frame.head(10), "Where past forecasts were furthest off.", formats)
+
+
+def weights_over_time(lab) -> tuple[list, dict]:
+    """Return contest dates and, by estimator, its weight in percent as fitted before each."""
+    if lab.calibration is None or lab.calibration.weights.empty:
+        return [], {}
+    table = lab.calibration.weights.pivot_table(index="date", columns="estimator", values="weight")
+    return table.index.tolist(), {name: 100 * table[name] for name in table}
+
+
 def estimator_views(lab, n: int = 12):
     """Return names and, by estimator, its own ownership in percent, for the n most owned drivers."""
     table = lab.forecast.table
@@ -104,19 +173,31 @@ def ownership_checks(lab) -> list[Check]:
 
 def regime_table(lab) -> pd.DataFrame:
     """Return, by regime in percent: probability, base rate of the track type, and the simulator's own share."""
-    scenarios = lab.scenarios
-    names = list(scenarios.regime_names)
-    share = np.bincount(scenarios.regime, scenarios.weight, len(names))
-    raw = np.bincount(scenarios.regime, minlength=len(names)) / len(scenarios)
-    past = classify_scenario_regime(race_features(*_same_type(lab)))
-    base = past.value_counts(normalize=True).reindex(names).fillna(0.0).to_numpy()
-    return pd.DataFrame({"regime": names, "probability": 100 * share, "base_rate": 100 * base, "simulator": 100 * raw})
+    table = lab.model.regime_probabilities(lab.scenarios, lab.inputs.race)
+    percent = table[["probability", "base_rate", "simulated"]].mul(100)
+    return pd.concat([table["regime"], percent, table["n_races"]], axis=1)
 
 
-def _same_type(lab) -> tuple[pd.DataFrame, pd.DataFrame]:
-    history = lab.inputs.history
-    races = history.races[history.races["track_type"] == lab.inputs.race.track_type]
-    return history.results[history.results["race_id"].isin(races["race_id"])], races
+def regime_examples(lab, n: int = 3) -> Table:
+    """Return, by regime, its rule and the latest races of this track type that were labelled so."""
+    history, kind = lab.inputs.history, lab.inputs.race.track_type
+    races = history.races[history.races["track_type"] == kind]
+    features = race_features(history.results[history.results["race_id"].isin(races["race_id"])], races)
+    label = classify_scenario_regime(features, lab.model.thresholds)
+    limits, rows = lab.model.thresholds, []
+    rules = {
+        "dominator": f"one car leads {limits.leader_share:.0%} of the laps or more",
+        "chaos": f"{limits.dropout_share:.0%} or more drop out, or {limits.cautions:.0f} or more cautions",
+        "fuel_mileage": f"the last green run is {limits.fuel_miles:.0f} miles or longer",
+        "balanced": "none of these",
+    }
+    for name, rule in rules.items():
+        found = sorted(label.index[label == name])
+        rows.append((name, rule, len(found), ", ".join(found[-n:]) or "–"))
+    frame = pd.DataFrame(rows, columns=["regime", "rule, the first that holds", "races", "latest"])
+    return Table(
+        frame, f"{len(label)} past {kind.replace('_', ' ')} races. A feature nobody recorded reaches no limit."
+    )
 
 
 def points_by_regime(lab, n: int = 15):
@@ -139,20 +220,17 @@ def points_quantiles(lab, n: int = 20):
 
 
 def race_card(lab) -> Table:
-    """Return simulated against real figures of the track type (mean and standard error over races)."""
-    kind = lab.inputs.race.track_type
-    real, drawn = race_features(*_same_type(lab)), race_features(lab.scenarios)
-    numeric = [c for c in drawn.columns if c in real and pd.api.types.is_numeric_dtype(drawn[c])]
-    frame = pd.DataFrame(
-        {
-            "figure": [c.replace("_", " ") for c in numeric],
-            "simulated": [drawn[c].mean() for c in numeric],
-            "real": [real[c].mean() for c in numeric],
-            "± se": [real[c].std() / np.sqrt(max(1, real[c].notna().sum())) for c in numeric],
-            "races": [int(real[c].notna().sum()) for c in numeric],
-        }
+    """Return simulated against real figures on races of the track type that the simulator had not seen."""
+    card = lab.race_card
+    kind = lab.inputs.race.track_type.replace("_", " ")
+    if card.empty:
+        return Table(pd.DataFrame({"races": [0]}), f"No {kind} race of the last three years to check against.")
+    frame = card[["measure", "races", "simulated", "real", "real_se", "difference", "difference_se"]]
+    frame = frame.rename(columns={"real_se": "± se", "difference_se": "± se "})
+    caption = (
+        f"Past {kind} races of three years, each simulated by a model fitted on earlier races only; errors over races."
     )
-    return Table(frame, f"Means over simulated races and over past {kind.replace('_', ' ')} races in your history.")
+    return Table(frame, caption)
 
 
 def race_checks(lab) -> list[Check]:
