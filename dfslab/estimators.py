@@ -160,7 +160,7 @@ class HistoricalOwnership(_Estimator):
 class ProjectionOwnership(_Estimator):
     """Projected points, or better a vendor's projected ownership, with points beside it.
 
-    θ = salary curve + b·points (standardised), or θ = a·θ_vendor + slope·price (+ b·points), θ_vendor the law that
+    θ = salary curve + b·points (standardised), or θ = c·θ_salary + a·(θ_vendor − θ_salary), θ_vendor the law that
     shows the vendor's forecast. It cannot speak without either for more than K drivers.
     """
 

@@ -24,8 +24,8 @@ BEND_RIDGE = 0.3
 """Pull to 0, in drivers on every lineup, of the bent line that is taken out of one contest's ratios."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
-MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 15, 1e-4, 1e-5, 3.0
-"""Newton steps, the error in ownership that ends them, their ridge, and how far one moves a log-worth."""
+MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 20, 1e-4, 1e-3, 8.0
+"""Newton steps, the error in ownership that ends them, the ridge, and how far one step moves a log-worth."""
 EXACT_DRIVERS = 60
 """Up to so many drivers the exact covariance is cheap."""
 SMALL = 0.005
@@ -87,28 +87,37 @@ def match_known(board: Board, log_worths, ownership) -> np.ndarray:
     """Return the log-worths nearest to `log_worths` whose law shows `ownership` where that is not NaN, (D,).
 
     Only known drivers are moved, so the unknown ones share what is left as `log_worths` says: the information
-    projection [csiszar1975], by Newton steps on the convex `log Z − θ·o`. Ownership that no law has (a vendor's may
-    cost more than the cap) is met as nearly as `MATCH_STEPS` steps get.
+    projection [csiszar1975], by Newton steps on the convex `log Z − θ·o + ½ ε Σ o·(θ − log_worths)²`. The small ridge
+    ε stands for ownership that no law has: a vendor's may cost more than the cap.
     """
     known = ~np.isnan(ownership)
-    theta, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
-    law = board.law(theta)
+    start, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
+    law = board.law(start)
     for _ in range(MATCH_STEPS):
-        gap = own - law.marginals()[known]
-        if np.abs(gap).max() < MATCH_ERROR:
+        moved = (law.theta - start)[known]
+        slope = own - law.marginals()[known] - MATCH_RIDGE * own * moved
+        if np.abs(slope).max() < MATCH_ERROR:
             break
-        step = np.linalg.solve(_covariance_of(law)[np.ix_(known, known)] + MATCH_RIDGE * np.eye(known.sum()), gap)
-        law = _nearer(board, law, known, own, np.clip(step, -MATCH_REACH, MATCH_REACH))
+        step = np.linalg.solve(_covariance_of(law)[np.ix_(known, known)] + MATCH_RIDGE * np.diag(own), slope)
+        step *= min(1.0, MATCH_REACH / np.abs(step).max())
+        law = _nearer(board, law, start, (known, own), step)
     return law.theta
 
 
-def _nearer(board: Board, law: LineupLaw, known, own, step) -> LineupLaw:
-    """Return the law after the longest of the step's halvings that lowers `log Z − θ·o`."""
-    for halving in range(8):
+def _nearer(board: Board, law: LineupLaw, start, target, step) -> LineupLaw:
+    """Return the law after the first of the step's halvings that lowers the objective of `match_known`."""
+    known, own = target
+
+    def objective(law):
+        moved = (law.theta - start)[known]
+        return law.log_normaliser - own @ law.theta[known] + 0.5 * MATCH_RIDGE * own @ moved**2
+
+    before = objective(law)
+    for halving in range(10):
         theta = law.theta.copy()
         theta[known] += step / 2**halving
         new = board.law(theta)
-        if new.log_normaliser - own @ theta[known] < law.log_normaliser - own @ law.theta[known]:
+        if objective(new) < before:
             return new
     return law
 
@@ -388,7 +397,7 @@ def projection(board, memory=None):
 
 
 def vendor(board, memory):
-    """Return the log-worths of the law that shows a vendor's projected ownership, and a salary slope beside them."""
+    """Return what turns the log-worths of salary alone into those of a vendor's projected ownership, and the former."""
     own = board.column("projected_ownership").copy()
     if (~np.isnan(own)).sum() <= board.rules.roster_size:
         return None
@@ -396,7 +405,7 @@ def vendor(board, memory):
     if not np.isnan(own).any() or np.nansum(own) > board.rules.roster_size:
         own *= board.rules.roster_size / np.nansum(own)
     start = salary_curve(board) @ memory.curve
-    return np.column_stack([match_known(board, start, np.minimum(own, 0.97)), _price(board)])
+    return np.column_stack([match_known(board, start, np.minimum(own, 0.97)) - start, start])
 
 
 def rating(board, memory=None):

@@ -131,8 +131,10 @@ ASSUMED = {
     "points_form": [[0.1, 0.2]],
     "given_form": [[0.1, 0.2]],
     "popularity_here": [[0.0, 0.3]],
+    "vendor": [[1.0, 0.1], [1.0, 0.03]],
 }
-"""Mean and sd of what no contest of the folder tells: neither projected points nor starts come with ownership."""
+"""Mean and sd of what no contest of the folder tells: neither projected points nor starts come with ownership. A
+vendor is taken at his word; what he deserves is for the pool to say."""
 BEFORE = {"popularity": [[0.7, 0.5], [0.0, 0.3]], "recent_popularity": [[0.4, 0.4]], "price_move": [[0.0, 0.5]]}
 """Where the fit of what golf tells begins; it stays when golf is left out."""
 CURVE_FIT_SD, SIZE_FIT_SD = 4.0, 1.0
@@ -158,7 +160,7 @@ def provisional(size_slope: float) -> Prior:
     bends = len(evidence.BENDS) + 1
     curve = [[0.0, CURVE_FIT_SD]] * bends + [[0.0, SIZE_FIT_SD]] * (bends + 1)
     pool = {**POOL, "weights": {**POOL["weights"], VENDOR: _vendor_worth()}}
-    coefficients = {"salary_curve": curve, "vendor": [[1.0, 0.3], [0.0, 0.3]], **BEFORE, **ASSUMED}
+    coefficients = {"salary_curve": curve, **BEFORE, **ASSUMED}
     return Prior(coefficients, pool, LINEUPS_PER_CONTEST, size_slope, {})
 
 
@@ -228,17 +230,6 @@ def fit_memory(boards, prior: Prior) -> Prior:
     return with_coefficients(prior, **tables)
 
 
-def fit_vendor(boards, prior: Prior) -> Prior:
-    """Return the prior with the slope on a vendor's log-worths, one vote per slate."""
-    votes = pd.Series([b.date for b in boards]).value_counts()
-    memory = remember(boards, prior)
-    designs = [(b, evidence.vendor(b, memory)) for b in boards]
-    cases = [Case(b, size_factor(b, prior.size_slope) * x, 1 / votes[b.date]) for b, x in designs if x is not None]
-    beta = fit_log_worths(cases, *prior.of("projection", (evidence.vendor,)))
-    print(f"vendor: {len(cases)} contests of {len({c.board.date for c in cases})} slates", beta.round(3))
-    return with_coefficients(prior, vendor=_table(beta, [0.15, 0.2]))
-
-
 def fit_residuals(sports, prior: Prior) -> dict:
     """Return quantiles of the errors of log-odds by level of the forecast, each sport with one vote."""
     errors = []
@@ -274,7 +265,6 @@ def fit_prior(folder: Path, without=()) -> Prior:
     prior = fit_curve(everything, provisional(round(slopes.get("cup", slopes.get("mma", 0.0)), 3)))
     if "golf" in sports:
         prior = fit_memory(sports["golf"], prior)
-    prior = fit_vendor([b for k in ("golf", "cup") for b in sports.get(k, ())], prior)
     prior = replace(prior, residuals=PLACEHOLDER)
     prior = replace(prior, residuals=fit_residuals({k: b for k, b in sports.items() if k != "mma"}, prior))
     return replace(prior, source=_source(sports))
@@ -288,7 +278,7 @@ def _source(sports) -> str:
     dates = sorted(b.date for boards in sports.values() for b in boards)
     return (
         f"fitted on {counts} ({dates[0].date()} to {dates[-1].date()}): salary curve on all of them, popularity and "
-        f"price moves on golf, a vendor's slope on golf and cup, the slope in size on cup (mma where cup is left out); "
+        f"price moves on golf, the slope in size on cup (mma where cup is left out); "
         f"{', '.join(ASSUMED)} and the pool's weights are assumptions with wide errors"
     )
 
