@@ -1,21 +1,18 @@
 """Between races: score every model walk-forward on your own history, choose what has to be chosen, and save it."""
 
-import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfslab import data, racecheck
+from dfslab import data, pipeline, racecheck
 from dfslab.calibration import walk_forward
-from dfslab.files import read_json
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.rank import FinishModel, summarise_scores, walk_forward_finish
-from dfslab.regimes import RegimeThresholds, TuningResult, past_conditions, tune_thresholds
+from dfslab.regimes import TuningResult, past_conditions, tune_thresholds
 
-__all__ = ["Tuned", "saved_thresholds", "tune_ownership", "tune_race", "tune_regimes"]
+__all__ = ["Tuned", "tune_ownership", "tune_race", "tune_regimes"]
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -33,7 +30,7 @@ class Tuned:
 def tune_ownership(data_dir, *, series="cup", seed=1, progress=lambda line: None) -> Tuned:
     """Forecast every past contest from earlier ones, score it, and save the pool fitted on all of them.
 
-    The report refits the pool on the contests before its race; the saved one is the record of what was tuned.
+    Reports of later races use the saved pool; earlier ones fit their own on the contests before them.
     """
     history = data.history(data_dir, series=series).ownership
     contests = history["contest_id"].nunique()
@@ -42,7 +39,7 @@ def tune_ownership(data_dir, *, series="cup", seed=1, progress=lambda line: None
     progress(f"ownership: {contests} contests, each forecast from earlier ones")
     walk = walk_forward(history, seed=seed)
     fitted = HybridOwnershipEstimator().fit(history)
-    path = _save(data_dir, "ownership", fitted.to_dict(), history["date"].max(), seed)
+    path = pipeline.save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
     shown = walk.summary()
     shown = shown[shown["score"].isin(["mae", "log_score", "crps", "spearman"])]
     return Tuned({"scores": shown, "gain of the hybrid in log score": walk.compare()}, walk.notes, path)
@@ -68,7 +65,7 @@ def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1,
     conditions = past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
     progress("regimes: choosing the thresholds")
     found = tune_thresholds(drawn.__getitem__, results, races, conditions, since=since, rng=choosing)
-    path = _save(data_dir, "regimes", found.to_dict(), races["date"].max(), seed)
+    path = pipeline.save_model(data_dir, "regimes", found.to_dict(), races["date"].max())
     table = found.table.sort_values("plateau", ascending=False).head(10)
     return Tuned({"ten best candidates": table, "base rates": found.base_rates.reset_index()}, _said(found), path)
 
@@ -84,17 +81,6 @@ def _said(found: TuningResult) -> tuple[str, ...]:
     )
 
 
-def saved_thresholds(data_dir, before) -> RegimeThresholds | None:
-    """Return the thresholds that tuning saved, None without any or when they saw a race on or after `before`."""
-    path = Path(data_dir) / "models" / "regimes.json"
-    if not path.exists():
-        return None
-    saved = read_json(path)
-    if pd.to_datetime(saved["seen_until"]) >= pd.to_datetime(before).normalize():
-        return None
-    return TuningResult.thresholds_from(saved["found"])
-
-
 def _since(history, since) -> pd.Timestamp:
     """Return the first date to score: as told, or the one that leaves the last part of the history."""
     dates = pd.to_datetime(history.races["date"]).sort_values()
@@ -107,21 +93,3 @@ def _since(history, since) -> pd.Timestamp:
             "needed before and after; choose another date"
         )
     return told
-
-
-def _save(data_dir, name: str, found: dict, seen_until, seed: int) -> Path:
-    """Write models/<name>.json with what it was made of."""
-    path = Path(data_dir) / "models" / f"{name}.json"
-    facts = {
-        "dfslab": metadata.version("dfslab"),
-        "seed": int(seed),
-        "seen_until": f"{pd.to_datetime(seen_until):%Y-%m-%d}",
-        "found": found,
-    }
-    with data.write_atomically(path) as aside:
-        aside.write_text(json.dumps(facts, indent=1, sort_keys=True, default=_plain) + "\n", "utf-8")
-    return path
-
-
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else value.tolist()

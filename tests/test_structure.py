@@ -21,7 +21,7 @@ residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
-choose candidates portfolio scoring quick tuning pipeline aftermath backtest
+choose candidates portfolio scoring quick pipeline tuning aftermath backtest
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 page views plots report season explore __main__
 """
