@@ -29,6 +29,8 @@ TIES = (0.88, 1.26, 1.07)
 """Strength of the tie between finish and laps led, relative to its mean, when the final green run is short, usual, or
 beyond the fuel window: most likely on 111 races of 2021-2024 off superspeedways. The late restart gains 2.8 in log
 likelihood; the loosening by fuel (usual to fuel) only .7, so it is a mechanism kept at what the data allow."""
+TIE_SHARES = (0.58, 0.23, 0.19)
+"""How often the final green run is short, usual, beyond the fuel window, on those races."""
 CAUTION_POWER = 0.75
 """Other cautions grow with the distance to this power: .76 ± .33 in a negative binomial fit on 149 races, 2021-2025."""
 

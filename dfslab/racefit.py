@@ -15,6 +15,8 @@ from dfslab.mechanics import (
     REFERENCE_MILES,
     STAGE_BREAKS,
     STAGE_RATIO,
+    TIE_SHARES,
+    TIES,
     Mechanics,
     default_mechanics,
 )
@@ -255,8 +257,21 @@ def _fit_weights(table: pd.DataFrame, what: str, prior: dict) -> dict:
     centre = np.array([prior[k] for k in names])
     data = (design, counts, race, offset, age, centre)
     fit = minimize(_objective, centre, args=data, jac=True, method="L-BFGS-B")
-    power = _matched_power(np.exp(design @ fit.x + offset), counts, race, age, prior["power"])
-    return dict(zip(names, map(float, fit.x), strict=True)) | {"power": power}
+    found = dict(zip(names, map(float, fit.x), strict=True))
+    weights = [np.exp(design @ fit.x + offset + shift) for shift in _tie_shifts(found, rows, race)]
+    shares = TIE_SHARES if "led" not in found else (1.0, 0.0, 0.0)
+    return found | {"power": _matched_power(weights, shares, counts, race, age, prior["power"])}
+
+
+def _tie_shifts(found: dict, rows: pd.DataFrame, race) -> list[np.ndarray]:
+    """Return what each tie of laps led to the finish adds to the log weights, (rows,) by tie; no ties but for led."""
+    if "led" in found:
+        return [np.zeros(len(rows))] * len(TIES)
+    finish = rows["finish"].to_numpy(float)
+    usual = -found["finish"] * np.log(finish) + found["win"] * (finish == 1)
+    total = np.bincount(race, np.exp(usual))
+    shifts = [(tie - 1.0) * usual for tie in TIES]
+    return [s + np.log(total / np.bincount(race, np.exp(usual + s)))[race] for s in shifts]
 
 
 def _design(rows: pd.DataFrame, names) -> np.ndarray:
@@ -286,13 +301,18 @@ def _objective(beta, design, counts, race, offset, age, centre):
     return -value + 0.5 * PRIOR_PRECISION * (away**2).sum(), -gradient + PRIOR_PRECISION * away
 
 
-def _matched_power(weight, counts, race, age, prior: float, draws: int = 40) -> float:
-    """Return the power of the Dirichlet draws that gives the real mean of the top share, shrunk to `prior`."""
-    first, share = np.flatnonzero(np.diff(race, prepend=-1)), age / age.sum()
-    real = share @ (np.maximum.reduceat(counts, first) / np.add.reduceat(counts, first))
-    log_draw = np.log(np.random.default_rng(0).standard_gamma(weight, (draws, len(weight))) + 1e-300)
-    powers = np.linspace(0.5, 1.5, 11)
-    tops = [share @ _tops(np.exp(p * log_draw), first) for p in powers]
+def _matched_power(weights, shares, counts, race, age, prior: float, draws: int = 40) -> float:
+    """Return the power of the Dirichlet draws that gives the real mean of the top share, shrunk to `prior`.
+
+    The draws have each of `weights` (rows,) in the share of cases given by `shares`.
+    """
+    first, age_share = np.flatnonzero(np.diff(race, prepend=-1)), age / age.sum()
+    real = age_share @ (np.maximum.reduceat(counts, first) / np.add.reduceat(counts, first))
+    powers, tops = np.linspace(0.5, 1.5, 11), np.zeros(11)
+    for weight, often in zip(weights, shares, strict=True):
+        if often > 0:
+            log_draw = np.log(np.random.default_rng(0).standard_gamma(weight, (draws, len(weight))) + 1e-300)
+            tops += often * np.array([age_share @ _tops(np.exp(p * log_draw), first) for p in powers])
     matched = float(np.interp(real, tops, powers))
     return (age.sum() * matched + 2 * PRIOR_RACES * prior) / (age.sum() + 2 * PRIOR_RACES)
 
