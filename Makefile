@@ -30,10 +30,10 @@ report: setup
 	$(PY) -m dfslab report $(RACE) --out $(OUT)
 
 test: setup
-	$(PY) -m pytest -q tests --ignore=tests/real
+	$(PY) -m pytest -q -n 2 --dist loadfile tests dfslab --ignore=tests/real
 
 test-real: setup
-	$(PY) -m pytest -q -rs tests/real
+	$(PY) -m pytest -q -rs -n 2 --dist loadfile tests/real
 
 bench: setup
 	$(PY) -m benchmarks
