@@ -18,8 +18,10 @@ RESAMPLED = 16
 """Scenarios averaged for one resampled value vector: few enough to be a story, enough not to be a single fluke."""
 BEST_OF_EACH = 5
 """Lineups kept of each resampled value vector."""
-FROM_FIELD = 0.25
+FROM_FIELD = 0.2
 """Share of the candidates taken from a field like the opponents'."""
+FROM_ALL = 0.2
+"""Share of the candidates made on scenarios of all regimes together; the rest is made regime by regime."""
 KEPT = 2_400
 """Candidates that go into the choice after screening by expected payout, shared by quota."""
 LEAST_KEPT = 300
@@ -50,19 +52,23 @@ def make_candidates(slate, scenarios, own, quota: dict, field, n: int, rng, pena
     field : (F, K) lineups like the opponents', made for every regime
     n : a slate with no more legal lineups gives them all, made for every regime
 
-    For each regime and λ the best lineups by mean points, and by means of a few scenarios at a time, are taken.
+    For each regime, for all regimes together, and for each λ the best lineups by mean points, and by means of a few
+    scenarios at a time, are taken.
     """
     wanted = np.array([quota.get(name, 0) > 0 for name in scenarios.regime_names])
-    every = _all_lineups(slate, n)
-    general = np.concatenate([field[: round(FROM_FIELD * n)], every])
-    pool, made = [general], [np.tile(wanted, (len(general), 1))]
-    each = max(1, n // (2 * wanted.sum() * len(penalties)))
-    for code in np.flatnonzero(wanted):
-        here = np.flatnonzero((scenarios.regime == code) & (scenarios.weight > 0))
-        for penalty in penalties:
-            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty)
-            pool.append(_optimised(optimizer, scenarios, here, each, rng))
-            made.append(np.tile(np.arange(len(wanted)) == code, (len(pool[-1]), 1)))
+    pool = [field[: round(FROM_FIELD * n)], _all_lineups(slate, n)]
+    made = [np.tile(wanted, (len(lineups), 1)) for lineups in pool]
+    optimizers = [LeverageAwareOptimizer(slate, own, leverage_penalty=penalty) for penalty in penalties]
+    inside = [scenarios.regime == code for code in np.flatnonzero(wanted)]
+    purposes = [np.arange(len(wanted)) == code for code in np.flatnonzero(wanted)]
+    shares = [(1 - FROM_FIELD - FROM_ALL) / wanted.sum()] * len(inside)
+    for rows, purpose, share in zip(
+        [np.ones(len(scenarios), bool), *inside], [wanted, *purposes], [FROM_ALL, *shares], strict=True
+    ):
+        here = np.flatnonzero(rows & (scenarios.weight > 0))
+        for optimizer in optimizers:
+            pool.append(_optimised(optimizer, scenarios, here, max(1, int(share * n / len(optimizers))), rng))
+            made.append(np.tile(purpose, (len(pool[-1]), 1)))
     unique, place = np.unique(np.concatenate(pool), axis=0, return_inverse=True)
     purpose = np.zeros((len(unique), len(wanted)), bool)
     np.logical_or.at(purpose, place.reshape(-1), np.concatenate(made))

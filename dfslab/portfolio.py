@@ -121,7 +121,7 @@ def generate_regime_aware_portfolio(
     regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
         without a scenario goes to the others, with a note.
     rng : candidates and fields have streams of their own
-    ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them instead of its mean
+    ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
     penalties : the grid of λ, points per squared ownership
     max_exposure : largest share of our lineups that hold a driver; it allows each driver at least one lineup
     max_overlap : drivers any two lineups may share, default all but one
@@ -141,7 +141,7 @@ def generate_regime_aware_portfolio(
     by_name = np.argsort(slate.names.astype(str), kind="stable")
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
     own = slate.align(ownership, "ownership")[by_name]
-    draws = own[None] if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
+    draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
     limits = Limits(max_exposure, int(max_overlap), allocate_lineups_by_regime(n_lineups, weights))
     task = _Task(ordered, scenarios, own, draws, contest, int(n_lineups), limits, notes)
