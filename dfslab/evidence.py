@@ -391,9 +391,9 @@ def given_form(board, memory=None):
 
 
 def projection(board, memory=None):
-    """Return projected points, standardised: with the cap, the law turns them into value for money."""
+    """Return projected points and projected points per dollar, each standardised."""
     values = _filled(board, "projected_points")
-    return None if values is None else _standard(values)[:, None]
+    return None if values is None else np.column_stack([_standard(values), _standard(values / board.salary)])
 
 
 def vendor(board, memory):

@@ -125,7 +125,7 @@ def _opponents(held) -> np.ndarray:
 # ---------------------------------------------------------------- figures
 
 ASSUMED = {
-    "projection": [[0.7, 0.4]],
+    "projection": [[0.5, 0.4], [0.2, 0.4]],
     "rating": [[0.2, 0.3]],
     "starting_place": [[0.5, 0.5], [0.5, 0.5]],
     "points_form": [[0.1, 0.2]],
