@@ -23,6 +23,7 @@ from dfslab.regimes import (
     regime_weights,
 )
 from dfslab.rules import Scoring, finish_points, rules_on
+from dfslab.slate import Race
 
 __all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
 
@@ -150,11 +151,11 @@ class RaceModel:
             raise ValueError(f"n_scenarios: {n_scenarios} asked for; at least 1 is needed")
         entry = _entry(drivers)
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        scenarios = _assemble(entry, race, _draw(entry.grid, worth, self._laws(race, worth), n_scenarios, rng, threads))
-        codes = regime_codes(feature_matrix(scenarios), self.thresholds)
-        simulated = np.bincount(codes, minlength=len(REGIMES)) / len(codes)
+        task = _Task(entry, worth, race, self._laws(race, worth), self.thresholds)
+        scenarios = _draw(task, n_scenarios, rng, threads)
+        simulated = np.bincount(scenarios.regime, minlength=len(REGIMES)) / n_scenarios
         told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
-        return replace(scenarios, regime=codes, weight=regime_weights(codes, told))
+        return replace(scenarios, weight=regime_weights(scenarios.regime, told))
 
     def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
         """Return regime, probability, simulated (before reweighting) and base_rate at this track type, n_races."""
@@ -180,27 +181,58 @@ class RaceModel:
         return cautions, dropouts, figures.order_law(race), led
 
 
-def _draw(grid, worth, laws, n, rng, threads) -> list[tuple]:
-    """Draw `n` scenarios in chunks, each from its own stream."""
+@dataclass(frozen=True)
+class _Task:
+    """What every chunk needs."""
+
+    entry: "_Entry"
+    worth: np.ndarray
+    race: Race
+    laws: tuple
+    thresholds: RegimeThresholds
+
+
+def _draw(task: _Task, n: int, rng, threads) -> Scenarios:
+    """Draw `n` scenarios of equal weight in chunks, each from its own stream."""
     seed = int(rng.integers(2**63))
     sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
-    jobs = [(grid, worth, laws, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
+    jobs = [(task, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(_chunk, jobs))
+        parts = list(pool.map(_chunk, jobs))
+    names = ("start", *_PER_DRIVER, *_PER_SCENARIO)
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **joined | {"weight": np.full(n, 1.0 / n)})
 
 
-def _assemble(entry, race, parts) -> Scenarios:
-    """Return the scenarios of all chunks, unlabelled and of equal weight."""
-    start, finish, led, fast, reason, cautions = (np.concatenate(x) for x in zip(*parts, strict=True))
+def _chunk(job) -> Scenarios:
+    """Draw one chunk."""
+    task, n, seed = job
+    caution_law, dropout_law, order_law, lap_law = task.laws
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
+    cautions = draw_cautions(caution_law, n, streams[0])
+    dropouts = draw_dropouts(dropout_law, cautions, len(task.worth), streams[1])
+    finish = draw_order(order_law, task.worth, cautions, dropouts, streams[2])
+    grid = task.entry.grid
+    start = sample_finish(task.worth, n, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
+    start = np.ascontiguousarray(start, np.int16)
+    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[4])
+    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[5])
+    return _labelled(task, start, finish, led, fast, reason, cautions)
+
+
+def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
+    """Return drawn arrays as scored and labelled scenarios in the rows of the input."""
+    entry, n = task.entry, len(finish)
     scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
-    points = _points(scored, finish, led, fast, rules_on(race.date).scoring)
+    points = _points(scored, finish, led, fast, rules_on(task.race.date).scoring)
     wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
     wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
     wide = {k: entry.spread(v) for k, v in wide.items()}
     facts = {name: cautions[:, j] for j, name in enumerate(_PER_SCENARIO[:4])}
-    n = len(finish)
     facts |= {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
-    return Scenarios(entry.names, **wide, **facts, track_length_mi=race.track_length_mi, notes=entry.notes)
+    length = task.race.track_length_mi
+    scenarios = Scenarios(entry.names, **wide, **facts, track_length_mi=length, notes=entry.notes)
+    return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), task.thresholds))
 
 
 def _before(results, races, before):
@@ -209,20 +241,6 @@ def _before(results, races, before):
         return results, races
     races = races[pd.to_datetime(races["date"]) < pd.to_datetime(before)]
     return results[results["race_id"].isin(races["race_id"])], races
-
-
-def _chunk(job) -> tuple:
-    """Draw one chunk: start, finish, led, fast, reason, cautions."""
-    grid, worth, (caution_law, dropout_law, order_law, lap_law), n, seed = job
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
-    cautions = draw_cautions(caution_law, n, streams[0])
-    dropouts = draw_dropouts(dropout_law, cautions, len(worth), streams[1])
-    finish = draw_order(order_law, worth, cautions, dropouts, streams[2])
-    start = sample_finish(worth, n, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
-    start = np.ascontiguousarray(start, np.int16)
-    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[4])
-    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[5])
-    return start, finish, led, fast, reason, cautions
 
 
 @dataclass(frozen=True)

@@ -338,8 +338,8 @@ def test_figures_are_recovered_from_simulated_history(model):
     )
     worth = np.linspace(1.5, -1.5, 36)
     law = (truth.caution_law(here), truth.dropout_law(here, 36), truth.order_law(here), truth.lap_law(here, worth))
-    drawn = race._draw(entry["start"].to_numpy(np.int16), worth, law, 400, np.random.default_rng(0), 1)
-    s = race._assemble(race._entry(entry), here, drawn)
+    task = race._Task(race._entry(entry), worth, here, law, model.thresholds)
+    s = race._draw(task, 400, np.random.default_rng(0), 1)
     results, races = as_history(s, here, 0)
     told = results[["race_id", "driver"]].assign(log_worth=np.tile(worth, 400))
     found = racefit.fit_mechanics(results, races, told)["intermediate"]
