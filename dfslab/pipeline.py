@@ -276,6 +276,22 @@ class Lab:
         return sample_fields(self.slate, draws, contest.entries - 1, contest=contest, rng=rng)
 
     @cached_property
+    def by_contest(self) -> pd.DataFrame:
+        """What the same lineups earn in each contest of the list, every contest against fields of its own size."""
+        return self._stage("by contest", lambda: pd.DataFrame([self._in_contest(c) for c in self.inputs.contests]))
+
+    def _in_contest(self, contest: Contest) -> dict:
+        fresh, rng = self.fresh_scenarios, stream(self.settings.seed, "fresh field")
+        draws = self.forecast.draws[-self.settings.n_fresh_fields :]
+        fields = sample_fields(self.slate, draws, contest.entries - 1, contest=contest, rng=rng)
+        sets = {contest.name or contest.contest_id or "contest": self.portfolio.lineups}
+        scores = scoring.score_portfolios(
+            sets, fresh.points, fields, contest, weight=fresh.weight, rules=self.slate.rules
+        )
+        row = scores.table().iloc[0].rename({"portfolio": "contest"}).to_dict()
+        return {"entered": round(row["fees"] / contest.entry_fee) if contest.entry_fee else np.nan, **row}
+
+    @cached_property
     def frontier(self) -> pd.DataFrame:
         """The twenty best lineups by mean points less λ·ownership², by λ: earnings on fresh draws and copies."""
         value, own = self.scenarios.weight @ self.scenarios.points, self.forecast.ownership
@@ -309,7 +325,20 @@ class Lab:
         data.write_csv(self.out / "lineups_metrics.csv", pd.concat([drivers, chosen.metrics], axis=1))
         data.write_csv(self.out / "exposures.csv", self.exposures())
         said = f"lineups.csv: {len(names)} lineups in order of choice, ready for DraftKings' bulk upload."
-        return (said, "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures.")
+        more = "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures."
+        return (said, more, *self._fill_entries())
+
+    def _fill_entries(self) -> tuple[str, ...]:
+        """Fill the reserved entries of DKEntries.csv, where there is one, by contest and its limit."""
+        path = self.inputs.folder / "DKEntries.csv"
+        if not path.exists():
+            return ()
+        entries, chosen = data.read_entries(path), self.portfolio.lineups
+        limits = {contest.contest_id: contest.max_entries_per_user for contest in self.inputs.contests}
+        shares = {c: chosen[: min(n, limits.get(c) or n)] for c, n in entries.by_contest().items()}
+        filled = data.fill_entries(entries, self.inputs.slate, shares)
+        data.write_entries(self.out / "DKEntries.csv", filled)
+        return (f"DKEntries.csv: {len(entries)} reserved entries filled by contest, best lineups first.", *filled.notes)
 
     def exposures(self) -> pd.DataFrame:
         """Return our exposure against the field's ownership by driver, most exposed first; fractions."""

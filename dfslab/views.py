@@ -5,11 +5,16 @@ from importlib import metadata
 import numpy as np
 import pandas as pd
 
+from dfslab.aftermath import after_race, ownership_errors, read_outcome
 from dfslab.page import Check, Notes, Stats, Table
 from dfslab.regimes import classify_scenario_regime, race_features
 
 __all__ = [
+    "after_drivers",
+    "after_entries",
+    "after_ownership",
     "contest_notes",
+    "contests_table",
     "estimator_views",
     "headline",
     "lineups_shown",
@@ -59,11 +64,66 @@ def _top(values, n: int) -> np.ndarray:
 
 
 def ownership_bands(lab, n: int = 20):
-    """Return names, forecast (percent) and the bands (low, high, name), widest first, of the n most owned drivers."""
-    table = lab.forecast.table
-    table = table.iloc[_top(table["ownership"], n)]
+    """Return names, forecast and bands (low, high, name), widest first, in percent, of the n most owned drivers.
+
+    The fourth value is what the contest showed, in percent, or None while its standings are not in the folder.
+    """
+    table, outcome = lab.forecast.table, read_outcome(lab.inputs)
+    rows = _top(table["ownership"], n)
+    actual = None if outcome is None else 100 * outcome.ownership[rows]
+    table = table.iloc[rows]
     bands = [(100 * table[f"low_{c}"], 100 * table[f"high_{c}"], name) for c, name in BANDS]
-    return table["driver"].tolist(), 100 * table["ownership"], bands
+    return table["driver"].tolist(), 100 * table["ownership"], bands, actual
+
+
+NOT_YET = (
+    "The race has not been run, or its standings are not in the folder: put the zip beside the salary file, run again."
+)
+
+
+def after_ownership(lab):
+    """Return forecast against fact of this race's ownership, largest errors first, or a note before the race."""
+    outcome = read_outcome(lab.inputs)
+    if outcome is None:
+        return Notes((NOT_YET,))
+    table = ownership_errors(lab, outcome)
+    inside = table["inside"].mean()
+    frame = pd.DataFrame({"driver": table["driver"]})
+    for name in ("forecast", "actual", "error", "low_80", "high_80"):
+        frame[f"{name.replace('_', ' ')} %"] = 100 * table[name]
+    formats = dict.fromkeys(frame.columns[1:], "{:.1f}")
+    mean = 100 * table["error"].abs().mean()
+    caption = f"The ten largest errors; mean error {mean:.1f} points, {inside:.0%} of drivers inside the 80 % bands."
+    return Table(frame.head(10), caption, formats)
+
+
+def after_entries(lab, n: int = 10):
+    """Return where the portfolio would have finished in the real field and what it would have won, or a note."""
+    after = after_race(lab)
+    if after is None:
+        return Notes((NOT_YET,))
+    best = after.entries.sort_values(["rank", "lineup"]).head(n)
+    frame = best.assign(beaten=100 * best["beaten"]).rename(columns={"beaten": "field beaten %"})
+    s = after.summary
+    caption = (
+        f"Our best of {s['entries']:.0f} entries in the real field: ${s['won']:,.2f} won for ${s['fees']:,.2f}, "
+        f"{s['mean_beaten']:.0%} of the field beaten on average, {s['cash']:.0%} in the money. One race proves nothing."
+    )
+    return Table(frame, caption, {"points": "{:.2f}", "prize": "${:,.2f}", "field beaten %": "{:.1f}"})
+
+
+def after_drivers(lab, n: int = 10):
+    """Return the drivers whose points were furthest from what was expected, and the regime that came, or a note."""
+    after = after_race(lab)
+    if after is None:
+        return Notes((NOT_YET,))
+    came = after.regime.loc[after.regime["happened"].astype(bool)]
+    said = "; ".join(f"the race was {r.regime}, told with {r.probability:.0%}" for r in came.itertuples())
+    frame = after.drivers.head(n).assign(place=lambda t: 100 * t["place"]).rename(columns={"place": "below it %"})
+    formats = dict.fromkeys(("points", "expected", "error", "expected_laps_led", "below it %", "laps_led"), "{:.0f}")
+    return Table(
+        frame, f"What was misjudged: largest differences from the simulated mean; {said or 'no result yet'}.", formats
+    )
 
 
 def ownership_table(lab) -> Table:
@@ -302,6 +362,28 @@ def scores_table(lab) -> Table:
     races, fields = len(lab.fresh_scenarios), lab.settings.n_fresh_fields
     caption = f"On {races:,} fresh races and {fields} fresh fields. Standard errors allow for races that share a field."
     return Table(frame, caption, formats)
+
+
+def contests_table(lab) -> Table:
+    """Return what the same lineups earn in each contest of the list."""
+    table = lab.by_contest
+    frame = pd.DataFrame(
+        {
+            "contest": table["contest"],
+            "lineups entered": table["entered"],
+            "fees": table["fees"],
+            "expected payout": table["expected_payout"],
+            "± se": table["se"],
+            "profit in %": 100 * table["p_profit"],
+            "in the money %": 100 * table["cash"],
+            "top 1 % %": 100 * table["top_1pct"],
+        }
+    )
+    formats = dict.fromkeys(("fees", "expected payout", "± se"), "${:,.0f}")
+    formats |= {"profit in %": "{:.0f}", "in the money %": "{:.1f}", "top 1 % %": "{:.2f}"}
+    return Table(
+        frame, "Lineups were chosen for the first contest; fresh races, a field of each contest's own size.", formats
+    )
 
 
 def shrinkage(lab) -> Table:
