@@ -24,12 +24,13 @@ SETTINGS = {
     "n_lineups": 20,
     "n_draws": 400,
     "n_fresh_fields": 20,
-    "max_exposure": 0.6,
+    "max_exposure": 1.0,
     "max_overlap": 5,
     "n_replays": 2_000,
     "n_replay_fields": 50,
 }
-"""Sizes of a backtest; `n_lineups` is cut to the contest's limit per user."""
+"""Sizes of a backtest; `n_lineups` is cut to the contest's limit per user. No limit on exposure: on fresh draws a limit
+of .6 cost 8 % of the expected payout at 20 lineups and 35 % at 3."""
 REPLAY_STREAM = 77
 """Number of the random stream of the replays, apart from those of the stages."""
 LEAST_SHARE = 1e-4

@@ -10,7 +10,7 @@ from dfslab.contest import FieldScores, expected_payouts
 from dfslab.lineups import SearchTooLarge, best_lineups, enumerate_lineups
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, mean_value
 
-__all__ = ["PENALTIES", "field_runs", "make_candidates", "more_within_limits", "screen", "stage_of"]
+__all__ = ["PENALTIES", "field_runs", "lean", "make_candidates", "more_within_limits", "screen", "stage_of"]
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -23,9 +23,10 @@ FROM_FIELD = 0.2
 FROM_ALL = 0.2
 """Share of the candidates made on scenarios of all regimes together; the rest is made regime by regime."""
 KEPT = 2_400
-"""Candidates that go into the choice after screening by expected payout, shared by quota."""
-LEAST_KEPT = 300
-"""Of these, at least for each regime."""
+"""Candidates that go into the choice after screening by expected payout."""
+LEAN_STEPS = 100
+LEAN_RATE = 0.5
+"""First step of the offsets that share the candidates out over the regimes; steps fall as 1/n."""
 
 
 def field_runs(n: int, fields) -> list[slice]:
@@ -42,37 +43,29 @@ def stage_of(scenarios, fields, contest, rules) -> FieldScores:
     )
 
 
-def make_candidates(slate, scenarios, own, quota: dict, field, n: int, rng, penalties=PENALTIES):
-    """Return about `n` different lineups (C, K) and the regimes each was made for, (C, R) bool.
+def make_candidates(slate, scenarios, own, quota: dict, field, n: int, rng, penalties=PENALTIES) -> np.ndarray:
+    """Return about `n` different lineups, (C, K).
 
     Parameters
     ----------
     slate, scenarios : in the same rows ; own : (D,) ownership, fractions
-    quota : regime → lineups; regimes with none get no candidates
-    field : (F, K) lineups like the opponents', made for every regime
-    n : a slate with no more legal lineups gives them all, made for every regime
+    quota : regime → lineups; regimes with none get no candidates of their own
+    field : (F, K) lineups like the opponents'
+    n : a slate with no more legal lineups gives them all
 
     For each regime, for all regimes together, and for each λ the best lineups by mean points, and by means of a few
     scenarios at a time, are taken.
     """
-    wanted = np.array([quota.get(name, 0) > 0 for name in scenarios.regime_names])
+    wanted = [code for code, name in enumerate(scenarios.regime_names) if quota.get(name, 0) > 0]
+    parts = [(np.ones(len(scenarios), bool), FROM_ALL)]
+    parts += [(scenarios.regime == code, (1 - FROM_FIELD - FROM_ALL) / len(wanted)) for code in wanted]
     pool = [field[: round(FROM_FIELD * n)], _all_lineups(slate, n)]
-    made = [np.tile(wanted, (len(lineups), 1)) for lineups in pool]
-    optimizers = [LeverageAwareOptimizer(slate, own, leverage_penalty=penalty) for penalty in penalties]
-    inside = [scenarios.regime == code for code in np.flatnonzero(wanted)]
-    purposes = [np.arange(len(wanted)) == code for code in np.flatnonzero(wanted)]
-    shares = [(1 - FROM_FIELD - FROM_ALL) / wanted.sum()] * len(inside)
-    for rows, purpose, share in zip(
-        [np.ones(len(scenarios), bool), *inside], [wanted, *purposes], [FROM_ALL, *shares], strict=True
-    ):
+    for rows, share in parts:
         here = np.flatnonzero(rows & (scenarios.weight > 0))
-        for optimizer in optimizers:
-            pool.append(_optimised(optimizer, scenarios, here, max(1, int(share * n / len(optimizers))), rng))
-            made.append(np.tile(purpose, (len(pool[-1]), 1)))
-    unique, place = np.unique(np.concatenate(pool), axis=0, return_inverse=True)
-    purpose = np.zeros((len(unique), len(wanted)), bool)
-    np.logical_or.at(purpose, place.reshape(-1), np.concatenate(made))
-    return unique, purpose
+        for penalty in penalties:
+            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty)
+            pool.append(_optimised(optimizer, scenarios, here, max(1, int(share * n / len(penalties))), rng))
+    return np.unique(np.concatenate(pool), axis=0)
 
 
 def _all_lineups(slate, most: int) -> np.ndarray:
@@ -121,20 +114,32 @@ def more_within_limits(slate, value, own, chosen, limits, n: int, penalties=PENA
     return np.unique(np.concatenate(found), axis=0)
 
 
-def screen(pool, purpose, scenarios, fields, contest, rules, quota: dict):
-    """Keep of each regime the candidates with the largest expected payout; return lineups and labels.
-
-    A lineup made for several regimes belongs to the one in which it earns most against the candidates' average there.
-    """
+def screen(pool, scenarios, fields, contest, rules, quota: dict):
+    """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
     pay = _pay_by_regime(pool, scenarios, fields, contest, rules)
-    lift = np.where(purpose, pay / np.maximum(pay.mean(axis=0), 1e-12), -1.0)
-    code, total, kept = lift.argmax(axis=1), pay.sum(axis=1), []
-    for regime, name in enumerate(scenarios.regime_names):
-        rows = np.flatnonzero(code == regime)
-        count = max(LEAST_KEPT, KEPT * quota.get(name, 0) // max(1, sum(quota.values())))
-        kept.append(rows[np.argsort(-total[rows], kind="stable")][:count])
-    kept = np.sort(np.concatenate(kept))
-    return pool[kept], np.array(scenarios.regime_names, object)[code[kept]]
+    best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
+    wanted = np.array([quota.get(name, 0) for name in scenarios.regime_names], float)
+    return pool[best], np.array(scenarios.regime_names, object)[lean(pay[best], wanted / wanted.sum())]
+
+
+def lean(pay, share) -> np.ndarray:
+    """Return the regime in which each lineup earns most beside the others, (C,), about `share` (R,) of them in each.
+
+    `pay` (C, R) is what each regime adds to the expected payout. A lineup leans on the regime with the largest
+    log(payout / mean payout of all) + b; b is raised for regimes on which too few lean until the shares are met, so
+    that quotas by the same shares ask for lineups that are there.
+    """
+    lift = np.log(np.maximum(pay, 1e-12) / np.maximum(pay.mean(axis=0), 1e-12))
+    raised = np.where(share > 0, 0.0, -np.inf)
+    code = (lift + raised).argmax(axis=1)
+    for step in range(LEAN_STEPS):
+        have = np.bincount(code, minlength=len(share)) / len(code)
+        gap = np.where(share > 0, share - have, 0.0)
+        if np.abs(gap).max() < 1 / KEPT:
+            break
+        raised = raised + gap * LEAN_RATE / (1 + step / 20)
+        code = (lift + raised).argmax(axis=1)
+    return code
 
 
 def _pay_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:

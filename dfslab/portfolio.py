@@ -31,7 +31,8 @@ REFILLS = 10
 class Portfolio:
     """The lineups we enter, in order of choice: the first m rows are the portfolio of m.
 
-    `lineups` (N, K) rows of the slate. `metrics` has one row per lineup: regime, gain (dollars of expected payout it
+    `lineups` (N, K) rows of the slate. `metrics` has one row per lineup: regime (the kind of race it leans on: where it
+    earns most beside other candidates), gain (dollars of expected payout it
     added when chosen), expected_payout (dollars, alone in the field; on the scenarios it was chosen on, so too
     good), and the leverage metrics. `audit` has one row per rule re-checked on the final lineups. `greedy_to_bound`
     is the chosen set's expected payout over the sum of the N largest stand-alone payouts, which no set can pass.
@@ -109,9 +110,10 @@ def generate_regime_aware_portfolio(
     """Choose `n_lineups` that earn most together in a simulated contest, spread over the regimes.
 
     Within each regime, candidates come from the leverage-aware optimizer on that regime's scenarios over `penalties`
-    (on mean points and on means of a few scenarios at a time), and from fields like the opponents' own. All are
-    screened by expected payout, and `n_lineups` are chosen one after another by what each adds, our own entries
-    competing, with the regimes' allocation as quotas. The order of the drivers changes nothing.
+    (on mean points and on means of a few scenarios at a time), more from all scenarios together and from fields like
+    the opponents' own. All are screened by expected payout and told apart by the regime they lean on; `n_lineups` are
+    chosen one after another by what each adds, our own entries competing, with the regimes' allocation as quotas.
+    The order of the drivers changes nothing.
 
     Parameters
     ----------
@@ -171,10 +173,10 @@ class _Task:
         few = self.scenarios.take(np.arange(min(n_choose, len(self.scenarios))))
         room = contest.entries - _entered(self.n, contest)
         fields = sample_fields(slate, self.draws, room, contest=contest, rng=field_rng)
-        pool, made = make_candidates(
+        made = make_candidates(
             slate, self.scenarios, self.own, quota, fields[0], n_candidates, candidate_rng, penalties
         )
-        pool, labels = screen(pool, made, few, fields, contest, slate.rules, quota)
+        pool, labels = screen(made, few, fields, contest, slate.rules, quota)
         stage = stage_of(few, fields, contest, slate.rules)
         for left in reversed(range(REFILLS)):
             try:

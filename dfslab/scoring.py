@@ -12,6 +12,9 @@ from dfslab.slate import Contest
 
 __all__ = ["Scores", "score_portfolios"]
 
+TAIL = 0.05
+"""Share of the races in a tail."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -30,16 +33,19 @@ class Scores:
     fees: dict[str, float]
 
     def table(self) -> pd.DataFrame:
-        """Return one row per portfolio: fees, expected payout (± se), ROI, P(profit), worst 5 % and best-entry rank."""
+        """Return one row per portfolio.
+
+        fees, expected_payout ± se (dollars before fees), roi, p_profit (chance to end above the fees), worst_5pct and
+        best_5pct (mean profit of the worst and best 5 % of races), cash and top_1pct (shares of its entries), p_win
+        (chance that an entry is first, shared firsts included), median_best_rank.
+        """
         return pd.DataFrame([self._row(name) for name in self.payout])
 
     def _row(self, name: str) -> dict:
-        pay, fee = self.payout[name], self.fees[name]
+        pay, fee, rank = self.payout[name], self.fees[name], self.best_rank[name]
         mean, error = self._mean(pay)
-        order = np.argsort(pay)
-        reach = np.cumsum(self.weight[order])
-        worst = order[: max(1, int(np.searchsorted(reach, 0.05)))]
-        ranks = np.sort(self.best_rank[name])
+        by_rank = np.argsort(rank, kind="stable")
+        middle = np.searchsorted(np.cumsum(self.weight[by_rank]), 0.5 - 1e-12)
         return {
             "portfolio": name,
             "fees": fee,
@@ -47,11 +53,20 @@ class Scores:
             "se": error,
             "roi": mean / fee - 1 if fee else np.nan,
             "p_profit": float(self.weight @ (pay > fee)),
-            "worst_5pct": float(np.average(pay[worst], weights=self.weight[worst]) - fee),
+            "worst_5pct": self._tail(pay - fee, TAIL),
+            "best_5pct": -self._tail(fee - pay, TAIL),
             "cash": float(self.weight @ self.cash[name]),
             "top_1pct": float(self.weight @ self.top_1pct[name]),
-            "median_best_rank": float(ranks[len(ranks) // 2]),
+            "p_win": float(self.weight @ (rank == 1)),
+            "median_best_rank": float(rank[by_rank][min(middle, len(rank) - 1)]),
         }
+
+    def _tail(self, values, share: float) -> float:
+        """Return the mean of the lowest `share` of `values`; the race on the border counts in part."""
+        order = np.argsort(values, kind="stable")
+        before = np.concatenate([[0.0], np.cumsum(self.weight[order])[:-1]])
+        taken = np.clip(share - before, 0.0, self.weight[order])
+        return float(taken @ values[order] / taken.sum())
 
     def differences(self, first: str) -> pd.DataFrame:
         """Return, for every other portfolio, what `first` earns more in dollars, paired, ± se, and whether it is clear.
