@@ -83,7 +83,9 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
             config=config,
         )
     except papermill.PapermillExecutionError as error:
-        raise ReportFailed(f"{notebook.name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}") from error
+        line = (error.source.strip().splitlines() or [""])[-1]
+        where = f"{notebook.name}, cell {error.cell_index + 1} ({line})"
+        raise ReportFailed(f"{where}: {error.ename}: {error.evalue}") from error
 
 
 def _check_parameters(notebook: Path, parameters: dict) -> None:
@@ -100,7 +102,15 @@ def _check_parameters(notebook: Path, parameters: dict) -> None:
             raise ReportFailed(f"parameter {name}: a {type(value).__name__} cannot be handed to a notebook")
 
 
-def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progress=lambda line: None) -> Path:
+def run_report(
+    race_id,
+    data_dir,
+    out_dir="reports",
+    parameters=None,
+    *,
+    notebooks=ROOT / "notebooks",
+    progress=lambda line: None,
+) -> Path:
     """Make the report of a race: three executed notebooks, their HTML, the lineups and their tables.
 
     Parameters
@@ -108,6 +118,7 @@ def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progres
     race_id, data_dir : the race and the data folder
     out_dir : the folder of all reports; the race gets `out_dir/race_id`
     parameters : notebook parameters by name; one that no notebook has is an error
+    notebooks : the folder that holds the notebooks named in `NOTEBOOKS`
     progress : called with a line for each step
 
     Returns
@@ -122,13 +133,14 @@ def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progres
     from dfslab import data, pipeline
 
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
-    parameters = _known_parameters(parameters or {})
+    parameters, sources = parameters or {}, {stem: Path(notebooks) / f"{stem}.ipynb" for stem in NOTEBOOKS}
+    _refuse_unknown(parameters, sources)
     inputs = pipeline.check_inputs(race_id, data_dir)
     failed = out_dir / f"{race_id}.failed"
     with data.locked(out_dir / ".locks" / race_id), tempfile.TemporaryDirectory() as cache:
         with data.write_folder_atomically(out_dir / race_id) as aside:
             try:
-                _run_pages(race_id, data_dir, aside, {**parameters, "cache_dir": cache}, inputs.simulated, progress)
+                _run_pages(sources, inputs, aside, {**parameters, "cache_dir": cache}, progress)
                 _write_manifest(aside, inputs, parameters)
             except ReportFailed:
                 shutil.rmtree(failed, ignore_errors=True)
@@ -140,29 +152,29 @@ def run_report(race_id, data_dir, out_dir="reports", parameters=None, *, progres
     return out_dir / race_id
 
 
-def _known_parameters(parameters: dict) -> dict:
+def _refuse_unknown(parameters: dict, sources: dict) -> None:
     import papermill
 
-    taken = {name for stem in NOTEBOOKS for name in papermill.inspect_notebook(str(ROOT / f"notebooks/{stem}.ipynb"))}
+    taken = {name for path in sources.values() for name in papermill.inspect_notebook(str(path))}
     unknown = sorted(set(parameters) - taken)
     if unknown:
         raise ReportFailed(f"no notebook has the parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
-    return parameters
 
 
-def _run_pages(race_id, data_dir, aside, parameters, simulated, progress) -> None:
+def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -> None:
     import papermill
 
-    own = {"race_id": race_id, "data_dir": str(data_dir), "out_dir": str(aside)}
-    for number, stem in enumerate(NOTEBOOKS, 1):
-        progress(f"{race_id}: page {number} of {len(NOTEBOOKS)}, {NOTEBOOKS[stem].lower()}")
-        source, target = ROOT / f"notebooks/{stem}.ipynb", aside / f"{stem}.ipynb"
+    race_id, data_dir = inputs.race.race_id, inputs.data_dir
+    given = {**parameters, "race_id": race_id, "data_dir": str(data_dir), "out_dir": str(aside)}
+    for number, (stem, source) in enumerate(sources.items(), 1):
+        progress(f"{race_id}: page {number} of {len(sources)}, {NOTEBOOKS[stem].lower()}")
+        target = aside / source.name
         taken = papermill.inspect_notebook(str(source))
         try:
-            execute(source, target, {k: v for k, v in {**parameters, **own}.items() if k in taken})
+            execute(source, target, {name: value for name, value in given.items() if name in taken})
         finally:
             if target.exists():
-                _publish(target, _Page(stem, race_id, simulated), aside, data_dir)
+                _publish(target, _Page(stem, race_id, inputs.simulated), aside, data_dir)
 
 
 def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
