@@ -21,10 +21,10 @@ residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
-choose candidates portfolio scoring quick pipeline tuning aftermath
+choose candidates portfolio scoring quick inputs pipeline tuning aftermath
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 backtest
-page views plots report season explore __main__
+page views money_views plots report season explore __main__
 """
 ORDER = _ROWS.split()
 """A module imports only from those before it."""

@@ -1,0 +1,218 @@
+"""What the portfolio page shows: money, lineups and the race after it was run, in percent and dollars."""
+
+import numpy as np
+import pandas as pd
+
+from dfslab.aftermath import after_race
+from dfslab.page import Check, Notes, Stats, Table
+from dfslab.views import NOT_YET
+
+__all__ = [
+    "after_drivers",
+    "after_entries",
+    "contest_notes",
+    "contests_table",
+    "lineups_shown",
+    "money_by_regime",
+    "portfolio_checks",
+    "portfolio_numbers",
+    "portfolio_stats",
+    "race_facts",
+    "scores_table",
+    "shrinkage",
+]
+
+
+def contest_notes(lab) -> Notes:
+    """Return what is to be known of the contests before reading the money figures."""
+    lines = []
+    for contest in lab.inputs.contests:
+        limit = contest.max_entries_per_user
+        name = contest.name or "contest"
+        lines.append(
+            f"{name}: {contest.entries:,} entries at ${contest.entry_fee:,.2f}, ${contest.pool:,.2f} in prizes."
+        )
+        if limit and limit < lab.settings.n_lineups:
+            lines.append(f"{name} allows {limit} entries per user: money below is for the first {limit} lineups.")
+    return Notes((*lines, *lab.portfolio.notes))
+
+
+def portfolio_stats(lab) -> Stats:
+    """Return the portfolio's key figures on fresh draws as cards."""
+    row = lab.scores.table().iloc[0]
+    entered = round(row["fees"] / lab.inputs.contest.entry_fee) if lab.inputs.contest.entry_fee else 0
+    return Stats(
+        (
+            (f"{len(lab.portfolio.lineups)}", f"lineups in the file; {entered} enter this contest"),
+            (f"${row['expected_payout']:,.0f} ± {row['se']:,.0f}", f"expected payout for ${row['fees']:,.0f} of fees"),
+            (f"{100 * row['roi']:+.0f} %", f"simulated return; the field's is {-100 * lab.inputs.contest.rake:+.0f} %"),
+            (f"{100 * row['p_profit']:.0f} %", "chance to end with a profit"),
+        )
+    )
+
+
+def scores_table(lab) -> Table:
+    """Return the portfolio and its baselines on fresh draws."""
+    table = lab.scores.table()
+    frame = pd.DataFrame(
+        {
+            "portfolio": table["portfolio"],
+            "expected payout": table["expected_payout"],
+            "± se": table["se"],
+            "return %": 100 * table["roi"],
+            "profit in %": 100 * table["p_profit"],
+            "worst 5 % mean": table["worst_5pct"],
+            "entries in the money %": 100 * table["cash"],
+            "entries in the top 1 % %": 100 * table["top_1pct"],
+        }
+    )
+    formats = dict.fromkeys(("expected payout", "± se", "worst 5 % mean"), "${:,.0f}")
+    formats |= dict.fromkeys(("return %", "profit in %"), "{:+.0f}")
+    formats |= {"entries in the money %": "{:.1f}", "entries in the top 1 % %": "{:.2f}", "profit in %": "{:.0f}"}
+    races, fields = len(lab.fresh_scenarios), lab.settings.n_fresh_fields
+    caption = f"On {races:,} fresh races and {fields} fresh fields. Standard errors allow for races that share a field."
+    return Table(frame, caption, formats)
+
+
+def contests_table(lab) -> Table:
+    """Return what the same lineups earn in each contest of the list."""
+    table = lab.by_contest
+    frame = pd.DataFrame(
+        {
+            "contest": table["contest"],
+            "lineups entered": table["entered"],
+            "fees": table["fees"],
+            "expected payout": table["expected_payout"],
+            "± se": table["se"],
+            "profit in %": 100 * table["p_profit"],
+            "in the money %": 100 * table["cash"],
+            "top 1 % %": 100 * table["top_1pct"],
+        }
+    )
+    formats = dict.fromkeys(("fees", "expected payout", "± se"), "${:,.0f}")
+    formats |= {"profit in %": "{:.0f}", "in the money %": "{:.1f}", "top 1 % %": "{:.2f}"}
+    return Table(
+        frame, "Lineups were chosen for the first contest; fresh races, a field of each contest's own size.", formats
+    )
+
+
+def shrinkage(lab) -> Table:
+    """Return the expected payout as the choice saw it and on fresh draws, and what is left of it."""
+    entered = round(lab.scores.fees["portfolio"] / max(lab.inputs.contest.entry_fee, 1e-9))
+    seen = float(lab.portfolio.metrics["gain"].head(entered).sum())
+    fresh = lab.scores.table().iloc[0]
+    frame = pd.DataFrame(
+        {
+            "expected payout": ["where it was chosen", "on fresh draws"],
+            "dollars": [seen, fresh["expected_payout"]],
+            "± se": [np.nan, fresh["se"]],
+            "left of it %": [100.0, 100 * fresh["expected_payout"] / seen if seen else np.nan],
+        }
+    )
+    return Table(
+        frame, "The winner's curse, measured.", {"dollars": "${:,.0f}", "± se": "${:,.0f}", "left of it %": "{:.0f}"}
+    )
+
+
+def money_by_regime(lab) -> Table:
+    """Return the portfolio's expected payout and chance of a profit by regime, on fresh draws."""
+    scores, fresh = lab.scores, lab.fresh_scenarios
+    pay, fee = scores.payout["portfolio"], scores.fees["portfolio"]
+    made = lab.portfolio.metrics["regime"].value_counts()
+    rows = []
+    for code, name in enumerate(fresh.regime_names):
+        here = fresh.regime == code
+        weight = scores.weight * here
+        share = weight.sum()
+        mean = weight @ pay / share if share else np.nan
+        error = np.sqrt((weight**2) @ (pay - mean) ** 2) / share if share else np.nan
+        profit = 100 * (weight @ (pay > fee)) / share if share else np.nan
+        rows.append((name, 100 * share, int(made.get(name, 0)), mean, error, profit))
+    frame = pd.DataFrame(
+        rows, columns=["regime", "probability %", "lineups made for it", "expected payout", "± se", "profit in %"]
+    )
+    formats = {"probability %": "{:.0f}", "expected payout": "${:,.0f}", "± se": "${:,.0f}", "profit in %": "{:.0f}"}
+    return Table(frame, "What the whole portfolio earns when the race turns out that way.", formats)
+
+
+def lineups_shown(lab, n: int = 15) -> Table:
+    """Return the first n lineups with their metrics."""
+    chosen, names = lab.portfolio, lab.slate.names
+    metrics = chosen.metrics.head(n)
+    shown = pd.DataFrame(
+        {
+            "drivers": [", ".join(names[row]) for row in chosen.lineups[:n]],
+            "regime": metrics["regime"],
+            "adds": metrics["gain"],
+            "salary": metrics["salary"],
+            "points": metrics["projected_points"],
+            "total ownership %": 100 * metrics["total_ownership"],
+            "copies": metrics["expected_copies"],
+        }
+    )
+    formats = {
+        "adds": "${:.2f}",
+        "salary": "${:,}",
+        "points": "{:.0f}",
+        "total ownership %": "{:.0f}",
+        "copies": "{:.1f}",
+    }
+    caption = (
+        f"The first {len(shown)} of {len(chosen.lineups)} lineups. Adds: expected payout it brought where it "
+        "was chosen; copies: entries of the field expected to be the same lineup."
+    )
+    return Table(shown, caption, formats)
+
+
+def portfolio_checks(lab) -> list[Check]:
+    """Return the audit as checks: every rule re-checked on the final lineups."""
+    audit = lab.portfolio.audit
+    return [Check(f"{r.rule} (found {r.found}, limit {r.limit})", float(r.holds), 1, 1) for r in audit.itertuples()]
+
+
+def after_entries(lab, n: int = 10):
+    """Return where the portfolio would have finished in the real field and what it would have won, or a note."""
+    after = after_race(lab)
+    if after is None:
+        return Notes((NOT_YET,))
+    best = after.entries.sort_values(["rank", "lineup"]).head(n)
+    frame = best.assign(beaten=100 * best["beaten"]).rename(columns={"beaten": "field beaten %"})
+    s = after.summary
+    caption = (
+        f"Our best of {s['entries']:.0f} entries in the real field: ${s['won']:,.2f} won for ${s['fees']:,.2f}, "
+        f"{s['mean_beaten']:.0%} of the field beaten on average, {s['cash']:.0%} in the money. One race proves nothing."
+    )
+    return Table(frame, caption, {"points": "{:.2f}", "prize": "${:,.2f}", "field beaten %": "{:.1f}"})
+
+
+def after_drivers(lab, n: int = 10):
+    """Return the drivers whose points were furthest from what was expected, and the regime that came, or a note."""
+    after = after_race(lab)
+    if after is None:
+        return Notes((NOT_YET,))
+    came = after.regime.loc[after.regime["happened"].astype(bool)]
+    said = "; ".join(f"the race was {r.regime}, told with {r.probability:.0%}" for r in came.itertuples())
+    frame = after.drivers.head(n).assign(place=lambda t: 100 * t["place"]).rename(columns={"place": "below it %"})
+    formats = dict.fromkeys(("points", "expected", "error", "expected_laps_led", "below it %", "laps_led"), "{:.0f}")
+    return Table(
+        frame, f"What was misjudged: largest differences from the simulated mean; {said or 'no result yet'}.", formats
+    )
+
+
+def portfolio_numbers(lab) -> dict:
+    """Return the portfolio page's numbers for metrics.json."""
+    chosen = lab.portfolio
+    return {
+        "lineups": len(chosen.lineups),
+        "expected_payout": round(float(lab.scores.table()["expected_payout"].iloc[0]), 2),
+        "expected_payout_se": round(float(lab.scores.table()["se"].iloc[0]), 2),
+        "greedy_to_bound": round(float(chosen.greedy_to_bound), 4),
+        "by_regime": chosen.metrics["regime"].value_counts().sort_index().to_dict(),
+    }
+
+
+def race_facts(lab) -> dict:
+    """Return the facts of the race for the index of reports."""
+    race = lab.inputs.race
+    facts = {"name": race.name or race.race_id, "date": f"{race.date:%Y-%m-%d}"}
+    return facts | {"track": race.track, "track_type": race.track_type.replace("_", " ")}
