@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
+from benchmarks.timing import compared
 from dfslab.contest import Contest, expected_payouts, simulate_contest
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw
@@ -73,7 +74,7 @@ def _against_loop(name: str, lineups, field, points) -> dict:
         f"payouts {'equal' if equal else 'DIFFER'}"
     )
     what = f"contest, {OURS} of {contest.entries:,} entries, {len(points):,} scenarios, {name}"
-    return {"what": what, "ours_s": wall, "naive_s": loop * more, "ratio": loop * more / wall, "note": note}
+    return compared(what, wall, loop * more, note)
 
 
 def _timed(work):
@@ -92,4 +93,4 @@ def _candidates(candidates, field, points) -> dict:
     loop *= len(candidates) / few * len(points)
     note = f"10,000 scenarios: {10_000 / len(points) * cpu:.0f} CPU seconds; loop extrapolated from {few} candidates"
     what = f"expected payout of {len(candidates):,} candidates, {len(points):,} scenarios"
-    return {"what": what, "ours_s": wall, "naive_s": loop, "ratio": loop / wall, "note": note}
+    return compared(what, wall, loop, note)

@@ -8,12 +8,12 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.timing import compared, seconds_of
 from dfslab.optimize import LeverageAwareOptimizer
 from dfslab.slate import Slate
 
@@ -47,7 +47,7 @@ json.dump({"seconds": seconds, "lineups": [[int(p.id) for p in lineup.players] f
 
 
 def rows() -> list[dict]:
-    """Return one row per case: name, ours_s, peer_s, ratio and the largest difference between the objectives."""
+    """Return one row per case: seconds of ours and of the peer, their ratio, how far the objectives differ."""
     python = peer_python()
     slate, ownership, value = made_up_slate()
     optimizer = LeverageAwareOptimizer(slate, ownership, leverage_penalty=30)
@@ -77,7 +77,7 @@ def peer_python() -> Path:
 
 
 def _row(name, limits, python, optimizer, value) -> dict:
-    ours, seconds = _timed(lambda: optimizer.optimize(value, N_LINEUPS, **limits))
+    ours, seconds = seconds_of(lambda: optimizer.optimize(value, N_LINEUPS, **limits), REPEATS)
     objective = optimizer.objective(value)
     task = {"n": N_LINEUPS, "salary": optimizer.slate.salary.tolist(), "value": objective.tolist(), **limits}
     answer = subprocess.run(
@@ -88,24 +88,5 @@ def _row(name, limits, python, optimizer, value) -> dict:
     difference = float(np.abs(optimizer.score(ours, value) - theirs).max())
     if difference > 1e-9:
         raise RuntimeError(f"{name}: objectives differ by {difference:.3g} from {PEER}")
-    return {
-        "name": f"optimize: {name}",
-        "ours_s": seconds,
-        "peer_s": peer["seconds"],
-        "ratio": peer["seconds"] / seconds,
-        "peer": PEER,
-        "largest_difference": difference,
-    }
-
-
-def _timed(run):
-    found, seconds = run(), []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return found, float(np.median(seconds))
-
-
-if __name__ == "__main__":
-    print(pd.DataFrame(rows()).to_string(index=False))
+    note = f"objectives equal, lineup by lineup, to {difference:.0e}; against {PEER}"
+    return compared(f"optimize: {name}", seconds, peer["seconds"], note)
