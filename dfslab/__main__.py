@@ -288,17 +288,23 @@ def optimize(salaries, projections, lineups, max_ownership, max_exposure, quiet,
 @SEED
 @QUIET
 def backtest(data_dir, out_dir, races, workers, seed, quiet):
-    """Go through past races in order: decide, then reveal; one page on how it went.
+    """Go through past races in order: decide, then reveal; tables on how it went.
 
     \b
     dfslab backtest --data my-data
     dfslab backtest --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix
     DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab backtest --data /shared/my-data --out /shared/reports
     """
-    from dfslab.backtest import run_backtest
+    from dfslab.backtest import run_backtest, summarise
 
-    told = _progress(quiet)
-    click.echo(run_backtest(data_dir, out_dir, races=_listed(races), workers=workers, seed=seed, progress=told))
+    def told(done, total):
+        _progress(quiet)(f"{done} of {total} races")
+
+    store = Path(out_dir) / "backtest"
+    frames = run_backtest(data_dir, store, races=_listed(races), workers=workers, seed=seed, progress=told)
+    for row in frames["failed"].itertuples():
+        _progress(quiet)(f"{row.race_id}: {row.error}")
+    _show(summarise(frames))
 
 
 @cli.command()

@@ -15,6 +15,7 @@ import pandas as pd
 from dfslab import aftermath, data, metrics, pipeline, sample, scoring
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import audit
+from dfslab.slate import UserError
 from dfslab.standings import standings_files
 
 __all__ = ["SETTINGS", "run_backtest", "score_race", "summarise"]
@@ -26,6 +27,8 @@ SETTINGS = {
     "n_fresh_fields": 20,
     "max_exposure": 1.0,
     "max_overlap": 5,
+    "n_candidates": 6_000,
+    "n_fields": 20,
     "n_replays": 2_000,
     "n_replay_fields": 50,
 }
@@ -69,7 +72,7 @@ def run_backtest(
     """
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
-        raise ValueError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
+        raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
     data_dir = Path(data_dir or pipeline.SAMPLE)
     chosen = _finished_races(data_dir) if races is None else list(races)
     if not chosen:
@@ -80,6 +83,8 @@ def run_backtest(
     jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings) for race_id in chosen]
     found = map_jobs(score_race, jobs, workers=workers, progress=progress)
     good = [one for one in found if "error" not in one]
+    if not good:
+        raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
     frames = {
         name: pd.DataFrame([r for one in good for r in one[name]]) for name in ("ownership", "simulator", "money")
     }
@@ -107,10 +112,10 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
             if known.get("key") == key:
                 return known
         rows = {"key": key} | _decided_and_revealed(inputs, seed, settings)
-    except ValueError as error:
+    except (UserError, OSError) as error:
         return {"race_id": race_id, "error": str(error)}
     with data.write_atomically(path) as aside:
-        aside.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", "utf-8")
+        aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     return rows
 
 

@@ -12,6 +12,7 @@ from numba import njit
 
 from dfslab.contest import FieldScores
 from dfslab.payout import in_threads
+from dfslab.slate import UserError
 
 __all__ = ["Choice", "Limits", "TooFewLineups", "choose_entries", "join_scores"]
 
@@ -23,7 +24,7 @@ SLACK = 1e-9
 """Rounding error of a share of lineups, such as .6 of 5."""
 
 
-class TooFewLineups(ValueError):
+class TooFewLineups(UserError):
     """The candidates ran out within the limits: `order` (m,) were chosen, `label` lacks most of its quota."""
 
     def __init__(self, message: str, order, label):

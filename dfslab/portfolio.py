@@ -10,7 +10,7 @@ from dfslab.choose import Choice, Limits, TooFewLineups, choose_entries
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.optimize import lineup_metrics, mean_value
-from dfslab.slate import Contest, Slate
+from dfslab.slate import Contest, Slate, UserError
 
 __all__ = [
     "PENALTIES",
@@ -62,10 +62,10 @@ def allocate_lineups_by_regime(n_lineups: int, regime_weights: dict) -> dict:
     {'dominator': 12, 'chaos': 5, 'balanced': 3}
     """
     if int(n_lineups) != n_lineups or n_lineups < 0:
-        raise ValueError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
+        raise UserError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
     weights = np.array(list(regime_weights.values()), float)
     if not len(weights) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
-        raise ValueError(f"regime_weights: {regime_weights} must be weights of 0 or more that sum to 1")
+        raise UserError(f"regime_weights: {regime_weights} must be weights of 0 or more that sum to 1")
     counts = np.floor(n_lineups * weights + 1e-9).astype(int)
     counts[np.argmax(weights)] += int(n_lineups) - counts.sum()
     return dict(zip(regime_weights, counts.tolist(), strict=True))
@@ -79,12 +79,12 @@ def with_regime_weights(scenarios, regime_weights: dict):
     names = list(scenarios.regime_names)
     unknown = sorted(set(regime_weights) - set(names))
     if unknown:
-        raise ValueError(f"regime_weights: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
+        raise UserError(f"regime_weights: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
     wanted = np.array([regime_weights.get(name, 0.0) for name in names], float)
     have = np.bincount(scenarios.regime, scenarios.weight, len(names))
     empty = [name for name, w, h in zip(names, wanted, have, strict=True) if w > 0 and h == 0]
     if empty:
-        raise ValueError(f"regime_weights: no scenario is {', '.join(empty)}; simulate more, or give it weight 0")
+        raise UserError(f"regime_weights: no scenario is {', '.join(empty)}; simulate more, or give it weight 0")
     factor = np.divide(wanted, have, out=np.zeros(len(names)), where=have > 0)
     weight = scenarios.weight * factor[scenarios.regime]
     return replace(scenarios, weight=weight / weight.sum())
@@ -104,7 +104,7 @@ def generate_regime_aware_portfolio(
     max_exposure: float = 1.0,
     max_overlap: int | None = None,
     n_candidates: int = 6_000,
-    n_choose: int = 20_000,
+    n_choose: int = 10_000,
     n_fields: int = 20,
 ) -> Portfolio:
     """Choose `n_lineups` that earn most together in a simulated contest, spread over the regimes.
@@ -216,20 +216,20 @@ class _Task:
 def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
     """Raise `ValueError` for numbers that cannot be."""
     if int(n_lineups) != n_lineups or n_lineups < 0:
-        raise ValueError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
+        raise UserError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
     if _entered(n_lineups, contest) > contest.entries:
-        raise ValueError(
+        raise UserError(
             f"n_lineups: {n_lineups} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer"
         )
     if not 0 < max_exposure <= 1:
-        raise ValueError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
+        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
     if max_overlap not in range(slate.rules.roster_size):
-        raise ValueError(
+        raise UserError(
             f"max_overlap: {max_overlap} given; two different lineups share 0 to {slate.rules.roster_size - 1} drivers"
         )
     for name, size in zip(("n_candidates", "n_choose", "n_fields"), sizes, strict=True):
         if size < 1:
-            raise ValueError(f"{name}: {size} given; at least 1 is needed")
+            raise UserError(f"{name}: {size} given; at least 1 is needed")
 
 
 def _entered(n_lineups: int, contest: Contest) -> int:
@@ -247,7 +247,7 @@ def _weighted(scenarios, regime_weights: dict | None):
     left = {name: 0.0 if name in empty else weight for name, weight in regime_weights.items()}
     total = sum(left.values())
     if not total > 0:
-        raise ValueError(f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes")
+        raise UserError(f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes")
     left = {name: weight / total for name, weight in left.items()}
     note = f"No simulated race is {' or '.join(empty)}: its probability and its lineups go to the other regimes."
     return with_regime_weights(scenarios, left), left, (note,) if empty else ()
