@@ -5,7 +5,7 @@ size, and β maximises `Σ_c (o_c·θ_c − log Z(θ_c))` over past contests und
 ownership sums to K, stays below 1 and respects the cap by construction.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -35,6 +35,8 @@ __all__ = [
     "speak",
 ]
 
+MOST_CONTESTS = 100
+"""Coefficients are fitted on so many of the latest contests; drivers are remembered from all of them."""
 REFIT_GROWTH = 1.08
 """Rolling forecasts refit when there are this many times as many contests as at the last fit."""
 VENDOR = "projection (vendor)"
@@ -228,10 +230,6 @@ class FittedEstimator(Forecaster):
         """Return nothing: only a pool has weights."""
         return []
 
-    def with_memory(self, memory: Memory) -> "FittedEstimator":
-        """Return the same coefficients with a longer memory."""
-        return replace(self, memory=memory)
-
     def known(self, board: Board) -> tuple:
         """Return the features to be used for `board`; raise `CannotSpeak` when none of its own is known."""
         known = [f for f in self.estimator.own if f(board, self.memory) is not None]
@@ -250,7 +248,7 @@ class FittedEstimator(Forecaster):
     def coefficients(self, features) -> np.ndarray:
         """Return the coefficients of a set of features, fitted on the past contests that have all of them."""
         if features not in self.fits:
-            designs = [(b, self.design(b, features)) for b in self.boards]
+            designs = [(b, self.design(b, features)) for b in self.boards[-MOST_CONTESTS:]]
             cases = [Case(b, x) for b, x in designs if x is not None]
             mean, precision = self.estimator.prior.of(self.name, features)
             self.fits[features] = fit_log_worths(cases, mean, precision, start=self.start.get(features))
@@ -279,12 +277,15 @@ class FittedEstimator(Forecaster):
 # ---------------------------------------------------------------- rolling origin
 
 
-def remember(boards, prior: Prior, curve=None) -> Memory:
-    """Return the memory of `boards` against the salary curve fitted on them, or against a given `curve`."""
-    if curve is None:
-        cases = [Case(b, size_factor(b, prior.size_slope) * evidence.salary_curve(b)) for b in boards]
-        curve = fit_log_worths(cases, *prior.of("salary", (evidence.salary_curve,)))
-    return Memory.of(boards, curve)
+def fit_curve(boards, prior: Prior) -> np.ndarray:
+    """Return the coefficients of the salary curve fitted on `boards`, (p,)."""
+    cases = [Case(b, size_factor(b, prior.size_slope) * evidence.salary_curve(b)) for b in boards[-MOST_CONTESTS:]]
+    return fit_log_worths(cases, *prior.of("salary", (evidence.salary_curve,)))
+
+
+def remember(boards, prior: Prior) -> Memory:
+    """Return the memory of `boards` against the salary curve fitted on them."""
+    return Memory.of(boards, fit_curve(boards, prior))
 
 
 def salary_log_worths(board: Board, memory: Memory, prior: Prior) -> np.ndarray:
@@ -331,18 +332,15 @@ def speak(fitted, board: Board) -> tuple[dict, dict]:
 def roll(estimators, boards, prior: Prior) -> tuple[Rolled, ...]:
     """Return every contest as forecast from those of earlier dates.
 
-    What is remembered of each driver is brought up to each date; coefficients are refitted when the past has grown by
-    `REFIT_GROWTH`.
+    Coefficients are refitted when the past has grown by `REFIT_GROWTH`; a memory answers for a date from the contests
+    before it, so one that holds later contests too tells no more than was known.
     """
-    rolled, fitted, size, curve = [], {}, 0, None
+    rolled, fitted, memory, size = [], {}, None, 0
     for date in sorted({b.date for b in boards}):
         past = tuple(b for b in boards if b.date < date)
-        due = not fitted or len(past) >= REFIT_GROWTH * size
-        memory = remember(past, prior, None if due else curve)
-        if due:
-            size, curve = len(past), memory.curve
+        if not fitted or len(past) >= REFIT_GROWTH * size:
+            size, memory = len(past), Memory.of(boards, fit_curve(past, prior))
             fitted = {e.name: e.fit_boards(past, memory, before=fitted.get(e.name)) for e in estimators}
-        speakers = [part.with_memory(memory) for part in fitted.values()]
         now = [b for b in boards if b.date == date]
-        rolled += [Rolled(b, salary_log_worths(b, memory, prior), *speak(speakers, b)) for b in now]
+        rolled += [Rolled(b, salary_log_worths(b, memory, prior), *speak(fitted.values(), b)) for b in now]
     return tuple(rolled)

@@ -48,6 +48,8 @@ __all__ = [
 YOUNG, HALF_LIFE = 10.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + YOUNG) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
 that knew little, and weights are for what the estimators are worth now."""
+LATEST = 50
+"""Forecasts further back count next to nothing and are left out."""
 EXTRAS = {"base": 1.0, "size": 0.0, "price": 0.0, "bend": 0.0}
 """The recalibration and where it starts: the factor on θ₀, its change per factor of 10 in entries, and the bend."""
 
@@ -258,7 +260,8 @@ def _pool_design(board: Board, base, thetas) -> np.ndarray:
 
 
 def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:
-    told = [(i, r) for i, r in enumerate(rolled, 1) if set(voices) <= set(r.said) and not r.blind(voices)]
+    told = [(i, r) for i, r in enumerate(rolled, 1) if set(voices) <= set(r.said)]
+    told = [(i, r) for i, r in told[-LATEST:] if not r.blind(voices)]
     cases = [
         Case(
             r.board,
