@@ -182,6 +182,17 @@ def ingest(race_id, data_dir, quiet):
     _fail(done.failed)
 
 
+README = click.option("--readme", help="Also put the tables between the marks results:NAME of this document.")
+
+
+def _write_results(readme, name, tables, notes=()) -> None:
+    from dfslab.results import write_results
+
+    if readme:
+        arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme))
+        write_results(readme, name, tables, f"dfslab {arguments}", notes)
+
+
 @cli.group()
 def tune():
     """Score the models on your own history and save what was chosen in its models folder.
@@ -195,8 +206,9 @@ def tune():
     """
 
 
-def _report_tuned(tuned) -> None:
+def _report_tuned(tuned, name, readme) -> None:
     _show(tuned.tables, tuned.notes)
+    _write_results(readme, name, tuned.tables, tuned.notes)
     if tuned.path is not None:
         click.echo(f"saved: {tuned.path}")
 
@@ -206,11 +218,13 @@ def _report_tuned(tuned) -> None:
 @SERIES
 @SEED
 @QUIET
-def tune_ownership(data_dir, series, seed, quiet):
+@README
+def tune_ownership(data_dir, series, seed, quiet, readme):
     """Forecast every past contest from earlier ones; print errors with standard errors, save the pool."""
     from dfslab import tuning
 
-    _report_tuned(tuning.tune_ownership(data_dir, series=series, seed=seed, progress=_progress(quiet)))
+    found = tuning.tune_ownership(data_dir, series=series, seed=seed, progress=_progress(quiet))
+    _report_tuned(found, "ownership", readme)
 
 
 @tune.command("race")
@@ -219,11 +233,13 @@ def tune_ownership(data_dir, series, seed, quiet):
 @SINCE
 @SEED
 @QUIET
-def tune_race(data_dir, series, since, seed, quiet):
+@README
+def tune_race(data_dir, series, since, seed, quiet, readme):
     """Forecast past finishing orders from earlier races; print scores beside a plain reference."""
     from dfslab import tuning
 
-    _report_tuned(tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet)))
+    found = tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet))
+    _report_tuned(found, "race", readme)
 
 
 @tune.command("regimes")
@@ -233,13 +249,14 @@ def tune_race(data_dir, series, since, seed, quiet):
 @click.option("--scenarios", default=500, show_default=True, type=click.IntRange(50), help="Simulated races per race.")
 @SEED
 @QUIET
-def tune_regimes(data_dir, series, since, scenarios, seed, quiet):
+@README
+def tune_regimes(data_dir, series, since, scenarios, seed, quiet, readme):
     """Choose the regime thresholds on races their scenarios had not seen; later reports use them."""
     from dfslab import tuning
 
     told = _progress(quiet)
     found = tuning.tune_regimes(data_dir, series=series, since=since, n_scenarios=scenarios, seed=seed, progress=told)
-    _report_tuned(found)
+    _report_tuned(found, "regimes", readme)
 
 
 @cli.command()

@@ -1,15 +1,13 @@
 """What several test files share: one small report of a sample race."""
 
+import os
 from pathlib import Path
 
 import pytest
+from sample_race import SAMPLE, SMALL, SMALL_RACE
 
 from dfslab import data
 from dfslab.report import run_report
-
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
-SMALL_RACE = "2026-03-15-lakeshore"
-SMALL = {"n_scenarios": 400, "n_lineups": 5, "n_draws": 50, "max_exposure": 1.0}
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +18,12 @@ def small_report():
 
 @pytest.fixture(scope="session")
 def sample_report(small_report, tmp_path_factory) -> Path:
-    """Return the folder of that report."""
-    return small_report(tmp_path_factory.mktemp("reports"))
+    """Return the folder of that report; test processes side by side share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sample-report"
+    with data.locked(folder, timeout=600):
+        made = folder / SMALL_RACE
+        return made if made.exists() else small_report(folder)
 
 
 @pytest.fixture(scope="session")
