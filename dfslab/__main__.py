@@ -304,7 +304,8 @@ def optimize(salaries, projections, lineups, max_ownership, max_exposure, quiet,
 @WORKERS
 @SEED
 @QUIET
-def backtest(data_dir, out_dir, races, workers, seed, quiet):
+@README
+def backtest(data_dir, out_dir, races, workers, seed, quiet, readme):
     """Go through past races in order: decide, then reveal; tables on how it went.
 
     \b
@@ -321,7 +322,9 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet):
     frames = run_backtest(data_dir, store, races=_listed(races), workers=workers, seed=seed, progress=told)
     for row in frames["failed"].itertuples():
         _progress(quiet)(f"{row.race_id}: {row.error}")
-    _show(summarise(frames))
+    tables = summarise(frames)
+    _show(tables)
+    _write_results(readme, "backtest", tables)
 
 
 @cli.command()

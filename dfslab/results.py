@@ -1,0 +1,54 @@
+"""Tables of measured results, written into a document by the command that measured them."""
+
+import numbers
+from pathlib import Path
+
+import pandas as pd
+
+from dfslab.files import write_atomically
+from dfslab.slate import UserError
+
+__all__ = ["markdown_table", "write_results"]
+
+
+def markdown_table(frame: pd.DataFrame, digits: int = 4) -> str:
+    """Return `frame` as a Markdown table; numbers with `digits` significant digits, missing ones as a dash."""
+    head = "| " + " | ".join(str(c).replace("_", " ") for c in frame.columns) + " |"
+    line = "|" + "|".join("--:" if pd.api.types.is_numeric_dtype(t) else "--" for t in frame.dtypes) + "|"
+    rows = ("| " + " | ".join(_cell(v, digits) for v in row) + " |" for row in frame.itertuples(index=False, name=None))
+    return "\n".join([head, line, *rows])
+
+
+def _cell(value, digits: int) -> str:
+    if isinstance(value, bool) or not isinstance(value, numbers.Number):
+        return str(value)
+    if pd.isna(value):
+        return "–"
+    return f"{value:,}" if isinstance(value, numbers.Integral) else f"{value:,.{digits}g}"
+
+
+def write_results(path, name: str, tables: dict[str, pd.DataFrame], command: str, notes=()) -> Path:
+    """Put `tables` between the marks `<!-- results:NAME -->` and `<!-- /results:NAME -->` of a document.
+
+    Parameters
+    ----------
+    path : the document ; name : of the marks
+    tables : title → frame
+    command : what measured them, printed above the tables
+    notes : sentences printed below
+
+    Raises
+    ------
+    UserError : the document has no such marks
+    """
+    path = Path(path)
+    first, last = f"<!-- results:{name} -->", f"<!-- /results:{name} -->"
+    text = path.read_text("utf-8") if path.exists() else ""
+    if first not in text or last not in text.split(first, 1)[1]:
+        raise UserError(f"{path}: no marks {first} … {last}; add them where the results shall stand")
+    before, rest = text.split(first, 1)
+    after = rest.split(last, 1)[1]
+    blocks = [f"`{command}`", *(f"{title}\n\n{markdown_table(frame)}" for title, frame in tables.items()), *notes]
+    with write_atomically(path) as aside:
+        aside.write_text(f"{before}{first}\n" + "\n\n".join(blocks) + f"\n{last}{after}", "utf-8")
+    return path
