@@ -33,7 +33,17 @@ __all__ = [
     "stream",
 ]
 
-STAGES = ("race", "ownership", "field", "portfolio", "fresh race", "fresh field", "past races", "baselines")
+STAGES = (
+    "race",
+    "ownership",
+    "field",
+    "portfolio",
+    "fresh race",
+    "fresh field",
+    "past races",
+    "baselines",
+    "past contests",
+)
 """Every stage has its own stream of random numbers, so that a change in one leaves the others as they were."""
 
 REPORTS = ROOT / "reports"
@@ -115,7 +125,7 @@ class Lab:
     @cached_property
     def calibration(self) -> "calibration.CalibrationReport | None":
         """How the ownership forecasts of past contests turned out; None with fewer than three of them."""
-        return self._stage("calibration", lambda: check_ownership(self.inputs, self.settings))
+        return self._stage("calibration", lambda: check_ownership(self.past_ownership, self.inputs, self.settings))
 
     @cached_property
     def scenarios(self) -> "race.Scenarios":
@@ -139,9 +149,17 @@ class Lab:
         return fill_slate(self.inputs.slate, self.scenarios, self.inputs.history)
 
     @cached_property
+    def past_ownership(self) -> pd.DataFrame:
+        """The ownership history with projected points, form and rating as they were known before each contest."""
+        rng = stream(self.settings.seed, "past contests")
+        return self._stage("past contests", lambda: fill_history(self.inputs.history, rng))
+
+    @cached_property
     def forecast(self) -> Forecast:
         """The ownership forecast for the first contest."""
-        return self._stage("ownership", lambda: forecast_ownership(self.slate, self.inputs, self.settings))
+        return self._stage(
+            "ownership", lambda: forecast_ownership(self.slate, self.past_ownership, self.inputs, self.settings)
+        )
 
     @cached_property
     def portfolio(self) -> "portfolio.Portfolio":
@@ -329,9 +347,44 @@ def _decayed_mean(key, values, weight) -> pd.Series:
     return total / pd.Series(weight, index=values.index)[known].groupby(key[known]).sum()
 
 
-def forecast_ownership(slate: Slate, inputs: Inputs, settings: Settings) -> Forecast:
+PAST_SCENARIOS = 500
+"""Simulated races behind the projected points of a past contest's driver."""
+REFIT_MONTHS = 12
+
+
+def fill_history(history, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the ownership history with projected_points, form and rating filled where they are missing.
+
+    Each contest gets what was known on the day before it: form and rating from earlier rows, projected points as the
+    means of races simulated by a model fitted on earlier races (every `REFIT_MONTHS` months, records up to date).
+    Points a user or a vendor had projected stay.
+    """
+    past, results, races = history.ownership, history.results, history.races
+    known = races[races["race_id"].isin(past["race_id"])] if "race_id" in past else races.iloc[:0]
+    if known.empty or known["date"].min() <= results["date"].min():
+        return past
+    since = known["date"].min()
+    kept = races[(races["date"] < since) | races["race_id"].isin(known["race_id"])]
+    drawn = racecheck.forecast_races(
+        results[results["race_id"].isin(kept["race_id"])], kept, since,
+        n_scenarios=PAST_SCENARIOS, rng=rng, months=REFIT_MONTHS,
+    )  # fmt: skip
+    parts = [_as_known(rows, results, drawn.get(race_id)) for race_id, rows in past.groupby("race_id", sort=False)]
+    return pd.concat(parts).sort_index()
+
+
+def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFrame:
+    """Return the rows of one race's contests with what was known before it."""
+    told = known_before(results, rows["date"].iloc[0])
+    if scenarios is not None:
+        told = told.join(scenarios.mean_points().rename("projected_points"), how="outer")
+    mine = told.reindex(rows["driver"]).set_axis(rows.index)
+    return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})
+
+
+def forecast_ownership(slate: Slate, past: pd.DataFrame, inputs: Inputs, settings: Settings) -> Forecast:
     """Return the hybrid's forecast with bands from whole-vector draws, and each estimator's own view."""
-    fitted = _ownership_estimator(inputs).fit(inputs.history.ownership)
+    fitted = _ownership_estimator(inputs).fit(past)
     mean = fitted.predict(slate, inputs.contest)
     draws = fitted.sample(slate, settings.n_draws, stream(settings.seed, "ownership"), inputs.contest)
     table = slate.drivers[["driver", "salary"]].assign(ownership=slate.align(mean))
@@ -361,9 +414,8 @@ CARD_LEARNS_DAYS = 200
 """Days at the beginning of the history from which the simulator only learns."""
 
 
-def check_ownership(inputs: Inputs, settings: Settings) -> "calibration.CalibrationReport | None":
+def check_ownership(past: pd.DataFrame, inputs: Inputs, settings: Settings) -> "calibration.CalibrationReport | None":
     """Forecast every past contest from the contests before it, and report how that went."""
-    past = inputs.history.ownership
     if past["contest_id"].nunique() < FEWEST_CONTESTS:
         return None
     estimator = ownership.HybridOwnershipEstimator(inputs.slate.rules)
