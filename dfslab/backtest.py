@@ -18,7 +18,7 @@ from dfslab.portfolio import audit
 from dfslab.slate import UserError
 from dfslab.standings import standings_files
 
-__all__ = ["SETTINGS", "run_backtest", "score_race", "summarise"]
+__all__ = ["SETTINGS", "rate_bands", "run_backtest", "score_race", "summarise"]
 
 SETTINGS = {
     "n_scenarios": 10_000,
@@ -291,9 +291,10 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
     `ownership` and `simulator`: measure, score, plain (the baseline's), gain (positive: better) and its se.
     `field`: strategy, races, beaten (percent of the real field behind) ± se, predicted and realised cash and top-1 %
-    rates, the difference ± se. `replays` (a simulated season): strategy, return per dollar of fees, what the portfolio
-    earns more per dollar ± se, and whether that is clear (two standard errors); `reliability`: slope of realised on
-    predicted rates over races and strategies, its se and whether 1 is within two of them.
+    rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted and as judged (by replays on
+    a simulated season, else by our own simulator), what the portfolio earns more per dollar ± se, and whether that is
+    clear (two standard errors). `reliability`: slope of realised on predicted rates over races and strategies, its se
+    and whether 1 is within two of them.
     """
     money = frames["money"]
     tables = {
@@ -301,8 +302,7 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "simulator": _simulator_summary(frames["simulator"]),
     }
     tables["field"] = pd.DataFrame([_field_row(name, part) for name, part in money.groupby("strategy", sort=False)])
-    if "replay_expected_payout" in money:
-        tables["replays"] = _replay_summary(money)
+    tables["gains"] = _gains(money)
     tables["reliability"] = _reliability(money)
     return tables
 
@@ -345,24 +345,33 @@ def _field_row(name: str, part: pd.DataFrame) -> dict:
     return row
 
 
-def _replay_summary(money: pd.DataFrame) -> pd.DataFrame:
+def _gains(money: pd.DataFrame) -> pd.DataFrame:
+    """Judge by replays where there are some, else by our own simulator on fresh draws."""
+    source = "replay_" if "replay_expected_payout" in money else "predicted_"
     rows = []
     for name, part in money.groupby("strategy", sort=False):
         races, fees = part["race_id"].to_numpy(), part["fees"].to_numpy()
-        earned, se = metrics.clustered_mean(part["replay_expected_payout"] / fees, races)
+        earned, se = metrics.clustered_mean(part[f"{source}expected_payout"] / fees, races)
         told = (part["predicted_expected_payout"] / fees).mean()
-        row = {
-            "strategy": name,
-            "races": len(part),
-            "predicted_return": told - 1,
-            "return": earned - 1,
-            "return_se": se,
-        }
+        row = {"strategy": name, "races": len(part), "predicted_return": told - 1}
+        row |= {"return": earned - 1, "return_se": se}
         if name != "portfolio":
-            gap, gap_se = metrics.clustered_mean(part["replay_gap"] / fees, races)
+            gap, gap_se = metrics.clustered_mean(part[f"{source}gap"] / fees, races)
             row |= {"portfolio_gains": gap, "gain_se": gap_se, "clear": bool(abs(gap) > 2 * gap_se)}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(judged_by="replays" if source == "replay_" else "our simulator")
+
+
+def rate_bands(frames: dict[str, pd.DataFrame], rate: str = "cash", bands: int = 5) -> pd.DataFrame:
+    """Return predicted against realised (replayed, where there are replays) rates by band of the prediction.
+
+    All strategies count; frame forecast, actual, se, n, clusters, in fractions (see `metrics.reliability`).
+    """
+    money = frames["money"]
+    told = money[f"predicted_{rate}"].to_numpy(float)
+    fact = money[f"replay_{rate}" if f"replay_{rate}" in money else rate].to_numpy(float)
+    edges = np.unique(np.quantile(told, np.linspace(0, 1, bands + 1)))
+    return metrics.reliability(told, fact, money["race_id"].to_numpy(), edges)
 
 
 def _reliability(money: pd.DataFrame) -> pd.DataFrame:

@@ -125,19 +125,37 @@ def test_a_backtest_scores_every_race_and_strategy(season):
     for rate in ("cash", "predicted_cash", "replay_cash", "top_1pct", "replay_top_1pct"):
         assert money[rate].between(0, 1).all()
     tables = backtest.summarise(frames)
-    assert list(tables) == ["ownership", "simulator", "field", "replays", "reliability"]
-    assert not tables["replays"]["portfolio_gains"].iloc[1:].isna().any()
+    assert list(tables) == ["ownership", "simulator", "field", "gains", "reliability"]
+    assert not tables["gains"]["portfolio_gains"].iloc[1:].isna().any()
 
 
 def test_the_summary_is_the_mean_over_races_with_its_paired_error(season):
     _, frames = season
     money = frames["money"].set_index(["strategy", "race_id"])
     gap = (money.loc["no regimes", "replay_gap"] / money.loc["no regimes", "fees"]).to_numpy()
-    row = backtest.summarise(frames)["replays"].set_index("strategy").loc["no regimes"]
+    row = backtest.summarise(frames)["gains"].set_index("strategy").loc["no regimes"]
     assert row["portfolio_gains"] == pytest.approx(gap.mean())
     assert row["gain_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(2))
     both = money["replay_expected_payout"].unstack(0)
     np.testing.assert_allclose(both["portfolio"] - both["no regimes"], money.loc["no regimes", "replay_gap"], atol=1e-9)
+
+
+def test_a_real_season_is_judged_by_our_own_simulator_and_says_so(season):
+    _, frames = season
+    money = frames["money"]
+    real = frames | {"money": money[[c for c in money if not c.startswith("replay_")]]}
+    table = backtest.summarise(real)["gains"].set_index("strategy")
+    assert (table["judged_by"] == "our simulator").all()
+    np.testing.assert_allclose(table["return"], table["predicted_return"])
+    assert set(backtest.summarise(real)["reliability"]["judged_by"]) == {"standings"}
+
+
+def test_bands_of_rates_hold_every_race_and_strategy(season):
+    _, frames = season
+    bands = backtest.rate_bands(frames, "cash", 3)
+    assert bands["n"].sum() == len(frames["money"])
+    mean = frames["money"]["replay_cash"].mean()
+    assert (bands["actual"] * bands["n"]).sum() / bands["n"].sum() == pytest.approx(mean)
 
 
 def test_a_second_run_reads_what_is_there(season):
