@@ -20,7 +20,12 @@ COMMANDS = ("dfslab", "make", "cd", "git", "cp", "mkdir", "python3", "export")
 
 
 def _documents() -> list[Path]:
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "RESULTS.md"]
+    found = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "data" / "README.md",
+        ROOT / "benchmarks" / "RESULTS.md",
+    ]
     return sorted(path for path in found if path.exists())
 
 
