@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfslab.candidates import lean
 from dfslab.contest import Contest, simulate_contest
 from dfslab.portfolio import (
     allocate_lineups_by_regime,
@@ -324,3 +325,17 @@ def test_the_audit_finds_each_broken_rule():
     assert not failed(audit(SLATE, good, 6, quota=whole.quota, regimes=whole.regimes))
     off = audit(SLATE, good, 6, quota=whole.quota, regimes=["chaos", *whole.regimes[1:]])
     assert failed(off) == ["lineups off the regimes' allocation"]
+
+
+@pytest.mark.parametrize("share", [(0.25, 0.25, 0.25, 0.25), (0.7, 0.2, 0.1, 0.0), (0.05, 0.0, 0.0, 0.95)])
+def test_lineups_lean_on_the_regimes_in_the_shares_asked_for(share):
+    pay = np.random.default_rng(2).gamma(3.0, 1.0, (2400, 4)) * [5, 2, 1, 3]
+    code = lean(pay, np.array(share))
+    np.testing.assert_allclose(np.bincount(code, minlength=4) / 2400, share, atol=0.01)
+
+
+def test_a_lineup_leans_where_it_earns_more_than_its_like():
+    """Twice the pay of the others in one regime outweighs any scale the regimes have."""
+    pay = np.array([[10.0, 1.0, 4.0]]) * (1 + np.eye(3)[np.arange(30) % 3])
+    np.testing.assert_array_equal(lean(pay, np.full(3, 1 / 3)), np.arange(30) % 3)
+    np.testing.assert_array_equal(lean(pay * [100, 1, 7], np.full(3, 1 / 3)), np.arange(30) % 3)
