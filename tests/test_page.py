@@ -1,0 +1,46 @@
+"""What stands on a page: text is escaped, numbers read well, and a check that fails stops the report."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfslab.page import Check, CheckFailed, Notes, Stats, Table, run_checks
+
+
+def test_a_table_escapes_and_aligns():
+    frame = pd.DataFrame({"driver": ["<b>Ann</b>", "Ben & Co"], "points": [41.25, np.nan]})
+    text = Table(frame, "Points < 50.", {"points": "{:.1f}"})._repr_html_()
+    assert "&lt;b&gt;Ann" in text and "<b>Ann" not in text and "Ben &amp; Co" in text
+    assert '<td class="num">41.2</td>' in text and '<td class="num">–</td>' in text
+    assert '<th class="num">points</th>' in text and "<th>driver</th>" in text
+    assert "Points &lt; 50." in text and text.count("<tr>") == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1234567, "1,234,567"), (0.012345, "0.0123"), (12345.6, "12,346"), (True, "True"), (None, "–"), (np.nan, "–")],
+)
+def test_numbers_without_a_format_read_well(value, shown):
+    assert f">{shown}</td>" in Table(pd.DataFrame({"x": pd.Series([value], dtype=object)}))._repr_html_()
+
+
+def test_a_loss_in_dollars_carries_its_sign_before_the_dollar():
+    text = Table(pd.DataFrame({"profit": [-12.0]}), formats={"profit": "${:.0f}"})._repr_html_()
+    assert "−$12" in text
+
+
+def test_stats_and_notes_escape():
+    assert "&lt;x&gt;" in Stats((("<x>", "y"),))._repr_html_()
+    assert "&lt;x&gt;" in Notes(("<x>",))._repr_html_()
+    assert "Nothing to remark." in Notes(())._repr_html_()
+
+
+def test_checks_that_hold_are_shown_with_their_bounds():
+    text = run_checks([Check("sum", 6.0, 6, 6), Check("top", 0.4, 0, 1), Check("pool", 9, 5, np.inf)])._repr_html_()
+    assert text.count(">yes<") == 3 and ">6<" in text and "0 … 1" in text and "≥ 5" in text
+
+
+@pytest.mark.parametrize("value", [5.9, np.nan, np.inf])
+def test_a_check_that_fails_raises_with_its_name_and_its_bounds(value, capsys):
+    with pytest.raises(CheckFailed, match=r"ownership: .* must be 6"):
+        run_checks([Check("fine", 1, 0, 2), Check("ownership", value, 6, 6)])
