@@ -45,8 +45,8 @@ def test_progress_counts_every_job():
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler and two workers on loopback; yields the address and the workers' processes."""
-    here = os.path.dirname(__file__)
-    env = dict(os.environ, PYTHONPATH=here)
+    here = Path(__file__).resolve().parents[1]
+    env = dict(os.environ, PYTHONPATH=f"{here}{os.pathsep}{here / 'tests'}")
     run = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     address = f"{tmp_path}/scheduler.json"
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", address]
