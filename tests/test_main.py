@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from race_files import DRIVERS, RACE, SALARY, csv_bytes, write_history, write_race, write_standings
 from sample_race import SAMPLE
 
+from dfslab import data, pipeline
 from dfslab.__main__ import _literal, cli, main
 
 COMMANDS = ("report", "season", "fetch", "ingest", "tune", "optimize", "backtest", "sample", "lab")
@@ -146,3 +148,28 @@ def test_tune_race_prints_scores_with_errors(capsys):
 )
 def test_parameters_are_read_as_literals(text, value):
     assert _literal(text) == value and type(_literal(text)) is type(value)
+
+
+def test_season_lists_the_races_that_failed_and_writes_the_index(folder, tmp_path, capsys):
+    (folder / f"data/races/{RACE}/DKSalaries.csv").write_bytes(b"")
+    run = ["season", "--data", str(folder / "data"), "--out", str(tmp_path / "reports"), "--workers", "1"]
+    assert main(run) == 1
+    out, error = capsys.readouterr()
+    assert not out and "1 of 1 races reported" in error and f"1 failed\n  {RACE}: " in error and "empty" in error
+    assert "No report has been made yet" in (tmp_path / "reports/index.html").read_text()
+
+
+def test_what_tuning_saves_is_used_for_later_races_only(tmp_path, capsys):
+    shutil.copytree(SAMPLE / "history", tmp_path / "history")
+    header, *rows = (tmp_path / "history/ownership.csv").read_text().splitlines()
+    contests = list(dict.fromkeys(row.split(",")[0] for row in rows))[:4]
+    kept = [row for row in rows if row.split(",")[0] in contests]
+    (tmp_path / "history/ownership.csv").write_text("\n".join([header, *kept]) + "\n")
+    assert main(["tune", "ownership", "--data", str(tmp_path), "--quiet"]) == 0
+    out, error = capsys.readouterr()
+    assert "hybrid" in out and "salary_only" in out and "saved: " in out and not error
+    last = max(data.history(tmp_path).ownership["date"])
+    saved, _ = pipeline.load_models(tmp_path, last + pd.Timedelta(days=1))
+    assert saved["ownership"]["contests"] == 4
+    early, notes = pipeline.load_models(tmp_path, last)
+    assert not early and "not used for this race" in notes[0]
