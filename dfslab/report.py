@@ -178,7 +178,7 @@ def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -
 
 
 def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
-    """Write the page of an executed notebook, with no time, duration or path of the machine that ran it."""
+    """Write the page of an executed notebook, with no time, random id or path of the machine that ran it."""
     import nbformat
 
     node = nbformat.read(path, as_version=4)
@@ -187,6 +187,7 @@ def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
         for trace in ("papermill", "execution"):
             cell.metadata.pop(trace, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"
             lines = [x for x in cell.source.splitlines() if not x.startswith(("out_dir", "cache_dir"))]
             cell.source = "\n".join(lines)
     text = nbformat.writes(node).replace(str(aside), ".").replace(str(data_dir), _relative(data_dir))

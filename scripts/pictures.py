@@ -17,8 +17,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def take(report: Path) -> list[Path]:
-    """Write a picture of every page of `report` and of the index; return the files."""
-    pages = {stem: report / f"{stem}.html" for stem in NOTEBOOKS} | {"index": report.parent / "index.html"}
+    """Write a picture of every page of `report`; return the files."""
+    pages = {stem: report / f"{stem}.html" for stem in NOTEBOOKS}
     TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
