@@ -4,7 +4,7 @@ The simulator is given a contest's true ownership (for Cup contests: as far as i
 is not given projections. With `--held-out` the presets are fitted anew without the contests of each date.
 """
 
-import sys
+import argparse
 import warnings
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pandas as pd
 from dfslab.copies import copy_numbers
 from dfslab.field import FieldPreset, compare_fields, field_preset, fit_field
 from dfslab.lineups import distinct
+from dfslab.results import write_results
 from scripts.real_fields import read_cup_contests, read_mma_fields
 
 DRAWS = 4
@@ -86,8 +87,25 @@ def summary(table: pd.DataFrame) -> pd.Series:
     )
 
 
-if __name__ == "__main__":
-    compared = field_comparison(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")
+CUP_FIGURES = ["contest", "entries", "most_copied real", "most_copied simulated", "distinct simulated"]
+
+
+def main() -> None:
+    """Print the comparison, and put its short form into a document when asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="?", default="../shared/data")
+    parser.add_argument("--readme")
+    told = parser.parse_args()
+    compared = field_comparison(told.data)
     with pd.option_context("display.width", 250, "display.max_columns", 40, "display.float_format", "{:.3f}".format):
         print(compared.set_index("contest").drop(columns="kind").T.to_string())
         print(summary(compared).to_string())
+    if told.readme:
+        fights = summary(compared).rename_axis("fights, medians over contests").rename("value").reset_index()
+        races = compared.loc[compared["kind"] != "fights", CUP_FIGURES]
+        tables = {"Mixed martial arts, every entry known": fights, "Cup races, the most copied lineup": races}
+        write_results(told.readme, "field", tables, "python -m scripts.field_comparison ../shared/data")
+
+
+if __name__ == "__main__":
+    main()
