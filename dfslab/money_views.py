@@ -33,7 +33,12 @@ def contest_notes(lab) -> Notes:
             f"{name}: {contest.entries:,} entries at ${contest.entry_fee:,.2f}, ${contest.pool:,.2f} in prizes."
         )
         if limit and limit < lab.settings.n_lineups:
-            lines.append(f"{name} allows {limit} entries per user: money below is for the first {limit} lineups.")
+            whose = (
+                "entry per user: money is for the first lineup"
+                if limit == 1
+                else f"entries per user: money is for the first {limit} lineups"
+            )
+            lines.append(f"{name} allows {limit} {whose}.")
     return Notes((*lines, *lab.portfolio.notes))
 
 
