@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from dfslab import plots
 from dfslab.aftermath import after_race
 from dfslab.page import Check, Notes, Stats, Table
 from dfslab.views import NOT_YET
@@ -10,6 +11,7 @@ from dfslab.views import NOT_YET
 __all__ = [
     "after_drivers",
     "after_entries",
+    "card",
     "contest_notes",
     "contests_table",
     "lineups_shown",
@@ -213,6 +215,27 @@ def portfolio_numbers(lab) -> dict:
         "expected_payout_se": round(float(lab.scores.table()["se"].iloc[0]), 2),
         "greedy_to_bound": round(float(chosen.greedy_to_bound), 4),
         "by_regime": chosen.metrics["regime"].value_counts().sort_index().to_dict(),
+    }
+
+
+def card(lab) -> dict:
+    """Draw the small picture of the report's card in the index; return the card's lines and texts."""
+    top = lab.exposures().head(8)
+    ax = plots.plot_exposure(top["driver"], 100 * top["exposure"], 100 * top["ownership"])
+    ax.figure.set_size_inches(5, 2.6)
+    lab.out.mkdir(parents=True, exist_ok=True)
+    plots.save(ax, lab.out / "card.png", 100)
+    row, own = lab.scores.table().iloc[0], lab.forecast.table.sort_values("ownership", ascending=False).iloc[0]
+    chances = lab.model.regime_probabilities(lab.scenarios, lab.inputs.race).sort_values("probability").iloc[-1]
+    return {
+        "lines": [
+            f"Most owned: {own['driver']}, {own['ownership']:.0%}",
+            f"Likeliest regime: {chances['regime'].replace('_', ' ')}, {chances['probability']:.0%}",
+            f"{len(lab.portfolio.lineups)} lineups; simulated payout ${row['expected_payout']:,.0f} ± {row['se']:,.0f} "
+            f"for ${row['fees']:,.0f}",
+        ],
+        "picture": "card.png",
+        "picture_alt": "Our exposure against the field's ownership for the eight most used drivers",
     }
 
 

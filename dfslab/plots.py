@@ -20,6 +20,7 @@ __all__ = [
     "plot_profit",
     "plot_quantiles",
     "plot_reliability",
+    "save",
     "show",
 ]
 
@@ -65,6 +66,14 @@ def show(ax, alt: str, caption: str = "") -> Figure:
     width = int(figure.get_size_inches()[0] * 100)
     plt.close(figure)
     return Figure(buffer.getvalue(), alt, caption, min(width, 920))
+
+
+def save(ax, path, dots_per_inch: int = 120) -> None:
+    """Write the figure that `ax` lives on to `path` as PNG and close it."""
+    from matplotlib import pyplot as plt
+
+    ax.figure.savefig(path, dpi=dots_per_inch, bbox_inches="tight", metadata={"Software": None})
+    plt.close(ax.figure)
 
 
 def _axes(ax, width=9.0, height=4.0):

@@ -20,6 +20,8 @@ NOTEBOOKS = {
     "02_regime_tuning": "Regimes",
     "03_portfolio_construction": "Portfolio",
 }
+LONGEST_REPORT = 1800.0
+"""Seconds a second report of the same race waits for the first."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -137,7 +139,7 @@ def run_report(
     _refuse_unknown(parameters, sources)
     inputs = pipeline.check_inputs(race_id, data_dir)
     failed = out_dir / f"{race_id}.failed"
-    with data.locked(out_dir / ".locks" / race_id), tempfile.TemporaryDirectory() as cache:
+    with data.locked(out_dir / ".locks" / race_id, LONGEST_REPORT), tempfile.TemporaryDirectory() as cache:
         with data.write_folder_atomically(out_dir / race_id) as aside:
             try:
                 _run_pages(sources, inputs, aside, {**parameters, "cache_dir": cache}, progress)
@@ -235,10 +237,11 @@ def write_index(out_dir: Path) -> Path:
 def _card(folder: Path) -> str:
     numbers = json.loads((folder / "metrics.json").read_text("utf-8"))
     race = numbers.get("race", {})
-    facts = "".join(f"<p>{html.escape(line)}</p>" for line in numbers.get("headline", []))
+    card = numbers.get("card", {})
+    facts = "".join(f"<p>{html.escape(line)}</p>" for line in card.get("lines", []))
     links = " · ".join(f'<a href="{folder.name}/{s}.html">{t}</a>' for s, t in NOTEBOOKS.items())
-    picture = numbers.get("picture", "")
-    image = f'<img alt="{html.escape(numbers.get("picture_alt", ""))}" src="{picture}">' if picture else ""
+    alt, picture = html.escape(card.get("picture_alt", "")), card.get("picture")
+    image = f'<img alt="{alt}" src="{folder.name}/{picture}">' if picture else ""
     title = html.escape(race.get("name") or folder.name)
     where = html.escape(f"{race.get('date', '')} · {race.get('track', '')} · {race.get('track_type', '')}")
     return f"<article><h3>{title}</h3><p>{where}</p>{image}{facts}<p>{links}</p></article>"

@@ -20,7 +20,7 @@ from dfslab.report import NOTEBOOKS, ReportFailed, run_report, write_index
 FIRST, SECOND, THIRD = NOTEBOOKS
 PARAMETERS = 'race_id = ""  # type: str\nout_dir = ""  # type: str\nseed = 1  # type: int'
 RECORD = (
-    "import json, pathlib\nnumbers = {'headline': [f'seed {seed}'], 'race': {'name': 'Oakfield <400>'}}\n"
+    "import json, pathlib\nnumbers = {'card': {'lines': [f'seed {seed}']}, 'race': {'name': 'Oakfield <400>'}}\n"
     "_ = pathlib.Path(out_dir, 'metrics.json').write_text(json.dumps(numbers))"
 )
 

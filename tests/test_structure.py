@@ -24,7 +24,7 @@ solver conflicts leverage optimize
 choose candidates portfolio scoring quick inputs pipeline tuning aftermath
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 backtest
-page views money_views plots report season results explore __main__
+page plots views money_views report season results explore __main__
 """
 ORDER = _ROWS.split()
 """A module imports only from those before it."""
