@@ -97,13 +97,13 @@ class Bench:
     def _weighted(self, question: Question):
         weights = {name: float(w) for name, w in question.regime_weights if w > 0}
         if not weights:
-            return self.lab.scenarios
+            return self.lab.blended_scenarios
         have = self.regime_weights
         known = {name: w for name, w in weights.items() if have[name] > 0}
         total = sum(known.values())
         if not total:
             raise InfeasibleLineup("no simulated race is of these regimes; give weight to another")
-        return with_regime_weights(self.lab.scenarios, {name: w / total for name, w in known.items()})
+        return with_regime_weights(self.lab.blended_scenarios, {name: w / total for name, w in known.items()})
 
     def _metrics(self, lineups, value) -> pd.DataFrame:
         return lineup_metrics(self.lab.slate, self.ownership, lineups, value=value)

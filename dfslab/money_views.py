@@ -41,7 +41,7 @@ def contest_notes(lab) -> Notes:
                 else f"entries per user: money is for the first {limit} lineups"
             )
             lines.append(f"{name} allows {limit} {whose}.")
-    return Notes((*lines, *lab.portfolio.notes))
+    return Notes((*lines, lab.blend.note, *lab.portfolio.notes))
 
 
 def portfolio_stats(lab) -> Stats:

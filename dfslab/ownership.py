@@ -211,6 +211,16 @@ class FittedHybrid(Forecaster):
         pooled = {"hybrid": [theta for _, theta, _ in self.rolled_pools], "equal_weights": equal}
         return pooled | {"salary_only": [r.base for r in self.rolled]} | by_voice(self.rolled)
 
+    def rolled_ownership(self) -> pd.DataFrame:
+        """Return contest_id, driver, ownership (fraction) of past contests, each forecast from earlier ones alone."""
+        said = [
+            pd.DataFrame({"contest_id": b.contest_id, "driver": b.names, "ownership": b.law(theta).marginals()})
+            for b, theta, _ in self.rolled_pools
+        ]
+        return (
+            pd.concat(said, ignore_index=True) if said else pd.DataFrame(columns=["contest_id", "driver", "ownership"])
+        )
+
     def rolled_weights(self) -> list:
         """Return rows contest_id, date, estimator, weight, temperature of the pool that forecast each past contest."""
         return [

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import calibration, data, optimize, ownership, portfolio, race, racecheck, regimes, scoring
+from dfslab import blend, calibration, data, optimize, ownership, portfolio, race, racecheck, regimes, scoring
 from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
 from dfslab.inputs import ROOT, SAMPLE, Inputs, check_inputs, latest_race, load_models, save_model
+from dfslab.known import fill_history, fill_slate
 from dfslab.slate import Contest, Slate
 
 __all__ = [
@@ -80,6 +81,8 @@ class Forecast:
     """By estimator: its own ownership (D,), fractions."""
     weights: pd.DataFrame
     notes: tuple[str, ...]
+    past: pd.DataFrame
+    """What each past contest was forecast from earlier ones alone: contest_id, driver, ownership (fractions)."""
 
     @property
     def ownership(self) -> pd.Series:
@@ -134,9 +137,34 @@ class Lab:
         return self._stage("scenarios", lambda: self._simulate(rng))
 
     @cached_property
+    def blend(self) -> "blend.Blend":
+        """What the field knows of drivers' mean points beyond the race model, weighed on past contests."""
+        return self._stage("blend", self._weigh)
+
+    def _weigh(self):
+        history, racing = self.inputs.history.ownership, ~self.slate.out
+        past = blend.past_rows(self.past_ownership, history.get("projected_points"), self.forecast.past)
+        known = np.isfinite(self._projected[racing])
+        return blend.fit_blend(past, with_projected=len(known) > 0 and known.mean() > 0.5)
+
+    @property
+    def _projected(self) -> np.ndarray:
+        return self.inputs.slate.column("projected_points")
+
+    def _blended(self, scenarios):
+        own, model = self.slate.align(self.forecast.ownership), self.scenarios.weight @ self.scenarios.points
+        shift = self.blend.shift(model, own, self._projected, ~self.slate.out)
+        return blend.shifted(scenarios, shift, self.slate.rules.tick)
+
+    @cached_property
+    def blended_scenarios(self) -> "race.Scenarios":
+        """`scenarios` with every driver's points shifted by the market blend: what lineups are chosen on."""
+        return self._blended(self.scenarios)
+
+    @cached_property
     def fresh_scenarios(self) -> "race.Scenarios":
-        """As many again, which nothing was chosen on."""
-        return self._simulate(stream(self.settings.seed, "fresh race"))
+        """As many again, shifted alike, which nothing was chosen on."""
+        return self._blended(self._simulate(stream(self.settings.seed, "fresh race")))
 
     def _simulate(self, rng):
         starters = self.inputs.slate.starters
@@ -163,14 +191,14 @@ class Lab:
 
     @cached_property
     def portfolio(self) -> "portfolio.Portfolio":
-        """The lineups for the first contest, chosen on `scenarios`."""
+        """The lineups for the first contest, chosen on `blended_scenarios`."""
         return self._stage("portfolio", self._build)
 
     def _build(self, scenarios=None, **options):
         settings = self.settings
         return portfolio.generate_regime_aware_portfolio(
             self.slate,
-            self.scenarios if scenarios is None else scenarios,
+            self.blended_scenarios if scenarios is None else scenarios,
             self.forecast.ownership,
             self.inputs.contest,
             settings.n_lineups,
@@ -190,9 +218,10 @@ class Lab:
 
     def _baselines(self):
         rng, n = stream(self.settings.seed, "baselines"), self.settings.n_lineups
-        one = replace(self.scenarios, regime=np.zeros(len(self.scenarios), np.int8))
-        mixed = replace(self.scenarios, regime=rng.permutation(self.scenarios.regime))
-        value = self.scenarios.weight @ self.scenarios.points
+        races = self.blended_scenarios
+        one = replace(races, regime=np.zeros(len(races), np.int8))
+        mixed = replace(races, regime=rng.permutation(races.regime))
+        value = races.weight @ races.points
         contest, own = self.inputs.contest, self.forecast.ownership
         field = sample_fields(self.slate, [self.slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
         return {
@@ -239,7 +268,8 @@ class Lab:
     @cached_property
     def frontier(self) -> pd.DataFrame:
         """The twenty best lineups by mean points less λ·ownership², by λ: earnings on fresh draws and copies."""
-        value, own = self.scenarios.weight @ self.scenarios.points, self.forecast.ownership
+        races, own = self.blended_scenarios, self.forecast.ownership
+        value = races.weight @ races.points
         sets = {}
         for penalty in portfolio.PENALTIES:
             optimizer = optimize.LeverageAwareOptimizer(self.slate, own, leverage_penalty=penalty)
@@ -307,81 +337,6 @@ class Lab:
         return pickle.loads(path.read_bytes())
 
 
-def fill_slate(slate: Slate, scenarios, history) -> Slate:
-    """Return the slate with projected_points (the user's first, else the simulator's means), form and rating."""
-    drivers = slate.drivers.copy()
-    means = scenarios.weight @ scenarios.points
-    own = slate.column("projected_points")
-    drivers["projected_points"] = np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)
-    known = known_before(history.results, slate.race.date).reindex(slate.names)
-    for name in ("form", "rating"):
-        drivers[name] = known[name].to_numpy()
-    return replace(slate, drivers=drivers)
-
-
-FORM_HALF_LIFE_DAYS = 60.0
-RATING_HALF_LIFE_DAYS = 240.0
-
-
-def known_before(results: pd.DataFrame, date) -> pd.DataFrame:
-    """Return form and rating by driver as of `date`, from earlier rows only.
-
-    Form is the decayed mean of DraftKings points above what the start position is worth, rating the decayed mean
-    of NASCAR's driver rating; both in the units of their source, NaN for drivers without a past.
-    """
-    past = results[results["date"] < pd.to_datetime(date)]
-    age = (pd.to_datetime(date) - past["date"]).dt.days.to_numpy(float)
-    expected = past.groupby("start")["dk_points"].transform("mean")
-    surplus = past["dk_points"] - expected
-    return pd.DataFrame(
-        {
-            "form": _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS)),
-            "rating": _decayed_mean(past["driver"], past["driver_rating"], 0.5 ** (age / RATING_HALF_LIFE_DAYS)),
-        }
-    )
-
-
-def _decayed_mean(key, values, weight) -> pd.Series:
-    known = values.notna().to_numpy()
-    total = (values * weight)[known].groupby(key[known]).sum()
-    return total / pd.Series(weight, index=values.index)[known].groupby(key[known]).sum()
-
-
-PAST_SCENARIOS = 500
-"""Simulated races behind the projected points of a past contest's driver."""
-REFIT_MONTHS = 12
-
-
-def fill_history(history, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the ownership history with projected_points, form and rating filled where they are missing.
-
-    Each contest gets what was known on the day before it: form and rating from earlier rows, projected points as the
-    means of races simulated by a model fitted on earlier races (every `REFIT_MONTHS` months, records up to date).
-    Points a user or a vendor had projected stay.
-    """
-    past, results, races = history.ownership, history.results, history.races
-    known = races[races["race_id"].isin(past["race_id"])] if "race_id" in past else races.iloc[:0]
-    if known.empty or known["date"].min() <= results["date"].min():
-        return past
-    since = known["date"].min()
-    kept = races[(races["date"] < since) | races["race_id"].isin(known["race_id"])]
-    drawn = racecheck.forecast_races(
-        results[results["race_id"].isin(kept["race_id"])], kept, since,
-        n_scenarios=PAST_SCENARIOS, rng=rng, months=REFIT_MONTHS,
-    )  # fmt: skip
-    parts = [_as_known(rows, results, drawn.get(race_id)) for race_id, rows in past.groupby("race_id", sort=False)]
-    return pd.concat(parts).sort_index()
-
-
-def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFrame:
-    """Return the rows of one race's contests with what was known before it."""
-    told = known_before(results, rows["date"].iloc[0])
-    if scenarios is not None:
-        told = told.join(scenarios.mean_points().rename("projected_points"), how="outer")
-    mine = told.reindex(rows["driver"]).set_axis(rows.index)
-    return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})
-
-
 def forecast_ownership(slate: Slate, past: pd.DataFrame, inputs: Inputs, settings: Settings) -> Forecast:
     """Return the hybrid's forecast with bands from whole-vector draws, and each estimator's own view."""
     fitted = _ownership_estimator(inputs).fit(past)
@@ -395,7 +350,8 @@ def forecast_ownership(slate: Slate, past: pd.DataFrame, inputs: Inputs, setting
     speaking = [part for part in fitted.parts if part.name not in silent]
     views = {part.name: slate.align(part.predict(slate, inputs.contest)) for part in speaking}
     weights = fitted.weights(slate, inputs.contest).rename_axis("estimator").reset_index()
-    return Forecast(table, draws, views, weights, (*_ownership_notes(inputs), *silent.values(), *fitted.notes))
+    notes = (*_ownership_notes(inputs), *silent.values(), *fitted.notes)
+    return Forecast(table, draws, views, weights, notes, fitted.rolled_ownership())
 
 
 def _ownership_estimator(inputs: Inputs) -> "ownership.HybridOwnershipEstimator":

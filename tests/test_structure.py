@@ -21,7 +21,7 @@ residuals evidence lawfit estimators ownership calibration
 copies field
 payout contest
 solver conflicts leverage optimize
-choose candidates portfolio scoring quick inputs pipeline tuning aftermath
+choose candidates portfolio scoring quick inputs known blend pipeline tuning aftermath
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 backtest
 page plots views money_views report season results explore __main__
