@@ -47,6 +47,19 @@ class Blend:
         added = said @ self.weights.to_numpy() - said[:, 0]
         return np.where(racing, added - added[racing].mean(), 0.0)
 
+    def surprises(self, draws, racing) -> np.ndarray:
+        """Return what drawn ownerships (n, D) add to drivers' points beside the others, (n, D), mean 0 over the draws.
+
+        A field that likes a driver more than forecast knows more of him: what ownership is worth, surprises are worth.
+        """
+        racing = np.asarray(racing, bool)
+        if not self.races:
+            return np.zeros(np.shape(draws))
+        log_own = np.log(np.maximum(np.asarray(draws, float), LEAST_OWNERSHIP))
+        away = log_own - log_own.mean(axis=0)
+        level = away[:, racing].mean(axis=1, keepdims=True)
+        return np.where(racing, self.weights["log_ownership"] * (away - level), 0.0)
+
     @property
     def note(self) -> str:
         """What was done, for the page."""
@@ -110,7 +123,7 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
 
 
 def shifted(scenarios, shift, tick: float):
-    """Return the scenarios with `shift` (D,) added to the points of who races, in whole ticks."""
+    """Return the scenarios with `shift`, (D,) or (S, D), added to the points of who races, in whole ticks."""
     steps = np.rint(np.asarray(shift) / tick)
     if not steps.any():
         return scenarios

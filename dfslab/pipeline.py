@@ -238,10 +238,19 @@ class Lab:
 
     def score(self, portfolios: dict) -> "scoring.Scores":
         """Play portfolios (name → lineups) on the fresh races, each run of races against a fresh field."""
-        fresh, contest, slate = self.fresh_scenarios, self.inputs.contest, self.slate
+        fresh, contest, slate = self._against_fresh_fields, self.inputs.contest, self.slate
         return scoring.score_portfolios(
             portfolios, fresh.points, self._fresh_fields, contest, weight=fresh.weight, rules=slate.rules
         )
+
+    @cached_property
+    def _against_fresh_fields(self) -> "race.Scenarios":
+        """`fresh_scenarios` where the drivers a fresh field likes more than forecast are better in its run of races."""
+        fresh, draws = self.fresh_scenarios, self.forecast.draws[-self.settings.n_fresh_fields :]
+        worth = self.blend.surprises(draws, ~self.slate.out)
+        runs = portfolio.field_runs(len(fresh), draws)
+        by_race = np.repeat(worth[: len(runs)], [run.stop - run.start for run in runs], axis=0)
+        return blend.shifted(fresh, by_race, self.slate.rules.tick)
 
     @cached_property
     def _fresh_fields(self) -> np.ndarray:
@@ -255,7 +264,7 @@ class Lab:
         return self._stage("by contest", lambda: pd.DataFrame([self._in_contest(c) for c in self.inputs.contests]))
 
     def _in_contest(self, contest: Contest) -> dict:
-        fresh, rng = self.fresh_scenarios, stream(self.settings.seed, "fresh field")
+        fresh, rng = self._against_fresh_fields, stream(self.settings.seed, "fresh field")
         draws = self.forecast.draws[-self.settings.n_fresh_fields :]
         fields = sample_fields(self.slate, draws, contest.entries - 1, contest=contest, rng=rng)
         sets = {contest.name or contest.contest_id or "contest": self.portfolio.lineups}

@@ -98,6 +98,15 @@ def test_the_shift_is_the_blended_mean_less_the_models():
     np.testing.assert_allclose(blend.shift(model, own, projected, racing), expected)
 
 
+def test_a_driver_is_better_where_a_field_likes_him_more_than_other_fields_do():
+    weights = pd.Series([0.5, 4.0], ["model", "log_ownership"])
+    draws, racing = np.array([[0.4, 0.1, 0.2, 0.0], [0.1, 0.1, 0.2, 0.0]]), np.array([True, True, True, False])
+    worth = Blend(weights, weights * 0, 9).surprises(draws, racing)
+    by_hand = 4 * np.log(4) / 2 * np.array([2 / 3, -1 / 3, -1 / 3, 0])
+    np.testing.assert_allclose(worth, [by_hand, -by_hand], atol=1e-12)
+    np.testing.assert_array_equal(Blend(weights, weights * 0, 0).surprises(draws, racing), 0)
+
+
 def test_contests_of_one_race_are_averaged_and_who_was_not_forecast_is_left_out():
     past = pd.DataFrame({"race_id": "r", "contest_id": [1, 1, 2, 2], "driver": ["A", "B", "A", "B"], "points": 30.0})
     past = past.assign(model_points=[20.0, 10.0, 20.0, 10.0], model_sd=9.0, ownership=0.9)
@@ -127,6 +136,15 @@ def test_points_of_a_race_are_shifted_by_a_constant_in_whole_ticks(lab):
     assert (after.points[:, lab.slate.out] == before.points[:, lab.slate.out]).all()
     np.testing.assert_array_equal(after.finish, before.finish)
     assert shifted(before, np.zeros(len(lab.slate)), tick) is before
+
+
+def test_the_races_of_a_run_move_with_the_field_they_are_played_against(lab):
+    fresh, scored, draws = lab.fresh_scenarios, lab._against_fresh_fields, lab.forecast.draws[-10:]
+    moved = (scored.points - fresh.points).reshape(10, 30, -1)
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-9)
+    worth = lab.blend.surprises(draws, ~lab.slate.out)
+    np.testing.assert_allclose(moved[:, 0], worth, atol=0.026)
+    assert np.std(worth, axis=0)[~lab.slate.out].mean() > 0.5
 
 
 def test_the_blend_reads_forecasts_of_ownership_and_never_what_was_shown(lab):
