@@ -39,7 +39,7 @@ def headline(lab) -> Stats:
     return Stats(
         (
             (race.name or race.race_id, f"{race.date:%d %B %Y}, {race.track}"),
-            (race.track_type.replace("_", " "), f"{race.sched_laps} laps of {race.track_length_mi:g} miles"),
+            (race.track_type.replace("_", " "), f"{race.sched_laps} laps of {race.track_length_mi:g} mi"),
             (f"{len(lab.inputs.slate.starters)}", f"starters; {int(lab.inputs.slate.out.sum())} with a salary are out"),
             (
                 f"{contest.entries:,} × ${contest.entry_fee:,.2f}",
