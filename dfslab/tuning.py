@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import data, pipeline, racecheck
+from dfslab import data, metrics, pipeline, racecheck
 from dfslab.calibration import walk_forward
+from dfslab.labels import REGIMES, RegimeThresholds, race_features
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.rank import FinishModel, summarise_scores, walk_forward_finish
 from dfslab.regimes import TuningResult, past_conditions, tune_thresholds
@@ -67,7 +68,29 @@ def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1,
     found = tune_thresholds(drawn.__getitem__, results, races, conditions, since=since, rng=choosing)
     path = pipeline.save_model(data_dir, "regimes", found.to_dict(), races["date"].max())
     table = found.table.sort_values("plateau", ascending=False).head(10)
-    return Tuned({"ten best candidates": table, "base rates": found.base_rates.reset_index()}, _said(found), path)
+    told = dominator_skill(drawn, results, races, np.random.default_rng(seed))
+    tables = {"dominator told before the race": told, "ten best candidates": table}
+    return Tuned(tables | {"base rates": found.base_rates.reset_index()}, _said(found), path)
+
+
+def dominator_skill(drawn: dict, results, races, rng) -> pd.DataFrame:
+    """Return Brier skill over the base rate and AUC of `dominator`, each with its 95 % bootstrap interval over races.
+
+    `drawn` holds the scenarios of every race, told before it; the label is one driver leading half the laps or more,
+    the baseline its share in all earlier races.
+    """
+    features = race_features(results, races)
+    led = (features["leader_share"] >= RegimeThresholds().leader_share).astype(float)
+    dates = pd.to_datetime(races.set_index("race_id")["date"])
+    base = np.array([led[dates.reindex(led.index) < dates[race_id]].mean() for race_id in drawn])
+    code = REGIMES.index("dominator")
+    chance = np.array([s.weight @ (s.regime == code) for s in drawn.values()])
+    happened = led.reindex(list(drawn)).to_numpy()
+    rows = [
+        ("Brier skill over the base rate", *metrics.brier_skill(chance, happened, base, rng=rng)),
+        ("AUC", *metrics.auc(chance, happened, rng=rng)),
+    ]
+    return pd.DataFrame(rows, columns=["score", "value", "low", "high"]).assign(races=len(drawn))
 
 
 def _said(found: TuningResult) -> tuple[str, ...]:
