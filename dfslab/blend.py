@@ -116,8 +116,9 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
     rows = past.reindex(columns=["race_id", "contest_id", "driver", *told]).assign(
         projected=np.nan if projected is None else projected
     )
-    rows["contest_id"] = rows["contest_id"].astype(str)
-    rows = rows.merge(forecasts.assign(contest_id=forecasts["contest_id"].astype(str)), on=["contest_id", "driver"])
+    keys = ["contest_id", "driver"]
+    told_before = forecasts.assign(**{key: forecasts[key].astype(str) for key in keys})
+    rows = rows.assign(**{key: rows[key].astype(str) for key in keys}).merge(told_before, on=keys)
     values = [*told, "ownership", "projected"]
     return rows.astype(dict.fromkeys(values, float)).groupby(["race_id", "driver"], as_index=False)[values].mean()
 

@@ -171,3 +171,11 @@ def test_without_past_contests_nothing_moves():
     first = pipeline.open_lab("2026-02-15-gulfbreeze", n_scenarios=60, n_draws=20)
     assert first.blended_scenarios is first.scenarios
     assert "fewer than" in first.blend.note
+
+
+def test_without_a_past_contest_nothing_moves():
+    past = pd.DataFrame({"race_id": [], "contest_id": [], "driver": [], "points": []})
+    rows = past_rows(past, None, pd.DataFrame({"contest_id": [], "driver": [], "ownership": []}))
+    assert rows.empty
+    found = fit_blend(rows)
+    assert not np.any(found.shift(np.arange(5.0), np.full(5, 0.2), np.full(5, np.nan), np.ones(5, bool)))
