@@ -47,12 +47,16 @@ def contest_notes(lab) -> Notes:
 def portfolio_stats(lab) -> Stats:
     """Return the portfolio's key figures on fresh draws as cards."""
     row = lab.scores.table().iloc[0]
-    entered = round(row["fees"] / lab.inputs.contest.entry_fee) if lab.inputs.contest.entry_fee else 0
+    contest = lab.inputs.contest
+    entered = round(row["fees"] / contest.entry_fee) if contest.entry_fee else 0
     return Stats(
         (
             (f"{len(lab.portfolio.lineups)}", f"lineups in the file; {entered} enter this contest"),
             (f"${row['expected_payout']:,.0f} ± {row['se']:,.0f}", f"expected payout for ${row['fees']:,.0f} of fees"),
-            (f"{100 * row['roi']:+.0f} %", f"simulated return; the field's is {-100 * lab.inputs.contest.rake:+.0f} %"),
+            (
+                f"{100 * row['roi']:+.0f} %",
+                f"simulated return, too high by experience (see Limits); the field's: {-100 * contest.rake:+.0f} %",
+            ),
             (f"{100 * row['p_profit']:.0f} %", "chance to end with a profit"),
         )
     )
