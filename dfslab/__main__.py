@@ -182,7 +182,9 @@ def ingest(race_id, data_dir, quiet):
     _fail(done.failed)
 
 
-README = click.option("--readme", help="Also put the tables between the marks results:NAME of this document.")
+README = click.option(
+    "--readme", metavar="FILE[#NAME]", help="Also put the tables between the marks results:NAME of this document."
+)
 
 
 def _write_results(readme, name, tables, notes=()) -> None:
@@ -190,7 +192,8 @@ def _write_results(readme, name, tables, notes=()) -> None:
 
     if readme:
         arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme))
-        write_results(readme, name, tables, f"dfslab {arguments}", notes)
+        document, _, mark = readme.partition("#")
+        write_results(document, mark or name, tables, f"dfslab {arguments}", notes)
 
 
 @cli.group()
@@ -216,15 +219,26 @@ def _report_tuned(tuned, name, readme) -> None:
 @tune.command("ownership")
 @DATA
 @SERIES
+@click.option("--learn", default=0, show_default=True, type=click.IntRange(0), help="First contests not scored.")
+@click.option("--last", type=click.IntRange(2), help="Score only so many of the latest contests; default: all.")
+@click.option(
+    "--figures", type=click.Path(exists=True, dir_okay=False), help="Cold-start figures in place of the shipped ones."
+)
 @SEED
 @QUIET
 @README
-def tune_ownership(data_dir, series, seed, quiet, readme):
-    """Forecast every past contest from earlier ones; print errors with standard errors, save the pool."""
+def tune_ownership(data_dir, quiet, readme, **options):
+    """Forecast every past contest from earlier ones; print errors with standard errors, save the pools.
+
+    \b
+    dfslab tune ownership --data my-data
+    dfslab tune ownership --data my-data --learn 4 --last 8
+
+    A folder with nothing but history/ownership.csv will do. With --figures nothing is saved.
+    """
     from dfslab import tuning
 
-    found = tuning.tune_ownership(data_dir, series=series, seed=seed, progress=_progress(quiet))
-    _report_tuned(found, "ownership", readme)
+    _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options), "ownership", readme)
 
 
 @tune.command("race")

@@ -15,7 +15,7 @@ from dfslab.slate import Results, Slate
 from dfslab.standings import Standings
 from dfslab.tables import for_file, read_ownership_history, read_races, read_results
 
-__all__ = ["History", "Ingested", "history", "ingest_standings", "load_results"]
+__all__ = ["History", "Ingested", "history", "ingest_standings", "load_results", "past_contests"]
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,20 @@ def history(data_dir, before=None, series: str = "cup") -> History:
             raise InputError(
                 f"{folder / name}: there is no race history; run `dfslab fetch --season 2025`, or put it there"
             )
-    ownership = folder / "ownership.csv"
-    frames = (
-        _stored(read_results, folder / "results.csv"),
-        _stored(read_races, folder / "races.csv"),
-        _stored(read_ownership_history, ownership) if ownership.exists() else _empty_ownership(),
-    )
-    found = History(*(_one_spelling(_of_series(frame, series)) for frame in frames))
+    frames = (_stored(read_results, folder / "results.csv"), _stored(read_races, folder / "races.csv"))
+    found = History(*(_one_spelling(_of_series(frame, series)) for frame in frames), past_contests(data_dir, series))
     found = found if before is None else found.before(before)
-    found = History(found.results, found.races, _who_raced(found.ownership))
     if found.results.empty:
         when = "" if before is None else f" before {pd.to_datetime(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
+
+
+def past_contests(data_dir, series: str = "cup") -> pd.DataFrame:
+    """Return the ownership history of one series, without drivers who had a salary but did not race."""
+    path = Path(data_dir) / "history" / "ownership.csv"
+    frame = _stored(read_ownership_history, path) if path.exists() else _empty_ownership()
+    return _who_raced(_one_spelling(_of_series(frame, series)))
 
 
 def _stored(reader, path: Path) -> pd.DataFrame:

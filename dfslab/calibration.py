@@ -12,7 +12,16 @@ from dfslab.lawfit import log_score
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.residuals import LEAST, Residuals, draw_ownership
 
-__all__ = ["CalibrationReport", "WalkForward", "calibration_report", "walk_forward"]
+__all__ = [
+    "CalibrationReport",
+    "WalkForward",
+    "band_table",
+    "calibration_report",
+    "gain_table",
+    "score_forecasts",
+    "score_table",
+    "walk_forward",
+]
 
 LEVELS = (0.5, 0.8, 0.95)
 BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
@@ -68,31 +77,41 @@ class WalkForward:
 
 
 def walk_forward(history, estimators=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
-    """Forecast every past contest from the contests of earlier dates and score it.
-
-    Beside the estimators stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor` where
-    projected ownership is known. Errors are in ownership points (percent).
+    """Forecast every past contest from the contests of earlier dates and score it; see `score_forecasts`.
 
     Parameters
     ----------
     history : tidy frame, see `evidence.read_history`
     estimators : estimators to score; the hybrid (with its parts) by default
+    """
+    estimators = (HybridOwnershipEstimator(),) if estimators is None else estimators
+    return score_forecasts([e.fit(history) for e in estimators], first=first, n_draws=n_draws, seed=seed)
+
+
+def score_forecasts(fitted, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
+    """Score what fitted estimators forecast of their past contests, each from the contests of earlier dates.
+
+    Beside them stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor` where projected
+    ownership is known. Errors are in ownership points (percent).
+
+    Parameters
+    ----------
+    fitted : estimators fitted on the same history
     first : the number of earliest contests that are only learned from
     n_draws, seed : draws of the whole vector for CRPS, intervals and PIT
     """
-    estimators = (HybridOwnershipEstimator(),) if estimators is None else tuple(estimators)
-    forecasts, weights, fitted = {}, [], None
-    for estimator in estimators:
-        fitted = estimator.fit(history)
-        forecasts |= fitted.rolled_log_worths()
-        weights += fitted.rolled_weights()
-    forecasts |= {"uniform": [None] * len(fitted.boards), "vendor": [_vendor(b) for b in fitted.boards]}
-    tables = [_scored(name, said, fitted, (first, n_draws, seed)) for name, said in forecasts.items()]
+    forecasts, weights = {}, []
+    for one in fitted:
+        forecasts |= one.rolled_log_worths()
+        weights += one.rolled_weights()
+    last = fitted[-1]
+    forecasts |= {"uniform": [None] * len(last.boards), "vendor": [_vendor(b) for b in last.boards]}
+    tables = [_scored(name, said, last, (first, n_draws, seed)) for name, said in forecasts.items()]
     drivers = pd.concat([d for d, _ in tables], ignore_index=True)
     scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "estimator", "score", "value"])
     frame = pd.DataFrame(weights, columns=["contest_id", "date", "estimator", "weight", "temperature"])
-    late = [b.contest_id for b in fitted.boards[first:]]
-    return WalkForward(scores, drivers, frame[frame["contest_id"].isin(late)], fitted.notes)
+    late = [b.contest_id for b in last.boards[first:]]
+    return WalkForward(scores, drivers, frame[frame["contest_id"].isin(late)], last.notes)
 
 
 def _vendor(board: Board) -> np.ndarray | None:
@@ -178,7 +197,58 @@ def _interval_scores(rows, level: float) -> dict:
     }
 
 
-# ---------------------------------------------------------------- the page's tables
+# ---------------------------------------------------------------- tables to read
+
+SHOWN = {
+    "mae": "mean error",
+    "rmse": "RMSE",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "spearman": "rank correlation",
+    "top5": "top 5 found",
+}
+"""Scores of a table of forecasters, and what they are called there."""
+BANDED = ("hybrid", "salary_only")
+
+
+def score_table(walk: WalkForward) -> pd.DataFrame:
+    """Return one row per forecaster, smallest mean error first: its scores, each ± its standard error, and contests."""
+    told = walk.summary().set_index(["estimator", "score"])
+    rows = []
+    for estimator in told.index.get_level_values(0).unique():
+        mine = told.loc[estimator].reindex(list(SHOWN))
+        row = {"estimator": estimator}
+        for name, (mean, se) in zip(SHOWN.values(), mine[["mean", "se"]].to_numpy(float), strict=True):
+            row |= {name: mean, f"± {name}": se}
+        rows.append(row | {"contests": int(mine["contests"].max())})
+    return pd.DataFrame(rows).sort_values("mean error", kind="stable", ignore_index=True)
+
+
+def band_table(walk: WalkForward, estimators=BANDED) -> pd.DataFrame:
+    """Return how often the bands of each estimator held the fact, how wide they were, and their interval scores."""
+    told = walk.summary().set_index(["estimator", "score"])[["mean", "se"]]
+    rows = []
+    for estimator in estimators:
+        for level in LEVELS:
+            row = {"estimator": estimator, "band": f"{level:.0%}"}
+            for score in ("cover", "width", "interval"):
+                mean, se = told.loc[(estimator, f"{score}{level:.0%}")]
+                row |= {score: mean} if score == "width" else {score: mean, f"± {score}": se}
+            rows.append(row)
+    return pd.DataFrame(rows).rename(
+        columns=lambda c: c.replace("cover", "inside").replace("interval", "interval score")
+    )
+
+
+def gain_table(walk: WalkForward, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
+    """Return what `estimator` gains over every other in each score, paired by contest, with standard error and p."""
+    parts = []
+    for score in scores:
+        part = walk.compare(estimator, score).set_index("against")
+        names = {"gain": SHOWN[score], "se": f"± {SHOWN[score]}", "p": f"p {SHOWN[score]}"}
+        parts.append(part[list(names)].rename(columns=names))
+    counts = walk.compare(estimator, "mae").set_index("against")["contests"]
+    return pd.concat([counts, *parts], axis=1).rename_axis("against").reset_index()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """The only reader and writer of users' files, by one name each; the work is in the modules it gathers."""
 
-from dfslab.archive import History, Ingested, history, ingest_standings, load_results
+from dfslab.archive import History, Ingested, history, ingest_standings, load_results, past_contests
 from dfslab.entries import Entries, fill_entries, read_entries, upload_cells, write_entries, write_lineups
 from dfslab.files import InputError, locked, write_atomically, write_csv, write_folder_atomically
 from dfslab.folder import list_races, load_contests, load_race, load_slate, load_standings, race_folder
@@ -34,6 +34,7 @@ __all__ = [
     "load_standings",
     "locked",
     "match_names",
+    "past_contests",
     "race_folder",
     "read_contest",
     "read_contests",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfslab.files import InputError
 from dfslab.lineups import LineupLaw
-from dfslab.residuals import LEAST
+from dfslab.residuals import LEAST, affordable, log_odds
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate
 
@@ -28,6 +28,8 @@ MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 20, 1e-4, 1e-3, 8.0
 """Newton steps, the error in ownership that ends them, the ridge, and how far one step moves a log-worth."""
 EXACT_DRIVERS = 60
 """Up to so many drivers the exact covariance is cheap."""
+LEFT_OUT = 0.05
+"""A vendor whose unknown drivers would hold less than this share of the roster has told about all of it."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
 
@@ -397,15 +399,26 @@ def projection(board, memory=None):
 
 
 def vendor(board, memory):
-    """Return what turns the log-worths of salary alone into those of a vendor's projected ownership, and the former."""
-    own = board.column("projected_ownership").copy()
-    if (~np.isnan(own)).sum() <= board.rules.roster_size:
+    """Return what turns the log-worths of salary alone into those of a vendor's projected ownership, and the former.
+
+    A vendor's lineups need not cost what a field's do (real forecasts came to $50,090 and $50,214, above the cap): a
+    level and a slope in salary are taken out, so that they cost what salary alone says, as every field's nearly do.
+    """
+    own = board.column("projected_ownership")
+    known = ~np.isnan(own)
+    if known.sum() <= board.rules.roster_size:
         return None
-    own = np.clip(own, LEAST, None)
-    if not np.isnan(own).any() or np.nansum(own) > board.rules.roster_size:
-        own *= board.rules.roster_size / np.nansum(own)
     start = salary_curve(board) @ memory.curve
+    if board.rules.roster_size - own[known].sum() < LEFT_OUT * board.rules.roster_size:
+        own = np.where(known, _at_the_cost_of(board, board.law(start).marginals(), own), np.nan)
     return np.column_stack([match_known(board, start, np.minimum(own, 0.97)) - start, start])
+
+
+def _at_the_cost_of(board: Board, alone, own) -> np.ndarray:
+    """Return ownership `own` (NaN unknown) with the sum and the mean lineup salary of `alone`, (D,)."""
+    price = (board.salary - board.salary.mean()) / 1000
+    filled = np.where(np.isnan(own), np.minimum(alone, LEAST), own)
+    return affordable(log_odds(filled)[None], price, alone)[0]
 
 
 def rating(board, memory=None):

@@ -50,8 +50,9 @@ YOUNG, HALF_LIFE = 10.0, 8.0
 that knew little, and weights are for what the estimators are worth now."""
 LATEST = 50
 """Forecasts further back count next to nothing and are left out."""
-EXTRAS = {"base": 1.0, "size": 0.0, "price": 0.0, "bend": 0.0}
-"""The recalibration and where it starts: the factor on θ₀, its change per factor of 10 in entries, and the bend."""
+EXTRAS = {"base": 1.0, "size": 0.0, "single": 0.0, "price": 0.0, "bend": 0.0}
+"""The recalibration and where it starts: the factor on θ₀, its change per factor of 10 in entries and from contests of
+many entries per user to single-entry ones, and the bend."""
 
 
 @dataclass(frozen=True)
@@ -249,10 +250,10 @@ class FittedHybrid(Forecaster):
         return [pool for pool in self.fits.values() if isinstance(pool, Pool)]
 
     def to_dict(self) -> dict:
-        """Return the pools fitted so far and what they were fitted on, for `HybridOwnershipEstimator.from_dict`."""
+        """Return what `HybridOwnershipEstimator.from_dict` reads: the pool of every set of voices of a past contest."""
         dates = [b.date for b in self.boards]
         return {
-            "pools": [pool.to_dict() for pool in (*self.estimator.pools, *self._pools())],
+            "pools": [self.pool(voices).to_dict() for voices in dict.fromkeys(tuple(r.said) for r in self.rolled)],
             "contests": len(dates),
             "first_date": str(min(dates).date()) if dates else None,
             "last_date": str(max(dates).date()) if dates else None,
@@ -266,7 +267,8 @@ def _pool_design(board: Board, base, thetas) -> np.ndarray:
     base = base - base.mean()
     added = np.column_stack([theta - theta.mean() - base for theta in thetas])
     everything = base + added.mean(axis=1)
-    return np.column_stack([added, base, size * everything, salary_bend(board)])
+    single = float(board.max_entries_per_user == 1) - 0.5 if board.max_entries_per_user > 0 else 0.0
+    return np.column_stack([added, base, size * everything, single * everything, salary_bend(board)])
 
 
 def _fit_pool(voices, rolled, prior: Prior, before: Pool | None = None) -> Pool:

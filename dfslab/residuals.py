@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["LEAST", "Residuals", "draw_ownership"]
+__all__ = ["LEAST", "Residuals", "affordable", "draw_ownership", "log_odds"]
 
 LEAST = 0.0005
 """Ownership below one entry in 2,000 is not told apart from it."""
@@ -39,11 +39,11 @@ class Residuals:
         levels, errors = [], []
         weights = [number / (number + YOUNG) for number, _ in enumerate(forecasts, 1)]
         for board, theta in forecasts:
-            level = _log_odds(board.law(theta).marginals())
+            level = log_odds(board.law(theta).marginals())
             known = np.flatnonzero(~np.isnan(board.ownership))
             known = known[np.argsort(level[known], kind="stable")]
             levels.append(level[known])
-            errors.append(_log_odds(board.ownership[known]) - level[known])
+            errors.append(log_odds(board.ownership[known]) - level[known])
         return cls(tuple(levels), tuple(errors), np.array(weights), shipped)
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +73,7 @@ class Residuals:
         return self.errors[contest][np.clip(place, 0, len(known) - 1)]
 
 
-def _log_odds(ownership) -> np.ndarray:
+def log_odds(ownership) -> np.ndarray:
     return logit(np.clip(ownership, LEAST, 1 - LEAST))
 
 
@@ -94,11 +94,19 @@ def draw_ownership(centre, salary, residuals: Residuals, n: int, rng: np.random.
     Errors are added to the log-odds; then a level and a slope in salary are set so that each vector has the sum and
     the mean lineup salary of the forecast (fields spend the cap whatever they think).
     """
-    level = _log_odds(centre)
+    level = log_odds(centre)
     price = (np.asarray(salary, float) - np.mean(salary)) / 1000
     odds = level + residuals.draw(level, n, rng)
-    target = np.array([centre.sum(), centre @ price])
-    shift = np.zeros((n, 2))
+    return affordable(odds, price, centre)
+
+
+def affordable(odds, price, like) -> np.ndarray:
+    """Return ownership of log-odds (n, D) after a level and a slope in `price` (D,), $1,000 less the mean, are added.
+
+    Each row then has the sum and the mean lineup salary of the ownership `like` (D,).
+    """
+    target = np.array([like.sum(), like @ price])
+    shift = np.zeros((len(odds), 2))
     for _ in range(SOLVER_STEPS):
         own = expit(odds + shift[:, :1] + shift[:, 1:] * price)
         gap = target - np.column_stack([own.sum(axis=1), own @ price])

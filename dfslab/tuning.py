@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from dfslab import data, metrics, pipeline, racecheck
-from dfslab.calibration import walk_forward
+from dfslab.calibration import band_table, gain_table, score_forecasts, score_table
+from dfslab.files import read_json
+from dfslab.known import fill_history
 from dfslab.labels import REGIMES, RegimeThresholds, race_features
-from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.ownership import HybridOwnershipEstimator, Prior
 from dfslab.rank import FinishModel, summarise_scores, walk_forward_finish
 from dfslab.regimes import TuningResult, past_conditions, tune_thresholds
 
@@ -28,22 +30,48 @@ class Tuned:
     path: Path | None = None
 
 
-def tune_ownership(data_dir, *, series="cup", seed=1, progress=lambda line: None) -> Tuned:
-    """Forecast every past contest from earlier ones, score it, and save the pool fitted on all of them.
+def tune_ownership(
+    data_dir, *, series="cup", learn=0, last=None, figures=None, seed=1, progress=lambda line: None
+) -> Tuned:
+    """Forecast every past contest from earlier ones, score it, and save the pools fitted on all of them.
 
-    Reports of later races use the saved pool; earlier ones fit their own on the contests before them.
+    Reports of later races use the saved pools; earlier ones fit their own on the contests before them.
+
+    Parameters
+    ----------
+    learn : the number of earliest contests that are only learned from
+    last : score only so many of the latest contests; default all
+    figures : a file with cold-start figures to use in place of the shipped ones; then nothing is saved
     """
-    history = data.history(data_dir, series=series).ownership
+    history = _past_contests(data_dir, series, seed)
     contests = history["contest_id"].nunique()
-    if contests < 3:
-        raise data.InputError(f"{data_dir}: {contests} contests in history/ownership.csv, 3 needed; run dfslab ingest")
+    if contests < learn + 3:
+        raise data.InputError(
+            f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
+        )
     progress(f"ownership: {contests} contests, each forecast from earlier ones")
-    walk = walk_forward(history, seed=seed)
-    fitted = HybridOwnershipEstimator().fit(history)
-    path = pipeline.save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
-    shown = walk.summary()
-    shown = shown[shown["score"].isin(["mae", "log_score", "crps", "spearman"])]
-    return Tuned({"scores": shown, "gain of the hybrid in log score": walk.compare()}, walk.notes, path)
+    prior = Prior.shipped() if figures is None else Prior.from_dict(read_json(Path(figures)))
+    fitted = HybridOwnershipEstimator(prior=prior).fit(history)
+    walk = score_forecasts((fitted,), first=learn, seed=seed)
+    walk = walk if last is None else walk.last(last)
+    path = None
+    if figures is None:
+        path = pipeline.save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
+    tables = {"scores": score_table(walk), "bands": band_table(walk), "what the hybrid gains": gain_table(walk)}
+    return Tuned(tables, (SCORED, *walk.notes), path)
+
+
+SCORED = (
+    "Errors, CRPS, widths and interval scores in points of ownership; ± one standard error over contests; gains are "
+    "paired by contest, positive where the hybrid is better."
+)
+
+
+def _past_contests(data_dir, series, seed) -> pd.DataFrame:
+    """Return past contests with what was known before each, where there are results to know it from."""
+    if not (Path(data_dir) / "history" / "results.csv").exists():
+        return data.past_contests(data_dir, series=series)
+    return fill_history(data.history(data_dir, series=series), pipeline.stream(seed, "past contests"))
 
 
 def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:

@@ -144,7 +144,8 @@ POOL = {
     "weights": {"historical": 0.55, "recent_form": 0.15, "salary_skill": 0.1, "projection": 0.8},
     "weight_sd": 0.15,
     "base_sd": 0.03,
-    "size_sd": 0.03,
+    "size_sd": 0.15,
+    "single_sd": 0.15,
     "price_sd": 0.05,
     "bend_sd": 0.05,
 }

@@ -171,5 +171,21 @@ def test_what_tuning_saves_is_used_for_later_races_only(tmp_path, capsys):
     last = max(data.history(tmp_path).ownership["date"])
     saved, _ = pipeline.load_models(tmp_path, last + pd.Timedelta(days=1))
     assert saved["ownership"]["contests"] == 4
+    assert {"historical", "salary_skill"} <= set(saved["ownership"]["pools"][-1]["weights"])
     early, notes = pipeline.load_models(tmp_path, last)
     assert not early and "not used for this race" in notes[0]
+
+
+def test_tuning_ownership_needs_nothing_but_past_contests(tmp_path, capsys):
+    (tmp_path / "history").mkdir()
+    shutil.copy(SAMPLE / "history/ownership.csv", tmp_path / "history")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results:mine -->\n<!-- /results:mine -->\n")
+    figures = SAMPLE.parents[1] / "dfslab/ownership_defaults.json"
+    run = ["tune", "ownership", "--data", str(tmp_path), "--figures", str(figures), "--learn", "29", "--last", "3"]
+    assert main([*run, "--quiet", "--readme", f"{page}#mine"]) == 0
+    out, error = capsys.readouterr()
+    assert not error and "interval score" in out and "saved" not in out and not (tmp_path / "models").exists()
+    assert "| hybrid | 95% |" in page.read_text()
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| hybrid |"))
+    assert row.endswith(" 3 |")

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from dfslab import evidence
-from dfslab.calibration import calibration_report, walk_forward
+from dfslab.calibration import band_table, calibration_report, gain_table, score_table, walk_forward
 from dfslab.estimators import Rolled, remember, roll
 from dfslab.evidence import Board, Memory, match_known, read_history
 from dfslab.files import InputError
@@ -245,6 +246,25 @@ def test_a_vendor_is_followed_and_its_gaps_are_filled():
     assert FITTED.weights(full)["projection (vendor)"] > 0.5
 
 
+def test_a_vendor_costs_what_a_field_costs():
+    """A forecast tilted towards the dear drivers, beyond the cap, is read as the one it was tilted from."""
+    memory = remember(read_history(HISTORY, RULES)[0], Prior.shipped())
+    board = Board(NAMES, SALARY, RULES, pd.Timestamp("2024-06-01"))
+    theta = evidence.salary_curve(board) @ memory.curve + TASTE
+    honest = board.law(theta).marginals()
+    alone = board.law(theta - TASTE).marginals()
+    tilted = expit(logit(honest) + 0.4 * (PRICE - PRICE.mean()))
+    dear = replace(board, columns={"projected_ownership": 3 * tilted / tilted.sum()})
+    assert dear.columns["projected_ownership"] @ SALARY > 25_000 > honest @ SALARY
+    away, start = evidence.vendor(dear, memory).T
+    read = board.law(start + away).marginals()
+    assert read @ SALARY == pytest.approx(alone @ SALARY, rel=1e-3)
+    as_told = board.law(match_known(dear, start, dear.columns["projected_ownership"]))
+    assert np.abs(read - honest).mean() < 0.5 * np.abs(as_told.marginals() - honest).mean()
+    last = replace(board, ownership=honest)
+    assert log_score(last, start + away) > log_score(last, as_told.theta) + 0.05
+
+
 def test_memory_looks_back_only_and_halves_twins():
     boards, _ = read_history(pd.concat([HISTORY, HISTORY.assign(contest_id=HISTORY["contest_id"] + "b")]), RULES)
     memory = Memory.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
@@ -314,11 +334,15 @@ def test_an_estimator_that_fails_is_left_out_and_named(failure):
 
 def test_a_saved_pool_forecasts_the_same():
     own = FITTED.predict(SLATE)
-    saved = FITTED.to_dict()
+    saved = HybridOwnershipEstimator(RULES).fit(HISTORY).to_dict()
     again = HybridOwnershipEstimator.from_dict(saved, rules=RULES).fit(HISTORY)
     pd.testing.assert_series_equal(again.predict(SLATE), own)
     assert (saved["contests"], saved["last_date"]) == (8, "2024-03-21")
-    assert again.summary()["weight"].sum() == pytest.approx(FITTED.summary()["weight"].sum())
+    assert [set(pool["weights"]) for pool in saved["pools"]] == [
+        {"salary_skill"},
+        {"historical", "salary_skill", "recent_form"},
+    ]
+    assert len(again.summary()) == 4, "a pool was fitted beside the saved ones"
 
 
 def test_a_prior_survives_its_dict():
@@ -386,6 +410,21 @@ def test_gains_point_the_same_way_for_scores_and_errors():
         gains = WALK.last(8).compare("hybrid", score).set_index("against")["gain"]
         assert gains["salary_only"] > 0
     assert WALK.compare("hybrid", "mae").set_index("against").loc["uniform", "gain"] > 0
+
+
+def test_the_tables_say_what_the_scores_say():
+    scores, bands, gains = score_table(WALK), band_table(WALK), gain_table(WALK)
+    told = WALK.summary().set_index(["estimator", "score"])
+    assert scores["mean error"].is_monotonic_increasing
+    hybrid = scores.set_index("estimator").loc["hybrid"]
+    for name, score in (("mean error", "mae"), ("RMSE", "rmse"), ("log score", "log_score"), ("CRPS", "crps")):
+        assert (hybrid[name], hybrid[f"± {name}"]) == tuple(told.loc[("hybrid", score), ["mean", "se"]])
+    assert np.isnan(scores.set_index("estimator").loc["uniform", "log score"])
+    assert bands["inside"].tolist() == [
+        told.loc[(e, f"cover{level}"), "mean"] for e in ("hybrid", "salary_only") for level in ("50%", "80%", "95%")
+    ]
+    errors = WALK.compare("hybrid", "mae").set_index("against")["gain"]
+    pd.testing.assert_series_equal(gains.set_index("against")["mean error"], errors, check_names=False)
 
 
 def test_the_report_adds_up():
