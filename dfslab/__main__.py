@@ -72,8 +72,10 @@ def _listed(races: str | None) -> list[str] | None:
 
 
 def _show(tables: dict, notes=()) -> None:
+    from dfslab.results import with_errors
+
     for title, frame in tables.items():
-        click.echo(f"\n{title}\n{frame.to_string(index=False, float_format='{:.4g}'.format)}")
+        click.echo(f"\n{title}\n{with_errors(frame).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')}")
     for note in notes:
         click.echo(note)
 
@@ -191,7 +193,7 @@ def _write_results(readme, name, tables, notes=()) -> None:
     from dfslab.results import write_results
 
     if readme:
-        arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme))
+        arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme, "--quiet"))
         document, _, mark = readme.partition("#")
         write_results(document, mark or name, tables, f"dfslab {arguments}", notes)
 

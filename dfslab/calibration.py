@@ -241,11 +241,11 @@ def band_table(walk: WalkForward, estimators=BANDED) -> pd.DataFrame:
 
 
 def gain_table(walk: WalkForward, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
-    """Return what `estimator` gains over every other in each score, paired by contest, with standard error and p."""
+    """Return what `estimator` gains over every other in each score, paired by contest, ± its standard error."""
     parts = []
     for score in scores:
         part = walk.compare(estimator, score).set_index("against")
-        names = {"gain": SHOWN[score], "se": f"± {SHOWN[score]}", "p": f"p {SHOWN[score]}"}
+        names = {"gain": SHOWN[score], "se": f"± {SHOWN[score]}"}
         parts.append(part[list(names)].rename(columns=names))
     counts = walk.compare(estimator, "mae").set_index("against")["contests"]
     return pd.concat([counts, *parts], axis=1).rename_axis("against").reset_index()

@@ -8,15 +8,26 @@ import pandas as pd
 from dfslab.files import write_atomically
 from dfslab.slate import UserError
 
-__all__ = ["markdown_table", "write_results"]
+__all__ = ["markdown_table", "with_errors", "write_results"]
+
+
+def with_errors(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
+    """Return `frame` with every column `± NAME` or `NAME_se` written into the column NAME, as `2.81 ± 0.17`."""
+    joined = frame.copy()
+    for name in frame.columns:
+        for error in {f"± {name}", f"{name}_se"} & set(frame.columns):
+            pairs = zip(frame[name], joined.pop(error), strict=True)
+            joined[name] = [_cell(v, digits) + ("" if pd.isna(se) else f" ± {_cell(se, 2)}") for v, se in pairs]
+    return joined
 
 
 def markdown_table(frame: pd.DataFrame, digits: int = 4) -> str:
     """Return `frame` as a Markdown table; numbers with `digits` significant digits, missing ones as a dash."""
-    head = "| " + " | ".join(str(c).replace("_", " ") for c in frame.columns) + " |"
-    line = "|" + "|".join("--:" if pd.api.types.is_numeric_dtype(t) else "--" for t in frame.dtypes) + "|"
-    rows = ("| " + " | ".join(_cell(v, digits) for v in row) + " |" for row in frame.itertuples(index=False, name=None))
-    return "\n".join([head, line, *rows])
+    joined = with_errors(frame, digits)
+    head = "| " + " | ".join(str(c).replace("_", " ") for c in joined.columns) + " |"
+    line = "|" + "|".join("--:" if pd.api.types.is_numeric_dtype(frame[c]) else "--" for c in joined.columns) + "|"
+    rows = (" | ".join(_cell(v, digits) for v in row) for row in joined.itertuples(index=False, name=None))
+    return "\n".join([head, line, *(f"| {row} |" for row in rows)])
 
 
 def _cell(value, digits: int) -> str:

@@ -139,7 +139,8 @@ def test_sample_writes_a_season(tmp_path, capsys):
 def test_tune_race_prints_scores_with_errors(capsys):
     assert main(["tune", "race", "--data", str(SAMPLE), "--since", "2026-08-01", "--quiet"]) == 0
     out, error = capsys.readouterr()
-    assert "rps" in out and "difference_se" in out and not error
+    rps = next(line for line in out.splitlines() if line.split()[:1] == ["rps"])
+    assert rps.count("±") == 3 and "difference" in out and not error
 
 
 @pytest.mark.parametrize(

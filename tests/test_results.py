@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.results import markdown_table, write_results
+from dfslab.results import markdown_table, with_errors, write_results
 from dfslab.slate import UserError
 
 FRAME = pd.DataFrame({"score": ["mae", "crps"], "mean_error": [1.23456, np.nan], "contests": [8, 1200]})
@@ -14,6 +14,15 @@ def test_a_table_reads_back_as_the_frame():
     rows = [line.strip("| ").split(" | ") for line in markdown_table(FRAME).splitlines()]
     assert rows[0] == ["score", "mean error", "contests"]
     assert rows[2:] == [["mae", "1.235", "8"], ["crps", "–", "1,200"]]
+
+
+def test_errors_stand_beside_their_figures():
+    frame = FRAME.assign(**{"± mean_error": [0.12345, np.nan], "contests_se": 0.5})
+    told = with_errors(frame)
+    assert told.columns.tolist() == FRAME.columns.tolist()
+    assert told["mean_error"].tolist() == ["1.235 ± 0.12", "–"]
+    assert told["contests"].tolist() == ["8 ± 0.5", "1,200 ± 0.5"]
+    assert markdown_table(frame).splitlines()[1:3] == ["|--|--:|--:|", "| mae | 1.235 ± 0.12 | 8 ± 0.5 |"]
 
 
 def test_only_the_text_between_the_marks_changes(tmp_path):
