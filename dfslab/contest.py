@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import payout as _payout
+from dfslab.leverage import quantile_value, scenario_weights, tail_weights
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, UserError
 
@@ -48,8 +49,6 @@ class ContestResult:
     contest: Contest
     entered: int
     weight: np.ndarray
-    regime: np.ndarray | None = None
-    regime_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = _field(default=())
 
     @cached_property
@@ -88,29 +87,23 @@ class ContestResult:
 
     def portfolio_metrics(self) -> pd.Series:
         """Return the distribution of the portfolio's profit in dollars, chances and the rank of its best entry."""
-        return pd.Series(_portfolio_row(self, np.arange(len(self.weight))))
-
-    def by_regime(self) -> pd.DataFrame:
-        """Return `portfolio_metrics` within each regime, one row each, with the regime's weight."""
-        if self.regime is None:
-            raise ContestError("the result has no regimes; give simulate_contest `regime` and `regime_names`")
-        rows = {}
-        for number, name in enumerate(self.regime_names):
-            inside = np.flatnonzero((self.regime == number) & (self.weight > 0))
-            if len(inside):
-                rows[name] = {"weight": self.weight[inside].sum()} | _portfolio_row(self, inside)
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("regime")
-
-    def entries_by_regime(self) -> pd.DataFrame:
-        """Return the expected payout of every lineup within each regime: lineups in rows, regimes in columns."""
-        if self.regime is None:
-            raise ContestError("the result has no regimes; give simulate_contest `regime` and `regime_names`")
-        columns = {}
-        for number, name in enumerate(self.regime_names):
-            share = np.where(self.regime == number, self.weight, 0.0)
-            if share.sum() > 0:
-                columns[name] = share @ self.payout / share.sum()
-        return pd.DataFrame(columns)
+        profit, fees, weight = self.profit, self.entered * self.contest.entry_fee, self.weight
+        mean, error = _mean_and_error(profit, weight)
+        levels = (0.05, 0.25, 0.5, 0.75, 0.95)
+        row = {
+            "expected_profit": float(mean),
+            "expected_profit_se": float(error),
+            "roi": _per_fee(float(mean), fees),
+            "roi_se": _per_fee(float(error), fees),
+            "sd": float(np.sqrt(weight @ (profit - mean) ** 2)),
+            "p_profit": float(weight @ (profit > 0)),
+            "p_profit_se": float(_mean_and_error((profit > 0).astype(float), weight)[1]),
+            "worst_5pct_mean": float(tail_weights(-profit, 0.05, weight) @ profit),
+        }
+        row |= {f"q{round(100 * level):02d}": _quantile(profit, level, weight) for level in levels}
+        row["best_rank_mean"] = float(weight @ self.best_rank)
+        row["best_rank_median"] = _quantile(self.best_rank, 0.5, weight)
+        return pd.Series(row)
 
 
 def _per_fee(dollars, fee: float):
@@ -125,38 +118,8 @@ def _mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray,
     return mean, np.sqrt(squares / spread) if spread > 0 else mean * np.nan
 
 
-def _quantiles(values: np.ndarray, weight: np.ndarray, levels) -> np.ndarray:
-    order = np.argsort(values, kind="stable")
-    reached = np.searchsorted(np.cumsum(weight[order]), np.asarray(levels) - 1e-12)
-    return values[order][np.minimum(reached, len(values) - 1)]
-
-
-def _tail_mean(values: np.ndarray, weight: np.ndarray, share: float) -> float:
-    """Return the mean of the lowest `share` of the distribution; the scenario on the border counts in part."""
-    order = np.argsort(values, kind="stable")
-    before = np.concatenate([[0.0], np.cumsum(weight[order])[:-1]])
-    taken = np.clip(share - before, 0.0, weight[order])
-    return float(taken @ values[order] / taken.sum())
-
-
-def _portfolio_row(result: ContestResult, rows: np.ndarray) -> dict[str, float]:
-    weight = result.weight[rows] / result.weight[rows].sum()
-    profit, fees = result.profit[rows], result.entered * result.contest.entry_fee
-    mean, error = _mean_and_error(profit, weight)
-    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-    row = {
-        "expected_profit": float(mean),
-        "expected_profit_se": float(error),
-        "roi": _per_fee(float(mean), fees),
-        "roi_se": _per_fee(float(error), fees),
-        "sd": float(np.sqrt(weight @ (profit - mean) ** 2)),
-        "p_profit": float(weight @ (profit > 0)),
-        "p_profit_se": float(_mean_and_error((profit > 0).astype(float), weight)[1]),
-        "worst_5pct_mean": _tail_mean(profit, weight, 0.05),
-    }
-    row |= {f"q{round(100 * q):02d}": float(v) for q, v in zip(levels, _quantiles(profit, weight, levels), strict=True)}
-    best = result.best_rank[rows]
-    return row | {"best_rank_mean": float(weight @ best), "best_rank_median": float(_quantiles(best, weight, [0.5])[0])}
+def _quantile(values: np.ndarray, level: float, weight: np.ndarray) -> float:
+    return float(quantile_value(values[:, None], level, weight)[0])
 
 
 def simulate_contest(
@@ -166,8 +129,6 @@ def simulate_contest(
     contest: Contest,
     *,
     weight=None,
-    regime=None,
-    regime_names: tuple[str, ...] = (),
     rules: ContestRules = DRAFTKINGS_NASCAR,
     threads: int | None = None,
 ) -> ContestResult:
@@ -180,7 +141,6 @@ def simulate_contest(
     points : (S, D) fantasy points
     contest : entry fee, size and prizes
     weight : (S,) scenario weights, default equal
-    regime, regime_names : (S,) index of each scenario's regime, and the names, for `ContestResult.by_regime`
     rules : says the tick scores are counted in (.05 for NASCAR); points off that grid use a finer one, with a note
     threads : default one per core; the numbers do not depend on it
 
@@ -216,11 +176,8 @@ def simulate_contest(
         _payout.play_kernel(ticks, own, *counted, total, cents, rank, start, stop)
 
     _payout.in_threads(play, len(points), threads)
-    regime, regime_names = _checked_regime(regime, regime_names, len(points))
     notes = (*notes, *tick_notes, *contest.notes)
-    return ContestResult(
-        cents / 100, rank, contest, entered, _checked_weight(weight, len(points)), regime, regime_names, notes
-    )
+    return ContestResult(cents / 100, rank, contest, entered, scenario_weights(weight, len(points)), notes)
 
 
 @dataclass(frozen=True)
@@ -271,46 +228,21 @@ class FieldScores:
         _payout.in_threads(fill, len(self.ticks), self.threads)
         return score
 
-    def tables(self, own=None) -> np.ndarray:
-        """Return, scenario after scenario, the cents one more entry would add to entries with scores `own` (S, m).
+    def tables(self) -> np.ndarray:
+        """Return, scenario after scenario, the cents one more entry would win, by its score.
 
         Scenario s fills `offset[s] + s … offset[s + 1] + s + 1`: one value per tick from `low[s]`, and a last one
-        for every score below. What it adds is its own prize less what it takes from `own`.
+        for every score below.
         """
         n = len(self.low)
-        own = np.empty((n, 0), np.int32) if own is None else np.ascontiguousarray(own, np.int32)
         tables = np.empty(self.offset[-1] + n)
         total = _prizes_up_to(self.contest)
 
         def fill(start, stop):
-            _payout.table_kernel(self.at_least, self.offset, self.low, total, own, tables, start, stop)
+            _payout.table_kernel(self.at_least, self.offset, total, tables, start, stop)
 
         _payout.in_threads(fill, n, self.threads)
         return tables
-
-    def payout_of(self, scores) -> np.ndarray:
-        """Return the payouts in dollars, (S, L), of entries with `scores` (S, L) ticks, each alone in the field."""
-        scores, tables = np.asarray(scores), self.tables()
-        size = np.diff(self.offset)[:, None]
-        place = scores - self.low[:, None]
-        place = np.where(place >= 0, place, size)
-        return tables[place + self.offset[:-1, None] + np.arange(len(self.low))[:, None]] / 100
-
-    def gain_of(self, scores, own=None, weight=None) -> np.ndarray:
-        """Return what each of `scores` (S, C) would add to the expected payout of entries `own` (S, m), (C,) dollars.
-
-        Each candidate is judged as the next entry: its own prize less what it takes from ours by ties and by pushing
-        them down a rank. Without `own` it is the expected payout standing alone.
-        """
-        scores = np.ascontiguousarray(scores, np.int32)
-        weight, tables = _checked_weight(weight, len(self.low)), self.tables(own)
-        gain = np.zeros(scores.shape[1])
-
-        def add(start, stop):
-            _payout.gain_kernel(tables, self.offset, self.low, scores, weight, gain, start, stop)
-
-        _payout.in_threads(add, scores.shape[1], self.threads, chunk=512)
-        return gain / 100
 
 
 def expected_payouts(
@@ -335,7 +267,7 @@ def expected_payouts(
     candidates = _checked_lineups(candidates, points.shape[1], "candidates")
     field = _checked_lineups(field, points.shape[1], "field", candidates.shape[1])
     _entering(1, len(field), contest)
-    weight = _checked_weight(weight, len(points))
+    weight = scenario_weights(weight, len(points))
     ticks = _ticks(points, rules)[0]
     sums = np.zeros((3, len(candidates)))
     for start in range(0, len(points), BLOCK):
@@ -411,27 +343,6 @@ def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None
     if bad >= 0:
         raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; a lineup holds no driver twice")
     return ordered
-
-
-def _checked_weight(weight, n: int) -> np.ndarray:
-    if weight is None:
-        return np.full(n, 1.0 / n)
-    weight = np.array(weight, float)
-    if weight.shape != (n,) or not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
-        raise ContestError(f"weight: {n} numbers of 0 or more are needed, one per scenario, not all 0")
-    return weight / weight.sum()
-
-
-def _checked_regime(regime, names, n: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    if regime is None:
-        return None, ()
-    regime = np.array(regime)
-    if regime.shape != (n,) or regime.min() < 0:
-        raise ContestError(f"regime: {n} indices are needed, one per scenario")
-    names = tuple(names) or tuple(str(i) for i in range(int(regime.max()) + 1))
-    if regime.max() >= len(names):
-        raise ContestError(f"regime: index {regime.max()} has no name among {', '.join(names)}")
-    return regime, names
 
 
 def _ticks(points: np.ndarray, rules: ContestRules) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -95,7 +95,7 @@ def tail_weights(score, tail: float, weight=None) -> np.ndarray:
 def scenario_weights(weight, n: int) -> np.ndarray:
     """Return `weight` as (n,) numbers that sum to 1; equal when None."""
     weight = np.full(n, 1.0) if weight is None else np.asarray(weight, float)
-    if weight.shape != (n,) or not (weight >= 0).all() or weight.sum() <= 0:
+    if weight.shape != (n,) or not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
         raise UserError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
     return weight / weight.sum()
 

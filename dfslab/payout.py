@@ -18,7 +18,6 @@ __all__ = [
     "count_lineups",
     "expected_kernel",
     "field_kernel",
-    "gain_kernel",
     "in_threads",
     "play_kernel",
     "score_kernel",
@@ -236,69 +235,20 @@ def field_kernel(ticks, k, paid, heads, tails, head, tail, copies, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def _gain_table(at_least, own, low, total, table, mine):
-    """Fill `table` (n + 1,) with what one more entry adds to the payouts of `own`, by tick.
+def table_kernel(at_least, offset, total, tables, start, stop):
+    """Fill `tables` with the cents one more entry would win, by its tick, for scenarios start … stop.
 
-    `table[j]` is for score `low + j`, the last one for any score below `low`. `own` holds ticks of entries already
-    in, in any order; `mine` (n,) is scratch and comes back zero. A new entry at a tick takes its share there and
-    moves each of ours further down from the ranks x … x + k − 1 of its tie to x + 1 … x + k.
+    Scenario s holds offset[s + 1] − offset[s] ticks from the lowest one kept, and a last value for any score below.
     """
-    n = len(at_least)
-    ours_below = 0
-    for i in range(len(own)):
-        if own[i] >= low:
-            mine[own[i] - low] += 1
-        else:
-            ours_below += 1
-    ours = len(own)
-    above = at_least[0] + ours - ours_below
-    table[n] = total[min(above + 1, len(total) - 1)] - total[min(above, len(total) - 1)]
-    lost = 0.0
-    seen = ours_below
-    for j in range(n):
-        here = mine[j]
-        beaten = at_least[j + 1] if j + 1 < n else 0
-        field_here = at_least[j] - beaten
-        above = beaten + ours - seen - here
-        tie = field_here + here
-        last = len(total) - 1
-        base = total[min(above, last)]
-        with_one = (here + 1) * (total[min(above + tie + 1, last)] - base) / (tie + 1)
-        without = 0.0
-        if here > 0:
-            without = here * (total[min(above + tie, last)] - base) / tie
-        table[j] = with_one - without + lost
-        if here > 0:
-            moved = total[min(above + tie + 1, last)] - total[min(above + 1, last)]
-            lost += here * moved / tie - without
-            mine[j] = 0
-        seen += here
-
-
-@njit(cache=True, nogil=True)
-def table_kernel(at_least, offset, low, total, own, tables, start, stop):
-    """Fill `tables` for scenarios start … stop: scenario s holds offset[s + 1] − offset[s] ticks and one for below.
-
-    `own` (S, m) are the ticks of entries already in; see `_gain_table`.
-    """
-    longest = 0
+    last = len(total) - 1
     for s in range(start, stop):
-        longest = max(longest, offset[s + 1] - offset[s])
-    mine = np.zeros(longest, np.int32)
-    for s in range(start, stop):
-        table = tables[offset[s] + s : offset[s + 1] + s + 1]
-        _gain_table(at_least[offset[s] : offset[s + 1]], own[s], low[s], total, table, mine)
-
-
-@njit(cache=True, nogil=True)
-def gain_kernel(tables, offset, low, candidates, weight, gain, start, stop):
-    """Add to `gain` (C,), for candidates start … stop, the weighted table values at their ticks (S, C)."""
-    for s in range(len(low)):
-        n = offset[s + 1] - offset[s]
-        table = tables[offset[s] + s : offset[s + 1] + s + 1]
-        for c in range(start, stop):
-            j = candidates[s, c] - low[s]
-            gain[c] += weight[s] * table[j if j >= 0 else n]
+        counts, table = at_least[offset[s] : offset[s + 1]], tables[offset[s] + s : offset[s + 1] + s + 1]
+        n = len(counts)
+        table[n] = total[min(counts[0] + 1, last)] - total[min(counts[0], last)]
+        for j in range(n):
+            above = counts[j + 1] if j + 1 < n else 0
+            won = total[min(counts[j] + 1, last)] - total[min(above, last)]
+            table[j] = won / (counts[j] - above + 1)
 
 
 @njit(cache=True, nogil=True)

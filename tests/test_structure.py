@@ -19,8 +19,8 @@ space search lineups
 labels regimes attrition records rank laps mechanics racefit race racecheck
 residuals evidence lawfit estimators ownership calibration
 copies field
-payout contest
-solver conflicts leverage optimize
+leverage payout contest
+solver conflicts optimize
 choose candidates portfolio scoring quick inputs known blend pipeline tuning aftermath
 sample_race sample_world sample_players sample_season sample_files sample sample_shapes
 backtest
