@@ -103,11 +103,11 @@ def _fits(j, left, budget, spent, amounts, limits, tables, cost, following):
 
 @njit(cache=True)
 def _apart(holds, before, overlap, after):
-    """Write the shared drivers per slot, `before` + `holds`, to `after`; whether none passes its `overlap`."""
+    """Write the shared drivers per slot, `before` + `holds`, to `after`; whether none passes `overlap`."""
     apart = True
-    for slot in range(len(overlap)):
+    for slot in range(len(holds)):
         after[slot] = before[slot] + holds[slot]
-        apart &= after[slot] <= overlap[slot]
+        apart &= after[slot] <= overlap
     return apart
 
 
@@ -123,7 +123,7 @@ def _walk(amounts, limits, tables, cost, following, holds, shared, overlap, capa
     picks, cursor = np.zeros(roster_size + 1, np.int64), np.zeros(roster_size + 1, np.int64)
     budget, spent = np.zeros(roster_size + 1, np.int64), np.zeros((roster_size + 1, n_limits))
     budget[0], count, steps, depth = width - 1, 0, 0, 0
-    common = np.zeros((roster_size + 1, len(overlap)), np.uint8)
+    common = np.zeros((roster_size + 1, len(shared)), np.uint8)
     common[0] = shared
     while depth >= 0:
         left, b, j = roster_size - depth, budget[depth], cursor[depth]
@@ -156,10 +156,7 @@ def _walk(amounts, limits, tables, cost, following, holds, shared, overlap, capa
 
 @njit(cache=True)
 def _scan(lineups, holds, n_held, counts, quota, overlap, wanted):
-    """Return the indices of lineups accepted one after another; `holds` (D, slots) and `counts` are updated.
-
-    `overlap` (slots,) is what a lineup may share with the holder of each slot.
-    """
+    """Return the indices of lineups accepted one after another; `holds` (D, slots) and `counts` are updated."""
     accepted = np.empty(wanted, np.int64)
     n_accepted = 0
     shared = np.empty(holds.shape[1], np.uint8)
@@ -174,7 +171,7 @@ def _scan(lineups, holds, n_held, counts, quota, overlap, wanted):
             continue
         shared[:] = 0
         for driver in row:
-            free = free and _apart(holds[driver], shared, overlap[:n_held], shared)
+            free = free and _apart(holds[driver, :n_held], shared, overlap, shared)
         if not free:
             continue
         for driver in row:
@@ -194,7 +191,7 @@ class _Question:
     salary: np.ndarray
     roster_size: int
     min_salary: int
-    max_salary: int
+    salary_cap: int
     groups: np.ndarray | None
     locks: np.ndarray
     keep: np.ndarray
@@ -222,9 +219,9 @@ class _Tables:
             free &= ~np.isin(q.groups, q.groups[q.locks])
         spent = int(q.salary[q.locks].sum())
         self.space = s = lineup_space(
-            q.salary, q.roster_size - len(q.locks), q.max_salary - spent, groups=q.groups, keep=free
+            q.salary, q.roster_size - len(q.locks), q.salary_cap - spent, groups=q.groups, keep=free
         )
-        self.terminal = np.where(s.unspent <= q.max_salary - q.min_salary, 0.0, np.inf)
+        self.terminal = np.where(s.unspent <= q.salary_cap - q.min_salary, 0.0, np.inf)
         sides = [side for limit in q.limits for side in limit.sides()]
         self.amounts = np.array([-q.value, *(w for w, _ in sides)])
         self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
@@ -286,11 +283,7 @@ def best_lineups(
     locks=(),
     bans=(),
     min_salary: int | None = None,
-    max_salary: int | None = None,
     limits: tuple[Limit, ...] = (),
-    earlier=None,
-    earlier_overlap: int | None = None,
-    floor: float | None = None,
 ) -> np.ndarray:
     """Return the `n` legal lineups of highest total value, best first, exactly.
 
@@ -304,14 +297,11 @@ def best_lineups(
     rules : ContestRules (roster size and cap)
     n : number of lineups; fewer are returned when fewer exist
     groups : (D,) int or None, at most one driver of each number
-    max_overlap : most drivers two lineups may share (also with `earlier`)
+    max_overlap : most drivers two lineups may share
     max_exposure : fraction of `n`, or (D,) fractions: a driver is in at most floor(max_exposure * n) lineups
     locks, bans : driver rows that every lineup, or none, holds
-    min_salary, max_salary : dollars a lineup must spend, or may spend (the cap holds too)
+    min_salary : dollars a lineup must spend
     limits : linear rules, see `Limit`
-    earlier : (A, K) lineups already chosen: none of them comes again
-    earlier_overlap : most drivers shared with any of `earlier`, `max_overlap` when not given
-    floor : lowest total value that is of interest
 
     Returns
     -------
@@ -321,28 +311,24 @@ def best_lineups(
     ------
     SearchTooLarge : the side rules leave a search of more than `MAX_STEPS` steps
     """
-    question = _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limits)
-    selection = _Selection(question, n, max_overlap, max_exposure, earlier, earlier_overlap)
-    _select(question, selection, -np.inf if floor is None else float(floor))
+    question = _ask(value, salary, rules, groups, locks, bans, min_salary, limits)
+    selection = _Selection(question, n, max_overlap, max_exposure)
+    _select(question, selection)
     return selection.lineups()
 
 
 class _Selection:
     """Lineups taken so far, and what they leave open: exposure quotas and overlap."""
 
-    def __init__(self, question, n, max_overlap, max_exposure, earlier, earlier_overlap):
+    def __init__(self, question, n, max_overlap, max_exposure):
         size, drivers = question.roster_size, len(question.value)
-        earlier = np.empty((0, size), np.int64) if earlier is None else np.asarray(earlier, np.int64)
         self.wanted, self.taken = n, []
-        self.simple = max_overlap is None and max_exposure is None and not len(earlier)
-        own = size - 1 if max_overlap is None else min(int(max_overlap), size - 1)
-        others = own if earlier_overlap is None else min(int(earlier_overlap), size - 1)
-        self.overlap = np.repeat([others, own], [len(earlier), n]).astype(np.uint8)
+        self.simple = max_overlap is None and max_exposure is None
+        self.overlap = np.uint8(size - 1 if max_overlap is None else min(int(max_overlap), size - 1))
         share = np.broadcast_to(np.inf if max_exposure is None else max_exposure, drivers)
         self.quota = np.floor(np.minimum(share * max(n, 1) + 1e-9, 2**31)).astype(np.int64)
-        self.counts, self.held, self.roster_size = np.zeros(drivers, np.int64), len(earlier), size
-        self.holds = np.zeros((drivers, 0 if self.simple else n + len(earlier)), np.uint8)
-        self.holds[earlier, np.arange(len(earlier))[:, None]] = 1
+        self.counts, self.held, self.roster_size = np.zeros(drivers, np.int64), 0, size
+        self.holds = np.zeros((drivers, 0 if self.simple else n), np.uint8)
 
     @property
     def missing(self) -> int:
@@ -354,8 +340,8 @@ class _Selection:
 
     @property
     def taken_before(self):
-        """Who is in each lineup taken (D, slots), and how many drivers may be shared with it (slots,)."""
-        return np.ascontiguousarray(self.holds[:, : self.held]), self.overlap[: self.held]
+        """Who is in each lineup taken (D, slots), and how many drivers may be shared with any of them."""
+        return np.ascontiguousarray(self.holds[:, : self.held]), self.overlap
 
     def lineups(self) -> np.ndarray:
         return np.concatenate([np.empty((0, self.roster_size), np.int64), *self.taken])
@@ -369,7 +355,7 @@ class _Selection:
         self.taken.append(lineups[accepted])
 
 
-def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limits) -> _Question:
+def _ask(value, salary, rules, groups=None, locks=(), bans=(), min_salary=None, limits=()) -> _Question:
     value, salary = np.array(value, float), np.array(salary, np.int64)
     if value.shape != salary.shape:
         raise ValueError(f"value has shape {value.shape}, salary {salary.shape}; give one value per driver")
@@ -378,16 +364,16 @@ def _ask(value, salary, rules, groups, locks, bans, min_salary, max_salary, limi
     locks = np.unique(np.asarray(list(locks), np.int64))
     keep = np.ones(len(salary), bool)
     keep[np.asarray(list(bans), np.int64)] = False
-    cap = rules.salary_cap if max_salary is None else min(int(max_salary), rules.salary_cap)
     scale = np.abs(value).max(initial=0.0) or 1.0
     tick = 10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1)
     groups = None if groups is None else np.asarray(groups)
+    lowest = int(min_salary or 0)
     return _Question(
-        value, salary, rules.roster_size, int(min_salary or 0), cap, groups, locks, keep, tuple(limits), tick
+        value, salary, rules.roster_size, lowest, rules.salary_cap, groups, locks, keep, tuple(limits), tick
     )
 
 
-def _select(question: _Question, selection: _Selection, floor: float) -> None:
+def _select(question: _Question, selection: _Selection) -> None:
     """Offer lineups to the selection in descending order, window by window, until it is full or none is left."""
     locks, groups = question.locks, question.groups
     if len(locks) > question.roster_size or (groups is not None and len(np.unique(groups[locks])) < len(locks)):
@@ -397,21 +383,21 @@ def _select(question: _Question, selection: _Selection, floor: float) -> None:
         tables = _Tables(question.ban(selection.used_up), *selection.taken_before)
         if not tables.exists:
             return
-        lineups, lower, depth = _window(tables, upper, floor, want, depth)
+        lineups, lower, depth = _window(tables, upper, want, depth)
         selection.offer(lineups)
         if lower is None:
             return
         upper = lower
 
 
-def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float | None):
+def _window(tables: _Tables, upper: float, want: int, depth: float | None):
     """Return the lineups just below tick `upper` (at least `want` where so many exist) in order, and the new tick.
 
     The tick is None when nothing is left below. `depth` is the window's width in ticks, a first guess and a result.
     """
     q = tables.question
     top = np.floor(min(tables.best / q.tick + 1, upper))
-    bottom = np.rint(max(floor / q.tick, -np.abs(q.value).sum() / q.tick - 2))
+    bottom = np.rint(-np.abs(q.value).sum() / q.tick - 2)
     depth = depth or max(np.std(q.value) / 4 / q.tick, 1.0)
     capacity, narrow, wide = 8 * want + 1000, 0.0, np.inf
     while True:
@@ -439,8 +425,8 @@ def _window(tables: _Tables, upper: float, floor: float, want: int, depth: float
 
 def enumerate_lineups(salary, rules, *, groups=None, limit: int = 10_000_000) -> np.ndarray:
     """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
-    question = _ask(np.zeros(len(salary)), salary, rules, groups, (), (), None, None, ())
-    tables = _Tables(question, np.zeros((len(salary), 0), np.uint8), np.zeros(0, np.uint8))
+    question = _ask(np.zeros(len(salary)), salary, rules, groups)
+    tables = _Tables(question, np.zeros((len(salary), 0), np.uint8), np.uint8(0))
     if not tables.exists:
         return np.empty((0, rules.roster_size), np.int64)
     lineups, overflow = tables.above(0.0, limit)
