@@ -16,7 +16,6 @@ from importlib.resources import files
 import numpy as np
 from scipy.optimize import brentq
 
-from dfslab.copies import FieldReport, compare_fields, copy_numbers, field_report, taken
 from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
 from dfslab.slate import Contest, Slate, UserError
 
@@ -24,12 +23,8 @@ __all__ = [
     "FieldError",
     "FieldModel",
     "FieldPreset",
-    "FieldReport",
-    "compare_fields",
-    "copy_numbers",
     "expected_copies",
     "field_preset",
-    "field_report",
     "fit_field",
     "sample_field",
     "sample_fields",
@@ -121,7 +116,7 @@ class FieldModel:
 
     def marginals(self) -> np.ndarray:
         """Return the ownership of the whole mixture, (D,) fractions that sum to K."""
-        return (1 - self.shares.sum()) * self.law.marginals() + taken(self.copied, self.shares, len(self.law.theta))
+        return (1 - self.shares.sum()) * self.law.marginals() + _taken(self.copied, self.shares, len(self.law.theta))
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw a field of `n` entries, (n, K) int16 driver rows, sorted within a row, in random order."""
@@ -129,6 +124,11 @@ class FieldModel:
         drawn = self.law.sample(n - counts.sum(), rng)
         field = np.concatenate([np.repeat(self.copied, counts, axis=0), drawn]).astype(np.int16)
         return field[rng.permutation(n)]
+
+
+def _taken(lineups, shares, n_drivers: int) -> np.ndarray:
+    """Return the ownership that `shares` (M,) of entries on `lineups` (M, K) make up, (D,)."""
+    return np.bincount(lineups.ravel(), np.repeat(shares, lineups.shape[1]), minlength=n_drivers)
 
 
 def _rounded_counts(expected, rng) -> np.ndarray:
@@ -269,7 +269,7 @@ def _fitting_shares(copied, shares, target) -> np.ndarray:
 def _calibrated(law: LineupLaw, target, copied, shares) -> tuple[np.ndarray, LineupLaw]:
     """Shrink the copied part until the rest is feasible; return its shares and the law of the rest."""
     while shares.sum() > SMALLEST_COPIED:
-        rest = (target - taken(copied, shares, len(target))) / (1 - shares.sum())
+        rest = (target - _taken(copied, shares, len(target))) / (1 - shares.sum())
         try:
             if (rest[target > 0] > 0).all():
                 return shares, LineupLaw.fit(rest, law.salary, law.rules, groups=law.groups, unspent=law.unspent)

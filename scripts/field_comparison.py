@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.copies import copy_numbers
-from dfslab.field import FieldPreset, compare_fields, field_preset, fit_field
+from dfslab.field import FieldPreset, field_preset, fit_field
 from dfslab.lineups import distinct
 from dfslab.results import write_results
+from scripts.field_shapes import compare_fields, copy_numbers
 from scripts.real_fields import read_cup_contests, read_mma_fields
 
 DRAWS = 4

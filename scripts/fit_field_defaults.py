@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.copies import copy_numbers
 from dfslab.field import FieldPreset, fit_field
 from dfslab.lineups import LineupLaw, distinct
 from scripts.field_comparison import simulated_fields
+from scripts.field_shapes import copy_numbers
 from scripts.real_fields import read_cup_contests, read_mma_fields
 
 OUT = Path(__file__).parents[1] / "dfslab" / "field_defaults.json"

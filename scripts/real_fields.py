@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.optimize import brentq, linprog
 
-from dfslab.copies import pair_shares
 from dfslab.rules import DRAFTKINGS_MMA
 from dfslab.slate import Slate
+from scripts.field_shapes import pair_shares
 
 BOUT_SALARY = 16_200
 """What two opponents cost together in every salary file at hand."""

@@ -18,7 +18,7 @@ parallel metrics
 space search lineups
 labels regimes attrition records rank laps mechanics racefit race racecheck
 residuals evidence lawfit estimators ownership calibration
-copies field
+field
 leverage payout contest
 solver conflicts optimize
 choose candidates portfolio scoring quick inputs known blend pipeline tuning aftermath

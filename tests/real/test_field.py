@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.field import copy_numbers, expected_copies, fit_field, sample_field
+from dfslab.field import expected_copies, fit_field, sample_field
 from dfslab.lineups import distinct, enumerate_lineups, is_legal
 from scripts.field_comparison import field_comparison, summary
+from scripts.field_shapes import copy_numbers
 from scripts.real_fields import infer_salaries, read_cup_contests, read_mma_fields
 
 
