@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-__all__ = ["STYLES", "Crowd", "Facts", "best_lineup", "crowd_ownership", "gather_crowd", "solve_lineups"]
+__all__ = ["STYLES", "Crowd", "Facts", "crowd_ownership", "gather_crowd", "solve_lineups"]
 
 STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
 _STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
@@ -30,6 +30,7 @@ DISBELIEF = 10.0
 PUBLISHED = 12
 """Lineups each tout publishes."""
 DOLLARS = 100
+ROSTER, CAP = 6, 50_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Crowd:
     user: np.ndarray
 
 
-def gather_crowd(facts: Facts, entries: int, max_entries: int, rng, roster: int = 6, cap: int = 50_000) -> Crowd:
+def gather_crowd(facts: Facts, entries: int, max_entries: int, rng) -> Crowd:
     """Return a crowd of `entries` lineups, no player above `max_entries`, nobody twice with the same lineup.
 
     Styles' shares and the buzz are drawn first, so two crowds on the same facts differ in more than noise.
@@ -72,13 +73,13 @@ def gather_crowd(facts: Facts, entries: int, max_entries: int, rng, roster: int 
     people = int(user[-1]) + 1
     style = rng.choice(len(STYLES), people, p=share)
     opinion = signals[style] + _STYLE_NOISE[style][:, None] * rng.normal(0, 1, (people, len(facts.rows)))
-    budget = cap - _left_over(people, rng)
+    budget = CAP - _left_over(people, rng)
     restless = rng.uniform(2.0, 4.5, people)
     wobble = np.where(np.bincount(user)[user] > 1, restless[user], 0.0)
     own = opinion[user] + wobble[:, None] * rng.normal(0, 1, (entries, len(facts.rows)))
-    picks = solve_lineups(own, facts.salary, budget[user], roster)
-    _copy_published(picks, facts, rng, roster, cap)
-    _part_twins(picks, user, opinion, facts.salary, budget, rng, roster)
+    picks = solve_lineups(own, facts.salary, budget[user])
+    _copy_published(picks, facts, rng)
+    _part_twins(picks, user, opinion, facts.salary, budget, rng)
     return Crowd(facts.rows[picks], user)
 
 
@@ -120,23 +121,23 @@ def _left_over(people: int, rng) -> np.ndarray:
     return np.where(careless, np.floor(rng.exponential(5.0, people)) * DOLLARS, 0).astype(np.int64)
 
 
-def _copy_published(picks, facts, rng, roster: int, cap: int) -> None:
+def _copy_published(picks, facts, rng) -> None:
     """Overwrite some entries by lineups the touts published, the first of the list far more often than the last."""
     share = COPY_SHARE * (1000 / len(picks)) ** 0.25
     copies = np.flatnonzero(rng.random(len(picks)) < share)
-    published = np.concatenate([_published(v, facts.salary, rng, roster, cap) for v in (facts.first, facts.second)])
+    published = np.concatenate([_published(v, facts.salary, rng) for v in (facts.first, facts.second)])
     fame = np.tile(1.0 / np.arange(1, PUBLISHED + 1) ** 1.4, 2) * np.repeat([0.65, 0.35], PUBLISHED)
     picks[copies] = published[rng.choice(len(published), len(copies), p=fame / fame.sum())]
 
 
-def _published(value, salary, rng, roster: int, cap: int) -> np.ndarray:
+def _published(value, salary, rng) -> np.ndarray:
     """Return a tout's list: his optimum first, then optima of his slightly varied numbers."""
     varied = value + rng.normal(0, 1.2, (PUBLISHED, len(value)))
     varied[0] = value
-    return solve_lineups(varied, salary, np.full(PUBLISHED, cap), roster)
+    return solve_lineups(varied, salary, np.full(PUBLISHED, CAP))
 
 
-def _part_twins(picks, user, opinion, salary, budget, rng, roster: int) -> None:
+def _part_twins(picks, user, opinion, salary, budget, rng) -> None:
     """Give a player who has the same lineup twice another one, by thinking again, more wildly each time."""
     for attempt in range(1, 9):
         keyed = np.column_stack([user, picks])
@@ -145,22 +146,17 @@ def _part_twins(picks, user, opinion, salary, budget, rng, roster: int) -> None:
         if not len(twins):
             return
         again = opinion[user[twins]] + 2.0 * attempt * rng.normal(0, 1, (len(twins), len(salary)))
-        picks[twins] = solve_lineups(again, salary, budget[user[twins]], roster)
+        picks[twins] = solve_lineups(again, salary, budget[user[twins]])
 
 
-def solve_lineups(values, salary, budgets, roster: int = 6) -> np.ndarray:
-    """Return the best affordable lineup for each row of `values` (F, D), (F, roster) rows ascending.
+def solve_lineups(values, salary, budgets) -> np.ndarray:
+    """Return the best affordable lineup for each row of `values` (F, D), (F, K) rows ascending.
 
     Salaries and budgets are dollars; whole hundreds of each salary count, so salaries must be multiples of 100.
     """
     cost = np.asarray(salary, np.int64) // DOLLARS
-    room = np.asarray(budgets, np.int64) // DOLLARS - roster * cost.min()
-    return _solve_all(np.ascontiguousarray(values, dtype=float), cost - cost.min(), room, roster)
-
-
-def best_lineup(value, salary, cap: int = 50_000, roster: int = 6) -> np.ndarray:
-    """Return the lineup of `roster` rows with the largest sum of `value` (D,) that costs `cap` dollars at most."""
-    return solve_lineups(np.asarray(value, float)[None], salary, np.array([cap]), roster)[0]
+    room = np.asarray(budgets, np.int64) // DOLLARS - ROSTER * cost.min()
+    return _solve_all(np.ascontiguousarray(values, dtype=float), cost - cost.min(), room, ROSTER)
 
 
 @njit(cache=True)

@@ -18,11 +18,11 @@ from dfslab.data import InputError
 from dfslab.names import name_key
 from dfslab.rules import DRAFTKINGS_NASCAR, fantasy_points
 from dfslab.sample_files import payout_ladder
-from dfslab.sample_players import Crowd, Facts, best_lineup, crowd_ownership, gather_crowd, solve_lineups
+from dfslab.sample_players import Crowd, Facts, crowd_ownership, gather_crowd, solve_lineups
 from dfslab.sample_race import Cars, run_races
 from dfslab.sample_season import ContestPlan, race_points
-from dfslab.sample_shapes import readme_text, shape_table
 from dfslab.sample_world import DRIVERS, TEAMS, TRACKS, World
+from scripts.data_readme import readme_text, shape_table
 
 PACKAGE = Path(dfslab.__file__).parent
 SEASON = sample.SEASON
@@ -238,7 +238,7 @@ def test_the_knapsack_finds_the_best_of_all_lineups():
         cap = int(np.sort(salary)[:6].sum() + rng.integers(0, 120) * 100)
         legal = [c for c in itertools.combinations(range(11), 6) if salary[list(c)].sum() <= cap]
         best = max(legal, key=lambda c: value[list(c)].sum())
-        assert best_lineup(value, salary, cap).tolist() == list(best)
+        assert solve_lineups(value[None], salary, np.array([cap])).tolist() == [list(best)]
 
 
 def test_every_player_gets_his_own_budget():

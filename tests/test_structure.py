@@ -22,7 +22,7 @@ field
 leverage payout contest
 solver conflicts optimize
 choose candidates portfolio scoring quick inputs known blend pipeline tuning aftermath
-sample_race sample_world sample_players sample_season sample_files sample sample_shapes
+sample_race sample_world sample_players sample_season sample_files sample
 backtest
 page plots views money_views report season results explore __main__
 """

@@ -1,4 +1,4 @@
-"""The sample season beside real seasons, in figures; the table of data/README.md is rendered here."""
+"""Write data/README.md: the sample season beside real seasons, in figures (`python -m scripts.data_readme`)."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dfslab.data import list_races, load_slate, load_standings, read_ownership_history, read_races, read_results
-
-__all__ = ["readme_text", "shape_table"]
+from dfslab.files import write_atomically
+from dfslab.sample import SEASON
 
 REAL = {
     "leader's share of laps, 10 / 25 / 50 / 75 / 90 %": ".23 / .31 / .41 / .54 / .66",
@@ -163,3 +163,7 @@ salary files of 2019–2026, and what is known of eight contests of 2026.
 
 The sample is a stand-in, not evidence: what is tuned or praised here must be checked on real races.
 """
+
+if __name__ == "__main__":
+    with write_atomically(SEASON.parent / "README.md") as aside:
+        aside.write_text(readme_text(shape_table(SEASON)), encoding="utf-8")
