@@ -10,13 +10,14 @@ import json
 import warnings
 from dataclasses import dataclass
 from dataclasses import field as _field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
 from scipy.optimize import brentq
 
 from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
+from dfslab.parallel import streams
 from dfslab.slate import Contest, Slate, UserError
 
 __all__ = [
@@ -209,12 +210,11 @@ def _checked_ownership(slate: Slate, ownership) -> tuple[np.ndarray, tuple[str, 
 
 def _law(slate: Slate, target, preset: FieldPreset) -> tuple[LineupLaw, tuple[str, ...]]:
     """Return the law with this ownership, or the nearest one and a note."""
+    fit = partial(LineupLaw.fit, target, slate.salary, slate.rules, groups=slate.groups, unspent=preset.unspent)
     try:
-        return LineupLaw.fit(target, slate.salary, slate.rules, groups=slate.groups, unspent=preset.unspent), ()
+        return fit(), ()
     except InfeasibleOwnership as reason:
-        law = LineupLaw.fit(
-            target, slate.salary, slate.rules, groups=slate.groups, unspent=preset.unspent, nearest=True
-        )
+        law = fit(nearest=True)
         off = np.abs(law.marginals() - target).max()
         nearest = f"the nearest one is used, off by {off:.3f} at most"
         note = f"No mix of legal lineups has the forecast ownership ({reason}); {nearest}."
@@ -287,11 +287,8 @@ def sample_fields(
     Each field has its own stream, so the first fields do not depend on how many are drawn.
     """
     draws = np.asarray(ownership_draws, float)
-    seed = np.random.SeedSequence(int(rng.integers(2**63)))
-    streams = [np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(i,))) for i in range(len(draws))]
-    fields = []
-    for draw, stream in zip(draws, streams, strict=True):
-        fields.append(sample_field(slate, draw, n_entries, contest=contest, rng=stream))
+    each = zip(draws, streams(int(rng.integers(2**63)), len(draws)), strict=True)
+    fields = [sample_field(slate, draw, n_entries, contest=contest, rng=stream) for draw, stream in each]
     return np.array(fields).reshape(len(draws), n_entries, slate.rules.roster_size)
 
 

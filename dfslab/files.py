@@ -103,12 +103,12 @@ def split_cells(path, text: str) -> list[list[str]]:
         raise InputError(f"{path}: not a readable CSV file ({error}); download it again") from None
 
 
-def read_strings(path, text: str | None = None) -> pd.DataFrame:
+def read_strings(path) -> pd.DataFrame:
     """Return a CSV file with one header row as a frame of strings; its index is the row number in the file.
 
     The header is row 1. Blank rows are left out. A row longer than the header raises, as does a repeated column.
     """
-    return as_frame(path, read_cells(path, text))
+    return as_frame(path, read_cells(path))
 
 
 def as_frame(path, rows: list[list[str]]) -> pd.DataFrame:

@@ -125,24 +125,22 @@ def load_slate(race_id, data_dir) -> Slate:
     if (folder / "projections.csv").exists():
         drivers, more = _with_projections(drivers, folder / "projections.csv")
         notes += more
-    try:
-        return Slate.from_frame(drivers, rules_on(race.date), race, starters, notes)
-    except SlateError as error:
-        raise InputError(f"{folder / 'DKSalaries.csv'}: {str(error).removeprefix('slate: ')}") from None
+    return _slate(folder / "DKSalaries.csv", drivers, rules_on(race.date), race, starters, notes=notes)
 
 
-def read_slate(salaries, projections=None, rules=DRAFTKINGS_NASCAR) -> Slate:
+def read_slate(salaries, projections) -> Slate:
     """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
     drivers, notes = _without_results(read_salaries(salaries))
     drivers, _, more = _with_facts(drivers.assign(out=False), None, {}, salaries)
-    notes += more
-    if projections is not None:
-        drivers, more = _with_projections(drivers, Path(projections))
-        notes += more
+    drivers, told = _with_projections(drivers, Path(projections))
+    return _slate(salaries, drivers, notes=notes + more + told)
+
+
+def _slate(path, drivers: pd.DataFrame, *facts, notes) -> Slate:
     try:
-        return Slate.from_frame(drivers, rules, notes=notes)
+        return Slate.from_frame(drivers, *facts, notes=notes)
     except SlateError as error:
-        raise InputError(f"{salaries}: {str(error).removeprefix('slate: ')}") from None
+        raise InputError(f"{path}: {str(error).removeprefix('slate: ')}") from None
 
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}

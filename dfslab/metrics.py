@@ -74,21 +74,12 @@ def paired_difference(a, b, cluster) -> tuple[float, float]:
     return clustered_mean(np.asarray(a, float) - np.asarray(b, float), cluster)
 
 
-def _cluster_bootstrap(statistic, cluster, n_draws, rng) -> np.ndarray:
-    codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
-    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    draws = np.empty(n_draws)
-    for i in range(n_draws):
-        picked = rng.integers(len(members), size=len(members))
-        draws[i] = statistic(np.concatenate([members[g] for g in picked]))
-    return draws
-
-
-def _interval(statistic, cluster, coverage, n_draws, rng) -> Interval:
+def _interval(statistic, n: int, n_draws: int, rng) -> Interval:
+    """Return `statistic` of all rows 0 … n-1 and the middle 95 % of its values on rows drawn with replacement."""
     rng = np.random.default_rng(0) if rng is None else rng
-    draws = _cluster_bootstrap(statistic, cluster, n_draws, rng)
-    low, high = np.nanquantile(draws, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return Interval(statistic(np.arange(len(cluster))), float(low), float(high))
+    draws = [statistic(rng.integers(n, size=n)) for _ in range(n_draws)]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return Interval(statistic(np.arange(n)), float(low), float(high))
 
 
 # ---------------------------------------------------------------- yes or no
@@ -99,17 +90,15 @@ def brier(probability, outcome) -> np.ndarray:
     return (np.asarray(probability, float) - np.asarray(outcome, float)) ** 2
 
 
-def brier_skill(probability, outcome, baseline, *, cluster=None, coverage=0.95, n_draws=2000, rng=None) -> Interval:
-    """Return 1 − Brier(probability) / Brier(baseline) with a bootstrap interval; above 0 beats the baseline.
+def brier_skill(probability, outcome, baseline, *, n_draws=2000, rng=None) -> Interval:
+    """Return 1 − Brier(probability) / Brier(baseline) with a 95 % bootstrap interval; above 0 beats the baseline.
 
     Parameters
     ----------
     probability, outcome, baseline : (n,) forecasts, what happened (0 or 1), and the forecasts to beat (or one number)
-    cluster : (n,) labels resampled together; each row by itself when left out
     """
     model, base = brier(probability, outcome), brier(baseline, outcome)
-    cluster = np.arange(len(model)) if cluster is None else cluster
-    return _interval(lambda rows: float(1 - model[rows].sum() / base[rows].sum()), cluster, coverage, n_draws, rng)
+    return _interval(lambda rows: float(1 - model[rows].sum() / base[rows].sum()), len(model), n_draws, rng)
 
 
 def _auc(score, outcome) -> float:
@@ -120,14 +109,13 @@ def _auc(score, outcome) -> float:
     return float((rankdata(score)[outcome].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
-def auc(score, outcome, *, cluster=None, coverage=0.95, n_draws=2000, rng=None) -> Interval:
-    """Return the chance that a random yes scores above a random no (ties count half), with a bootstrap interval.
+def auc(score, outcome, *, n_draws=2000, rng=None) -> Interval:
+    """Return the chance that a random yes scores above a random no (ties half), with a 95 % bootstrap interval.
 
     The Mann–Whitney statistic [hanley1982]: 0.5 knows nothing, 1 orders perfectly; NaN when all outcomes are equal.
     """
     score, outcome = np.asarray(score, float), np.asarray(outcome).astype(bool)
-    cluster = np.arange(len(score)) if cluster is None else cluster
-    return _interval(lambda rows: _auc(score[rows], outcome[rows]), cluster, coverage, n_draws, rng)
+    return _interval(lambda rows: _auc(score[rows], outcome[rows]), len(score), n_draws, rng)
 
 
 # ---------------------------------------------------------------- finishing order

@@ -218,6 +218,10 @@ _RACE_FACTS = (
     Column("series", "text", "cup, xfinity or trucks; blank means cup"),
     Column("track", "text", "name of the track"),
     Column("track_id", "text", "key of the track and its layout"),
+    Column("track_type", "text", "kind of track", one_of=TRACK_TYPES),
+    Column("track_length_mi", "number", "length of a lap, miles", low=0.05, high=10),
+    Column("sched_laps", "int", "laps scheduled", low=1, high=1000),
+    Column("race_laps", "int", "laps run", low=1, high=1000),
 )
 
 HISTORY_RESULTS = Table(
@@ -226,10 +230,6 @@ HISTORY_RESULTS = Table(
     "one driver in one race",
     (
         *_RACE_FACTS,
-        Column("track_type", "text", "kind of track", one_of=TRACK_TYPES),
-        Column("track_length_mi", "number", "length of a lap, miles", low=0.05, high=10),
-        Column("sched_laps", "int", "laps scheduled", low=1, high=1000),
-        Column("race_laps", "int", "laps run", low=1, high=1000),
         _need("driver", "text", "name"),
         Column("nascar_driver_id", "id", "NASCAR's id of the driver"),
         Column("car", "text", "car number"),
@@ -264,10 +264,6 @@ HISTORY_RACES = Table(
     "one race",
     (
         *_RACE_FACTS,
-        Column("track_type", "text", "kind of track", one_of=TRACK_TYPES),
-        Column("track_length_mi", "number", "length of a lap, miles", low=0.05, high=10),
-        Column("sched_laps", "int", "laps scheduled", low=1, high=1000),
-        Column("race_laps", "int", "laps run", low=1, high=1000),
         Column("n_cars", "int", "cars that started", low=1, high=60),
         Column("winner", "text", "winner"),
         Column("cautions", "int", "cautions; blank when not known", low=0, high=60),

@@ -51,14 +51,6 @@ def test_auc_counts_pairs(rows):
     assert value == pytest.approx(np.mean(pairs)) if pairs else np.isnan(value)
 
 
-def test_auc_interval_widens_when_rows_move_together():
-    truth = np.repeat(RNG.normal(size=40), 20)
-    outcome = RNG.random(800) < 1 / (1 + np.exp(-np.repeat(RNG.normal(size=40), 20) * 2 - truth))
-    alone = metrics.auc(truth, outcome, n_draws=300)
-    together = metrics.auc(truth, outcome, cluster=np.repeat(np.arange(40), 20), n_draws=300)
-    assert alone.value == together.value and together.high - together.low > 1.3 * (alone.high - alone.low)
-
-
 def test_clustered_error_of_single_rows_is_the_usual_one():
     values = RNG.normal(size=30)
     mean, error = metrics.clustered_mean(values, np.arange(30))
