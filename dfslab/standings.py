@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.files import MAX_BYTES, InputError, decode, read_bytes, read_cells
+from dfslab.files import MAX_BYTES, InputError, as_frame, decode, read_bytes, read_cells
 from dfslab.names import match_names
 from dfslab.schema import STANDINGS, STANDINGS_DRIVERS, header_key
 from dfslab.slate import Slate
@@ -124,25 +124,8 @@ def _blocks(rows: list[list[str]], where) -> tuple[pd.DataFrame, pd.DataFrame]:
             "download the one of the contest page"
         )
     cut = header.index("player")
-    left = _block(rows, 0, cut, header_key("EntryId"), where)
-    right = _block(rows, cut, len(header), "player", where)
+    left, right = (as_frame(where, [row[a:b] for row in rows]) for a, b in ((0, cut), (cut, len(header))))
     return left, right
-
-
-def _block(rows, first: int, last: int, key: str, where) -> pd.DataFrame:
-    header = [(n, cell) for n, cell in enumerate(rows[0][first:last], first) if cell]
-    columns = [n for n, _ in header]
-    keys = [n for n, cell in header if header_key(cell) == key]
-    if not keys:
-        raise InputError(f"{where}: column 'EntryId' is missing; download the export again")
-    cells = {
-        number: [row[n] if n < len(row) else "" for n in columns]
-        for number, row in enumerate(rows[1:], 2)
-        if any(row[first:last])
-    }
-    if not cells:
-        raise InputError(f"{where}: no row below the header; the export is empty or cut off, download it again")
-    return pd.DataFrame(list(cells.values()), columns=[cell for _, cell in header], index=list(cells), dtype=object)
 
 
 def _lineups(cells: pd.Series, known: frozenset, where) -> list[tuple[str, ...]]:
