@@ -169,7 +169,7 @@ def simulate_contest(
     ticks, tick_notes = _ticks(points, rules)
     rank = np.zeros((len(points), len(lineups)), np.int32)
     cents = np.zeros(rank.shape)
-    counted = _payout.count_lineups(field, points.shape[1]).arrays
+    counted = _payout.count_lineups(field, points.shape[1])
     own, total = np.ascontiguousarray(lineups[:entered]), _prizes_up_to(contest)
 
     def play(start, stop):
@@ -208,7 +208,7 @@ class FieldScores:
 
     @classmethod
     def _from_ticks(cls, ticks, field, contest, threads) -> "FieldScores":
-        counted = _payout.count_lineups(field, ticks.shape[1]).arrays
+        counted = _payout.count_lineups(field, ticks.shape[1])
         paid = int(np.count_nonzero(contest.prizes))
 
         def count(start, stop):

@@ -162,15 +162,20 @@ def fit_field(
     """
     if n_entries < 0:
         raise FieldError(f"{n_entries} entries asked for; our lineups leave the field no place in this contest")
-    target, notes = _checked_ownership(slate, ownership)
-    preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
-    law, more = _law(slate, target, preset)
+    law, consensus, preset, notes = _laws(slate, ownership, n_entries, contest, preset)
     target = law.marginals()
-    consensus = _consensus_law(slate, law, preset)
     copied = _first_different(consensus.sample(DRAWS_PER_COPIED * preset.lineups, rng))[: preset.lineups]
     shares = _fitting_shares(copied, preset.shares, target)
     shares, residual = _calibrated(law, target, copied, shares)
-    return FieldModel(residual, consensus, copied, shares, (*notes, *more))
+    return FieldModel(residual, consensus, copied, shares, notes)
+
+
+def _laws(slate: Slate, ownership, n_entries: int, contest: Contest | None, preset: FieldPreset | None):
+    """Return the law with this ownership, the law of copied lineups, the preset, and what was changed."""
+    target, notes = _checked_ownership(slate, ownership)
+    preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
+    law, more = _law(slate, target, preset)
+    return law, _consensus_law(slate, law, preset), preset, (*notes, *more)
 
 
 def sample_field(
@@ -306,10 +311,7 @@ def expected_copies(
     The duplication model: n · P(lineup) under the mixture a field is drawn from, averaged over what may be copied.
     Over all legal lineups it sums to `n_entries` (the product of ownerships sums to some 25 times that).
     """
-    target, _ = _checked_ownership(slate, ownership)
-    preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
-    law, _ = _law(slate, target, preset)
-    consensus = _consensus_law(slate, law, preset)
+    law, consensus, preset, _ = _laws(slate, ownership, n_entries, contest, preset)
     draws = consensus.sample(EXPECTATION_DRAWS, np.random.default_rng(0))
     known = np.exp(consensus.log_prob(draws))
     planned = _copied_share(known, known, preset.shares) / known

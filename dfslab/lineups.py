@@ -13,7 +13,7 @@ import numpy as np
 from dfslab.rules import ContestRules
 from dfslab.search import SearchTooLarge, best_lineups, enumerate_lineups
 from dfslab.slate import UserError
-from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_salary, lineup_space
+from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_space
 
 __all__ = [
     "InfeasibleOwnership",
@@ -24,7 +24,6 @@ __all__ = [
     "distinct",
     "enumerate_lineups",
     "is_legal",
-    "lineup_salary",
 ]
 
 UNSPENT_STEP = 100
@@ -44,23 +43,18 @@ class InfeasibleOwnership(UserError):
     """No mix of legal lineups has this ownership; the message gives the numbers."""
 
 
-def _tabulated(table, dollars) -> np.ndarray:
-    """Return g at `dollars` from its table, straight lines between the entries."""
+def _taste(unspent, dollars) -> np.ndarray:
+    """Return g at `dollars` left below the cap from its table, straight lines between the entries; 0 without one."""
+    if unspent is None:
+        return np.zeros(len(dollars))
+    table = np.array(unspent, float)
+    if np.isnan(table).any() or (table == np.inf).any():
+        raise ValueError("unspent: a taste is a number (or -inf) for each $100 left below the cap")
     place = np.minimum(dollars / UNSPENT_STEP, len(table) - 1)
     below, share = np.floor(place).astype(int), place % 1
     taste, between = table[below], share > 0
     taste[between] *= 1 - share[between]
     taste[between] += share[between] * table[below[between] + 1]
-    return taste
-
-
-def _taste(unspent, dollars) -> np.ndarray:
-    """Return g at `dollars` left below the cap."""
-    if unspent is None:
-        return np.zeros(len(dollars))
-    taste = np.array(unspent(dollars) if callable(unspent) else _tabulated(np.array(unspent, float), dollars), float)
-    if taste.shape != dollars.shape or np.isnan(taste).any() or (taste == np.inf).any():
-        raise ValueError("unspent: a taste is one number (or -inf) for each amount of dollars left below the cap")
     return taste
 
 
@@ -74,8 +68,8 @@ class LineupLaw:
     salary : (D,) int dollars
     rules : ContestRules
     groups : (D,) int or None, at most one driver of each number in a lineup
-    unspent : None, a function of dollars left below the cap (array to array), or a table of g at $0, $100, $200, …
-        left whose last entry holds from there on; -inf forbids
+    unspent : None, or a table of g at $0, $100, $200, … left below the cap, whose last entry holds from there on;
+        -inf forbids
 
     Examples
     --------
@@ -89,7 +83,7 @@ class LineupLaw:
     salary: np.ndarray
     rules: ContestRules
     groups: np.ndarray | None = None
-    unspent: object = None
+    unspent: np.ndarray | None = None
 
     def __post_init__(self):
         theta, salary = np.array(self.theta, float), np.array(self.salary, np.int64)
@@ -181,7 +175,7 @@ class LineupLaw:
         legal = is_legal(lineups, self.salary, self.rules, groups=self.groups)
         rows = lineups[legal].astype(np.int64)
         log_prob = np.full(len(lineups), -np.inf)
-        left = self.rules.salary_cap - lineup_salary(rows, self.salary)
+        left = self.rules.salary_cap - self.salary[rows].sum(axis=1)
         log_prob[legal] = self.theta[rows].sum(axis=1) + _taste(self.unspent, left) - self.log_normaliser
         return log_prob
 

@@ -7,7 +7,7 @@ their own rows, so that any number of threads gives the same numbers.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -32,8 +32,7 @@ LONGEST_TABLE = 5_000_000
 """Up to here keys are numbered by a table instead of by sorting: three drivers of 170."""
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """Distinct lineups: `heads` (H, k1) and `tails` (T, k2) of drivers; by lineup `head`, `tail`, `copies` (U,)."""
 
     heads: np.ndarray
@@ -41,11 +40,6 @@ class Counted:
     head: np.ndarray
     tail: np.ndarray
     copies: np.ndarray
-
-    @property
-    def arrays(self) -> tuple:
-        """The five arrays in the order kernels take them."""
-        return self.heads, self.tails, self.head, self.tail, self.copies
 
 
 @njit(cache=True, nogil=True)

@@ -112,7 +112,8 @@ def run_races(cars: Cars, track: Track, sched_laps: int, stages, rain: float, n:
     rng : numpy Generator; its stream is used race after race, so more races extend the earlier ones
     """
     stages = np.asarray(stages, np.int64)
-    return Outcomes(*_run_races(cars, track, int(sched_laps), stages, float(rain), int(n), rng))
+    by_car, mean_position, by_race = _run_races(cars, track, int(sched_laps), stages, float(rain), int(n), rng)
+    return Outcomes(*by_car, mean_position, *by_race)
 
 
 @njit(cache=True)
@@ -128,10 +129,7 @@ def _run_races(cars, track, sched_laps, stages, rain, n, rng):
         by_race[0, r] = laps
         by_race[1:6, r] = s.counts[np.array([_CAUTIONS, _CAUTION_LAPS, _LEAD_CHANGES, _LONGEST, _RUN])]
         by_race[6, r] = s.counts[_RUNS]
-    return (
-        by_car[0], by_car[1], by_car[2], by_car[3], by_car[4], mean_position,
-        by_race[0], by_race[1], by_race[2], by_race[3], by_race[4], by_race[5], by_race[6],
-    )  # fmt: skip
+    return by_car, mean_position, by_race
 
 
 @njit(cache=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-__all__ = ["Limit", "LineupSpace", "Paths", "distinct", "is_legal", "lineup_codes", "lineup_salary", "lineup_space"]
+__all__ = ["Limit", "LineupSpace", "Paths", "distinct", "is_legal", "lineup_codes", "lineup_space"]
 
 SMALLEST_SUM = 1e-250
 """Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
@@ -103,11 +103,6 @@ def _layers(rows, groups):
     layer = first[code][order]
     following = np.searchsorted(layer, layer, side="right")
     return rows[order], following
-
-
-def lineup_salary(lineups, salary) -> np.ndarray:
-    """Return what each lineup costs, (L,) dollars."""
-    return np.asarray(salary, np.int64)[np.asarray(lineups)].sum(axis=1)
 
 
 def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:

@@ -247,9 +247,13 @@ def _finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return frame.assign(**changed).reset_index(drop=True)
 
 
+def _read(path, table: Table) -> pd.DataFrame:
+    return _finished(conform(read_strings(path), table, path), table)
+
+
 def read_starting_lineup(path) -> pd.DataFrame:
     """Return the starting lineup (driver, start, …), in order of start; two cars on one place raise."""
-    frame = _finished(conform(read_strings(path), STARTING_LINEUP, path), STARTING_LINEUP)
+    frame = _read(path, STARTING_LINEUP)
     twice = frame["start"].duplicated()
     if twice.any():
         place = frame.loc[twice, "start"].iloc[0]
@@ -276,7 +280,7 @@ def read_results(path) -> pd.DataFrame:
 
     `fastest_laps` may be missing; `dk_points` is NaN where it is.
     """
-    frame = _finished(conform(read_strings(path), HISTORY_RESULTS, path), HISTORY_RESULTS)
+    frame = _read(path, HISTORY_RESULTS)
     if "fastest_laps" not in frame:
         frame["fastest_laps"] = np.nan
     frame["dk_points"] = _points_by_date(frame)
@@ -294,7 +298,7 @@ def _points_by_date(frame: pd.DataFrame) -> pd.Series:
 
 def read_races(path) -> pd.DataFrame:
     """Return the races, one row each; unknown facts (cautions of early seasons) are NaN."""
-    return _finished(conform(read_strings(path), HISTORY_RACES, path), HISTORY_RACES)
+    return _read(path, HISTORY_RACES)
 
 
 def read_ownership_history(path) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dfslab.lineups import distinct, lineup_salary
+from dfslab.lineups import distinct
 from dfslab.slate import Slate
 
 
@@ -30,7 +30,7 @@ def compare_fields(real, simulated, slate: Slate) -> pd.DataFrame:
     """
     columns = {}
     for name, field in (("real", real), ("simulated", simulated)):
-        left = slate.rules.salary_cap - lineup_salary(field, slate.salary)
+        left = slate.rules.salary_cap - slate.salary[field].sum(axis=1)
         columns[name] = copy_numbers(field) | {
             "mean_salary": slate.rules.salary_cap - left.mean(),
             "leaves_0": (left == 0).mean(),

@@ -77,12 +77,6 @@ def test_unspent_distribution_is_that_of_the_lineups(groups, taste):
     assert share.sum() == pytest.approx(1)
 
 
-def test_taste_may_be_a_function_of_dollars():
-    by_function = LineupLaw(THETA, SALARY, RULES, unspent=lambda left: -((left / 300) ** 2))
-    table = -((np.arange(0, 2_100, 100) / 300) ** 2)
-    np.testing.assert_allclose(by_function.marginals(), LineupLaw(THETA, SALARY, RULES, unspent=table).marginals())
-
-
 def test_illegal_lineups_have_probability_zero():
     law = LineupLaw(THETA, SALARY, RULES, GROUPS)
     illegal = [[0, 1, 3], [5, 5, 6], [1, 2, 7], [0, 4, 7], [5, 6, 8]]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfslab import search
-from dfslab.lineups import Limit, SearchTooLarge, best_lineups, distinct, enumerate_lineups, is_legal, lineup_salary
+from dfslab.lineups import Limit, SearchTooLarge, best_lineups, distinct, enumerate_lineups, is_legal
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_NASCAR, ContestRules
 
 RULES = ContestRules(roster_size=4, salary_cap=26_000)
@@ -219,7 +219,6 @@ def test_copies_are_counted_whatever_the_order_of_a_row():
     lineups, copies = distinct(np.array([[3, 1, 2], [2, 0, 1], [1, 2, 3], [3, 2, 1]]))
     np.testing.assert_array_equal(lineups, [[0, 1, 2], [1, 2, 3]])
     np.testing.assert_array_equal(copies, [1, 3])
-    np.testing.assert_array_equal(lineup_salary(lineups, [10, 20, 30, 40]), [60, 90])
 
 
 def test_values_that_are_not_numbers_are_refused():
