@@ -7,7 +7,7 @@ import numpy as np
 
 from dfslab.solver import EXACT, Rule, Space, best_set, scaled_value
 
-__all__ = ["blocking_minima", "explain", "jointly", "no_lineup_sentence", "shortage_changes", "shortage_sentence"]
+__all__ = ["blocking_minima", "why_few", "why_none"]
 
 GOLDEN = 0.6180339887498949
 TIE_BREAK = 1e-7
@@ -16,8 +16,11 @@ SHOWN = 6
 """Changes spelled out in a sentence; the rest is counted."""
 
 
-def explain(space: Space, search) -> dict:
-    """Drop each named rule of an empty `space` in turn; return those whose absence leaves a lineup.
+def why_none(space: Space, search) -> tuple[str, dict]:
+    """Return the sentence that says why `space` holds no lineup, and the changes that are enough.
+
+    Each named rule is dropped in turn. Where no single change is enough, changes that are enough together are found by
+    keeping each rule in turn while a lineup is left.
 
     Parameters
     ----------
@@ -25,9 +28,28 @@ def explain(space: Space, search) -> dict:
 
     Returns
     -------
-    dict from the rule's name to the nearest limit that works with all other rules kept; None for a rule that can only
-    be dropped (a lock or a ban). Empty when no single rule is enough.
+    sentence, and a dict from the rule's name to the nearest limit that works; None for a rule that can only be dropped
+    (a lock or a ban). The dict is empty when no change helps.
     """
+    cap = f"{space.roster_size} drivers within ${space.salary_cap:,.0f}"
+    changes = _single_changes(space, search)
+    if changes:
+        enough = "This change is enough" if len(changes) == 1 else "Any one of these changes is enough"
+        return f"no lineup obeys every rule. {enough}: {_change_list(space, changes)}.", changes
+    together = _joint_changes(space, search)
+    if together:
+        core = [_rule_sentence(_called(space, name)[0]) for name in _conflict(space, search)]
+        clash = f"{' + '.join(core)} exclude each other" if len(core) > 1 else f"{core[0]} alone cannot be met"
+        sentence = (
+            f"no lineup of {cap} obeys every rule, and no single change is enough: {clash}. "
+            f"These changes together are enough: {_change_list(space, together)}."
+        )
+        return sentence, together
+    return f"no {cap} exist with at most one of each slate group; correct the slate's salaries or groups", {}
+
+
+def _single_changes(space: Space, search) -> dict:
+    """Return each rule whose absence alone leaves a lineup, and the nearest limit that works with the others kept."""
     return {
         name: _nearest_limit(space.without(name), _called(space, name), search)
         for name in _names(space)
@@ -35,8 +57,7 @@ def explain(space: Space, search) -> dict:
     }
 
 
-def jointly(space: Space, search) -> dict:
-    """Return changes that are enough together, as `explain` does: keep each rule in turn while a lineup is left."""
+def _joint_changes(space: Space, search) -> dict:
     kept, broken = replace(space, rules=()), []
     for name in _names(space):
         trial = kept.with_rules(*_called(space, name))
@@ -51,22 +72,6 @@ def jointly(space: Space, search) -> dict:
         if limit is not None:
             kept = kept.with_rules(*(_loosened(rule, limit) for rule in mine))
     return changes
-
-
-def no_lineup_sentence(space: Space, search, changes: dict, together: dict) -> str:
-    """Return the sentence for people: what to change, from `explain`'s changes, or from `jointly`'s."""
-    cap = f"{space.roster_size} drivers within ${space.salary_cap:,.0f}"
-    if changes:
-        enough = "This change is enough" if len(changes) == 1 else "Any one of these changes is enough"
-        return f"no lineup obeys every rule. {enough}: {_change_list(space, changes)}."
-    if together:
-        core = [_rule_sentence(_called(space, name)[0]) for name in _conflict(space, search)]
-        clash = f"{' + '.join(core)} exclude each other" if len(core) > 1 else f"{core[0]} alone cannot be met"
-        return (
-            f"no lineup of {cap} obeys every rule, and no single change is enough: {clash}. "
-            f"These changes together are enough: {_change_list(space, together)}."
-        )
-    return f"no {cap} exist with at most one of each slate group; correct the slate's salaries or groups"
 
 
 def _names(space: Space) -> list[str]:
@@ -142,7 +147,10 @@ def _conflict(space: Space, search) -> list[str]:
 
 
 def _change_list(space: Space, changes: dict) -> str:
-    parts = [_change_sentence(_called(space, name)[0], limit) for name, limit in changes.items()]
+    return _listed([_change_sentence(_called(space, name)[0], limit) for name, limit in changes.items()])
+
+
+def _listed(parts: list[str]) -> str:
     more = [f"or one of {len(parts) - SHOWN} more"] if len(parts) > SHOWN else []
     return "; ".join(parts[:SHOWN] + more)
 
@@ -168,9 +176,29 @@ def _printed(rule: Rule, limit: float) -> str:
     return f"${limit:,.0f}" if rule.unit == "dollars" else f"{limit:.0f}" if rule.unit == "drivers" else f"{limit:g}"
 
 
-def shortage_changes(search, value, space: Space, n: int, max_overlap, max_counts) -> dict:
-    """Return the changes that alone give `n` lineups: max_overlap, max_exposure (a share), or a rule to drop (None)."""
+def why_few(
+    search, value, space: Space, n: int, n_found: int, max_overlap, max_counts, limits: dict
+) -> tuple[str, dict]:
+    """Return the sentence that says how many lineups there are, and the changes that alone give `n`.
 
+    Changes are max_overlap, max_exposure (a share), or a rule to drop (None); `limits` are those two as given.
+    """
+    changes = _shortage_changes(search, value, space, n, max_overlap, max_counts)
+    ask = f"ask for {n_found}" if n_found else "loosen the limits"
+    start = f"{n_found} of {n} lineups exist under these rules"
+    parts = []
+    for name, works in changes.items():
+        if name in limits:
+            given = f"{name} {limits[name]:g}" if np.ndim(limits[name]) == 0 and works is not None else name
+            parts.append(f"{given} is too low, {works:g} works" if works is not None else f"drop {name}")
+        else:
+            parts.append(_change_sentence(_called(space, name)[0], None))
+    if not parts:
+        return f"{start}, and no single change gives {n}; {ask}", changes
+    return f"{start}; {ask}, or change one: {_listed(parts)}.", changes
+
+
+def _shortage_changes(search, value, space: Space, n: int, max_overlap, max_counts) -> dict:
     def enough(overlap, counts, where=space):
         return len(search(value, where, n, overlap, counts)) >= n
 
@@ -190,23 +218,6 @@ def _exposure_enough(counts, n: int, enough):
         return None
     steps = range(int(counts[0]) + 1, n + 1)
     return math.ceil(100 * steps[_first(len(steps), lambda j: enough(np.full(len(counts), steps[j])))] / n) / 100
-
-
-def shortage_sentence(space: Space, n: int, n_found: int, limits: dict, changes: dict) -> str:
-    """Return the sentence for people: how many lineups there are and what gives `n`; `limits` are the given ones."""
-    ask = f"ask for {n_found}" if n_found else "loosen the limits"
-    start = f"{n_found} of {n} lineups exist under these rules"
-    parts = []
-    for name, works in changes.items():
-        if name in limits:
-            given = f"{name} {limits[name]:g}" if np.ndim(limits[name]) == 0 and works is not None else name
-            parts.append(f"{given} is too low, {works:g} works" if works is not None else f"drop {name}")
-        else:
-            parts.append(_change_sentence(_called(space, name)[0], None))
-    if not parts:
-        return f"{start}, and no single change gives {n}; {ask}"
-    more = [f"or one of {len(parts) - SHOWN} more"] if len(parts) > SHOWN else []
-    return f"{start}; {ask}, or change one: {'; '.join(parts[:SHOWN] + more)}."
 
 
 def blocking_minima(search, value, space: Space, n: int, max_overlap, max_counts, min_counts) -> dict:

@@ -106,11 +106,10 @@ def field_preset(entries: int, *, contest: Contest | None = None, grouped: bool 
 class FieldModel:
     """A fitted field: `law` for most entries, `copied` (M, K) lineups with `shares` (M,) of all entries.
 
-    `consensus` is the law the copied lineups came from. `notes` are sentences for the page.
+    `notes` are sentences for the page.
     """
 
     law: LineupLaw
-    consensus: LineupLaw
     copied: np.ndarray
     shares: np.ndarray
     notes: tuple[str, ...] = _field(default=())
@@ -167,7 +166,7 @@ def fit_field(
     copied = _first_different(consensus.sample(DRAWS_PER_COPIED * preset.lineups, rng))[: preset.lineups]
     shares = _fitting_shares(copied, preset.shares, target)
     shares, residual = _calibrated(law, target, copied, shares)
-    return FieldModel(residual, consensus, copied, shares, notes)
+    return FieldModel(residual, copied, shares, notes)
 
 
 def _laws(slate: Slate, ownership, n_entries: int, contest: Contest | None, preset: FieldPreset | None):

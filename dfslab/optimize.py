@@ -7,14 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dfslab.conflicts import (
-    blocking_minima,
-    explain,
-    jointly,
-    no_lineup_sentence,
-    shortage_changes,
-    shortage_sentence,
-)
+from dfslab.conflicts import blocking_minima, why_few, why_none
 from dfslab.leverage import (
     LOG_FLOOR,
     aligned,
@@ -325,13 +318,9 @@ class NASCAROptimizer:
         """Raise the error that says why fewer than `n` lineups were found."""
         space, search = self._space, _Search("auto")
         if not len(search(grid, space, 1)):
-            changes = explain(space, search)
-            together = {} if changes else jointly(space, search)
-            sentence = no_lineup_sentence(space, search, changes, together)
-            raise InfeasibleLineup(sentence, changes or together)
-        changes = shortage_changes(search, grid, space, n, max_overlap, most)
+            raise InfeasibleLineup(*why_none(space, search))
         limits = {"max_overlap": max_overlap, "max_exposure": max_exposure}
-        sentence = shortage_sentence(space, n, len(found), limits, changes)
+        sentence, changes = why_few(search, grid, space, n, len(found), max_overlap, most, limits)
         raise LineupShortage(sentence, self._to_slate(found), changes)
 
     def _explain_minima(self, grid, n, max_overlap, most, least):
