@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from dfslab import metrics
 
@@ -49,6 +50,13 @@ def test_auc_counts_pairs(rows):
     pairs = [(a > b) + (a == b) / 2 for a in score[outcome] for b in score[~outcome]]
     value = metrics._auc(score, outcome)
     assert value == pytest.approx(np.mean(pairs)) if pairs else np.isnan(value)
+
+
+def test_auc_of_two_normal_groups_is_its_closed_form():
+    rng = np.random.default_rng(2)
+    score = np.concatenate([rng.normal(size=3000), rng.normal(1.0, 1.0, 1000)])
+    found = metrics.auc(score, np.arange(4000) >= 3000, n_draws=200)
+    assert found.low < norm.cdf(1 / np.sqrt(2)) < found.high < found.low + 0.06
 
 
 def test_clustered_error_of_single_rows_is_the_usual_one():
