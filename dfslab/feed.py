@@ -40,8 +40,6 @@ class _Missing(Exception):
 class Fetched:
     """What a fetch did: races merged, races left out with the reason, races that failed, and what to know."""
 
-    season: int
-    series: str
     races: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -165,7 +163,7 @@ def fetch_season(
     races, skipped = _race_list(feed, int(season), series)
     tables, failed = _download_all(feed, races, series, tell)
     merged, notes = _merge(Path(data_dir) / "history", tables)
-    return Fetched(int(season), series, merged, tuple(skipped), tuple(failed), notes)
+    return Fetched(merged, tuple(skipped), tuple(failed), notes)
 
 
 def _race_list(feed: _Feed, season: int, series: str) -> tuple[list[dict], list[str]]:

@@ -130,8 +130,8 @@ def _write_race(record: Record, week: RaceWeek, out: Path, n: int, upcoming: boo
     ingest_standings(week.weekend.race_id, out)
 
 
-def replay(race_id: str, n: int, rng, data_dir=SEASON, *, n_fields: int | None = None, contest: int = 0) -> Replays:
-    """Run a sample race `n` times again, and fill its contest again with the same kind of people.
+def replay(race_id: str, n: int, rng, data_dir=SEASON, *, n_fields: int | None = None) -> Replays:
+    """Run a sample race `n` times again, and fill its first contest again with the same kind of people.
 
     Fixed is what was known before the race and what the drivers and cars are truly worth that day; fresh are the
     race, the mood of the crowd, who enters and what each of them thinks. More replays extend the earlier ones, and
@@ -143,7 +143,6 @@ def replay(race_id: str, n: int, rng, data_dir=SEASON, *, n_fields: int | None =
     n : number of races
     rng : numpy Generator; races and fields use streams spawned from it
     n_fields : number of fields, default the smaller of `n` and 100; 0 for none
-    contest : which contest of the race's list
 
     Raises
     ------
@@ -163,9 +162,7 @@ def replay(race_id: str, n: int, rng, data_dir=SEASON, *, n_fields: int | None =
     by_slate = [_in_slate_rows(x, week.on_track) for x in (out.finish, out.laps_led, out.fastest_laps, points)]
     m = min(n, FIELDS) if n_fields is None else n_fields
     names = np.array([dk_name(i) for i in week.drivers], object)
-    return Replays(
-        names, *by_slate, _in_slate_rows(out.status > 0, week.on_track), _fields(week, contest, m, field_rng)
-    )
+    return Replays(names, *by_slate, _in_slate_rows(out.status > 0, week.on_track), _fields(week, m, field_rng))
 
 
 def _week_of(race_id: str, data_dir) -> RaceWeek:
@@ -190,8 +187,8 @@ def _in_slate_rows(values, on_track) -> np.ndarray:
     return np.where(on_track >= 0, values[:, on_track], values.dtype.type(0))
 
 
-def _fields(week: RaceWeek, contest: int, m: int, rng) -> np.ndarray:
-    plan = week.contests[contest]
+def _fields(week: RaceWeek, m: int, rng) -> np.ndarray:
+    plan = week.contests[0]
     streams = rng.spawn(m)
     fields = [gather_crowd(week.facts, plan.entries, plan.max_entries_per_user, s).lineups for s in streams]
     return np.array(fields, np.int16).reshape(m, plan.entries, 6)

@@ -39,7 +39,11 @@ def report_season(
     data_dir, out_dir = Path(data_dir or pipeline.SAMPLE).resolve(), Path(out_dir).resolve()
     races = _chosen(races, data_dir)
     jobs = [(race_id, str(data_dir), str(out_dir), parameters or {}) for race_id in races]
-    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=_counting(progress, "races reported"))
+
+    def told(done, total):
+        progress(f"{done} of {total} races reported")
+
+    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=told)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_index(out_dir)
     return _sorted_out(races, ended)
@@ -79,10 +83,6 @@ def _chosen(races, data_dir: Path) -> list[str]:
     if unknown:
         raise data.InputError(f"{data_dir / 'races'}: no race {unknown[0]}; there are {', '.join(known)}")
     return list(races or known)
-
-
-def _counting(progress, what: str):
-    return lambda done, total: progress(f"{done} of {total} {what}")
 
 
 def _sorted_out(races, ended) -> Done:
