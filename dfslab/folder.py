@@ -55,13 +55,16 @@ def load_race(race_id, data_dir) -> Race:
     facts = _race_facts(path)
     if str(facts.get("race_id", race_id)) != str(race_id):
         raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{race_id}'; make them the same")
+    laps = _number(facts, "sched_laps", 1, 1000, path)
+    if laps % 1:
+        raise InputError(f"{path}: sched_laps is {laps:g}; write a whole number")
     return Race(
         race_id=str(race_id),
         date=_date(facts["date"], path),
         track=str(facts["track"]),
         track_type=_one_of(facts["track_type"], TRACK_TYPES, "track_type", path),
         track_length_mi=_number(facts, "track_length_mi", 0.05, 10, path),
-        sched_laps=_number(facts, "sched_laps", 1, 1000, path),
+        sched_laps=laps,
         series=_one_of(facts.get("series") or "cup", SERIES, "series", path),
         name=str(facts.get("race_name") or facts.get("name") or ""),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfslab.files import InputError, read_json, read_strings
 from dfslab.schema import PAYOUTS
-from dfslab.slate import Contest, SlateError
+from dfslab.slate import Contest, UserError
 from dfslab.tables import conform
 
 __all__ = ["read_contest", "read_contests"]
@@ -76,13 +76,13 @@ def _contest(item, where: str) -> Contest:
             entry_fee=_money(_key(item, "entry_fee", where), "entry_fee", where),
             entries=int(entries),
             payouts=payouts,
-            max_entries_per_user=None if limit is None else max(int(limit), 1),
+            max_entries_per_user=limit,
             pool=_money(item.get("pool"), "pool", where, optional=True),
             name=str(item.get("name") or ""),
             contest_id=_id_text(item.get("contest_id")),
             notes=notes,
         )
-    except SlateError as error:
+    except UserError as error:
         raise InputError(f"{where}: {error}") from None
 
 

@@ -1,5 +1,7 @@
 """The nouns every stage shares: a race, its slate of drivers, its results, and a contest with its prizes."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,7 +10,7 @@ import pandas as pd
 
 from dfslab import rules as _rules
 
-__all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError"]
+__all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError", "as_day", "number_between", "whole_number"]
 
 
 class UserError(ValueError):
@@ -17,6 +19,36 @@ class UserError(ValueError):
 
 class SlateError(UserError):
     """A slate, contest or race that cannot be played; the message says which row and what to change."""
+
+
+def whole_number(number, name: str, least: int) -> int:
+    """Return `number` as an int; raise `UserError` for what is not whole, or below `least`."""
+    try:
+        whole = int(number)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or isinstance(number, bool | str) or whole != number or whole < least:
+        raise UserError(f"{name}: {number} given; a whole number of at least {least} is needed")
+    return whole
+
+
+def number_between(number, name: str, low: float, high: float, hint: str = "") -> float:
+    """Return `number` as a float; raise `UserError` for what is no number from `low` to `high`."""
+    try:
+        value = float(number)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not low <= value <= high:
+        raise UserError(f"{name}: {number} given; a number from {low:g} to {high:g} is needed{hint}")
+    return value
+
+
+def as_day(date, name: str = "date") -> pd.Timestamp:
+    """Return `date`, anything `pandas.to_datetime` reads, as a day; with a time zone it is the day there."""
+    day = pd.to_datetime(date, errors="coerce")
+    if not isinstance(day, pd.Timestamp) or pd.isna(day):
+        raise UserError(f"{name} is {str(date)[:40]!r}; give a date such as 2025-04-13")
+    return day.tz_localize(None).normalize()
 
 
 @dataclass(frozen=True)
@@ -33,9 +65,11 @@ class Race:
     name: str = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "date", pd.to_datetime(self.date).normalize())
-        object.__setattr__(self, "sched_laps", int(self.sched_laps))
-        object.__setattr__(self, "track_length_mi", float(self.track_length_mi))
+        where = f"race {self.race_id}"
+        object.__setattr__(self, "date", as_day(self.date, f"{where}: date"))
+        object.__setattr__(self, "sched_laps", whole_number(self.sched_laps, f"{where}: sched_laps", 1))
+        length = number_between(self.track_length_mi, f"{where}: track_length_mi", 0.05, 10)
+        object.__setattr__(self, "track_length_mi", length)
 
 
 @dataclass(frozen=True)
@@ -93,11 +127,22 @@ class Slate:
         """Return the numeric column `name` as (D,) float, or `default` throughout when the slate lacks it."""
         if name not in self.drivers:
             return np.full(len(self), default, float)
-        return self.drivers[name].to_numpy(float, copy=True)
+        column = self.drivers[name]
+        numbers = pd.to_numeric(column, errors="coerce")
+        text = np.flatnonzero(numbers.isna() & column.notna())
+        if len(text):
+            who, cell = self.names[text[0]], str(column.iloc[text[0]])[:40]
+            raise SlateError(f"slate: {name} of {who} is {cell!r}; give a number, or leave it blank")
+        return numbers.to_numpy(float, na_value=np.nan, copy=True)
 
     def align(self, values, name: str = "values") -> np.ndarray:
-        """Return `values` as (D,) float in row order: a Series is aligned by driver, a vector is taken as it is."""
+        """Return `values` as (D,) float in row order: a Series or dict goes by driver, a vector is taken as it is."""
+        if isinstance(values, Mapping):
+            values = pd.Series(values, dtype=float)
         if isinstance(values, pd.Series):
+            twice = values.index[values.index.duplicated()]
+            if len(twice):
+                raise SlateError(f"{name}: {twice[0]} comes twice; give one value per driver")
             missing = [d for d in self.names if d not in values.index]
             if missing:
                 raise SlateError(f"{name}: no value for {', '.join(missing[:5])}; give one per driver of the slate")
@@ -120,6 +165,9 @@ def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:
     for needed in ("driver", "salary"):
         if needed not in drivers:
             raise SlateError(f"slate: column '{needed}' is missing; have {', '.join(map(str, drivers.columns))}")
+    blank = np.flatnonzero(drivers["driver"].isna() | (drivers["driver"].astype(str).str.strip() == ""))
+    if len(blank):
+        raise SlateError(f"slate: row {blank[0] + 1} has no driver; write his name, or remove the row")
     twice = drivers["driver"][drivers["driver"].duplicated()]
     if len(twice):
         raise SlateError(f"slate: {twice.iloc[0]} is listed twice; keep one row per driver")
@@ -127,8 +175,7 @@ def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:
     bad = drivers["driver"][~(salary > 0) | (salary % 1 != 0)]
     if len(bad):
         raise SlateError(f"slate: {bad.iloc[0]} has no salary in whole dollars above 0; correct row {bad.index[0] + 1}")
-    out = drivers["out"].fillna(False).astype(bool) if "out" in drivers else False
-    drivers = drivers.assign(salary=salary.astype(np.int64), out=out)
+    drivers = drivers.assign(salary=salary.astype(np.int64), out=_flags(drivers))
     racing = drivers.loc[~drivers["out"], "salary"].to_numpy()
     k = rules.roster_size
     if len(racing) < k:
@@ -137,6 +184,22 @@ def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:
     if cheapest > rules.salary_cap:
         raise SlateError(f"slate: the cheapest lineup costs ${cheapest:,}, above the cap of ${rules.salary_cap:,}")
     return drivers
+
+
+def _flags(drivers: pd.DataFrame) -> np.ndarray:
+    """Return who is out, (D,) bool; a blank is no, text other than true, false, 1 and 0 raises."""
+    if "out" not in drivers:
+        return np.zeros(len(drivers), bool)
+    told = drivers["out"].astype(object).where(drivers["out"].notna(), False)
+    said = told.astype(str).str.lower().map({"true": True, "1": True, "1.0": True} | dict.fromkeys(_NO, False))
+    odd = np.flatnonzero(said.isna())
+    if len(odd):
+        who, cell = drivers["driver"].iloc[odd[0]], str(told.iloc[odd[0]])[:40]
+        raise SlateError(f"slate: out of {who} is {cell!r}; write true or false")
+    return said.to_numpy(bool)
+
+
+_NO = ("false", "0", "0.0", "")
 
 
 @dataclass(frozen=True)
@@ -170,9 +233,15 @@ class Contest:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "payouts", _checked_payouts(self.payouts, int(self.entries), self.pool))
-        object.__setattr__(self, "entries", int(self.entries))
-        if self.pool is None:
+        fee = number_between(self.entry_fee, "contest: entry_fee", 0, 1e9, " (dollars)")
+        object.__setattr__(self, "entry_fee", fee)
+        object.__setattr__(self, "entries", whole_number(self.entries, "contest: entries", 1))
+        limit = None if pd.isna(self.max_entries_per_user) else self.max_entries_per_user
+        if limit is not None:
+            limit = whole_number(limit, "contest: max_entries_per_user", 1)
+        object.__setattr__(self, "max_entries_per_user", limit)
+        object.__setattr__(self, "payouts", _checked_payouts(self.payouts, self.entries, self.pool))
+        if pd.isna(self.pool):
             object.__setattr__(self, "pool", self.prizes.sum() / 100)
 
     @cached_property
@@ -192,20 +261,20 @@ class Contest:
 
 def _checked_payouts(payouts, entries: int, pool: float | None) -> pd.DataFrame:
     table = pd.DataFrame(payouts)
+    if table.empty:
+        raise SlateError("payouts: no prize is listed; give rows of min_rank, max_rank and prize")
     missing = {"min_rank", "max_rank", "prize"} - set(table.columns)
     if missing:
         raise SlateError(f"payouts: column {', '.join(sorted(missing))} is missing")
     table = table[["min_rank", "max_rank", "prize"]].apply(pd.to_numeric, errors="coerce")
     table = table.sort_values("min_rank", ignore_index=True)
-    if entries < 1:
-        raise SlateError(f"contest: {entries} entries; at least 1 is needed")
-    if table.empty:
-        raise SlateError("payouts: no prize is listed")
-    if table.isna().to_numpy().any():
-        raise SlateError(f"payouts: row {table.index[table.isna().any(axis=1)][0] + 1} has a blank or a non-number")
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) | (table[["min_rank", "max_rank"]] % 1 != 0).any(axis=1))
+    if len(bad):
+        row = ", ".join(f"{name} {value:g}" for name, value in table.iloc[bad[0]].items())
+        raise SlateError(f"payouts: a row has {row}; ranks are whole numbers and the prize is in dollars")
     _check_ranks(table, entries)
     total = float(((table["max_rank"] - table["min_rank"] + 1) * (table["prize"] * 100).round()).sum() / 100)
-    if pool is not None and abs(total - pool) > 0.005:
+    if pd.notna(pool) and abs(total - pool) > 0.005:
         raise SlateError(f"payouts: prizes add up to ${total:,.2f}, the advertised pool is ${pool:,.2f}")
     return table.astype({"min_rank": np.int64, "max_rank": np.int64, "prize": float})
 

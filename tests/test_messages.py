@@ -105,6 +105,7 @@ def test_a_salary_file_that_is_none(tmp_path, content, says):
         ({"date": 20310504}, "date is 20310504"),
         ({"track_type": "oval"}, "track_type is 'oval'; write one of superspeedway"),
         ({"sched_laps": "many"}, "sched_laps is 'many'; write a number from 1 to 1000"),
+        ({"sched_laps": 267.5}, "sched_laps is 267.5; write a whole number"),
         ({"track_length_mi": True}, "track_length_mi is True"),
         ({"sched_laps": 10**400}, "sched_laps is 1000"),
         ({"race_id": "other"}, "race_id is 'other', the folder is '2031-05-04-oakfield'; make them the same"),
@@ -203,6 +204,8 @@ ONE, REST = contest_facts()["payouts"]
         (contest_facts(payouts=[ONE, ONE]), "rank 1 is paid twice"),
         (contest_facts(payouts=[REST]), "rank 1 has no prize but rank 2 has; close the gap"),
         ([contest_facts(), {"entries": 3}], "contest 2: 'payouts' is missing"),
+        (contest_facts(max_entries_per_user=0), "max_entries_per_user: 0.0 given; a whole number of at least 1"),
+        (contest_facts(payouts=[ONE | {"max_rank": 1.5}]), "max_rank 1.5, prize 50; ranks are whole numbers"),
         ({"contestDetail": {}}, "contestDetail has no payoutSummary"),
     ],
 )

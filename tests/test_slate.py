@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.slate import Contest, Race, Slate, SlateError
+from dfslab.slate import Contest, Race, Slate, SlateError, UserError
 
 
 def _frame(n=8, **columns):
@@ -93,3 +93,84 @@ def test_prizes_by_rank_are_in_cents_and_add_up_to_the_pool():
 def test_ladders_that_do_not_add_up_are_refused_with_the_rank(ladder, entries, pool, words):
     with pytest.raises(SlateError, match=words):
         Contest(10, entries, ladder, pool=pool)
+
+
+@pytest.mark.parametrize("blank", [None, np.nan, "", "  "])
+def test_a_row_without_a_driver_is_named(blank):
+    with pytest.raises(SlateError, match="row 8 has no driver"):
+        Slate.from_frame(_frame().assign(driver=[*(f"Driver {i}" for i in range(7)), blank]))
+
+
+def test_out_may_be_written_in_words_and_odd_words_are_refused():
+    told = ["False", "true", "0", "1", None, "", False, 1.0]
+    slate = Slate.from_frame(_frame(n=12).assign(out=[*told, *[np.nan] * 4]))
+    assert slate.out.tolist() == [False, True, False, True, False, False, False, True, *[False] * 4]
+    with pytest.raises(SlateError, match="out of Driver 2 is 'maybe'; write true or false"):
+        Slate.from_frame(_frame(out=[False, False, "maybe", *[False] * 5]))
+
+
+def test_a_column_of_text_says_which_cell_is_no_number():
+    slate = Slate.from_frame(_frame(start=["1", "2", None, "4", "5", "6", "pole", "8"]))
+    with pytest.raises(SlateError, match="start of Driver 6 is 'pole'; give a number"):
+        slate.column("start")
+    numbers = Slate.from_frame(_frame(start=["1", "2", None, "4", "5", "6", "7", "8"])).column("start")
+    np.testing.assert_array_equal(numbers, [1, 2, np.nan, 4, 5, 6, 7, 8])
+
+
+def test_values_may_be_a_dict_by_driver_but_no_driver_twice():
+    slate = Slate.from_frame(_frame())
+    assert slate.align({name: i for i, name in reversed(list(enumerate(slate.names)))}).tolist() == list(range(8))
+    with pytest.raises(SlateError, match="own: Driver 0 comes twice"):
+        slate.align(pd.Series(1.0, [*slate.names, "Driver 0"]), "own")
+
+
+def _race(**changed):
+    facts = {"date": "2023-03-05", "track_length_mi": 1.5, "sched_laps": 267, **changed}
+    return Race(race_id="r", track="T", track_type="short", **facts)
+
+
+@pytest.mark.parametrize("date", ["2023-03-05T20:30:00Z", "2023-03-05 23:30-05:00", "5 March 2023 15:00"])
+def test_a_date_with_a_time_or_a_zone_is_the_day_there(date):
+    assert _race(date=date).date == pd.Timestamp("2023-03-05")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"date": "soon"}, "race r: date is 'soon'; give a date such as"),
+        ({"date": None}, "race r: date is 'None'"),
+        ({"sched_laps": 0}, "race r: sched_laps: 0 given; a whole number of at least 1"),
+        ({"sched_laps": 26.5}, "sched_laps: 26.5 given"),
+        ({"track_length_mi": 0}, "track_length_mi: 0 given; a number from 0.05 to 10"),
+    ],
+)
+def test_facts_of_a_race_that_cannot_be_are_refused(changed, words):
+    with pytest.raises(UserError, match=words):
+        _race(**changed)
+
+
+ONE_PRIZE = [{"min_rank": 1, "max_rank": 1, "prize": 20}]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ((-1, 5, ONE_PRIZE), "entry_fee: -1 given; a number from 0"),
+        ((np.nan, 5, ONE_PRIZE), "entry_fee: nan given"),
+        ((1, 5.5, ONE_PRIZE), "entries: 5.5 given; a whole number"),
+        ((1, "many", ONE_PRIZE), "entries: many given; a whole number"),
+        ((1, 5, ONE_PRIZE, 0), "max_entries_per_user: 0 given; a whole number of at least 1"),
+        ((1, 5, ONE_PRIZE, 2.5), "max_entries_per_user: 2.5 given"),
+        ((1, 5, [{"min_rank": 1, "max_rank": 1.5, "prize": 2}]), "min_rank 1, max_rank 1.5, prize 2; ranks are whole"),
+        ((1, 5, [{"min_rank": 1, "max_rank": 1, "prize": np.inf}]), "prize inf"),
+        ((1, 5, [{"min_rank": 1, "max_rank": 1, "prize": "ten"}]), "prize nan; ranks are whole numbers"),
+    ],
+)
+def test_facts_of_a_contest_that_cannot_be_are_refused(facts, words):
+    with pytest.raises(UserError, match=words):
+        Contest(*facts)
+
+
+def test_a_blank_limit_or_pool_is_none():
+    contest = Contest(1, 5.0, ONE_PRIZE, np.nan, np.nan)
+    assert contest.max_entries_per_user is None and contest.pool == 20 and contest.entries == 5
