@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dfslab.slate import Slate, UserError
+from dfslab.slate import Slate, UserError, number_between
 
 __all__ = [
     "LOG_FLOOR",
@@ -45,6 +45,19 @@ def fractions(slate: Slate, ownership) -> np.ndarray:
             f"ownership: {slate.names[top]} has {own[top]:g}; these look like percents, give fractions (0.25 for 25 %)"
         )
     return own
+
+
+def check_options(options, roster_size: int) -> None:
+    """Raise `UserError` for a number of the leverage-aware optimizer that cannot be, such as a limit in percent."""
+    shares = {"max_ownership_per_driver": 1, "low_ownership_threshold": 1, "max_total_ownership": roster_size}
+    for name, most in shares.items():
+        if options[name] is not None:
+            number_between(options[name], name, 0, most, " (ownership is in fractions: 0.25 for 25 %)")
+    for name, least in {"leverage_penalty": 0.0, "ownership_power": 1e-9}.items():
+        number_between(options[name], name, least, np.inf)
+    for name in ("min_log_ownership", "max_log_ownership"):
+        if options[name] is not None:
+            number_between(options[name], name, -np.inf, np.inf)
 
 
 def mean_value(points, weight=None) -> np.ndarray:

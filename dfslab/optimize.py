@@ -11,6 +11,7 @@ from dfslab.conflicts import blocking_minima, why_few, why_none
 from dfslab.leverage import (
     LOG_FLOOR,
     aligned,
+    check_options,
     field_covariance,
     fractions,
     leverage_agreement,
@@ -22,7 +23,7 @@ from dfslab.leverage import (
     upper_tail_mean,
 )
 from dfslab.lineups import SearchTooLarge
-from dfslab.slate import Slate, UserError
+from dfslab.slate import Slate, UserError, number_between, whole_number
 from dfslab.solver import EXACT, Rule, Space, best_set, exact_lineups, milp_lineups, scaled_value
 
 __all__ = [
@@ -168,11 +169,11 @@ class NASCAROptimizer:
         InfeasibleLineup : no lineup obeys the rules; the message says which rule to change and to what
         LineupShortage : some lineups exist, fewer than asked; they are in its `lineups`
         """
-        n = _count(n_lineups, "n_lineups", 1)
+        n = whole_number(n_lineups, "n_lineups", 1)
         if engine not in ENGINES:
             raise UserError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
         if max_overlap is not None:
-            max_overlap = _count(max_overlap, "max_overlap", 0)
+            max_overlap = whole_number(max_overlap, "max_overlap", 0)
         grid = scaled_value(self.objective(value)[self._order])
         most = self._counts(max_exposure, n, "max_exposure", 1.0)
         least = self._counts(min_exposure, n, "min_exposure", 0.0)
@@ -204,7 +205,7 @@ class NASCAROptimizer:
         tail : weight of the best scenarios, above 0 and at most 1
         n_lineups, max_overlap, max_exposure, engine : see `optimize`
         """
-        n = _count(n_lineups, "n_lineups", 1)
+        n = whole_number(n_lineups, "n_lineups", 1)
         points = np.where(self.slate.out, 0.0, np.asarray(points, float))
         search, terms, order = _Search(engine), self.objective(np.zeros(len(self.slate))), self._order
         tails = [tail_weights(score, tail, weight) for score in points[:, order].T]
@@ -261,14 +262,15 @@ class NASCAROptimizer:
         rules = [Rule(f"locks: {name}", self._who([name]), low=1, unit="drop") for name in self.locks]
         rules += [Rule(f"bans: {name}", self._who([name]), high=0, unit="drop") for name in self.bans]
         if self.min_salary is not None:
+            number_between(self.min_salary, "min_salary", 0, np.inf)
             rules.append(Rule("min_salary", self.slate.salary.astype(float), low=self.min_salary, unit="dollars"))
         for j, group in enumerate(self.groups):
             group = _group(group)
             who = self._who(group.drivers)
             if group.at_least:
-                rules.append(Rule(f"groups[{j}] at_least", who, low=_count(group.at_least, "at_least", 0)))
+                rules.append(Rule(f"groups[{j}] at_least", who, low=whole_number(group.at_least, "at_least", 0)))
             if group.at_most is not None:
-                rules.append(Rule(f"groups[{j}] at_most", who, high=_count(group.at_most, "at_most", 0)))
+                rules.append(Rule(f"groups[{j}] at_most", who, high=whole_number(group.at_most, "at_most", 0)))
         return rules + self._avoid_rules()
 
     def _avoid_rules(self) -> list[Rule]:
@@ -277,7 +279,7 @@ class NASCAROptimizer:
             if self.avoid_overlap is not None:
                 raise UserError("avoid_overlap is given without avoid; give the lineups to keep away from")
             return []
-        most = size - 1 if self.avoid_overlap is None else _count(self.avoid_overlap, "avoid_overlap", 0)
+        most = size - 1 if self.avoid_overlap is None else whole_number(self.avoid_overlap, "avoid_overlap", 0)
         lineups = np.asarray(self.avoid, np.int64)
         if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(len(self.slate))).all():
             raise UserError(f"avoid: lineups are (L, {size}) row numbers of the slate, 0 to {len(self.slate) - 1}")
@@ -372,8 +374,7 @@ class LeverageAwareOptimizer(NASCAROptimizer):
 
     def __post_init__(self):
         self.ownership = fractions(self.slate, self.ownership)
-        if self.leverage_penalty < 0 or self.ownership_power <= 0:
-            raise UserError("leverage_penalty must be 0 or more and ownership_power above 0")
+        check_options(vars(self), self.slate.rules.roster_size)
         super().__post_init__()
 
     def objective(self, value) -> np.ndarray:
@@ -387,7 +388,7 @@ class LeverageAwareOptimizer(NASCAROptimizer):
             above = (own > limit + EXACT) * 1.0
             rules.append(Rule("max_ownership_per_driver", above, high=0, unit="fraction", limit=limit, levels=own))
         if self.min_low_ownership_drivers is not None:
-            least = _count(self.min_low_ownership_drivers, "min_low_ownership_drivers", 0)
+            least = whole_number(self.min_low_ownership_drivers, "min_low_ownership_drivers", 0)
             rules.append(Rule("min_low_ownership_drivers", (own < self.low_ownership_threshold) * 1.0, low=least))
         if self.max_total_ownership is not None:
             rules.append(Rule("max_total_ownership", own, high=self.max_total_ownership, unit="fraction"))
@@ -427,9 +428,3 @@ def _group(group) -> Group:
     if isinstance(group.drivers, str):
         raise UserError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
     return group
-
-
-def _count(number, name: str, least: int) -> int:
-    if isinstance(number, bool) or number != int(number) or number < least:
-        raise UserError(f"{name}: {number} given; a whole number of at least {least} is needed")
-    return int(number)

@@ -482,7 +482,17 @@ def test_lineup_metrics_by_hand():
         ({"locks": ("nobody",)}, "not on the slate: nobody"),
         ({"avoid_overlap": 3}, "without avoid"),
         ({"leverage_penalty": -1}, "leverage_penalty"),
+        ({"leverage_penalty": np.nan}, "leverage_penalty: nan given"),
+        ({"leverage_penalty": "much"}, "leverage_penalty: much given"),
+        ({"ownership_power": 0}, "ownership_power: 0 given"),
+        ({"max_ownership_per_driver": 45}, "max_ownership_per_driver: 45 given; .* fractions: 0.25 for 25 %"),
+        ({"low_ownership_threshold": 10}, "low_ownership_threshold: 10 given; .* fractions"),
+        ({"max_total_ownership": 180}, "max_total_ownership: 180 given; a number from 0 to 6"),
+        ({"max_total_ownership": np.nan}, "max_total_ownership: nan given"),
+        ({"min_log_ownership": np.nan}, "min_log_ownership: nan given"),
+        ({"min_salary": np.nan}, "min_salary: nan given"),
         ({"min_low_ownership_drivers": 1.5}, "whole number"),
+        ({"min_low_ownership_drivers": None, "min_salary": "all"}, "min_salary: all given"),
         ({"groups": ({"drivers": "d01"},)}, "list of names"),
         ({"avoid": [[0, 1, 2, 3, 4, 99]]}, "0 to 10"),
         ({"avoid": [0, 1, 2, 3, 4, 5]}, r"\(L, 6\) row numbers"),
@@ -491,6 +501,12 @@ def test_lineup_metrics_by_hand():
 def test_bad_options_are_refused(options, says):
     with pytest.raises(ValueError, match=says):
         LeverageAwareOptimizer(make_slate(), make_ownership(), **options)
+
+
+@pytest.mark.parametrize("n", [0, 2.5, "three", None, True])
+def test_a_number_of_lineups_that_is_none_is_refused(n):
+    with pytest.raises(ValueError, match=f"n_lineups: {n} given; a whole number of at least 1"):
+        NASCAROptimizer(make_slate()).optimize(make_value(), n)
 
 
 def test_unknown_options_percents_and_gaps_are_refused():
