@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from dfslab.space import Limit, lineup_codes, lineup_space
+from dfslab.space import Limit, checked_limits, lineup_codes, lineup_space
 
 __all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups"]
 
@@ -311,6 +311,7 @@ def best_lineups(
     ------
     SearchTooLarge : the side rules leave a search of more than `MAX_STEPS` steps
     """
+    n, max_overlap = checked_limits(n, max_overlap, max_exposure)
     question = _ask(value, salary, rules, groups, locks, bans, min_salary, limits)
     selection = _Selection(question, n, max_overlap, max_exposure)
     _select(question, selection)

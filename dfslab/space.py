@@ -10,7 +10,9 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-__all__ = ["Limit", "LineupSpace", "Paths", "distinct", "is_legal", "lineup_codes", "lineup_space"]
+from dfslab.slate import UserError, whole_number
+
+__all__ = ["Limit", "LineupSpace", "Paths", "checked_limits", "distinct", "is_legal", "lineup_codes", "lineup_space"]
 
 SMALLEST_SUM = 1e-250
 """Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
@@ -362,3 +364,10 @@ class Paths:
     def draw(self, uniforms) -> np.ndarray:
         """Return a lineup of items for each row of `uniforms` (n, K) in [0, 1), exactly distributed."""
         return _draw(uniforms, self._columns, self.space.cost, self.space.following)
+
+
+def checked_limits(n, max_overlap=None, max_exposure=None) -> tuple[int, int | None]:
+    """Return how many lineups are wanted and what two may share, as ints; raise `UserError` for what cannot be."""
+    if max_exposure is not None and not ((np.asarray(max_exposure) >= 0) & (np.asarray(max_exposure) <= 1)).all():
+        raise UserError("max_exposure: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
+    return whole_number(n, "n", 0), None if max_overlap is None else whole_number(max_overlap, "max_overlap", 0)

@@ -229,3 +229,21 @@ def test_values_that_are_not_numbers_are_refused():
         best_lineups(value[:-1], salary, RULES, 1)
     with pytest.raises(ValueError, match="limit mine: weight of driver row 0"):
         best_lineups(value, salary, RULES, 1, limits=(Limit(own * np.nan, high=1, name="mine"),))
+
+
+@pytest.mark.parametrize(
+    ("n", "limits", "says"),
+    [
+        (2.5, {}, "n: 2.5 given; a whole number"),
+        (-1, {}, "n: -1 given"),
+        (3, {"max_overlap": 1.5}, "max_overlap: 1.5 given"),
+        (3, {"max_overlap": -1}, "max_overlap: -1 given"),
+        (3, {"max_exposure": 50}, "between 0 and 1"),
+        (3, {"max_exposure": np.full(13, np.nan)}, "between 0 and 1"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(n, limits, says):
+    value, salary, _, _ = slate()
+    with pytest.raises(ValueError, match=says):
+        best_lineups(value, salary, RULES, n, **limits)
+    np.testing.assert_array_equal(best_lineups(value, salary, RULES, 3.0), best_lineups(value, salary, RULES, 3))
