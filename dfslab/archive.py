@@ -11,7 +11,7 @@ from dfslab.files import InputError, locked, write_csv
 from dfslab.folder import CONTEST_FILES, list_races, load_contests, load_race, load_slate, load_standings, race_folder
 from dfslab.names import match_names, name_key
 from dfslab.schema import OWNERSHIP_HISTORY
-from dfslab.slate import Results, Slate
+from dfslab.slate import Results, Slate, as_day
 from dfslab.standings import Standings
 from dfslab.tables import for_file, read_ownership_history, read_races, read_results
 
@@ -28,7 +28,7 @@ class History:
 
     def before(self, date) -> "History":
         """Return only what happened before the day `date`."""
-        day = pd.to_datetime(date).normalize()
+        day = as_day(date)
         return History(*(frame[frame["date"] < day].reset_index(drop=True) for frame in self._frames))
 
     def with_names(self, names) -> "History":
@@ -65,7 +65,7 @@ def history(data_dir, before=None, series: str = "cup") -> History:
     found = History(*(_one_spelling(_of_series(frame, series)) for frame in frames), past_contests(data_dir, series))
     found = found if before is None else found.before(before)
     if found.results.empty:
-        when = "" if before is None else f" before {pd.to_datetime(before):%Y-%m-%d}"
+        when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
 

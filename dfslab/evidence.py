@@ -13,7 +13,7 @@ from dfslab.files import InputError
 from dfslab.lineups import LineupLaw
 from dfslab.residuals import LEAST, affordable, log_odds
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
-from dfslab.slate import Contest, Slate
+from dfslab.slate import Contest, Slate, UserError, as_day, group_numbers
 
 __all__ = ["Board", "Memory", "board_of", "covariance", "match_known", "read_history"]
 
@@ -177,21 +177,34 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     missing = [c for c in ("contest_id", "date", "driver", "salary", "ownership") if c not in frame]
     if missing:
         raise InputError(f"ownership history: column {', '.join(missing)} is missing")
-    frame = frame.assign(
-        date=pd.to_datetime(frame["date"]).dt.normalize(), contest_id=frame["contest_id"].astype(str)
-    ).reset_index(drop=True)
-    own = pd.to_numeric(frame["ownership"], errors="coerce")
-    for bad in np.flatnonzero((own > 1 + 1e-9) | (own < 0))[:1]:
+    frame = frame.assign(contest_id=frame["contest_id"].astype(str)).reset_index(drop=True)
+    days = pd.to_datetime(frame["date"].map({date: _day(date) for date in frame["date"].unique()}))
+    for bad in np.flatnonzero(days.isna())[:1]:
+        row = frame.iloc[bad]
+        raise InputError(
+            f"ownership history: row {bad + 1} ({row['driver']}, contest {row['contest_id']}) has the date "
+            f"{str(row['date'])[:40]!r}; give one such as 2025-04-13"
+        )
+    told, own = frame["ownership"], pd.to_numeric(frame["ownership"], errors="coerce")
+    for bad in np.flatnonzero((own > 1 + 1e-9) | (own < 0) | (own.isna() & told.notna()))[:1]:
         row = frame.iloc[bad]
         raise InputError(
             f"ownership history: row {bad + 1} ({row['driver']}, contest {row['contest_id']}) has ownership "
-            f"{own[bad]:g}; give fractions between 0 and 1 (52 % is 0.52)"
+            f"{told[bad]}; give fractions between 0 and 1 (52 % is 0.52)"
         )
+    frame = frame.assign(date=days, ownership=own)
     twice = frame[frame.duplicated(["contest_id", "driver"])]
     if len(twice):
         row = twice.iloc[0]
         raise InputError(f"ownership history: {row['driver']} is twice in contest {row['contest_id']}; keep one row")
     return frame
+
+
+def _day(date):
+    try:
+        return as_day(date)
+    except UserError:
+        return pd.NaT
 
 
 def _board_of_rows(rows: pd.DataFrame, rules) -> tuple[Board | None, str]:
@@ -211,9 +224,7 @@ def _board_of_rows(rows: pd.DataFrame, rules) -> tuple[Board | None, str]:
 
 def _assemble(rows, rules, own) -> Board:
     numeric = {c: pd.to_numeric(rows[c], errors="coerce").to_numpy(float) for c in OPTIONAL_COLUMNS if c in rows}
-    groups = None
-    if "group" in rows and rows["group"].notna().all():
-        groups = pd.factorize(rows["group"])[0]
+    groups = group_numbers(rows["group"]) if "group" in rows and rows["group"].notna().any() else None
     return Board(
         names=rows["driver"].to_numpy(object),
         salary=rows["salary"].to_numpy(float).astype(np.int64),

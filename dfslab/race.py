@@ -23,7 +23,7 @@ from dfslab.regimes import (
     regime_weights,
 )
 from dfslab.rules import Scoring, finish_points, rules_on
-from dfslab.slate import Race
+from dfslab.slate import Race, UserError, as_day, whole_number
 
 __all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
 
@@ -147,8 +147,7 @@ class RaceModel:
         -------
         `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
         """
-        if n_scenarios < 1:
-            raise ValueError(f"n_scenarios: {n_scenarios} asked for; at least 1 is needed")
+        n_scenarios = whole_number(n_scenarios, "n_scenarios", 1)
         entry = _entry(drivers)
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
         task = _Task(entry, worth, race, self._laws(race, worth), self.thresholds)
@@ -237,10 +236,14 @@ def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
 
 def _before(results, races, before):
     """Return the rows of races before the date."""
-    if before is None:
+    if before is None or "date" not in races:
         return results, races
-    races = races[pd.to_datetime(races["date"]) < pd.to_datetime(before)]
-    return results[results["race_id"].isin(races["race_id"])], races
+    day = as_day(before, "before")
+    races = races[pd.to_datetime(races["date"]) < day]
+    results = results[results["race_id"].isin(races["race_id"])]
+    if results.empty:
+        raise UserError(f"history: no race before {day:%Y-%m-%d}; give earlier seasons, or a later date")
+    return results, races
 
 
 @dataclass(frozen=True)

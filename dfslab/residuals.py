@@ -106,19 +106,25 @@ def affordable(odds, price, like) -> np.ndarray:
     Each row then has the sum and the mean lineup salary of the ownership `like` (D,).
     """
     target = np.array([like.sum(), like @ price])
-    shift = np.zeros((len(odds), 2))
+    shift, open_rows = np.zeros((len(odds), 2)), np.arange(len(odds))
     for _ in range(SOLVER_STEPS):
-        own = expit(odds + shift[:, :1] + shift[:, 1:] * price)
-        gap = target - np.column_stack([own.sum(axis=1), own @ price])
-        if np.abs(gap).max() < 1e-11:
+        own = expit(odds[open_rows] + _slant(shift[open_rows], price))
+        gap = target - np.column_stack([own.sum(axis=1), (own * price).sum(axis=1)])
+        far = np.abs(gap).max(axis=1) >= 1e-11  # a row stops by itself: it must not depend on the number of draws
+        if not far.any():
             break
-        shift += np.clip(_solve(own * (1 - own), price, gap), -2, 2)
-    return expit(odds + shift[:, :1] + shift[:, 1:] * price)
+        open_rows = open_rows[far]
+        shift[open_rows] += np.clip(_solve((own * (1 - own))[far], price, gap[far]), -2, 2)
+    return expit(odds + _slant(shift, price))
+
+
+def _slant(shift, price) -> np.ndarray:
+    return shift[:, :1] + shift[:, 1:] * price
 
 
 def _solve(weight, price, gap) -> np.ndarray:
     """Return the Newton step of level and slope, (n, 2)."""
-    a, b = weight.sum(axis=1), weight @ price
-    c = weight @ price**2 + 1e-9
+    a, b = weight.sum(axis=1), (weight * price).sum(axis=1)
+    c = (weight * price**2).sum(axis=1) + 1e-9
     determinant = np.maximum(a * c - b * b, 1e-12)
     return np.column_stack([c * gap[:, 0] - b * gap[:, 1], a * gap[:, 1] - b * gap[:, 0]]) / determinant[:, None]

@@ -66,7 +66,7 @@ SCORING_CHANGED = "2020-02-01"
 
 def rules_on(date) -> ContestRules:
     """Return the DraftKings NASCAR rules in force on `date` (anything `pandas.to_datetime` reads)."""
-    old = pd.to_datetime(date) < pd.Timestamp(SCORING_CHANGED)
+    old = pd.to_datetime(date).tz_localize(None) < pd.Timestamp(SCORING_CHANGED)
     return DRAFTKINGS_NASCAR_2019 if old else DRAFTKINGS_NASCAR
 
 

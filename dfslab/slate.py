@@ -10,7 +10,18 @@ import pandas as pd
 
 from dfslab import rules as _rules
 
-__all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError", "as_day", "number_between", "whole_number"]
+__all__ = [
+    "Contest",
+    "Race",
+    "Results",
+    "Slate",
+    "SlateError",
+    "UserError",
+    "as_day",
+    "group_numbers",
+    "number_between",
+    "whole_number",
+]
 
 
 class UserError(ValueError):
@@ -116,12 +127,7 @@ class Slate:
     @cached_property
     def groups(self) -> np.ndarray | None:
         """Group numbers, (D,) int, at most one driver of each in a lineup; None without the column `group`."""
-        if "group" not in self.drivers:
-            return None
-        alone = self.drivers["group"].isna()
-        codes = pd.factorize(self.drivers["group"])[0]
-        codes[alone] = codes.max() + 1 + np.arange(alone.sum())
-        return codes
+        return group_numbers(self.drivers["group"]) if "group" in self.drivers else None
 
     def column(self, name: str, default=np.nan) -> np.ndarray:
         """Return the numeric column `name` as (D,) float, or `default` throughout when the slate lacks it."""
@@ -159,6 +165,14 @@ class Slate:
             unknown = [n for n, i in zip(names, index, strict=True) if i < 0]
             raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}")
         return index
+
+
+def group_numbers(labels: pd.Series) -> np.ndarray:
+    """Return `labels` as numbers, (D,) int; a blank is a group of its own."""
+    alone = labels.isna().to_numpy()
+    codes = pd.factorize(labels)[0]
+    codes[alone] = codes.max() + 1 + np.arange(alone.sum())
+    return codes
 
 
 def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:

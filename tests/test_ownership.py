@@ -443,7 +443,7 @@ def test_the_report_adds_up():
 
 def test_draws_are_whole_vectors_and_extend():
     few, many = (FITTED.sample(SLATE, n, np.random.default_rng(9)) for n in (10, 200))
-    np.testing.assert_allclose(few, many[:10], atol=1e-9)
+    np.testing.assert_array_equal(few, many[:10])
     np.testing.assert_allclose(many.sum(axis=1), 3, atol=1e-9)
     np.testing.assert_allclose(many @ SALARY, FITTED.predict(SLATE).to_numpy() @ SALARY, rtol=1e-6)
     assert ((many > 0) & (many < 1)).all()
@@ -481,6 +481,12 @@ def test_a_forecast_without_errors_is_drawn_as_it_is():
     [
         (lambda h: h.assign(ownership=100 * h["ownership"]), "give fractions between 0 and 1"),
         (lambda h: h.assign(ownership=h["ownership"] - 0.5), "give fractions"),
+        (lambda h: h.assign(ownership="52%"), r"row 1 \(Driver A, contest c00\) has ownership 52%; give fractions"),
+        (
+            lambda h: h.assign(date=h["date"].where(h["contest_id"] != "c03")),
+            r"\(Driver A, contest c03\) has the date 'NaT'; give one",
+        ),
+        (lambda h: h.assign(date="soon"), "has the date 'soon'"),
         (lambda h: pd.concat([h, h.head(1)]), "Driver A is twice in contest c00"),
         (lambda h: h.drop(columns="salary"), "column salary is missing"),
     ],
@@ -488,6 +494,19 @@ def test_a_forecast_without_errors_is_drawn_as_it_is():
 def test_bad_history_is_refused_in_a_sentence(spoil, said):
     with pytest.raises(InputError, match=said):
         HybridOwnershipEstimator(RULES).fit(spoil(HISTORY))
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%dT19:30:00Z", "%m/%d/%Y", "%d %B %Y 15:00"])
+def test_dates_may_be_written_in_any_way(written):
+    other = read_history(HISTORY.assign(date=HISTORY["date"].dt.strftime(written)), RULES)[0]
+    assert [b.date for b in other] == [b.date for b in read_history(HISTORY, RULES)[0]]
+
+
+def test_drivers_without_a_group_are_alone_in_a_group_of_their_own():
+    group = HISTORY["driver"].map({"Driver A": "one", "Driver B": "one"})
+    board = read_history(HISTORY.assign(group=group), RULES)[0][0]
+    assert board.groups[0] == board.groups[1] and len(set(board.groups)) == len(NAMES) - 1
+    assert read_history(HISTORY.assign(group=None), RULES)[0][0].groups is None
 
 
 def test_contests_that_cannot_be_used_are_named():

@@ -472,5 +472,18 @@ def test_an_unknown_track_type_names_the_known_ones(model):
 
 
 def test_no_history_before_the_date_is_refused(history):
-    with pytest.raises(ValueError, match="history"):
+    with pytest.raises(ValueError, match="history: no race before 2001-01-01; give earlier seasons"):
         race.RaceModel.fit(*history, before="2001-01-01")
+
+
+def test_a_date_with_a_zone_is_that_day(history):
+    told, plain = (race.RaceModel.fit(*history, before=day) for day in ("2022-05-01T00:00:00Z", "2022-05-01"))
+    args = make_entry(20), make_race(0), 50
+    assert same(told.simulate(*args, np.random.default_rng(0)), plain.simulate(*args, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, None])
+def test_a_number_of_scenarios_that_is_none_is_refused(model, n):
+    with pytest.raises(ValueError, match=f"n_scenarios: {n} given; a whole number of at least 1"):
+        model.simulate(make_entry(20), make_race(0), n, np.random.default_rng(0))
+    assert len(model.simulate(make_entry(20), make_race(0), 5.0, np.random.default_rng(0))) == 5

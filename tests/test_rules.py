@@ -38,6 +38,7 @@ def test_a_missing_value_is_missing_points_not_zero():
 def test_rules_change_with_the_date():
     assert rules.rules_on("2019-11-17") is rules.DRAFTKINGS_NASCAR_2019
     assert rules.rules_on("2020-02-16") is rules.DRAFTKINGS_NASCAR
+    assert rules.rules_on("2019-11-17T20:00:00Z") is rules.DRAFTKINGS_NASCAR_2019
 
 
 def test_ticks_make_equal_scores_equal():
