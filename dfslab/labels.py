@@ -72,7 +72,7 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
     outcomes : a results frame (race_id, start, finish, laps_led, dk_points, dnf), or `Scenarios` (anything with its
         arrays).
     races : with a results frame, the races frame (race_id, track_length_mi, cautions, caution_laps,
-        longest_green_run, final_green_run); columns that are absent give NaN.
+        longest_green_run, final_green_run); columns that are absent from either give NaN.
 
     Returns
     -------
@@ -80,7 +80,8 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
     """
     if isinstance(outcomes, pd.DataFrame):
         ids, arrays = _history_arrays(outcomes, races)
-        return pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
+        features = pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
+        return features if "dnf" in outcomes else features.assign(dropout_share=np.nan)
     return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
 
 

@@ -125,7 +125,8 @@ def test_what_history_lacks_is_missing_not_zero():
     results, races = as_frames(make_drawn(3, np.random.default_rng(3)))
     features = regimes.race_features(results.drop(columns="dk_points"), races.drop(columns=["cautions"]))
     assert features[["points_variance", "dominance_ratio", "cautions"]].isna().all(axis=None)
-    assert features[["leader_share", "final_green_miles"]].notna().all(axis=None)
+    assert features[["leader_share", "final_green_miles", "dropout_share"]].notna().all(axis=None)
+    assert regimes.race_features(results.drop(columns="dnf"), races)["dropout_share"].isna().all()
 
 
 def make_features(**changes) -> pd.DataFrame:
