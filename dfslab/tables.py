@@ -215,7 +215,8 @@ def _from_pool_header(cells: list[list[str]]) -> list[list[str]]:
     for n, row in enumerate(cells):
         keys = [header_key(cell) for cell in row]
         if {"name", "salary", "position"} <= set(keys):
-            first = keys.index("position")
+            beside = "d" in keys or any(map(any, cells[:n]))
+            first = keys.index("position") if beside else 0
             return [[]] * n + [below[first:] for below in cells[n:]]
     return cells
 

@@ -67,6 +67,14 @@ def test_the_pool_of_an_upload_template_is_a_salary_file(tmp_path, folder):
     assert slate.drivers["name_id"][3] == f"{DRIVERS[3]} (4003)"
 
 
+def test_columns_left_of_the_position_are_kept(tmp_path, folder):
+    rows = [[("mine", n)[n > 0], *row[::-1]] for n, row in enumerate(salary_rows())]
+    (folder / "DKSalaries.csv").write_bytes(csv_bytes(rows))
+    slate = data.load_slate(RACE, tmp_path)
+    assert list(slate.names) == DRIVERS and slate.salary.tolist() == SALARY
+    assert slate.column("mine").tolist() == list(range(1, 13))
+
+
 def test_rules_follow_the_date(tmp_path):
     folder = write_race(tmp_path, race_id="2019-05-04-oakfield")
     (folder / "race.json").write_text(json.dumps(race_facts(race_id="2019-05-04-oakfield", date="2019-05-04")))
