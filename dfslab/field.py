@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 
 from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
 from dfslab.parallel import streams
-from dfslab.slate import Contest, Slate, UserError
+from dfslab.slate import Contest, Slate, UserError, whole_number
 
 __all__ = [
     "FieldError",
@@ -159,8 +159,7 @@ def fit_field(
 
     A forecast no mix of legal lineups can have is replaced by the nearest feasible one, with a note.
     """
-    if n_entries < 0:
-        raise FieldError(f"{n_entries} entries asked for; our lineups leave the field no place in this contest")
+    n_entries = whole_number(n_entries, "field: n_entries", 0)
     law, consensus, preset, notes = _laws(slate, ownership, n_entries, contest, preset)
     target = law.marginals()
     copied = _first_different(consensus.sample(DRAWS_PER_COPIED * preset.lineups, rng))[: preset.lineups]
@@ -194,7 +193,7 @@ def sample_field(
     model = fit_field(slate, ownership, n_entries, contest=contest, rng=rng, preset=preset)
     for note in model.notes:
         warnings.warn(note, stacklevel=2)
-    return model.sample(n_entries, rng)
+    return model.sample(int(n_entries), rng)
 
 
 def _checked_ownership(slate: Slate, ownership) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from dfslab.choose import Choice, Limits, TooFewLineups, choose_entries
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.optimize import lineup_metrics, mean_value
-from dfslab.slate import Contest, Slate, UserError
+from dfslab.slate import Contest, Slate, UserError, whole_number
 
 __all__ = [
     "PENALTIES",
@@ -61,13 +61,13 @@ def allocate_lineups_by_regime(n_lineups: int, regime_weights: dict) -> dict:
     >>> allocate_lineups_by_regime(20, {"dominator": 0.52, "chaos": 0.29, "balanced": 0.19})
     {'dominator': 12, 'chaos': 5, 'balanced': 3}
     """
-    if int(n_lineups) != n_lineups or n_lineups < 0:
-        raise UserError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
-    weights = np.array(list(regime_weights.values()), float)
+    n_lineups = whole_number(n_lineups, "n_lineups", 0)
+    regime_weights = dict(regime_weights)
+    weights = pd.to_numeric(pd.Series(regime_weights, dtype=object), errors="coerce").to_numpy(float)
     if not len(weights) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
         raise UserError(f"regime_weights: {regime_weights} must be weights of 0 or more that sum to 1")
     counts = np.floor(n_lineups * weights + 1e-9).astype(int)
-    counts[np.argmax(weights)] += int(n_lineups) - counts.sum()
+    counts[np.argmax(weights)] += n_lineups - counts.sum()
     return dict(zip(regime_weights, counts.tolist(), strict=True))
 
 
@@ -215,8 +215,7 @@ class _Task:
 
 def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
     """Raise `ValueError` for numbers that cannot be."""
-    if int(n_lineups) != n_lineups or n_lineups < 0:
-        raise UserError(f"n_lineups: {n_lineups} is not a whole number of 0 or more")
+    whole_number(n_lineups, "n_lineups", 0)
     if _entered(n_lineups, contest) > contest.entries:
         raise UserError(
             f"n_lineups: {n_lineups} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer"

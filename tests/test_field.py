@@ -182,7 +182,7 @@ def test_a_forecast_that_is_no_ownership_is_refused(slate, forecast, change, mes
 
 
 def test_a_contest_without_room_for_a_field_is_refused(slate, forecast):
-    with pytest.raises(FieldError, match="-3 entries"):
+    with pytest.raises(ValueError, match="n_entries: -3 given"):
         sample_field(slate, forecast, -3, rng=np.random.default_rng(0))
 
 
@@ -209,3 +209,10 @@ def test_a_field_compared_with_itself_differs_nowhere(slate, forecast):
     np.testing.assert_array_equal(same["real"], same["simulated"])
     other = compare_fields(field, sample_field(slate, ownership_of(slate, 9), 300, rng=np.random.default_rng(2)), slate)
     assert other.loc["pair_difference", "simulated"] > 0.005
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, "all"])
+def test_a_number_of_entries_that_is_none_is_refused(slate, forecast, n):
+    with pytest.raises(ValueError, match=f"field: n_entries: {n} given; a whole number"):
+        sample_field(slate, forecast, n, rng=np.random.default_rng(0))
+    assert len(sample_field(slate, forecast, 30.0, rng=np.random.default_rng(0))) == 30

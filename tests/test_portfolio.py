@@ -116,8 +116,18 @@ def test_of_equally_heavy_regimes_the_first_takes_the_rest():
     assert allocate_lineups_by_regime(5, {"a": 0.5, "b": 0.5}) == {"a": 3, "b": 2}
 
 
+def test_weights_may_be_a_series():
+    assert allocate_lineups_by_regime(10, pd.Series({"a": 0.4, "b": 0.6})) == {"a": 4, "b": 6}
+
+
+@pytest.mark.parametrize("n", [-1, 1.5, None, "ten"])
+def test_a_number_of_lineups_that_is_none_is_refused(n):
+    with pytest.raises(ValueError, match=f"n_lineups: {n} given; a whole number"):
+        allocate_lineups_by_regime(n, {"a": 1.0})
+
+
 @pytest.mark.parametrize(
-    "weights", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": float("nan"), "b": 1.0}, {"a": 1 + 1e-5}]
+    "weights", [{}, {"a": "half"}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": float("nan"), "b": 1.0}, {"a": 1 + 1e-5}]
 )
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(ValueError, match="regime_weights"):
