@@ -173,7 +173,14 @@ def _rule_sentence(rule: Rule) -> str:
 
 
 def _printed(rule: Rule, limit: float) -> str:
+    if rule.unit == "fraction":
+        return _share(limit)
     return f"${limit:,.0f}" if rule.unit == "dollars" else f"{limit:.0f}" if rule.unit == "drivers" else f"{limit:g}"
+
+
+def _share(limit: float) -> str:
+    """Print a share both ways: options take fractions, the command line takes percent."""
+    return f"{limit:g} ({100 * limit:g} %)"
 
 
 def why_few(
@@ -189,8 +196,9 @@ def why_few(
     parts = []
     for name, works in changes.items():
         if name in limits:
-            given = f"{name} {limits[name]:g}" if np.ndim(limits[name]) == 0 and works is not None else name
-            parts.append(f"{given} is too low, {works:g} works" if works is not None else f"drop {name}")
+            say = _share if name == "max_exposure" else "{:g}".format
+            given = f"{name} {say(limits[name])}" if np.ndim(limits[name]) == 0 and works is not None else name
+            parts.append(f"{given} is too low, {say(works)} works" if works is not None else f"drop {name}")
         else:
             parts.append(_change_sentence(_called(space, name)[0], None))
     if not parts:

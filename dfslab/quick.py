@@ -8,6 +8,7 @@ import pandas as pd
 from dfslab import data
 from dfslab.files import InputError
 from dfslab.folder import read_slate
+from dfslab.names import match_names
 from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.slate import Slate
@@ -64,7 +65,10 @@ def optimize_files(
     ownership, notes = _ownership(slate)
     if len(unknown):
         notes += (f"Without projected points, so never rostered: {', '.join(unknown)}.",)
-    bans = tuple({*rules.pop("bans", ()), *unknown})
+    for option in ("locks", "bans"):
+        pairs = match_names(rules.get(option, ()), slate.names).pairs
+        rules[option] = tuple(pairs.get(name, name) for name in rules.get(option, ()))
+    bans = tuple({*rules.pop("bans"), *unknown})
     optimizer = LeverageAwareOptimizer(slate, ownership, leverage_penalty=leverage, bans=bans, **rules)
     value = np.nan_to_num(points)
     lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, max_exposure=max_exposure)

@@ -1,5 +1,6 @@
 """The nouns every stage shares: a race, its slate of drivers, its results, and a contest with its prizes."""
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -163,7 +164,9 @@ class Slate:
         index = pd.Index(self.names).get_indexer(list(names))
         if (index < 0).any():
             unknown = [n for n, i in zip(names, index, strict=True) if i < 0]
-            raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}")
+            near = difflib.get_close_matches(str(unknown[0]), list(map(str, self.names)), 1)
+            hint = f"did you mean {near[0]}?" if near else "write the name as on the slate"
+            raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}; {hint}")
         return index
 
 
