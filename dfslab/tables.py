@@ -281,7 +281,12 @@ def read_results(path) -> pd.DataFrame:
 
     `fastest_laps` may be missing; `dk_points` is NaN where it is.
     """
-    frame = _read(path, HISTORY_RESULTS)
+    frame = conform(read_strings(path), HISTORY_RESULTS, path)
+    twice = frame.duplicated(["race_id", "finish"])
+    if twice.any():
+        race_id, finish = frame.loc[twice.idxmax(), ["race_id", "finish"]]
+        raise InputError(f"{path}, row {twice.idxmax()}: two drivers finish {finish} in {race_id}; correct one of them")
+    frame = _finished(frame, HISTORY_RESULTS)
     if "fastest_laps" not in frame:
         frame["fastest_laps"] = np.nan
     frame["dk_points"] = _points_by_date(frame)
