@@ -10,9 +10,11 @@ import pandas as pd
 
 from dfslab import __version__, data
 from dfslab.files import read_json
-from dfslab.slate import Contest, Slate
+from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.regimes import TuningResult
+from dfslab.slate import Contest, Slate, as_day
 
-__all__ = ["ROOT", "SAMPLE", "Inputs", "check_inputs", "latest_race", "load_models", "save_model"]
+__all__ = ["ROOT", "SAMPLE", "Inputs", "check_extras", "check_inputs", "latest_race", "load_models", "save_model"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -60,6 +62,10 @@ def check_inputs(race_id: str, data_dir) -> Inputs:
     folder = data.race_folder(race_id, data_dir)
     contests = tuple(data.load_contests(race_id, data_dir))
     history = data.history(data_dir, before=slate.race.date, series=slate.race.series)
+    lost = set(history.results["race_id"]) - set(history.races["race_id"])
+    if lost:
+        where = data_dir / "history" / "races.csv"
+        raise data.InputError(f"{where}: {min(lost)} of results.csv is not there; add it, or fetch the season")
     names = pd.unique(np.concatenate([slate.names, slate.starters["driver"].to_numpy(object)]))
     files = [*folder.iterdir(), *(data_dir / "history").glob("*.csv"), *(data_dir / "models").glob("*.json")]
     hashes = {str(f.relative_to(data_dir)): _digest(f) for f in sorted(files) if f.is_file()}
@@ -67,6 +73,13 @@ def check_inputs(race_id: str, data_dir) -> Inputs:
     saved, late = load_models(data_dir, slate.race.date)
     notes = (*slate.notes, *(note for contest in contests for note in contest.notes), *late)
     return Inputs(slate, contests, history.with_names(names), folder, data_dir, simulated, hashes, notes, saved)
+
+
+def check_extras(inputs: Inputs) -> None:
+    """Read what only the last page needs, reserved entries and standings; raise `data.InputError` if it is broken."""
+    if (inputs.folder / "DKEntries.csv").exists():
+        data.read_entries(inputs.folder / "DKEntries.csv")
+    data.load_standings(inputs.race.race_id, inputs.data_dir)
 
 
 def save_model(data_dir, name: str, values: dict, through) -> Path:
@@ -82,13 +95,27 @@ def save_model(data_dir, name: str, values: dict, through) -> Path:
 def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
     """Return what tuning saved before a date, by name, and a note for each model that has seen the date or later."""
     found, notes = {}, []
-    for path in sorted((Path(data_dir) / "models").glob("*.json")):
+    for name, read in _MODELS.items():
+        path = Path(data_dir) / "models" / f"{name}.json"
+        if not path.exists():
+            continue
         saved = read_json(path)
-        if pd.to_datetime(saved["through"]) < pd.to_datetime(before):
-            found[path.stem] = saved
+        try:
+            through = as_day(saved["through"])
+            read(saved)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise data.InputError(
+                f"{path}: not what `dfslab tune {name}` saves ({error}); tune again, or remove it"
+            ) from None
+        if through < as_day(before):
+            found[name] = saved
         else:
             notes.append(f"models/{path.name} was tuned on data through {saved['through']}: not used for this race.")
     return found, tuple(notes)
+
+
+_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": TuningResult.thresholds_from}
+"""What tuning saves for later reports, by name, and what reads it."""
 
 
 def _digest(path: Path) -> str:

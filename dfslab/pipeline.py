@@ -14,7 +14,7 @@ import pandas as pd
 from dfslab import blend, calibration, data, optimize, ownership, portfolio, race, racecheck, regimes, scoring
 from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
-from dfslab.inputs import ROOT, SAMPLE, Inputs, check_inputs, latest_race, load_models, save_model
+from dfslab.inputs import ROOT, SAMPLE, Inputs, check_extras, check_inputs, latest_race, load_models, save_model
 from dfslab.known import fill_history, fill_slate
 from dfslab.slate import Contest, Slate
 
@@ -24,6 +24,7 @@ __all__ = [
     "Inputs",
     "Lab",
     "Settings",
+    "check_extras",
     "check_ownership",
     "check_simulator",
     "check_inputs",

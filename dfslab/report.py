@@ -138,6 +138,7 @@ def run_report(
     parameters, sources = parameters or {}, {stem: Path(notebooks) / f"{stem}.ipynb" for stem in NOTEBOOKS}
     _refuse_unknown(parameters, sources)
     inputs = pipeline.check_inputs(race_id, data_dir)
+    pipeline.check_extras(inputs)
     failed = out_dir / f"{race_id}.failed"
     with data.locked(out_dir / ".locks" / race_id, LONGEST_REPORT), tempfile.TemporaryDirectory() as cache:
         with data.write_folder_atomically(out_dir / race_id) as aside:

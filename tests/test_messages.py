@@ -19,8 +19,9 @@ from race_files import (
     write_race,
 )
 
-from dfslab import data
+from dfslab import data, inputs
 from dfslab.data import InputError
+from dfslab.report import run_report
 
 
 def _cell(row, column, value):
@@ -281,6 +282,7 @@ def test_lineups(tmp_path, lineups, says):
     [
         (_cell(3, 5, "DNF"), "row 4: finish is 'DNF'; write a whole number"),
         (_cell(3, 3, DRIVERS[0]), "row 4: 2031-04-06-elmton, Abel Reed is listed twice"),
+        (_cell(3, 5, 2), "row 4: two drivers finish 2 in 2031-04-06-elmton; correct one of them"),
         (_cell(3, 1, "spring"), "row 4: date is 'spring'; write a date such as 2025-04-13"),
         (_cell(3, 2, "oval"), "row 4: track_type is oval; it must be one of superspeedway"),
         (_without(5), "column 'finish' is missing"),
@@ -291,3 +293,47 @@ def test_results(tmp_path, change, says):
     change(rows)
     write_history(tmp_path, rows)
     _refused(f"results.csv.*{says}", lambda: data.history(tmp_path))
+
+
+def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
+    write_history(write_race(tmp_path).parents[1], result_rows())
+    races = tmp_path / "history" / "races.csv"
+    races.write_text(races.read_text("utf-8").replace("2031-04-06-elmton", "2031-04-06-elmville"), "utf-8")
+    _refused(
+        "races.csv: 2031-04-06-elmton of results.csv is not there; add it", lambda: inputs.check_inputs(RACE, tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "saved", "says"),
+    [
+        ("regimes", {}, "'through'"),
+        ("regimes", [], "indices"),
+        ("regimes", {"through": "soon", "thresholds": {}}, "date is 'soon'"),
+        ("regimes", {"through": "2031-01-01", "thresholds": {"luck": 1}}, "unknown luck"),
+        ("ownership", {"through": "2031-01-01", "pools": [{}]}, "'weights'"),
+    ],
+)
+def test_saved_tuning_that_is_none(tmp_path, name, saved, says):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / f"{name}.json").write_text(json.dumps(saved))
+    says = f"{name}.json: not what `dfslab tune {name}` saves .*{says}.*; tune again, or remove it"
+    _refused(says, lambda: inputs.load_models(tmp_path, "2031-05-04"))
+
+
+def test_other_files_beside_the_saved_tuning_are_let_alone(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "notes.json").write_text("[1]")
+    assert inputs.load_models(tmp_path, "2031-05-04") == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("DKEntries.csv", "the header must be Entry ID"), ("contest-standings-1.zip", "zip is damaged")],
+)
+def test_what_only_the_last_page_needs_is_read_before_a_page_is_made(tmp_path, name, says):
+    write_history(tmp_path, result_rows())
+    (write_race(tmp_path) / name).write_bytes(b"PK" if name.endswith("zip") else b"a,b\n1,2\n")
+    made = []
+    _refused(f"{name}: .*{says}", lambda: run_report(RACE, tmp_path, tmp_path / "out", progress=made.append))
+    assert not made
