@@ -17,6 +17,7 @@ from dfslab.evidence import Board, Memory, board_of, read_history
 from dfslab.lawfit import Case, Prior, fit_log_worths, log_score, size_factor
 from dfslab.residuals import Residuals, draw_ownership
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
+from dfslab.slate import whole_number
 
 __all__ = [
     "CannotSpeak",
@@ -102,7 +103,7 @@ class Forecaster:
         Each draw adds the errors of one past contest, forecast from earlier ones only, to the forecast; the first
         draws do not depend on `n`.
         """
-        board = self.board(slate, contest)
+        n, board = whole_number(n, "sample: n", 0), self.board(slate, contest)
         known = self.as_of(board.date)
         draws = np.zeros((n, len(slate)))
         centre = board.law(known.board_log_worths(board)).marginals()

@@ -12,7 +12,7 @@ import numpy as np
 
 from dfslab.rules import ContestRules
 from dfslab.search import SearchTooLarge, best_lineups, enumerate_lineups
-from dfslab.slate import UserError
+from dfslab.slate import UserError, whole_number
 from dfslab.space import Limit, LineupSpace, Paths, distinct, is_legal, lineup_space
 
 __all__ = [
@@ -166,6 +166,7 @@ class LineupLaw:
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return `n` independent lineups, (n, K) driver rows, sorted; the first draws do not depend on `n`."""
+        n = whole_number(n, "sample: n", 0)
         lineups = self._space.rows[self._paths.draw(rng.random((n, self._space.roster_size)))]
         return lineups if self.groups is None else np.sort(lineups, axis=1)
 

@@ -466,6 +466,14 @@ def test_bands_cover_what_they_say_on_made_contests():
         assert table[f"cover{level:.0%}"] == pytest.approx(level, abs=off)
 
 
+@pytest.mark.parametrize("n", [-1, 2.5, "all"])
+def test_a_number_of_draws_that_is_none_is_refused(n):
+    for draw in (lambda n, rng: FITTED.sample(SLATE, n, rng), board_with(TASTE).law(TASTE).sample):
+        with pytest.raises(ValueError, match=f"sample: n: {n} given; a whole number"):
+            draw(n, np.random.default_rng(0))
+        assert len(draw(3.0, np.random.default_rng(0))) == 3
+
+
 def test_a_forecast_without_errors_is_drawn_as_it_is():
     centre = board_with(2 * PRICE).ownership
     quiet = {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
