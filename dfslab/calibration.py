@@ -145,7 +145,7 @@ def _direct(board: Board, told) -> np.ndarray:
 
 def _draws(board, own, earlier, fitted, settings) -> np.ndarray:
     n, seed, number = settings
-    residuals = Residuals.of(earlier, fitted.estimator.prior.residuals)
+    residuals = Residuals.of(earlier, fitted.estimator.prior.residuals).like(board)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     return draw_ownership(own, board.salary, residuals, n, rng)
 

@@ -107,7 +107,7 @@ class Forecaster:
         known = self.as_of(board.date)
         draws = np.zeros((n, len(slate)))
         centre = board.law(known.board_log_worths(board)).marginals()
-        draws[:, ~slate.out] = draw_ownership(centre, board.salary, known.residuals, n, rng)
+        draws[:, ~slate.out] = draw_ownership(centre, board.salary, known.residuals.like(board), n, rng)
         return draws
 
     @staticmethod

@@ -4,7 +4,7 @@ The unit of resampling is a contest: a draw takes the errors of one past contest
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, logit
@@ -19,6 +19,9 @@ YOUNG = 5.0
 """The i-th past contest is drawn in proportion to i / (i + YOUNG): the first forecasts knew little."""
 SIZE_REACH, FLOOR = 0.4, 0.2
 """A contest of another slate size counts less, by a bell of this width in log size, but never below the floor."""
+OTHERWISE_TOLD = 0.1
+"""A contest where a vendor had spoken counts this much for one where none has, and the other way round: what a forecast
+rests on decides how far it is off."""
 SHIPPED_CONTESTS = 1.0
 """The shipped errors count as this many contests beside the history's own."""
 SOLVER_STEPS = 40
@@ -26,11 +29,15 @@ SOLVER_STEPS = 40
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Errors of log-odds by level of the forecast: of past contests, and shipped quantiles for a thin history."""
+    """Errors of log-odds by level of the forecast: of past contests, and shipped quantiles for a thin history.
+
+    `vendor` (contests,) says where most drivers had a vendor's projected ownership.
+    """
 
     levels: tuple
     errors: tuple
     weights: np.ndarray
+    vendor: np.ndarray
     shipped: Mapping
 
     @classmethod
@@ -44,7 +51,13 @@ class Residuals:
             known = known[np.argsort(level[known], kind="stable")]
             levels.append(level[known])
             errors.append(log_odds(board.ownership[known]) - level[known])
-        return cls(tuple(levels), tuple(errors), np.array(weights), shipped)
+        vendor = np.array([_vendor_spoke(board) for board, _ in forecasts], bool)
+        return cls(tuple(levels), tuple(errors), np.array(weights), vendor, shipped)
+
+    def like(self, board) -> "Residuals":
+        """Return the same errors, those of contests forecast from the same sources as `board` counting most."""
+        alike = np.where(self.vendor == _vendor_spoke(board), 1.0, OTHERWISE_TOLD)
+        return replace(self, weights=self.weights * alike)
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
@@ -71,6 +84,10 @@ class Residuals:
         reach = max(2, round(NEIGHBOURS * len(known)))
         place = np.searchsorted(known, level) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
         return self.errors[contest][np.clip(place, 0, len(known) - 1)]
+
+
+def _vendor_spoke(board) -> bool:
+    return bool(np.mean(~np.isnan(board.column("projected_ownership"))) > 0.5)
 
 
 def log_odds(ownership) -> np.ndarray:

@@ -452,11 +452,25 @@ def test_draws_are_whole_vectors_and_extend():
 
 def test_draws_take_one_contest_at_a_time():
     level = np.linspace(-3, 0, 12)
-    bank = Residuals((level, level), (np.full(12, 0.5), np.full(12, -0.5)), np.ones(2), Prior.shipped().residuals)
+    apart = (np.full(12, 0.5), np.full(12, -0.5))
+    bank = Residuals((level, level), apart, np.ones(2), np.zeros(2, bool), Prior.shipped().residuals)
     errors = bank.draw(level, 500, np.random.default_rng(1))
     whole = np.ptp(errors, axis=1) < 1e-12
     assert 0.5 < whole.mean() < 0.85
     assert set(np.sign(errors[whole, 0])) == {-1, 1}
+
+
+def test_errors_of_contests_forecast_from_the_same_sources_count_most():
+    level, quiet = np.linspace(-3, 0, 12), {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
+    errors, spoke = (np.full(12, 0.2), np.full(12, 2.0)), np.array([True, False])
+    bank = Residuals((level, level), errors, np.ones(2), spoke, quiet)
+    silent = board_with(2 * PRICE)
+    told = replace(silent, columns={**silent.columns, "projected_ownership": silent.ownership})
+    for board, mine in ((silent, 2.0), (told, 0.2)):
+        drawn = bank.like(board).draw(level, 4000, np.random.default_rng(3)).mean(axis=1)
+        sizes = drawn / drawn.max() * (2.0 if (drawn > 1).any() else 0.2)
+        share = np.mean(np.abs(sizes - mine) < 1e-9) / np.mean(drawn > 1e-9)
+        assert share == pytest.approx(1 / 1.1, abs=0.03)
 
 
 def test_bands_cover_what_they_say_on_made_contests():
@@ -477,7 +491,8 @@ def test_a_number_of_draws_that_is_none_is_refused(n):
 def test_a_forecast_without_errors_is_drawn_as_it_is():
     centre = board_with(2 * PRICE).ownership
     quiet = {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
-    draws = draw_ownership(centre, SALARY, Residuals((), (), np.array([]), quiet), 3, np.random.default_rng(0))
+    nothing = Residuals((), (), np.array([]), np.array([], bool), quiet)
+    draws = draw_ownership(centre, SALARY, nothing, 3, np.random.default_rng(0))
     np.testing.assert_allclose(draws, np.tile(centre, (3, 1)), atol=1e-9)
 
 
