@@ -40,7 +40,7 @@ LEAST_SHARE = 1e-4
 """Smallest forecast ownership in a log score."""
 SALARY_BANDS = 12
 """Bands of salary rank in the salary-only forecast."""
-VERSION = 3
+VERSION = 4
 """Raised when what is stored of a race changes, so that stored races are scored again."""
 
 

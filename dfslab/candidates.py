@@ -1,5 +1,6 @@
 """Candidate lineups: made for each regime by the leverage-aware optimizer and taken from fields, then screened."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from dfslab.contest import FieldScores, expected_payouts
 from dfslab.lineups import SearchTooLarge, best_lineups, enumerate_lineups
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, mean_value
 
-__all__ = ["PENALTIES", "field_runs", "lean", "make_candidates", "more_within_limits", "screen", "stage_of"]
+__all__ = ["PENALTIES", "field_runs", "lean", "make_candidates", "more_within_limits", "screen", "shifted", "stage_of"]
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -33,6 +34,21 @@ def field_runs(n: int, fields) -> list[slice]:
     """Cut `n` scenarios into one run per field; each field plays its own."""
     cuts = np.linspace(0, n, len(fields) + 1).astype(int)
     return [slice(a, b) for a, b in pairwise(cuts) if b > a]
+
+
+def shifted(scenarios, shift, tick: float):
+    """Return the scenarios with `shift` added to the points of who races, in whole ticks.
+
+    `shift` is (D,) for all scenarios, or (n, D) for as many fields, each for its own run of scenarios.
+    """
+    steps = np.rint(np.asarray(shift) / tick)
+    if not steps.any():
+        return scenarios
+    if steps.ndim == 2:
+        runs = field_runs(len(scenarios), steps)
+        steps = np.repeat(steps[: len(runs)], [run.stop - run.start for run in runs], axis=0)
+    points = (np.rint(scenarios.points / tick) + steps) * tick
+    return replace(scenarios, points=np.where(scenarios.finish > 0, points, scenarios.points))
 
 
 def stage_of(scenarios, fields, contest, rules) -> FieldScores:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import blend, calibration, data, optimize, ownership, portfolio, race, racecheck, regimes, scoring
+from dfslab.candidates import shifted
 from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
 from dfslab.inputs import ROOT, SAMPLE, Inputs, check_extras, check_inputs, latest_race, load_models, save_model
@@ -155,7 +156,7 @@ class Lab:
     def _blended(self, scenarios):
         own, model = self.slate.align(self.forecast.ownership), self.scenarios.weight @ self.scenarios.points
         shift = self.blend.shift(model, own, self._projected, ~self.slate.out)
-        return blend.shifted(scenarios, shift, self.slate.rules.tick)
+        return shifted(scenarios, shift, self.slate.rules.tick)
 
     @cached_property
     def blended_scenarios(self) -> "race.Scenarios":
@@ -196,7 +197,7 @@ class Lab:
         return self._stage("portfolio", self._build)
 
     def _build(self, scenarios=None, **options):
-        settings = self.settings
+        settings, draws = self.settings, self.forecast.draws
         return portfolio.generate_regime_aware_portfolio(
             self.slate,
             self.blended_scenarios if scenarios is None else scenarios,
@@ -204,7 +205,8 @@ class Lab:
             self.inputs.contest,
             settings.n_lineups,
             rng=stream(settings.seed, "portfolio"),
-            ownership_draws=self.forecast.draws,
+            ownership_draws=draws,
+            surprises=self.blend.surprises(draws[: settings.n_fields], ~self.slate.out),
             max_exposure=settings.max_exposure,
             max_overlap=settings.max_overlap,
             n_candidates=settings.n_candidates,
@@ -248,10 +250,7 @@ class Lab:
     def _against_fresh_fields(self) -> "race.Scenarios":
         """`fresh_scenarios` where the drivers a fresh field likes more than forecast are better in its run of races."""
         fresh, draws = self.fresh_scenarios, self.forecast.draws[-self.settings.n_fresh_fields :]
-        worth = self.blend.surprises(draws, ~self.slate.out)
-        runs = portfolio.field_runs(len(fresh), draws)
-        by_race = np.repeat(worth[: len(runs)], [run.stop - run.start for run in runs], axis=0)
-        return blend.shifted(fresh, by_race, self.slate.rules.tick)
+        return shifted(fresh, self.blend.surprises(draws, ~self.slate.out), self.slate.rules.tick)
 
     @cached_property
     def _fresh_fields(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from dfslab.candidates import PENALTIES, field_runs, make_candidates, more_within_limits, screen, stage_of
+from dfslab.candidates import PENALTIES, field_runs, make_candidates, more_within_limits, screen, shifted, stage_of
 from dfslab.choose import Choice, Limits, TooFewLineups, choose_entries
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
@@ -100,6 +100,7 @@ def generate_regime_aware_portfolio(
     regime_weights: dict | None = None,
     rng: np.random.Generator,
     ownership_draws=None,
+    surprises=None,
     penalties=PENALTIES,
     max_exposure: float = 1.0,
     max_overlap: int | None = None,
@@ -124,6 +125,8 @@ def generate_regime_aware_portfolio(
         without a scenario goes to the others, with a note.
     rng : candidates and fields have streams of their own
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
+    surprises : (n, D) points that each driver gains in the races against each of these draws (default none): a field
+        that likes a driver more than forecast knows more of him. The choice sees them, the candidates do not.
     penalties : the grid of λ, points per squared ownership
     max_exposure : largest share of our lineups that hold a driver; it allows each driver at least one lineup
     max_overlap : drivers any two lineups may share, default all but one
@@ -144,9 +147,10 @@ def generate_regime_aware_portfolio(
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
     own = slate.align(ownership, "ownership")[by_name]
     draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
+    gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields, by_name]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
     limits = Limits(max_exposure, int(max_overlap), allocate_lineups_by_regime(n_lineups, weights))
-    task = _Task(ordered, scenarios, own, draws, contest, int(n_lineups), limits, notes)
+    task = _Task(ordered, scenarios, own, draws, gained, contest, int(n_lineups), limits, notes)
     chosen = task.choose(penalties, n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
     lineups = np.sort(by_name[chosen.lineups], axis=1)
     made = {} if chosen.spilled else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
@@ -162,6 +166,7 @@ class _Task:
     scenarios: object
     own: np.ndarray
     draws: np.ndarray
+    surprises: np.ndarray
     contest: Contest
     n: int
     limits: Limits
@@ -171,6 +176,7 @@ class _Task:
         """Make candidates, screen them, and choose."""
         slate, contest, quota = self.slate, self.contest, self.limits.quota
         few = self.scenarios.take(np.arange(min(n_choose, len(self.scenarios))))
+        few = shifted(few, self.surprises, slate.rules.tick)
         room = contest.entries - _entered(self.n, contest)
         fields = sample_fields(slate, self.draws, room, contest=contest, rng=field_rng)
         made = make_candidates(

@@ -1,22 +1,27 @@
-"""The market blend: weights found again, least squares by another route, nothing without races, shifts on the grid."""
+"""The market blend: weights found again, least squares by another route, the prior alone, no later race, the grid."""
+
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab import pipeline
-from dfslab.blend import FEWEST_RACES, PRIOR, PRIOR_SD, Blend, fit_blend, past_rows, shifted
+from dfslab import candidates, pipeline
+from dfslab.blend import PRIOR, PRIOR_SD, VOICES, Blend, fit_blend, past_rows
+from dfslab.candidates import shifted
 
 DRIVERS = 36
+TRUTH = (0.5, 20.0, 40.0, 0.3)
 
 
-def season(rng, races, weights=(0.6, 5.0, 0.3), noise=1.0):
-    """Return past races whose true means are `weights` · (model, log ownership, projected) plus a level of the race."""
+def season(rng, races, weights=TRUTH, noise=1.0):
+    """Return past races whose true means are `weights` · (model, root ownership, surprise, projected) plus a level."""
     frames = []
     for race in range(races):
-        model, log_own = rng.normal(25, 8, DRIVERS), rng.normal(-2, 1, DRIVERS)
+        model, root = rng.normal(25, 8, DRIVERS), rng.uniform(0.1, 0.8, DRIVERS)
+        surprise = np.maximum(rng.normal(0, 0.12, DRIVERS), 0.05 - root)
         projected, sd = model + rng.normal(0, 6, DRIVERS), rng.uniform(10, 35, DRIVERS)
-        mean = weights[0] * model + weights[1] * log_own + weights[2] * projected
+        mean = np.column_stack([model, root, surprise, projected]) @ weights
         frames.append(
             pd.DataFrame(
                 {
@@ -24,96 +29,109 @@ def season(rng, races, weights=(0.6, 5.0, 0.3), noise=1.0):
                     "points": mean + rng.normal(0, 20) + noise * rng.normal(0, sd),
                     "model_points": model,
                     "model_sd": sd,
-                    "ownership": np.exp(np.minimum(log_own, 0)),
+                    "ownership": root**2,
+                    "shown": (root + surprise) ** 2,
                     "projected": projected,
                 }
             )
         )
-    rows = pd.concat(frames, ignore_index=True)
-    return rows[rows["ownership"].between(0.0021, 0.99)]
+    return pd.concat(frames, ignore_index=True)
 
 
 def test_the_weights_that_made_the_points_are_found_again():
     found = fit_blend(season(np.random.default_rng(1), 150), with_projected=True)
-    assert list(found.weights.index) == ["model", "log_ownership", "projected"]
-    away = (found.weights.to_numpy() - [0.6, 5.0, 0.3]) / found.se.to_numpy()
+    assert tuple(found.weights.index) == VOICES
+    away = (found.weights.to_numpy() - TRUTH) / found.se.to_numpy()
     assert np.abs(away).max() < 3
+    assert (found.se < [0.1, 3, 6, 0.1]).all()
     assert found.races == 150
 
 
+def test_a_surprise_is_weighed_apart_from_what_was_forecast():
+    for worth in (0.0, 50.0):
+        rows = season(np.random.default_rng(6), 150, (0.8, 25.0, worth, 0.0)).assign(projected=np.nan)
+        found = fit_blend(rows)
+        assert abs(found.weights["surprise"] - worth) < 3 * found.se["surprise"] < 20
+        assert found.weights["ownership"] == pytest.approx(25, abs=6)
+
+
 def test_standard_errors_say_how_far_fits_lie_apart():
-    fits = [fit_blend(season(np.random.default_rng([2, k]), 40)) for k in range(60)]
+    fits = [fit_blend(season(np.random.default_rng([2, k]), 40), with_projected=True) for k in range(60)]
     apart = np.std([f.weights.to_numpy() for f in fits], axis=0)
     told = np.mean([f.se.to_numpy() for f in fits], axis=0)
     np.testing.assert_allclose(told, apart, rtol=0.3)
 
 
 def test_the_fit_is_least_squares_with_rows_for_the_prior_and_a_level_per_race():
-    rows = season(np.random.default_rng(3), 8, noise=0.5)
+    rows = season(np.random.default_rng(3), 8, noise=0.5).assign(projected=np.nan)
     found = fit_blend(rows)
     levels = pd.get_dummies(rows["race_id"]).to_numpy(float)
-    x = np.column_stack([rows["model_points"], np.log(rows["ownership"])])
-    root = 1 / rows["model_sd"].to_numpy()
-    y = rows["points"].to_numpy() - x @ PRIOR[:2]
-    kept = np.linalg.lstsq(levels * root[:, None], y * root, rcond=None)[0]
-    left = (y - levels @ kept) * root
+    root = np.sqrt(rows["ownership"])
+    x = np.column_stack([rows["model_points"], root, np.sqrt(rows["shown"]) - root])
+    weigh = 1 / rows["model_sd"].to_numpy()
+    y = rows["points"].to_numpy() - x @ PRIOR
+    kept = np.linalg.lstsq(levels * weigh[:, None], y * weigh, rcond=None)[0]
+    left = (y - levels @ kept) * weigh
     scale = max(1.0, left @ left / (len(rows) - 8))
-    likely = np.column_stack([x, levels]) * (root / np.sqrt(scale))[:, None]
-    believed = np.column_stack([np.diag(1 / np.array(PRIOR_SD[:2])), np.zeros((2, 8))])
+    likely = np.column_stack([x, levels]) * (weigh / np.sqrt(scale))[:, None]
+    believed = np.column_stack([np.diag(1 / np.array(PRIOR_SD)), np.zeros((3, 8))])
     design = np.vstack([likely, believed])
-    target = np.concatenate([rows["points"] * root / np.sqrt(scale), np.array(PRIOR[:2]) / PRIOR_SD[:2]])
-    twin = np.linalg.lstsq(design, target, rcond=None)[0][:2]
+    target = np.concatenate([rows["points"] * weigh / np.sqrt(scale), np.array(PRIOR) / PRIOR_SD])
+    twin = np.linalg.lstsq(design, target, rcond=None)[0][:3]
     np.testing.assert_allclose(found.weights, twin, rtol=1e-8)
 
 
-def test_few_races_leave_the_model_alone():
-    found = fit_blend(season(np.random.default_rng(4), FEWEST_RACES - 1), with_projected=True)
+def test_before_any_race_the_weights_are_those_believed():
+    nothing = season(np.random.default_rng(4), 1).iloc[:0]
+    found = fit_blend(nothing)
+    np.testing.assert_allclose(found.weights, PRIOR)
+    np.testing.assert_allclose(found.se, PRIOR_SD)
     assert found.races == 0
-    assert "stay" in found.note
-    rng = np.random.default_rng(0)
-    shift = found.shift(rng.normal(size=5), rng.uniform(0, 1, 5), np.full(5, np.nan), np.ones(5, bool))
-    np.testing.assert_array_equal(shift, 0)
-    enough = fit_blend(season(np.random.default_rng(4), FEWEST_RACES))
-    assert enough.races == FEWEST_RACES
-    assert str(FEWEST_RACES) in enough.note
+    assert "as believed before any race" in found.note
+    both = fit_blend(nothing, with_projected=True).weights
+    assert both["model"] == both["projected"] == PRIOR[0] / 2
+    one = fit_blend(season(np.random.default_rng(4), 1), with_projected=True)
+    assert one.races == 1
+    assert "fitted on 1 past race)" in one.note
+    assert (one.se < [*PRIOR_SD, PRIOR_SD[0]]).all()
 
 
-def test_races_without_projections_count_only_where_nobody_projects():
+def test_only_races_forecast_from_the_same_sources_count():
     rows = season(np.random.default_rng(5), 20)
     rows.loc[rows["race_id"] < "r012", "projected"] = np.nan
     assert fit_blend(rows, with_projected=True).races == 8
-    assert fit_blend(rows).races == 20
-    rows.loc[rows["race_id"] < "r016", "projected"] = np.nan
-    assert len(fit_blend(rows, with_projected=True).weights) == 2
+    assert fit_blend(rows).races == 12
+    spoiled = rows.assign(points=rows["points"].where(rows["race_id"] < "r012", 500 * rows["ownership"]))
+    pd.testing.assert_series_equal(fit_blend(spoiled).weights, fit_blend(rows).weights)
 
 
 def test_the_shift_is_the_blended_mean_less_the_models():
-    weights = pd.Series([0.5, 4.0, 0.25], ["model", "log_ownership", "projected"])
+    weights = pd.Series([0.5, 40.0, 7.0, 0.25], VOICES)
     blend = Blend(weights, weights * 0, 9)
-    model, own = np.array([40.0, 20.0, 30.0, 0.0]), np.array([0.5, 0.1, 0.2, 0.0])
+    model, own = np.array([40.0, 20.0, 30.0, 0.0]), np.array([0.49, 0.09, 0.25, 0.0])
     projected, racing = np.array([50.0, np.nan, 25.0, np.nan]), np.array([True, True, True, False])
-    by_hand = [0.5 * 40 + 4 * np.log(0.5) + 0.25 * 50 - 40, 0.75 * 20 + 4 * np.log(0.1) - 20]
-    by_hand += [0.5 * 30 + 4 * np.log(0.2) + 0.25 * 25 - 30]
+    by_hand = [0.5 * 40 + 40 * 0.7 + 0.25 * 50 - 40, 0.75 * 20 + 40 * 0.3 - 20]
+    by_hand += [0.5 * 30 + 40 * 0.5 + 0.25 * 25 - 30]
     expected = np.append(np.array(by_hand) - np.mean(by_hand), 0.0)
     np.testing.assert_allclose(blend.shift(model, own, projected, racing), expected)
 
 
 def test_a_driver_is_better_where_a_field_likes_him_more_than_other_fields_do():
-    weights = pd.Series([0.5, 4.0], ["model", "log_ownership"])
-    draws, racing = np.array([[0.4, 0.1, 0.2, 0.0], [0.1, 0.1, 0.2, 0.0]]), np.array([True, True, True, False])
+    weights = pd.Series([0.5, 40.0, 20.0], VOICES[:3])
+    draws, racing = np.array([[0.49, 0.09, 0.25, 0.0], [0.09, 0.09, 0.25, 0.0]]), np.array([True, True, True, False])
     worth = Blend(weights, weights * 0, 9).surprises(draws, racing)
-    by_hand = 4 * np.log(4) / 2 * np.array([2 / 3, -1 / 3, -1 / 3, 0])
+    by_hand = 20 * (0.7 - 0.3) / 2 * np.array([2 / 3, -1 / 3, -1 / 3, 0])
     np.testing.assert_allclose(worth, [by_hand, -by_hand], atol=1e-12)
-    np.testing.assert_array_equal(Blend(weights, weights * 0, 0).surprises(draws, racing), 0)
 
 
 def test_contests_of_one_race_are_averaged_and_who_was_not_forecast_is_left_out():
     past = pd.DataFrame({"race_id": "r", "contest_id": [1, 1, 2, 2], "driver": ["A", "B", "A", "B"], "points": 30.0})
-    past = past.assign(model_points=[20.0, 10.0, 20.0, 10.0], model_sd=9.0, ownership=0.9)
+    past = past.assign(model_points=[20.0, 10.0, 20.0, 10.0], model_sd=9.0, ownership=[0.5, 0.1, 0.7, 0.1])
     told = pd.DataFrame({"contest_id": ["1", "2"], "driver": "A", "ownership": [0.2, 0.4]})
     rows = past_rows(past, None, told)
     assert rows["driver"].tolist() == ["A"]
     assert rows.loc[0, "ownership"] == pytest.approx(0.3)
+    assert rows.loc[0, "shown"] == pytest.approx(0.6)
     assert rows["projected"].isna().all()
     assert past_rows(past[["race_id", "contest_id", "driver", "points"]], None, told)["model_points"].isna().all()
 
@@ -147,12 +165,33 @@ def test_the_races_of_a_run_move_with_the_field_they_are_played_against(lab):
     assert np.std(worth, axis=0)[~lab.slate.out].mean() > 0.5
 
 
-def test_the_blend_reads_forecasts_of_ownership_and_never_what_was_shown(lab):
+def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_him(lab, monkeypatch):
+    seen = []
+    true = candidates.stage_of
+    monkeypatch.setattr("dfslab.portfolio.stage_of", lambda few, *rest: seen.append(few) or true(few, *rest))
+    lab._build(n_choose=200)
+    by_name = np.argsort(lab.slate.names.astype(str), kind="stable")
+    moved = (seen[0].points - lab.blended_scenarios.points[:200][:, by_name]).reshape(20, 10, -1)
+    worth = lab.blend.surprises(lab.forecast.draws[:20], ~lab.slate.out)[:, by_name]
+    np.testing.assert_allclose(moved, np.broadcast_to(worth[:, None], moved.shape), atol=0.026)
+
+
+def test_the_blend_sees_no_contest_of_the_race_or_later(lab, tmp_path):
+    shutil.copytree(pipeline.SAMPLE, tmp_path / "season")
+    path = tmp_path / "season" / "history" / "ownership.csv"
+    told = pd.read_csv(path)
+    later = told["date"] >= "2026-05-31"
+    turned = (
+        told[later].groupby("contest_id")[["ownership", "points"]].transform(lambda column: column.to_numpy()[::-1])
+    )
+    told.loc[later, ["ownership", "points"]] = turned
+    told.to_csv(path, index=False)
+    again = pipeline.open_lab("2026-05-31-ocotillo-bend", tmp_path / "season", n_scenarios=300, n_draws=20)
+    pd.testing.assert_series_equal(again.blend.weights, lab.blend.weights)
     history, projected = lab.past_ownership, lab.inputs.history.ownership["projected_points"]
+    assert history["date"].max() < pd.Timestamp("2026-05-31")
     rows = past_rows(history, projected, lab.forecast.past)
     assert rows["race_id"].nunique() == history["race_id"].nunique()
-    other = past_rows(history.assign(ownership=0.01), projected, lab.forecast.past)
-    pd.testing.assert_frame_equal(rows, other)
     early = lab.forecast.past.merge(history[["contest_id", "date"]].drop_duplicates().astype({"contest_id": str}))
     first = early[early["date"] == early["date"].min()]
     assert first["ownership"].sum() == pytest.approx(6 * first["contest_id"].nunique(), abs=1e-6)
@@ -167,15 +206,15 @@ def test_the_means_of_past_races_do_not_know_what_was_projected(lab):
     np.testing.assert_array_equal(past["projected_points"][given.isna()], past["model_points"][given.isna()])
 
 
-def test_without_past_contests_nothing_moves():
+def test_a_first_race_is_blended_as_believed_before_any():
     first = pipeline.open_lab("2026-02-15-gulfbreeze", n_scenarios=60, n_draws=20)
-    assert first.blended_scenarios is first.scenarios
-    assert "fewer than" in first.blend.note
+    assert first.blend.races == 0
+    moved = first.blended_scenarios.points[0] - first.scenarios.points[0]
+    assert np.abs(moved).max() > 1
 
 
-def test_without_a_past_contest_nothing_moves():
+def test_without_a_past_contest_there_is_no_row():
     past = pd.DataFrame({"race_id": [], "contest_id": [], "driver": [], "points": []})
     rows = past_rows(past, None, pd.DataFrame({"contest_id": [], "driver": [], "ownership": []}))
     assert rows.empty
-    found = fit_blend(rows)
-    assert not np.any(found.shift(np.arange(5.0), np.full(5, 0.2), np.full(5, np.nan), np.ones(5, bool)))
+    assert fit_blend(rows).races == 0

@@ -73,6 +73,19 @@ def build(n=12, slate=SLATE, scenarios=SCENARIOS, ownership=OWNERSHIP, contest=N
     )
 
 
+def test_surprises_follow_their_drivers_and_fields():
+    draws = np.tile(OWNERSHIP.to_numpy(), (2, 1))
+    gained = 8 * np.random.default_rng(2).normal(size=draws.shape)
+    told = build(ownership_draws=draws, surprises=gained)
+    order = np.random.default_rng(3).permutation(len(SLATE))
+    turned = replace(SLATE, drivers=SLATE.drivers.iloc[order].reset_index(drop=True))
+    again = build(slate=turned, ownership_draws=draws[:, order], surprises=gained[:, order])
+    np.testing.assert_array_equal(np.sort(order[again.lineups], axis=1), told.lineups)
+    plain = build(ownership_draws=draws)
+    assert (told.lineups != plain.lineups).any()
+    np.testing.assert_array_equal(build(ownership_draws=draws, surprises=0 * gained).lineups, plain.lineups)
+
+
 AWKWARD = (
     {"a": 1.0},
     {"a": 0.0, "b": 1.0},
