@@ -2,7 +2,6 @@
 
 import ast
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -280,34 +279,26 @@ def tune_regimes(data_dir, series, since, scenarios, seed, quiet, readme):
 @click.argument("projections", type=click.Path(exists=True, dir_okay=False))
 @click.option("-n", "--lineups", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--leverage", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per ownership².")
-@click.option("--max-ownership", type=click.FloatRange(0, 100), help="Nobody owned more, percent.")
-@click.option("--max-exposure", type=click.FloatRange(0, 100, min_open=True), help="In at most so many, percent.")
+@click.option("--max-ownership", type=click.FloatRange(0, 1), help="Nobody the field owns more; 0.25 is 25 %.")
+@click.option("--max-exposure", type=click.FloatRange(0, 1, min_open=True), help="Share of lineups, at most.")
 @click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")
 @click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
 @click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
 @click.option("--out", default="lineups.csv", show_default=True, help="The file for DraftKings' bulk upload.")
 @QUIET
-def optimize(salaries, projections, lineups, max_ownership, max_exposure, quiet, out, **options):
+def optimize(salaries, projections, lineups, max_ownership, quiet, out, **options):
     """Write the best lineups of a salary file and a projections file, without any history.
 
     \b
     dfslab optimize DKSalaries.csv projections.csv
-    dfslab optimize DKSalaries.csv projections.csv -n 150 --leverage 50 --max-exposure 40 --out lineups.csv
+    dfslab optimize DKSalaries.csv projections.csv -n 150 --leverage 50 --max-exposure 0.4 --out lineups.csv
     dfslab optimize DKSalaries.csv projections.csv --lock "Kyle Larson" --ban "Denny Hamlin"
 
     projections.csv has the columns driver, projected_points and, if you have it, projected_ownership.
     """
     from dfslab.quick import optimize_files
 
-    found = optimize_files(
-        salaries,
-        projections,
-        lineups,
-        out=out,
-        max_exposure=None if max_exposure is None else max_exposure / 100,
-        max_ownership_per_driver=None if max_ownership is None else max_ownership / 100,
-        **options,
-    )
+    found = optimize_files(salaries, projections, lineups, out=out, max_ownership_per_driver=max_ownership, **options)
     for note in found.notes:
         _progress(quiet)(note)
     _show({f"The first of {len(found.lineups)} lineups in {out}": found.shown(10)})
@@ -369,10 +360,11 @@ def lab(arguments):
     dfslab lab
     dfslab lab --no-browser --ip 0.0.0.0 --port 8900
 
-    00_explore answers sliders at once; 01 to 03 are the pages of the report.
+    00_explore answers sliders at once; 01 to 03 are the pages of the report, 04 the backtest of a season. Jupyter
+    refuses to run as root unless told; this command tells it, so that it works in a container.
     """
-    command = [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *arguments]
-    sys.exit(subprocess.run(command, env=os.environ, check=False).returncode)
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *as_root, *arguments])
 
 
 def _split_debug(arguments) -> tuple[list[str], bool]:
@@ -397,8 +389,15 @@ def main(arguments=None) -> int:
     except (UserError, OSError) as error:
         if debug:
             raise
-        click.echo(f"dfslab: {error}", err=True)
+        click.echo(f"dfslab: {_in_words(error)}", err=True)
         return 1
+
+
+def _in_words(error: Exception) -> str:
+    """Return the sentence of an error; the system's own ones name the file and the reason, without a number."""
+    if isinstance(error, UserError) or not getattr(error, "strerror", None):
+        return str(error)
+    return f"{error.filename or 'the system'}: {error.strerror.lower()}; name another place, or mend that one"
 
 
 if __name__ == "__main__":

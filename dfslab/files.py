@@ -189,6 +189,7 @@ def write_atomically(path):
 
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+UNWRITABLE |= {errno.ENOENT, errno.EISDIR, errno.EBUSY, errno.EEXIST}
 
 
 @contextmanager
@@ -252,7 +253,8 @@ def locked(folder, timeout: float = 60.0):
     The lock is the operating system's, on a file `.lock`: it is released even when the holder is killed.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _in_words(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
     with open(folder / ".lock", "a+b") as handle:
         while not _try_lock(handle):

@@ -45,7 +45,8 @@ def race_folder(race_id, data_dir) -> Path:
         raise InputError(f"{data_dir}: there is no such data folder; correct --data, or make it")
     have = sorted(path.name for path in Path(data_dir).glob("races/*") if path.is_dir())
     near = near_names(race_id, have, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(have[:8]) or 'none'}"
+    latest = f"the latest of {len(have)}: {', '.join(have[:-4:-1])}" if have else "there is none yet"
+    hint = f"did you mean {' or '.join(near)}?" if near else latest
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 

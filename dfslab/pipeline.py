@@ -1,6 +1,7 @@
 """One function per stage for notebooks, backtest and commands; each sees only what was known before the race."""
 
 import json
+import numbers
 import os
 import pickle
 import tempfile
@@ -17,6 +18,7 @@ from dfslab.field import expected_copies, sample_fields
 from dfslab.files import read_json
 from dfslab.inputs import ROOT, SAMPLE, Inputs, check_extras, check_inputs, latest_race, load_models, save_model
 from dfslab.known import fill_history, fill_slate
+from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest, Slate
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "check_ownership",
     "check_simulator",
     "check_inputs",
+    "check_settings",
     "latest_race",
     "load_models",
     "open_lab",
@@ -70,6 +73,25 @@ class Settings:
     max_overlap: int = 5
     n_candidates: int = 6_000
     n_fields: int = 20
+
+    def __post_init__(self):
+        check_settings(vars(self))
+
+
+def check_settings(settings: dict) -> None:
+    """Raise `InputError` for a setting of `Settings` that cannot be; other names are not looked at."""
+    for name in Settings.__dataclass_fields__.keys() & settings.keys():
+        value, (low, high) = settings[name], _WHOLE.get(name, (1, np.inf))
+        fine = isinstance(value, numbers.Integral) and low <= value <= high
+        need = f"a whole number of {low} or more" if high == np.inf else f"a whole number from {low} to {high}"
+        if name == "max_exposure":
+            fine, need = isinstance(value, numbers.Real) and 0 < value <= 1, "a share above 0, at most 1"
+        if not fine or isinstance(value, bool):
+            raise data.InputError(f"parameter {name} is {value!r}; it must be {need}")
+
+
+_WHOLE = {"seed": (0, np.inf), "max_overlap": (0, DRAFTKINGS_NASCAR.roster_size - 1)}
+"""Bounds of the settings that are whole numbers; the others are at least 1."""
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,9 @@ def optimize_files(
     slate = read_slate(salaries, projections)
     points = slate.column("projected_points")
     unknown = slate.names[np.isnan(points) & ~slate.out]
-    if len(unknown) == len(slate):
-        raise InputError(f"{projections}: no projected_points for any driver of {salaries}; add them")
+    known, k = int((~np.isnan(points)).sum()), slate.rules.roster_size
+    if known < k:
+        raise InputError(f"{projections}: projected_points for {known} of {len(slate)} drivers; {k} are needed")
     ownership, notes = _ownership(slate)
     if len(unknown):
         notes += (f"Without projected points, so never rostered: {', '.join(unknown)}.",)

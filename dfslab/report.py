@@ -85,7 +85,7 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
             config=config,
         )
     except papermill.PapermillExecutionError as error:
-        line = (error.source.strip().splitlines() or [""])[-1]
+        line = (error.source.strip().splitlines() or [""])[0]
         where = f"{notebook.name}, cell {error.cell_index + 1} ({line})"
         raise ReportFailed(f"{where}: {error.ename}: {error.evalue}") from error
 
@@ -137,6 +137,7 @@ def run_report(
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
     parameters, sources = parameters or {}, {stem: Path(notebooks) / f"{stem}.ipynb" for stem in NOTEBOOKS}
     _refuse_unknown(parameters, sources)
+    pipeline.check_settings(parameters)
     inputs = pipeline.check_inputs(race_id, data_dir)
     pipeline.check_extras(inputs)
     failed = out_dir / f"{race_id}.failed"

@@ -71,7 +71,7 @@ def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> D
             ended.append((". ".join([f"{len(told.contest_ids)} contests", *told.notes]), ""))
         except (UserError, OSError) as error:
             ended.append(("", str(error)))
-        progress(f"{race_id}: {ended[-1][1] or 'in the history'}")
+        progress(f"{race_id}: {'failed' if ended[-1][1] else 'in the history'}")
     return _sorted_out(races, ended)
 
 

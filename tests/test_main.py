@@ -1,9 +1,14 @@
 """The commands as a user runs them: help by example, exit codes, one sentence for a mistake."""
 
 import csv
+import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pandas as pd
 import pytest
@@ -45,6 +50,10 @@ def test_help_teaches_by_example(name, capsys):
     [
         (["report", "nowhere", "--data", "DATA"], "no race 'nowhere'"),
         (["report", RACE, "--data", "DATA", "-p", "sead=3"], "no notebook has the parameter sead"),
+        (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups is 'many'; it must be a whole"),
+        (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "a whole number from 0 to 5"),
+        (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a share above 0, at most 1"),
+        (["report", RACE, "--data", "DATA", "--out", "SALARIES"], "cannot be written (Not a directory)"),
         (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
         (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
@@ -52,6 +61,8 @@ def test_help_teaches_by_example(name, capsys):
         (["tune", "race", "--data", "DATA", "--since", "2050-01-01"], "choose another date"),
         (["sample", "DATA"], "holds something else than a simulated season"),
         (["optimize", "SALARIES", "SALARIES", "--out", "x.csv"], "neither projected_points nor projected_ownership"),
+        (["optimize", "SALARIES", "FEW", "--out", "x.csv"], "projected_points for 1 of 12 drivers; 6 are needed"),
+        (["optimize", "SALARIES", "PROJECTIONS", "-n", "2", "--out", "DATA"], "cannot be written (Is a directory)"),
         (["optimize", "SALARIES", "PROJECTIONS", "--lock", "Nobody", "--out", "x.csv"], "not on the slate: Nobody"),
         (["optimize", "SALARIES", "PROJECTIONS", "-n", "5", "--max-ownership", "0", "--out", "x.csv"], "no lineup"),
     ],
@@ -59,7 +70,8 @@ def test_help_teaches_by_example(name, capsys):
 def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     places = {"DATA": folder / "data", "SALARIES": folder / f"data/races/{RACE}/DKSalaries.csv"}
-    places["PROJECTIONS"] = folder / "projections.csv"
+    places |= {"PROJECTIONS": folder / "projections.csv", "FEW": tmp_path / "few.csv"}
+    places["FEW"].write_bytes(csv_bytes([["driver", "projected_points"], [DRIVERS[0], 50]]))
     before = sorted(tmp_path.rglob("*"))
     assert main([str(places.get(word, word)) for word in arguments]) == 1
     out, error = capsys.readouterr()
@@ -71,7 +83,14 @@ def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, mo
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["reprot"], ["report", "--dat", "x"], ["report", "-p", "seed"], ["optimize", "absent.csv", "absent.csv"]],
+    [
+        [],
+        ["reprot"],
+        ["report", "--dat", "x"],
+        ["report", "-p", "seed"],
+        ["optimize", "a.csv", "b.csv"],
+        ["optimize", "--max-exposure", "40"],
+    ],
 )
 def test_a_misused_command_ends_with_two(arguments, capsys):
     assert main(arguments) == 2
@@ -141,6 +160,36 @@ def test_tune_race_prints_scores_with_errors(capsys):
     out, error = capsys.readouterr()
     rps = next(line for line in out.splitlines() if line.split()[:1] == ["rps"])
     assert rps.count("±") == 3 and "difference" in out and not error
+
+
+def test_lab_serves_the_notebooks_whoever_starts_it_and_ends_when_told(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    command = [sys.executable, "-m", "dfslab", "lab", "--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    with (tmp_path / "log").open("wb") as log:
+        lab = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        listed = _asked(f"http://127.0.0.1:{port}/api/contents", lab)
+        assert listed, (tmp_path / "log").read_text()
+        assert "00_explore.ipynb" in {entry["name"] for entry in json.loads(listed)["content"]}
+    finally:
+        lab.terminate()
+        lab.wait(30)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "JupyterLab outlived the command that started it"
+
+
+def _asked(url: str, server, seconds: float = 90.0) -> bytes:
+    """Return the answer of a server that is starting; nothing when it ends or never answers."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            return urllib.request.urlopen(url, timeout=2).read()
+        except OSError:
+            time.sleep(0.2)
+    return b""
 
 
 @pytest.mark.parametrize(
