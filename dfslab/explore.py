@@ -11,6 +11,7 @@ from dfslab.field import sample_fields
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, lineup_metrics
 from dfslab.page import Notes, Stats, Table
 from dfslab.portfolio import with_regime_weights
+from dfslab.views import said
 
 __all__ = ["Answer", "Bench", "Question", "open_bench", "panel"]
 
@@ -179,7 +180,9 @@ def panel(bench: Bench):
     owned = slider(widgets.FloatSlider, "max ownership %", 100 * first.max_ownership, 5, 100, 5, ".0f")
     count = slider(widgets.IntSlider, "lineups", first.n_lineups, 1, 50, 1, "d")
     told = bench.regime_weights
-    weights = {n: slider(widgets.FloatSlider, f"{n} %", 100 * told[n], 0, 100, 1, ".0f") for n in bench.regime_names}
+    weights = {
+        n: slider(widgets.FloatSlider, f"{said(n)} %", 100 * told[n], 0, 100, 1, ".0f") for n in bench.regime_names
+    }
     output = widgets.Output(layout=widgets.Layout(min_height="30em"))
 
     def answer(_=None):

@@ -6,7 +6,7 @@ import pandas as pd
 from dfslab import plots
 from dfslab.aftermath import after_race
 from dfslab.page import Check, Notes, Stats, Table
-from dfslab.views import NOT_YET
+from dfslab.views import NOT_YET, percent, said
 
 __all__ = [
     "after_drivers",
@@ -30,17 +30,10 @@ def contest_notes(lab) -> Notes:
     lines = []
     for contest in lab.inputs.contests:
         limit = contest.max_entries_per_user
-        name = contest.name or "contest"
-        lines.append(
-            f"{name}: {contest.entries:,} entries at ${contest.entry_fee:,.2f}, ${contest.pool:,.2f} in prizes."
-        )
-        if limit and limit < lab.settings.n_lineups:
-            whose = (
-                "entry per user: money is for the first lineup"
-                if limit == 1
-                else f"entries per user: money is for the first {limit} lineups"
-            )
-            lines.append(f"{name} allows {limit} {whose}.")
+        told = f"{contest.name or 'The contest'}: {contest.entries:,} entries at ${contest.entry_fee:,.2f}"
+        first = "the first lineup" if limit == 1 else f"the first {limit} lineups"
+        counted = f"; money figures are for {first}, its limit" if limit and limit < lab.settings.n_lineups else ""
+        lines.append(f"{told}, ${contest.pool:,.0f} in prizes{counted}.")
     return Notes((*lines, lab.blend.note, *lab.portfolio.notes))
 
 
@@ -55,7 +48,7 @@ def portfolio_stats(lab) -> Stats:
             (f"${row['expected_payout']:,.0f} ± {row['se']:,.0f}", f"expected payout for ${row['fees']:,.0f} of fees"),
             (
                 f"{100 * row['roi']:+.0f} %",
-                f"simulated return, too high by experience (see Limits); the field's: {-100 * contest.rake:+.0f} %",
+                f"simulated return, too high by experience (see Limits); the field's −{percent(contest.rake)}",
             ),
             (f"{100 * row['p_profit']:.0f} %", "chance to end with a profit"),
         )
@@ -71,18 +64,25 @@ def scores_table(lab) -> Table:
             "expected payout": table["expected_payout"],
             "± se": table["se"],
             "return %": 100 * table["roi"],
-            "profit in %": 100 * table["p_profit"],
+            "chance of a profit %": 100 * table["p_profit"],
             "worst 5 % mean": table["worst_5pct"],
-            "entries in the money %": 100 * table["cash"],
-            "entries in the top 1 % %": 100 * table["top_1pct"],
+            "in the money %": 100 * table["cash"],
+            "in the top 1 % (%)": 100 * table["top_1pct"],
         }
     )
-    formats = dict.fromkeys(("expected payout", "± se", "worst 5 % mean"), "${:,.0f}")
-    formats |= dict.fromkeys(("return %", "profit in %"), "{:+.0f}")
-    formats |= {"entries in the money %": "{:.1f}", "entries in the top 1 % %": "{:.2f}", "profit in %": "{:.0f}"}
+    formats = dict.fromkeys(("expected payout", "± se", "worst 5 % mean"), _dollars(frame["± se"]))
+    formats |= {"return %": "{:+.0f}", "chance of a profit %": "{:.0f}"}
+    formats |= {"in the money %": "{:.1f}", "in the top 1 % (%)": "{:.2f}"}
     races, fields = len(lab.fresh_scenarios), lab.settings.n_fresh_fields
-    caption = f"On {races:,} fresh races and {fields} fresh fields. Standard errors allow for races that share a field."
-    return Table(frame, caption, formats)
+    caption = (
+        f"On {races:,} fresh races and {fields} fresh fields; ± one standard error, which allows for shared fields."
+    )
+    return Table(frame, caption, formats, {"expected payout": "± se"}, bars=("expected payout",))
+
+
+def _dollars(error) -> str:
+    """Return the format of dollars: cents where standard errors are below two dollars."""
+    return "${:,.2f}" if np.nanmax(np.abs(error), initial=0) < 2 else "${:,.0f}"
 
 
 def contests_table(lab) -> Table:
@@ -95,16 +95,15 @@ def contests_table(lab) -> Table:
             "fees": table["fees"],
             "expected payout": table["expected_payout"],
             "± se": table["se"],
-            "profit in %": 100 * table["p_profit"],
+            "chance of a profit %": 100 * table["p_profit"],
             "in the money %": 100 * table["cash"],
-            "top 1 % %": 100 * table["top_1pct"],
+            "in the top 1 % (%)": 100 * table["top_1pct"],
         }
     )
-    formats = dict.fromkeys(("fees", "expected payout", "± se"), "${:,.0f}")
-    formats |= {"profit in %": "{:.0f}", "in the money %": "{:.1f}", "top 1 % %": "{:.2f}"}
-    return Table(
-        frame, "Lineups were chosen for the first contest; fresh races, a field of each contest's own size.", formats
-    )
+    formats = dict.fromkeys(("expected payout", "± se"), _dollars(frame["± se"])) | {"fees": "${:,.0f}"}
+    formats |= {"chance of a profit %": "{:.0f}", "in the money %": "{:.1f}", "in the top 1 % (%)": "{:.2f}"}
+    caption = "Lineups were chosen for the first contest; fresh races, a field of each contest's own size."
+    return Table(frame, caption, formats, {"expected payout": "± se"})
 
 
 def shrinkage(lab) -> Table:
@@ -120,9 +119,8 @@ def shrinkage(lab) -> Table:
             "left of it %": [100.0, 100 * fresh["expected_payout"] / seen if seen else np.nan],
         }
     )
-    return Table(
-        frame, "The winner's curse, measured.", {"dollars": "${:,.0f}", "± se": "${:,.0f}", "left of it %": "{:.0f}"}
-    )
+    formats = dict.fromkeys(("dollars", "± se"), _dollars(frame["± se"])) | {"left of it %": "{:.0f}"}
+    return Table(frame, "The winner's curse, measured.", formats, {"dollars": "± se"}, bars=("left of it %",))
 
 
 def money_by_regime(lab) -> Table:
@@ -138,12 +136,15 @@ def money_by_regime(lab) -> Table:
         mean = weight @ pay / share if share else np.nan
         error = np.sqrt((weight**2) @ (pay - mean) ** 2) / share if share else np.nan
         profit = 100 * (weight @ (pay > fee)) / share if share else np.nan
-        rows.append((name, 100 * share, int(made.get(name, 0)), mean, error, profit))
+        rows.append((said(name), 100 * share, int(made.get(name, 0)), mean, error, profit))
     frame = pd.DataFrame(
-        rows, columns=["regime", "probability %", "lineups made for it", "expected payout", "± se", "profit in %"]
+        rows,
+        columns=["regime", "probability %", "lineups made for it", "expected payout", "± se", "chance of a profit %"],
     )
-    formats = {"probability %": "{:.0f}", "expected payout": "${:,.0f}", "± se": "${:,.0f}", "profit in %": "{:.0f}"}
-    return Table(frame, "What the whole portfolio earns when the race turns out that way.", formats)
+    formats = dict.fromkeys(("expected payout", "± se"), _dollars(frame["± se"]))
+    formats |= {"probability %": "{:.0f}", "chance of a profit %": "{:.0f}"}
+    caption = "What the whole portfolio earns when the race turns out that way."
+    return Table(frame, caption, formats, {"expected payout": "± se"}, bars=("probability %",))
 
 
 def lineups_shown(lab, n: int = 15) -> Table:
@@ -152,12 +153,13 @@ def lineups_shown(lab, n: int = 15) -> Table:
     metrics = chosen.metrics.head(n)
     shown = pd.DataFrame(
         {
+            "#": np.arange(1, len(metrics) + 1),
             "drivers": [", ".join(names[row]) for row in chosen.lineups[:n]],
-            "regime": metrics["regime"],
+            "regime": metrics["regime"].map(said),
             "adds": metrics["gain"],
             "salary": metrics["salary"],
             "points": metrics["projected_points"],
-            "total ownership %": 100 * metrics["total_ownership"],
+            "ownership, sum %": 100 * metrics["total_ownership"],
             "copies": metrics["expected_copies"],
         }
     )
@@ -165,7 +167,7 @@ def lineups_shown(lab, n: int = 15) -> Table:
         "adds": "${:.2f}",
         "salary": "${:,}",
         "points": "{:.0f}",
-        "total ownership %": "{:.0f}",
+        "ownership, sum %": "{:.0f}",
         "copies": "{:.1f}",
     }
     caption = (
@@ -178,7 +180,9 @@ def lineups_shown(lab, n: int = 15) -> Table:
 def portfolio_checks(lab) -> list[Check]:
     """Return the audit as checks: every rule re-checked on the final lineups."""
     audit = lab.portfolio.audit
-    return [Check(f"{r.rule} (found {r.found}, limit {r.limit})", float(r.holds), 1, 1) for r in audit.itertuples()]
+    upper = audit["rule"].str.contains("at most|dearest")
+    lows = np.where(upper, -np.inf, audit["limit"].astype(float))
+    return [Check(r.rule, float(r.found), low, float(r.limit)) for r, low in zip(audit.itertuples(), lows, strict=True)]
 
 
 def after_entries(lab, n: int = 10):
@@ -187,26 +191,29 @@ def after_entries(lab, n: int = 10):
     if after is None:
         return Notes((NOT_YET,))
     best = after.entries.sort_values(["rank", "lineup"]).head(n)
-    frame = best.assign(beaten=100 * best["beaten"]).rename(columns={"beaten": "field beaten %"})
+    best = best.assign(beaten=100 * best["beaten"], regime=best["regime"].map(said))
+    frame = best.rename(columns={"beaten": "field beaten %"})
     s = after.summary
     caption = (
         f"Our best of {s['entries']:.0f} entries in the real field: ${s['won']:,.2f} won for ${s['fees']:,.2f}, "
-        f"{s['mean_beaten']:.0%} of the field beaten on average, {s['cash']:.0%} in the money. One race proves nothing."
+        f"{percent(s['mean_beaten'])} of the field beaten on average, {percent(s['cash'])} in the money. "
+        "One race proves nothing."
     )
-    return Table(frame, caption, {"points": "{:.2f}", "prize": "${:,.2f}", "field beaten %": "{:.1f}"})
+    formats = {"points": "{:.2f}", "prize": "${:,.2f}", "field beaten %": "{:.1f}"}
+    return Table(frame, caption, formats, bars=("field beaten %",))
 
 
 def after_drivers(lab, n: int = 10):
-    """Return the drivers whose points were furthest from what was expected, and the regime that came, or a note."""
+    """Return the drivers whose points were furthest from what was expected, and the regime that came; None before."""
     after = after_race(lab)
     if after is None:
-        return Notes((NOT_YET,))
+        return None
     came = after.regime.loc[after.regime["happened"].astype(bool)]
-    said = "; ".join(f"the race was {r.regime}, told with {r.probability:.0%}" for r in came.itertuples())
+    told = "; ".join(f"the race was {said(r.regime)}, told with {percent(r.probability)}" for r in came.itertuples())
     frame = after.drivers.head(n).assign(place=lambda t: 100 * t["place"]).rename(columns={"place": "below it %"})
     formats = dict.fromkeys(("points", "expected", "error", "expected_laps_led", "below it %", "laps_led"), "{:.0f}")
     return Table(
-        frame, f"What was misjudged: largest differences from the simulated mean; {said or 'no result yet'}.", formats
+        frame, f"What was misjudged: largest differences from the simulated mean; {told or 'no result yet'}.", formats
     )
 
 
@@ -233,8 +240,8 @@ def card(lab) -> dict:
     chances = lab.model.regime_probabilities(lab.scenarios, lab.inputs.race).sort_values("probability").iloc[-1]
     return {
         "lines": [
-            f"Most owned: {own['driver']}, {own['ownership']:.0%}",
-            f"Likeliest regime: {chances['regime'].replace('_', ' ')}, {chances['probability']:.0%}",
+            f"Most owned: {own['driver']}, {percent(own['ownership'])}",
+            f"Likeliest regime: {said(chances['regime'])}, {percent(chances['probability'])}",
             f"{len(lab.portfolio.lineups)} lineups; simulated payout ${row['expected_payout']:,.0f} ± {row['se']:,.0f} "
             f"for ${row['fees']:,.0f}",
         ],

@@ -1,54 +1,107 @@
-"""What stands on a page: tables with captions, key figures, notes, and the checks table that raises."""
+"""What stands on a page: the race in one line, key figures, tables with captions, notes, and checks that raise."""
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Check", "CheckFailed", "Notes", "Stats", "Table", "run_checks"]
+__all__ = ["STYLE", "Check", "CheckFailed", "Headline", "Notes", "Stats", "Table", "run_checks"]
+
+STYLE = f"<style>{(Path(__file__).parent / 'templates' / 'parts.css').read_text('utf-8')}</style>"
+"""How the parts look; each carries it, so that a notebook in JupyterLab looks as the page does."""
+WIDE, LONG = 5, 40
+"""Tables of so many columns take the whole width; columns with a text of so many letters get room."""
 
 
 @dataclass(frozen=True)
 class Table:
     """A frame shown as an HTML table with a caption below; wide tables scroll in their own box.
 
-    `formats` maps a column to a `str.format` pattern such as `"{:.1%}"`; missing values show as an en dash.
+    `formats` maps a column to a `str.format` pattern such as `"{:.1%}"`; missing values show as an en dash. `errors`
+    maps a column to the column of its standard error, which is shown behind it (6.5 ± 0.4) and has no column of its
+    own. Cells of `bars` have a bar behind the number, as long as its share of the column's largest. `marks` maps the
+    text of a cell to its class (ok, bad). With `fold`, the table is closed below that line until it is opened.
     """
 
     frame: pd.DataFrame
     caption: str = ""
     formats: dict | None = None
+    errors: dict = field(default_factory=dict)
+    bars: tuple = ()
+    marks: dict = field(default_factory=dict)
+    fold: str = ""
 
     def _repr_html_(self) -> str:
-        columns = list(self.frame.columns)
-        numeric = [pd.api.types.is_numeric_dtype(self.frame[c]) for c in columns]
-        head = "".join(_cell("th", str(c), n) for c, n in zip(columns, numeric, strict=True))
-        rows = "".join(self._row(row, columns, numeric) for row in self.frame.itertuples(index=False, name=None))
+        columns = [c for c in self.frame.columns if c not in self.errors.values()]
+        numeric = {c: pd.api.types.is_numeric_dtype(self.frame[c]) for c in columns}
+        head = "".join(_cell("th", html.escape(str(c).replace("_", " ")), numeric[c]) for c in columns)
+        rows = "".join(self._row(row, columns, numeric) for row in self.frame.to_dict("records"))
         caption = f'<p class="caption">{html.escape(self.caption)}</p>' if self.caption else ""
-        return (
-            f'<div class="table"><div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>{caption}</div>"
-        )
+        kind = "figures wide" if len(columns) >= WIDE else "figures"
+        table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        return _folded(f'<div class="table"><div class="scroll" tabindex="0">{table}</div>{caption}</div>', self.fold)
 
     def _row(self, row, columns, numeric) -> str:
-        cells = (_cell("td", self._text(v, c), n) for v, c, n in zip(row, columns, numeric, strict=True))
-        return f"<tr>{''.join(cells)}</tr>"
+        return f"<tr>{''.join(self._filled(row, c, numeric[c]) for c in columns)}</tr>"
 
-    def _text(self, value, column) -> str:
+    def _filled(self, row, column, numeric) -> str:
+        value, error = row[column], row.get(self.errors.get(column))
+        text = html.escape(self._text(value, column, error))
+        if error is not None and not pd.isna(error):
+            text += f" <i>± {html.escape(self._text(error, column, error).lstrip('+'))}</i>"
+        if column in self.bars and not pd.isna(value):
+            longest = np.nanmax(np.abs(self.frame[column].to_numpy(float))) or 1.0
+            return _cell("td", text, numeric, "bar", f"--w:{100 * abs(value) / longest:.0f}%")
+        kind = self.marks.get(value) if isinstance(value, str) else None
+        return _cell("td", text, numeric, kind or ("long" if len(text) > LONG else None))
+
+    def _text(self, value, column, error=None) -> str:
         if value is None or (np.isscalar(value) and pd.isna(value)):
             return "–"
         pattern = (self.formats or {}).get(column)
         if pattern is not None:
-            return pattern.format(value).replace("$-", "−$")
+            return _minus(pattern.format(value))
+        if error is not None and 0 < error < np.inf:
+            digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
+            return _minus(f"{value:,.{digits}f}")
         if isinstance(value, float | np.floating):
-            return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+            return _minus(f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}")
         return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
 
 
-def _cell(tag: str, text: str, numeric: bool) -> str:
-    kind = ' class="num"' if numeric else ""
-    return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
+def _minus(text: str) -> str:
+    """Return a number with a true minus, before the dollar sign where there is one."""
+    return text.replace("$-", "−$").replace("-", "−")
+
+
+def _cell(tag: str, markup: str, numeric: bool, kind: str | None = None, style: str = "") -> str:
+    names = " ".join(["num"] * numeric + [kind] * bool(kind))
+    named, styled = f' class="{names}"' if names else "", f' style="{style}"' if style else ""
+    return f"<{tag}{named}{styled}>{markup}</{tag}>"
+
+
+_NO_FORMULA = "mathjax_ignore tex2jax_ignore"
+"""Classes that keep notebooks from reading what stands between two dollar signs as a formula."""
+
+
+def _folded(markup: str, summary: str) -> str:
+    if summary:
+        markup = f'<details class="more"><summary>{html.escape(summary)}</summary>{markup}</details>'
+    return f'{STYLE}<div class="{_NO_FORMULA}">{markup}</div>'
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What a page is about: a title and its facts in one line."""
+
+    title: str
+    facts: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in self.facts)
+        return _folded(f'<div class="headline"><strong>{html.escape(self.title)}</strong>{facts}</div>', "")
 
 
 @dataclass(frozen=True)
@@ -59,18 +112,19 @@ class Stats:
 
     def _repr_html_(self) -> str:
         cards = (f"<div><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>" for v, k in self.items)
-        return f'<div class="stats">{"".join(cards)}</div>'
+        return _folded(f'<div class="stats">{"".join(cards)}</div>', "")
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Sentences the reader must not miss (assumptions made, drivers out, names unmatched)."""
+    """Sentences the reader must not miss (assumptions made, drivers out, names unmatched); closed with `fold`."""
 
     sentences: tuple[str, ...]
+    fold: str = ""
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences or ("Nothing to remark.",))
-        return f'<div class="notes"><ul>{items}</ul></div>'
+        return _folded(f'<div class="notes"><ul>{items}</ul></div>', self.fold)
 
 
 class CheckFailed(AssertionError):
@@ -102,7 +156,8 @@ def run_checks(checks) -> Table:
             "holds": ["yes" if c.passed else "NO" for c in checks],
         }
     )
-    table = Table(frame, "Checks made on this page's own numbers; one that fails stops the report.")
+    caption = "Checks made on this page's own numbers; one that fails stops the report."
+    table = Table(frame, caption, marks={"yes": "ok", "NO": "bad"})
     failed = [c for c in checks if not c.passed]
     if failed:
         from IPython.display import display
@@ -113,10 +168,9 @@ def run_checks(checks) -> Table:
 
 
 def _bounds(check: Check) -> str:
-    if check.low == check.high:
-        return f"{check.low:,.6g}"
+    low, high = f"{check.low:,.6g}", f"{check.high:,.6g}"
+    if low == high:
+        return low
     if np.isinf(check.high):
-        return f"≥ {check.low:,.6g}"
-    if np.isinf(check.low):
-        return f"≤ {check.high:,.6g}"
-    return f"{check.low:,.6g} … {check.high:,.6g}"
+        return f"≥ {low}"
+    return f"≤ {high}" if np.isinf(check.low) else f"{low} … {high}"

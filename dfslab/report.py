@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from dfslab.page import STYLE
 from dfslab.slate import UserError
 
 __all__ = ["NOTEBOOKS", "ReportFailed", "execute", "run_report", "to_html", "write_index"]
@@ -36,6 +37,7 @@ class _Page:
     stem: str
     race_id: str
     simulated: bool
+    stopped: bool = False
 
     def resources(self) -> dict:
         links = [{"text": "All races", "href": "../index.html", "here": False}]
@@ -44,6 +46,8 @@ class _Page:
         return {
             "title": f"{NOTEBOOKS.get(self.stem, self.stem)} – {self.race_id}",
             "css": _css(),
+            "part_style": STYLE,
+            "stopped": self.stopped,
             "links": links,
             "banner": banner,
             "footer": f"dfslab {metadata.version('dfslab')} · {self.race_id}",
@@ -53,7 +57,8 @@ class _Page:
 def _css() -> str:
     from pygments.formatters import HtmlFormatter
 
-    return (_TEMPLATES / "page.css").read_text("utf-8") + HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    own = "".join((_TEMPLATES / name).read_text("utf-8") for name in ("page.css", "parts.css"))
+    return own + HtmlFormatter(style="friendly").get_style_defs(".highlight")
 
 
 def to_html(notebook, resources: dict) -> str:
@@ -174,11 +179,13 @@ def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -
         progress(f"{race_id}: page {number} of {len(sources)}, {NOTEBOOKS[stem].lower()}")
         target = aside / source.name
         taken = papermill.inspect_notebook(str(source))
+        stopped = True
         try:
             execute(source, target, {name: value for name, value in given.items() if name in taken})
+            stopped = False
         finally:
             if target.exists():
-                _publish(target, _Page(stem, race_id, inputs.simulated), aside, data_dir)
+                _publish(target, _Page(stem, race_id, inputs.simulated, stopped), aside, data_dir)
 
 
 def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
@@ -246,4 +253,8 @@ def _card(folder: Path) -> str:
     image = f'<img alt="{alt}" src="{folder.name}/{picture}">' if picture else ""
     title = html.escape(race.get("name") or folder.name)
     where = html.escape(f"{race.get('date', '')} · {race.get('track', '')} · {race.get('track_type', '')}")
-    return f"<article><h3>{title}</h3><p>{where}</p>{image}{facts}<p>{links}</p></article>"
+    first = f"{folder.name}/{next(iter(NOTEBOOKS))}.html"
+    return (
+        f'<article><h3><a href="{first}">{title}</a></h3><p class="where">{where}</p>{image}{facts}'
+        f'<p class="links">{links}</p></article>'
+    )

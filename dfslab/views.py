@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.aftermath import ownership_errors, read_outcome
-from dfslab.page import Check, Notes, Stats, Table
+from dfslab.page import Check, Headline, Notes, Stats, Table
 from dfslab.regimes import classify_scenario_regime, race_features
 
 __all__ = [
@@ -15,10 +15,13 @@ __all__ = [
     "headline",
     "ownership_bands",
     "ownership_checks",
+    "ownership_stats",
     "ownership_table",
     "points_by_regime",
+    "pool_weights",
     "points_quantiles",
     "past_coverage",
+    "percent",
     "past_misses",
     "past_scores",
     "regime_examples",
@@ -26,27 +29,62 @@ __all__ = [
     "weights_over_time",
     "provenance",
     "race_card",
+    "race_card_gaps",
     "race_checks",
+    "race_stats",
     "regime_table",
+    "said",
 ]
 
 BANDS = ((95, "95 %"), (80, "80 %"), (50, "50 %"))
 
 
-def headline(lab) -> Stats:
-    """Return the race and its contest as cards."""
-    race, contest = lab.inputs.race, lab.inputs.contest
-    return Stats(
-        (
-            (race.name or race.race_id, f"{race.date:%d %B %Y}, {race.track}"),
-            (race.track_type.replace("_", " "), f"{race.sched_laps} laps of {race.track_length_mi:g} mi"),
-            (f"{len(lab.inputs.slate.starters)}", f"starters; {int(lab.inputs.slate.out.sum())} with a salary are out"),
-            (
-                f"{contest.entries:,} × ${contest.entry_fee:,.2f}",
-                f"prizes ${contest.pool:,.0f}, rake {contest.rake:.1%}",
-            ),
-        )
+def said(name) -> str:
+    """Return a name of the code as a reader says it."""
+    return str(name).replace("_", " ")
+
+
+def percent(share) -> str:
+    """Return a fraction as whole percent."""
+    return f"{100 * share:.0f} %"
+
+
+def headline(lab) -> Headline:
+    """Return the race and its contest in one line."""
+    race, contest, slate = lab.inputs.race, lab.inputs.contest, lab.inputs.slate
+    price = f"{contest.entries:,} entries at ${contest.entry_fee:,.2f} for ${contest.pool:,.0f}"
+    out = f"; {int(slate.out.sum())} with a salary are out" if slate.out.any() else ""
+    facts = (
+        f"{race.date:%d %B %Y}",
+        race.track,
+        f"{said(race.track_type)}, {race.sched_laps} laps of {race.track_length_mi:g} mi",
+        f"{len(slate.starters)} starters{out}",
+        f"{price}, rake {percent(contest.rake)}",
     )
+    return Headline(race.name or race.race_id, facts)
+
+
+def ownership_stats(lab) -> Stats:
+    """Return the forecast's key figures as cards: the most owned driver, and how past forecasts turned out."""
+    table = lab.forecast.table.sort_values("ownership", ascending=False)
+    top, next_up = table.iloc[0], table.iloc[1]
+    items = [
+        (
+            percent(top["ownership"]),
+            f"{top['driver']}, most owned; 80 % band {100 * top['low_80']:.0f} to {100 * top['high_80']:.0f}",
+        ),
+        (percent(next_up["ownership"]), f"{next_up['driver']}, next; {(table['ownership'] >= 0.2).sum()} above 20 %"),
+    ]
+    if lab.calibration is not None:
+        mae = lab.calibration.scores.query("score == 'mae'").set_index("estimator")
+        own, plain = mae.loc["hybrid"], mae["mean"].get("salary_only", np.nan)
+        told = f"points, mean error on {own['contests']:.0f} past contests; salary alone {plain:.1f}"
+        items.append((f"{own['mean']:.1f} ± {own['se']:.1f}", told))
+        held = lab.calibration.coverage.set_index("score").loc["cover80%"]
+        items.append(
+            (f"{100 * held['mean']:.0f} ± {100 * held['se']:.0f} %", "of past ownerships lay inside the 80 % bands")
+        )
+    return Stats(tuple(items))
 
 
 def _top(values, n: int) -> np.ndarray:
@@ -67,7 +105,8 @@ def ownership_bands(lab, n: int = 20):
 
 
 NOT_YET = (
-    "The race has not been run, or its standings are not in the folder: put the zip beside the salary file, run again."
+    "The race has not been run, or its standings are not in the folder yet. Afterwards put contest-standings-*.zip "
+    "beside DKSalaries.csv and run the report again: this section then shows what happened."
 )
 
 
@@ -79,16 +118,24 @@ def after_ownership(lab):
     table = ownership_errors(lab, outcome)
     inside = table["inside"].mean()
     frame = pd.DataFrame({"driver": table["driver"]})
-    for name in ("forecast", "actual", "error", "low_80", "high_80"):
-        frame[f"{name.replace('_', ' ')} %"] = 100 * table[name]
-    formats = dict.fromkeys(frame.columns[1:], "{:.1f}")
+    for name in ("forecast", "actual", "error"):
+        frame[f"{name} %"] = 100 * table[name]
+    frame["80 % band"] = _band(table["low_80"], table["high_80"])
+    frame["inside"] = np.where(table["inside"], "yes", "no")
+    formats = dict.fromkeys(frame.columns[1:3], "{:.1f}") | {"error %": "{:+.1f}"}
     mean = 100 * table["error"].abs().mean()
-    caption = f"The ten largest errors; mean error {mean:.1f} points, {inside:.0%} of drivers inside the 80 % bands."
-    return Table(frame.head(10), caption, formats)
+    caption = (
+        f"The ten largest errors; mean error {mean:.1f} points, {percent(inside)} of drivers inside the 80 % bands."
+    )
+    return Table(frame.head(10), caption, formats, bars=("actual %",), marks={"yes": "ok"})
+
+
+def _band(low, high) -> list[str]:
+    return [f"{100 * a:.0f} – {100 * b:.0f}" for a, b in zip(low, high, strict=True)]
 
 
 def ownership_table(lab) -> Table:
-    """Return the forecast of every driver, most owned first."""
+    """Return the forecast of every driver, most owned first, folded."""
     table = lab.forecast.table
     frame = pd.DataFrame(
         {
@@ -97,13 +144,13 @@ def ownership_table(lab) -> Table:
             "start": lab.slate.column("start"),
             "projected points": lab.slate.column("projected_points"),
             "ownership %": 100 * table["ownership"],
-            "80 % low": 100 * table["low_80"],
-            "80 % high": 100 * table["high_80"],
+            "80 % band": _band(table["low_80"], table["high_80"]),
         }
     ).sort_values("ownership %", ascending=False)
-    formats = dict.fromkeys(("projected points", "ownership %", "80 % low", "80 % high"), "{:.1f}")
-    formats |= {"salary": "${:,}", "start": "{:.0f}"}
-    return Table(frame, "Every driver of the slate; ownership in percent of entries, sums to 600.", formats)
+    formats = dict.fromkeys(("projected points", "ownership %"), "{:.1f}") | {"salary": "${:,}", "start": "{:.0f}"}
+    caption = "Ownership in percent of entries; over all drivers it sums to 600."
+    fold = f"All {len(frame)} drivers in figures"
+    return Table(frame, caption, formats, bars=("ownership %",), fold=fold)
 
 
 def reliability(lab) -> tuple:
@@ -121,25 +168,34 @@ def past_scores(lab) -> Table:
         return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how forecasts turn out.")
     wide = lab.calibration.scores.pivot(index="estimator", columns="score", values=["mean", "se"])
     counts = lab.calibration.scores.groupby("estimator")["contests"].max()
-    frame = pd.DataFrame({"estimator": wide.index})
+    frame, errors = pd.DataFrame({"estimator": [said(name) for name in wide.index]}), {}
     for score, name in (("mae", "mean error, points"), ("log_score", "log score"), ("spearman", "rank correlation")):
         frame[name] = wide[("mean", score)].to_numpy()
-        frame[f"± se {score}"] = wide[("se", score)].to_numpy()
+        frame[f"{name} se"] = wide[("se", score)].to_numpy()
+        errors[name] = f"{name} se"
     frame["contests"] = counts.reindex(wide.index).to_numpy()
-    frame = frame.sort_values("mean error, points").rename(columns=lambda c: "± se" if c.startswith("± se") else c)
-    return Table(
-        frame, "Each contest forecast from earlier ones only; errors in points of ownership, se over contests."
-    )
+    formats = {
+        name: form for n, form in zip(errors, ("{:.1f}", "{:.2f}", "{:.2f}"), strict=True) for name in (n, errors[n])
+    }
+    caption = "Each contest forecast from earlier ones only, ± one standard error over contests. Ownership in points."
+    frame = frame.sort_values("mean error, points")
+    return Table(frame, caption, formats, errors, bars=("mean error, points",))
 
 
 def past_coverage(lab) -> Table:
-    """Return how often the bands held the truth, how wide they were, and their interval scores."""
+    """Return by band how often it held the truth, how wide it was, and its interval score."""
     if lab.calibration is None:
         return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how often the bands held.")
-    frame = lab.calibration.coverage[["score", "mean", "se", "contests"]].assign(
-        score=lambda t: t["score"].str.replace("_", " ")
-    )
-    return Table(frame, "Share of facts inside the bands, width and interval score (points; lower is better), CRPS.")
+    found, rows = lab.calibration.coverage.set_index("score"), []
+    for level in (50, 80, 95):
+        held, width, score = (found.loc[f"{name}{level}%"] for name in ("cover", "width", "interval"))
+        rows.append((f"{level} %", 100 * held["mean"], 100 * held["se"], width["mean"], score["mean"], score["se"]))
+    names = ["band", "held %", "held se", "mean width, points", "interval score", "score se"]
+    formats = {"held %": "{:.0f}", "held se": "{:.0f}", "mean width, points": "{:.1f}"}
+    formats |= {"interval score": "{:.1f}", "score se": "{:.1f}"}
+    caption = "How often the bands held what happened, ± one standard error. Interval score in points, lower is better."
+    errors = {"held %": "held se", "interval score": "score se"}
+    return Table(pd.DataFrame(rows, columns=names), caption, formats, errors)
 
 
 def past_misses(lab) -> Table:
@@ -157,8 +213,9 @@ def past_misses(lab) -> Table:
             "error, points": table["error_points"],
         }
     )
-    formats = {"salary": "${:,}", "forecast %": "{:.1f}", "actual %": "{:.1f}", "error, points": "{:+.1f}"}
-    return Table(frame.head(10), "Where past forecasts were furthest off.", formats)
+    formats = {"salary": "${:,}", "forecast %": "{:.0f}", "actual %": "{:.0f}", "error, points": "{:+.0f}"}
+    fold = "The ten largest misses of the past"
+    return Table(frame.head(10), "Where past forecasts were furthest off.", formats, bars=("actual %",), fold=fold)
 
 
 def weights_over_time(lab) -> tuple[list, dict]:
@@ -166,7 +223,16 @@ def weights_over_time(lab) -> tuple[list, dict]:
     if lab.calibration is None or lab.calibration.weights.empty:
         return [], {}
     table = lab.calibration.weights.pivot_table(index="date", columns="estimator", values="weight")
-    return table.index.tolist(), {name: 100 * table[name] for name in table}
+    return table.index.tolist(), {said(name): 100 * table[name] for name in table}
+
+
+def pool_weights(lab) -> Table:
+    """Return the weight of each estimator in the pool for each set of estimators that can speak."""
+    frame = lab.forecast.weights.assign(
+        estimator=lambda t: t["estimator"].map(said), weight=lambda t: 100 * t["weight"]
+    )
+    caption = "What the hybrid trusts, for each set of estimators that can speak."
+    return Table(frame.rename(columns={"weight": "weight %"}), caption, {"weight %": "{:.0f}"}, bars=("weight %",))
 
 
 def estimator_views(lab, n: int = 12):
@@ -174,7 +240,7 @@ def estimator_views(lab, n: int = 12):
     table = lab.forecast.table
     rows = _top(table["ownership"], n)
     views = {"hybrid": 100 * table["ownership"].to_numpy()[rows]}
-    views |= {name: 100 * view[rows] for name, view in lab.forecast.views.items()}
+    views |= {said(name): 100 * view[rows] for name, view in lab.forecast.views.items()}
     return table["driver"].to_numpy()[rows], views
 
 
@@ -196,7 +262,27 @@ def regime_table(lab) -> pd.DataFrame:
     """Return, by regime in percent: probability, base rate of the track type, and the simulator's own share."""
     table = lab.model.regime_probabilities(lab.scenarios, lab.inputs.race)
     percent = table[["probability", "base_rate", "simulated"]].mul(100)
-    return pd.concat([table["regime"], percent, table["n_races"]], axis=1)
+    return pd.concat([table["regime"].map(said), percent, table["n_races"]], axis=1)
+
+
+def race_stats(lab) -> Stats:
+    """Return what the simulator expects of the race as cards, spread as the middle 80 % of scenarios."""
+    scenarios, chances = lab.scenarios, regime_table(lab)
+    likeliest, base = chances.sort_values("probability").iloc[-1], chances.set_index("regime")["base_rate"]
+    share = race_features(scenarios)["leader_share"].to_numpy()
+    figures = (
+        (100 * share, "{:.0f} %", "of the laps led by one driver"),
+        (scenarios.cautions, "{:.1f}", "cautions"),
+        (scenarios.dropped_out.sum(axis=1), "{:.1f}", "drop-outs"),
+    )
+    usual = f"likeliest regime: {likeliest['regime']}; usual at such tracks {base[likeliest['regime']]:.0f} %"
+    items = [(f"{likeliest['probability']:.0f} %", usual)]
+    for values, form, what in figures:
+        low, high = np.percentile(values, [10, 90])
+        items.append(
+            (form.format(scenarios.weight @ values), f"{what}, expected; {low:.0f} to {high:.0f} in most races")
+        )
+    return Stats(tuple(items))
 
 
 def regime_examples(lab, n: int = 3) -> Table:
@@ -207,14 +293,14 @@ def regime_examples(lab, n: int = 3) -> Table:
     label = classify_scenario_regime(features, lab.model.thresholds)
     limits, rows = lab.model.thresholds, []
     rules = {
-        "dominator": f"one car leads {limits.leader_share:.0%} of the laps or more",
-        "chaos": f"{limits.dropout_share:.0%} or more drop out, or {limits.cautions:.0f} or more cautions",
+        "dominator": f"one car leads {percent(limits.leader_share)} of the laps or more",
+        "chaos": f"{percent(limits.dropout_share)} or more drop out, or {limits.cautions:.0f} or more cautions",
         "fuel_mileage": f"the last green run is {limits.fuel_miles:.0f} miles or longer",
         "balanced": "none of these",
     }
     for name, rule in rules.items():
         found = sorted(label.index[label == name])
-        rows.append((name, rule, len(found), ", ".join(found[-n:]) or "–"))
+        rows.append((said(name), rule, len(found), ", ".join(found[-n:]) or "–"))
     frame = pd.DataFrame(rows, columns=["regime", "rule, the first that holds", "races", "latest"])
     return Table(
         frame, f"{len(label)} past {kind.replace('_', ' ')} races. A feature nobody recorded reaches no limit."
@@ -230,7 +316,7 @@ def points_by_regime(lab, n: int = 15):
     for code in range(len(scenarios.regime_names)):
         weight = scenarios.weight * (scenarios.regime == code)
         columns.append((weight @ scenarios.points[:, rows]) / max(weight.sum(), 1e-12) - mean[rows])
-    return slate.names[rows], list(scenarios.regime_names), np.array(columns).T
+    return slate.names[rows], [said(name) for name in scenarios.regime_names], np.array(columns).T
 
 
 def points_quantiles(lab, n: int = 20):
@@ -246,12 +332,41 @@ def race_card(lab) -> Table:
     kind = lab.inputs.race.track_type.replace("_", " ")
     if card.empty:
         return Table(pd.DataFrame({"races": [0]}), f"No {kind} race of the last three years to check against.")
-    frame = card[["measure", "races", "simulated", "real", "real_se", "difference", "difference_se"]]
-    frame = frame.rename(columns={"real_se": "± se", "difference_se": "± se "})
+    frame = card[["measure", "simulated", "real", "real_se", "difference", "difference_se", "races"]]
+    frame = frame.assign(measure=frame["measure"].map(_measure))
     caption = (
-        f"Past {kind} races of three years, each simulated by a model fitted on earlier races only; errors over races."
+        f"Past {kind} races of three years, ± one standard error over races. Level and spread: where the fact "
+        "lay among the simulated values (uniform: .5 and .289). The error stands beside that of past races by start."
     )
-    return Table(frame, caption)
+    errors = {"real": "real_se", "difference": "difference_se"}
+    return Table(frame, caption, errors=errors, fold=f"The {len(frame)} measures in figures")
+
+
+_MEASURES = {
+    "leader_share below": "leader's share under quantile",
+    "leader_share": "leader's share of laps",
+    "top2_share": "top two leaders' share",
+    "start_finish_correlation": "start–finish correlation",
+    "led-fastest correlation": "led–fastest laps correlation",
+    "PIT mean of": "level of",
+    "PIT sd of": "spread of",
+    "CRPS of points": "error of points (CRPS)",
+}
+
+
+def _measure(name: str) -> str:
+    """Return a measure of the report card as a reader says it."""
+    for code, words in _MEASURES.items():
+        name = name.replace(code, words)
+    return name
+
+
+def race_card_gaps(lab):
+    """Return measures and simulated less real, in standard errors of the difference over races (empty: no past)."""
+    card = lab.race_card
+    card = card[card["difference_se"] > 0] if len(card) else card
+    gaps = (card["difference"] / card["difference_se"]).to_numpy() if len(card) else np.zeros(0)
+    return [_measure(name) for name in card.get("measure", ())], gaps, np.ones(len(gaps))
 
 
 def race_checks(lab) -> list[Check]:
@@ -276,9 +391,10 @@ def race_checks(lab) -> list[Check]:
 
 def provenance(lab) -> Notes:
     """Return version, seed and the digests of the inputs."""
-    settings = ", ".join(f"{k} {v}" for k, v in vars(lab.settings).items())
-    inputs = "; ".join(f"{name} {digest}" for name, digest in lab.inputs.hashes.items())
-    return Notes((f"dfslab {metadata.version('dfslab')}; {settings}.", f"Inputs (SHA-256, first 16 digits): {inputs}."))
+    settings = ", ".join(f"{said(k)} {v:,}" for k, v in vars(lab.settings).items())
+    inputs = [f"{name}: SHA-256 begins {digest}" for name, digest in lab.inputs.hashes.items()]
+    version = f"dfslab {metadata.version('dfslab')}; {settings}."
+    return Notes((version, *inputs), fold="Provenance: version, settings and digests of every input")
 
 
 def ownership_numbers(lab) -> dict:

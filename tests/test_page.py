@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.page import Check, CheckFailed, Notes, Stats, Table, run_checks
+from dfslab.page import Check, CheckFailed, Headline, Notes, Stats, Table, run_checks
 
 
 def test_a_table_escapes_and_aligns():
@@ -29,7 +29,27 @@ def test_a_loss_in_dollars_carries_its_sign_before_the_dollar():
     assert "−$12" in text
 
 
-def test_stats_and_notes_escape():
+def test_an_error_stands_behind_its_number_with_as_many_decimals():
+    frame = pd.DataFrame({"score": [6.4567, -0.861], "score_se": [0.4391, np.nan], "n": [33, 4]})
+    text = Table(frame, errors={"score": "score_se"})._repr_html_()
+    assert '<td class="num">6.46 <i>± 0.44</i></td>' in text and '<td class="num">−0.861</td>' in text
+    assert "score se" not in text and text.count("<th>") + text.count("<th ") == 2
+    signed = Table(pd.DataFrame({"x": [0.4], "e": [0.2]}), "", dict.fromkeys("xe", "{:+.1f}"), {"x": "e"})
+    assert "+0.4 <i>± 0.2</i>" in signed._repr_html_()
+
+
+def test_a_bar_is_as_long_as_its_share_of_the_largest():
+    text = Table(pd.DataFrame({"x": [50.0, -25.0, np.nan]}), bars=("x",))._repr_html_()
+    assert text.count('class="num bar"') == 2 and "--w:100%" in text and "--w:50%" in text
+
+
+def test_what_is_folded_is_closed_below_its_line():
+    for part in (Table(pd.DataFrame({"x": [1]}), fold="All < 9"), Notes(("a",), fold="All < 9")):
+        assert '<details class="more"><summary>All &lt; 9</summary>' in part._repr_html_()
+
+
+def test_a_headline_stats_and_notes_escape():
+    assert "&lt;x&gt;" in Headline("<x>", ())._repr_html_() and "&lt;y&gt;" in Headline("x", ("<y>",))._repr_html_()
     assert "&lt;x&gt;" in Stats((("<x>", "y"),))._repr_html_()
     assert "&lt;x&gt;" in Notes(("<x>",))._repr_html_()
     assert "Nothing to remark." in Notes(())._repr_html_()

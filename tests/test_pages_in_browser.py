@@ -55,6 +55,15 @@ def test_a_page_fits_the_screen_and_asks_nobody(browser, sample_report, name, wi
     page.close()
 
 
+def test_code_is_hidden_until_it_is_asked_for(browser, sample_report):
+    page, _, complaints = _opened(browser, sample_report / "03_portfolio_construction.html", 1100)
+    folds = page.locator("details.code")
+    assert folds.count() > 5 and not folds.first.is_visible()
+    page.get_by_label("show code").check()
+    assert folds.first.is_visible() and not complaints
+    page.close()
+
+
 def test_a_reader_can_walk_from_the_index_to_every_page(browser, sample_report):
     page, _, complaints = _opened(browser, sample_report.parent / "index.html", 1100)
     for title in NOTEBOOKS.values():
@@ -122,6 +131,8 @@ def test_a_slider_of_the_live_notebook_changes_the_answer(browser, jupyter):
     cards = page.locator(".jp-Notebook .stats:has-text('expected payout')")
     cards.wait_for(timeout=180_000)
     before = cards.inner_text()
+    assert "$" in page.locator(".jp-Notebook .headline").inner_text(), "the price was read as a formula"
+    assert page.locator(".jp-Notebook mjx-container").count() == 0
     page.locator(".widget-slider", has_text="lineups").locator(".noUi-handle").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")

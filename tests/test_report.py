@@ -171,6 +171,7 @@ def test_a_page_needs_nothing_from_outside_and_reads_without_code(sample_report,
     assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", text) and "<script" not in text
     assert page.open_code == 0 and page.folds >= 5
     assert page.alts and all(len(alt) > 20 for alt in page.alts)
+    assert text.count("<style>") == 1 and ".stats {" in text
     assert 'class="stream warn"' not in text and "Simulated season" in text
 
 
