@@ -46,16 +46,17 @@ def said(name) -> str:
 
 def percent(share) -> str:
     """Return a fraction as whole percent."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def headline(lab) -> Headline:
     """Return the race and its contest in one line."""
     race, contest, slate = lab.inputs.race, lab.inputs.contest, lab.inputs.slate
     price = f"{contest.entries:,} entries at ${contest.entry_fee:,.2f} for ${contest.pool:,.0f}"
-    out = f"; {int(slate.out.sum())} with a salary are out" if slate.out.any() else ""
+    gone = int(slate.out.sum())
+    out = f"; {gone} with a salary {'is' if gone == 1 else 'are'} out" if gone else ""
     facts = (
-        f"{race.date:%d %B %Y}",
+        f"{race.date.day} {race.date:%B %Y}",
         race.track,
         f"{said(race.track_type)}, {race.sched_laps} laps of {race.track_length_mi:g} mi",
         f"{len(slate.starters)} starters{out}",
