@@ -2,6 +2,7 @@
 
 python -m benchmarks
 python -m benchmarks law contest
+python -m benchmarks accuracy
 """
 
 import importlib
@@ -13,32 +14,39 @@ from importlib.metadata import version
 from pathlib import Path
 
 MODULES = ("law", "optimize", "field", "contest", "race", "portfolio", "report")
+ACCURACY = "accuracy"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PACKAGES = ("dfslab", "numpy", "numba", "pandas", "scipy", "statsmodels", "pulp", "highspy")
 INTRODUCTION = """# Benchmarks
 
 Written by `make bench`: every row was measured in this one run, dfslab and what it is compared with one after the
 other on the same machine and the same task. Where the other side would take too long it was timed on a part and
-scaled, as the note says. Times depend on the machine and its load; ratios less so.
+scaled, as the note says. Times depend on the machine and its load; ratios less so. Accuracy does not: the second table
+has what was the best known before, the goal, and what this run measured.
 """
 
 
 def main(arguments) -> int:
     """Measure the modules named, or all; return 1 when one of them failed."""
-    unknown = [name for name in arguments if name not in MODULES]
+    known = (*MODULES, ACCURACY)
+    unknown = [name for name in arguments if name not in known]
     if unknown:
-        print(f"benchmarks: {unknown[0]} is unknown; use {', '.join(MODULES)}", file=sys.stderr)
+        print(f"benchmarks: {unknown[0]} is unknown; use {', '.join(known)}", file=sys.stderr)
         return 2
-    load, rows, failed = _load(), [], {}
-    for name in arguments or MODULES:
+    load, rows, accuracy, failed = _load(), [], "", {}
+    for name in arguments or known:
         print(f"{name} …", file=sys.stderr, flush=True)
-        start = time.perf_counter()
+        start, module = time.perf_counter(), importlib.import_module(f"benchmarks.{name}")
         try:
-            rows += importlib.import_module(f"benchmarks.{name}").rows()
+            if name == ACCURACY:
+                accuracy = f"\n## Accuracy\n\n{module.table(*module.figures())}"
+            else:
+                rows += module.rows()
         except Exception as error:  # one that fails is listed; the others are measured all the same
             failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    text = f"{INTRODUCTION}\n{machine(load)}\n\n{table(rows)}\n{_failures(failed)}"
+    speed = f"## Speed\n\n{table(rows)}" if rows else ""
+    text = f"{INTRODUCTION}\n{machine(load)}\n\n{speed}{accuracy}{_failures(failed)}"
     if not arguments:
         RESULTS.write_text(text, encoding="utf-8")
     print(text)

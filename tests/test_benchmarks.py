@@ -89,3 +89,18 @@ def test_the_table_shows_times_and_ratios(bench):
 def test_an_unknown_benchmark_is_refused(bench, capsys):
     assert bench("__main__").main(["lav"]) == 2
     assert "lav is unknown" in capsys.readouterr().err
+
+
+def test_a_goal_is_reached_on_its_own_side_only(bench):
+    figure = bench("accuracy").figure
+    told = [figure("a", "1", goal, value)["reached"] for goal, value in (("≤ .5", 0.5), ("≤ .5", 0.6), ("", 1))]
+    assert told == ["yes", "no", "–"]
+    assert [figure("a", "1", "≥ −3.05", value)["reached"] for value in (-3.0, -3.1)] == ["yes", "no"]
+    assert figure("a", "1", "≥ .4", 0.41825, error=0.0204)["measured"] == "0.4183 ± 0.02"
+
+
+def test_without_real_data_its_rows_are_said_to_be_left_out(bench, tmp_path):
+    rows, left_out = bench("accuracy").figures(tmp_path)
+    assert {row["reached"] for row in rows} == {"yes"} and len(rows) == 4
+    text = bench("accuracy").table(rows, left_out)
+    assert text.count("\n| ") == 4 and "Left out: Forecasts of real races" in text

@@ -1,0 +1,113 @@
+"""The accuracy the project is judged by: what was the best known, the goal, and what this run measured.
+
+Forecasts of real races need the real data beside the repository; without it their rows are said to be left out.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.field import made_up_slate
+from dfslab import data, racecheck, tuning
+from dfslab.field import sample_field
+from dfslab.lineups import LineupLaw, is_legal
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SINCE = "2022-01-01"
+ENTRIES = 20_000
+SCENARIOS = 500
+FINISH = {
+    "rps": ("rank probability score", "5.509", "≤ 5.42"),
+    "top10_brier": ("top-10 Brier score", ".1673", "≤ .164"),
+    "top3_brier": ("top-3 Brier score", ".0681", "≤ .067"),
+    "winner_log_score": ("log score of the winner", "−3.137", "≥ −3.05"),
+    "spearman": ("Spearman correlation", ".405", "≥ .42"),
+}
+"""Scores of the finishing order: words, best known (attrition on driver and start, the first 18 drivers), goal."""
+
+
+def figures(shared: Path = SHARED) -> tuple[list[dict], list[str]]:
+    """Return the rows of the table, and why rows are left out."""
+    rows, left_out = [*law_fit(), *simulated_field()], []
+    if (shared / "cup" / "history").is_dir():
+        rows += [*finishing_order(shared / "cup"), *dominator(shared / "cup"), *golf_ownership(shared)]
+    else:
+        left_out.append("Forecasts of real races and contests: the real data folder ../shared/data is not there.")
+    return rows, left_out
+
+
+def figure(what: str, known: str, goal: str, measured: float, note: str = "", error: float | None = None) -> dict:
+    """Return a row; `goal` is `≤ 5.42` or `≥ .42`, and empty where none was set."""
+    reached = "–"
+    if goal:
+        sign, limit = goal.split()
+        limit = float(limit.replace("−", "-"))
+        reached = "yes" if (measured <= limit if sign == "≤" else measured >= limit) else "no"
+    shown = f"{measured:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    return {"what": what, "known": known, "goal": goal, "measured": shown, "reached": reached, "note": note}
+
+
+def law_fit() -> list[dict]:
+    """Return the largest error of the ownership of a fitted law, in fractions of entries."""
+    slate, target = made_up_slate()
+    off = np.abs(LineupLaw.fit(target, slate.salary, slate.rules).marginals() - target).max()
+    return [figure("ownership of the fitted lineup law, largest error", "2.8e-2 (accept–reject)", "≤ 1e-8", off)]
+
+
+def simulated_field() -> list[dict]:
+    """Return how far the ownership of a simulated field is from what it was given, in points, and its legality."""
+    slate, target = made_up_slate()
+    field = sample_field(slate, target, ENTRIES, rng=np.random.default_rng(1))
+    off = 100 * np.abs(np.bincount(field.ravel(), minlength=len(slate)) / len(field) - target)
+    what = f"ownership of a field of {ENTRIES:,}, points"
+    illegal = int((~is_legal(field, slate.salary, slate.rules)).sum())
+    return [
+        figure(f"{what}, mean error", "1.06", "≤ .5", off.mean(), "best known: a public simulator"),
+        figure(f"{what}, largest error", "4.66", "≤ 2", off.max(), "best known: the same"),
+        figure(f"lineups of that field that break a rule, of {ENTRIES:,}", "–", "≤ 0", illegal),
+    ]
+
+
+def finishing_order(cup: Path) -> list[dict]:
+    """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
+    table = tuning.tune_race(cup, since=SINCE).tables["finishing order"].set_index("score")
+    rows = []
+    for score, (words, known, goal) in FINISH.items():
+        found = table.loc[score]
+        note = f"reference in this run {found['reference']:.4g}, difference {found['difference']:+.3g} ± "
+        what = f"finishing order, {found['races']:.0f} Cup races, {words}"
+        rows.append(
+            figure(what, known, goal, found["model"], note + f"{found['difference_se']:.2g}", found["model_se"])
+        )
+    return rows
+
+
+def dominator(cup: Path) -> list[dict]:
+    """Return Brier skill over the base rate and AUC of `dominator` before Cup races, with bootstrap intervals."""
+    history, rng = data.history(cup, series="cup"), np.random.default_rng(1)
+    drawn = racecheck.forecast_races(history.results, history.races, SINCE, n_scenarios=SCENARIOS, rng=rng)
+    told = tuning.dominator_skill(drawn, history.results, history.races, np.random.default_rng(1))
+    known = {"AUC": (".50–.57", "≥ .70", "the goal is a dream"), "Brier skill over the base rate": ("–", "≥ 0", "")}
+    rows = []
+    for found in told.itertuples():
+        best, goal, note = known[found.score]
+        band = f"95 % {found.low:.3f} to {found.high:.3f}" + (f"; {note}" if note else "")
+        rows.append(figure(f"dominator, {found.races} Cup races, {found.score}", best, goal, found.value, band))
+    return rows
+
+
+def golf_ownership(shared: Path) -> list[dict]:
+    """Return the mean error of golf ownership on the last contests, each forecast from earlier ones, in points."""
+    from scripts.golf_ownership import LAST, golf_tables
+
+    table = next(iter(golf_tables(shared).values())).set_index("estimator")
+    own, plain = table.loc["hybrid"], table.loc["salary_only", "mean error"]
+    what, note = f"golf ownership, the last {LAST} contests, mean error, points", f"salary only in this run {plain:.2f}"
+    return [figure(what, "3.23", "≤ 2.9", own["mean error"], note, own["± mean error"])]
+
+
+def table(rows: list[dict], left_out: list[str]) -> str:
+    """Return the rows as a Markdown table, and what was left out below."""
+    lines = ["| what | best known | goal | measured | reached | note |", "|---|--:|--:|--:|:-:|---|"]
+    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    return "\n".join(lines) + "\n" + "".join(f"\nLeft out: {reason}\n" for reason in left_out)
