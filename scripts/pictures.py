@@ -12,7 +12,7 @@ from dfslab.report import NOTEBOOKS, run_report
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "img"
-WIDTH, HEIGHT = 1100, 1800
+WIDTH, HEIGHT = 1100, 1320
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
