@@ -410,5 +410,5 @@ def ownership_numbers(lab) -> dict:
 
 def race_numbers(lab) -> dict:
     """Return the regimes page's numbers for metrics.json."""
-    table = regime_table(lab)
-    return {"probability": dict(zip(table["regime"], (table["probability"] / 100).round(4).tolist(), strict=True))}
+    table = lab.model.regime_probabilities(lab.scenarios, lab.inputs.race)
+    return {"probability": dict(zip(table["regime"], table["probability"].round(4).tolist(), strict=True))}

@@ -189,6 +189,7 @@ def test_the_numbers_are_written_beside_the_pages(sample_report):
     numbers = json.loads((sample_report / "metrics.json").read_text("utf-8"))
     assert {"ownership", "regimes", "portfolio", "race"} <= set(numbers)
     assert sum(numbers["regimes"]["probability"].values()) == pytest.approx(1, abs=1e-3)
+    assert set(numbers["regimes"]["probability"]) == {"dominator", "chaos", "fuel_mileage", "balanced"}
     assert numbers["portfolio"]["lineups"] == 5
     assert (sample_report.parent / "index.html").read_text("utf-8").count("<article>") == 1
 
