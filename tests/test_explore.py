@@ -20,7 +20,7 @@ def _exposure(answer) -> float:
 
 def test_the_lineups_are_those_of_the_exact_milp(bench):
     asked = Question(leverage_penalty=60, max_exposure=0.5, n_lineups=4)
-    scenarios = bench.lab.scenarios
+    scenarios = bench.lab.blended_scenarios
     slow = LeverageAwareOptimizer(bench.lab.slate, bench.ownership, leverage_penalty=60).optimize(
         scenarios.weight @ scenarios.points, 4, max_exposure=0.5, max_overlap=5, engine="milp"
     )
@@ -28,7 +28,7 @@ def test_the_lineups_are_those_of_the_exact_milp(bench):
 
 
 def test_the_money_is_that_of_the_contest_played_race_by_race(bench):
-    answer, held, scenarios = bench.ask(Question(n_lineups=3)), bench.lab.inputs.contest, bench.lab.scenarios
+    answer, held, scenarios = bench.ask(Question(n_lineups=3)), bench.lab.inputs.contest, bench.lab.blended_scenarios
     others = bench.field[: held.entries - 3]
     alone = contest.simulate_contest(answer.lineups, others, scenarios.points[:7], held)
     assert np.array_equal(alone.payout, answer.result.payout[:7])
@@ -45,7 +45,7 @@ def test_limits_hold_and_the_penalty_lowers_ownership(bench):
 
 
 def test_a_regime_alone_counts_only_its_races(bench):
-    scenarios, name = bench.lab.scenarios, "chaos"
+    scenarios, name = bench.lab.blended_scenarios, "chaos"
     answer = bench.ask(Question(regime_weights=((name, 0.7),)))
     here = scenarios.regime == scenarios.regime_names.index(name)
     assert answer.result.weight[~here].sum() == 0 and answer.result.weight.sum() == pytest.approx(1)
