@@ -23,6 +23,10 @@ __all__ = [
 
 MAX_CAUTIONS = 40
 """Random cautions a scenario can hold; the most seen in a Cup race of 2021-2025 is 16."""
+FRONT = 7
+"""Drivers left to fight for the win when the log-worths begin to count less: the likeliest cut between 2 and 11 for the
+orders of 2020–2023 off superspeedways (with factors .70 and 1.15 it gains 11.9 in log likelihood over one factor; 2.9
+on the 2024–2025 kept for the check)."""
 COUNT, SLOW, LONGEST, FINAL, OTHERS = range(5)
 """Columns of `draw_cautions`."""
 
@@ -73,8 +77,10 @@ class OrderLaw(NamedTuple):
     """Multiplies the log-worths among those who drop out: wrecks hardly choose."""
     running: float
     """The same among those who run to the end, …"""
+    front: float
+    """… and among the last `FRONT` of them, whom restarts, strategy and luck sort; …"""
     by_caution: float
-    """… divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
+    """… both divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
     caution_mean: float
 
 
@@ -187,28 +193,36 @@ def draw_dropouts(law, cautions, drivers, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_order(law, worth, cautions, dropouts, rng):
-    """Draw finishing orders by attrition, (n, D) int16 positions, 1 = winner.
+def _leave(left, last, exits, scale, worth, life, finish, rng):
+    """Let `exits` of the drivers `left` leave by attrition, the first to place `last`, and return those who stay.
 
-    As many as drop out take the last places in the order of lives exponential with mean exp(out · worth), shortest
-    last; the others get new lives with mean exp(running · worth), scaled as `OrderLaw` says.
+    Lives are exponential with mean exp(scale · worth) and know no age, so whoever stays may be given a new one.
+    """
+    for i in left:
+        life[i] = np.log(rng.standard_exponential()) + scale * worth[i]
+    left = left[np.argsort(life[left])]
+    for k in range(exits):
+        finish[left[k]] = last - k
+    return left[exits:]
+
+
+@njit(cache=True, nogil=True)
+def draw_order(law, worth, cautions, dropouts, rng):
+    """Draw finishing orders by attrition in three parts, (n, D) int16 positions, 1 = winner.
+
+    As many as drop out leave first, their lives exponential with mean exp(out · worth); then those who run to the end,
+    with mean exp(running · worth), but for the last `FRONT`, who have exp(front · worth), scaled as `OrderLaw` says.
     """
     n, d = len(cautions), len(worth)
     finish = np.empty((n, d), np.int16)
-    life = np.empty(d)
+    life, everybody = np.empty(d), np.arange(d)
     for s in range(n):
-        for i in range(d):
-            life[i] = np.log(rng.standard_exponential()) + law.out * worth[i]
-        order = np.argsort(life)
+        shuffle = ((cautions[s, COUNT] + 1.0) / (law.caution_mean + 1.0)) ** law.by_caution
         out = dropouts[s, 0] + dropouts[s, 1]
-        for k in range(out):
-            finish[s, order[k]] = d - k
-        scale = law.running / ((cautions[s, COUNT] + 1.0) / (law.caution_mean + 1.0)) ** law.by_caution
-        for i in range(d):
-            life[i] = np.log(rng.standard_exponential()) + scale * worth[i]
-        left = order[out:]
-        for k, j in enumerate(np.argsort(life[left])):
-            finish[s, left[j]] = d - out - k
+        left = _leave(everybody, d, out, law.out, worth, life, finish[s], rng)
+        behind = max(len(left) - FRONT, 0)
+        front = _leave(left, len(left), behind, law.running / shuffle, worth, life, finish[s], rng)
+        _leave(front, len(front), len(front), law.front / shuffle, worth, life, finish[s], rng)
     return finish
 
 

@@ -59,6 +59,7 @@ class Mechanics:
     lap_shape: float
     order_out: float
     order_running: float
+    order_front: float
     order_by_caution: float
     lead: dict[str, float]
     """Log weight of leading: level, finish (−log), win, start (−log), start_share, worth, dropout; and power."""
@@ -102,7 +103,7 @@ class Mechanics:
     def order_law(self, race) -> OrderLaw:
         """Return how the order follows the log-worths."""
         mean = self.others_mean(race) + self.stage_probability * len(self.stage_ends)
-        return OrderLaw(self.order_out, self.order_running, self.order_by_caution, mean)
+        return OrderLaw(self.order_out, self.order_running, self.order_front, self.order_by_caution, mean)
 
     def lap_law(self, race, worth: np.ndarray, fuel_miles: float = FUEL_MILES) -> LapLaw:
         """Return the law of laps led and fastest laps among drivers of log-worths `worth`."""

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
-from dfslab.laps import FINAL, LONGEST, draw_cautions
+from dfslab.laps import FINAL, FRONT, LONGEST, draw_cautions
 from dfslab.mechanics import (
     CAUTION_POWER,
     FIELD,
@@ -46,7 +46,7 @@ def fit_mechanics(results: pd.DataFrame, races: pd.DataFrame, worth: pd.DataFram
     -----
     A race counts half for every two years of age. Numbers of cautions and drop-outs are negative binomial, their
     means shrunk as if the prior were 5 races. Laps led and fastest laps are Dirichlet-multinomial [mosimann1962] with
-    log-linear weights. The order of those who drop out and of those who do not is Plackett-Luce in turn.
+    log-linear weights. The order of those who drop out, of those who do not and of those in front is attrition in turn.
     The places of cautions within a race are not refitted: they need lap-by-lap records.
     """
     prior = default_mechanics() if prior is None else prior
@@ -219,18 +219,21 @@ ORDER_GRID = np.linspace(0.0, 2.0, 41)
 
 
 def _fit_order(table: pd.DataFrame, one: pd.DataFrame, prior: Mechanics) -> Mechanics:
-    """Fit how the order follows the log-worths among those who drop out and those who run to the end."""
+    """Fit how the order follows the log-worths among those who drop out, who run to the end, and who are in front."""
     if table["dnf"].isna().all():
         return prior
     mean = prior.caution_mean * (one["miles"] / REFERENCE_MILES) ** CAUTION_POWER
     ratio = (one["cautions"] + 1.0) / (mean + prior.stage_probability * STAGE_BREAKS + 1.0)
     shuffle = ratio.fillna(1.0) ** -prior.order_by_caution
-    score = {"order_out": np.zeros(len(ORDER_GRID)), "order_running": np.zeros(len(ORDER_GRID))}
+    score = {name: np.zeros(len(ORDER_GRID)) for name in ("order_out", "order_running", "order_front")}
     for race_id, group in table.groupby("race_id"):
         worth = group.sort_values("finish", ascending=False)["log_worth"].to_numpy()
         gone, weight = int(np.nansum(group["dnf"])), group["weight"].iloc[0]
+        front = max(len(worth) - FRONT, gone)
+        running = weight * _attrition(worth * shuffle[race_id])
         score["order_out"] += weight * _attrition(worth)[:gone].sum(axis=0)
-        score["order_running"] += weight * _attrition(worth * shuffle[race_id])[gone:].sum(axis=0)
+        score["order_running"] += running[gone:front].sum(axis=0)
+        score["order_front"] += running[front:].sum(axis=0)
     return replace(prior, **{k: _peak(v, getattr(prior, k)) for k, v in score.items()})
 
 

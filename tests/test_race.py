@@ -203,23 +203,34 @@ def test_late_cautions_shorten_the_final_run():
     assert runs[0] > runs[1] > runs[2]
 
 
-def test_the_order_is_attrition_in_two_parts():
-    worth = np.array([1.0, 0.3, -0.2, -1.1])
-    n = 60_000
+def test_the_order_is_attrition_in_three_parts():
+    worth = np.linspace(1.5, -1.5, laps.FRONT + 2)
+    n, d = 60_000, len(worth)
     cautions, dropouts = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
     dropouts[:, 0] = 1
-    law = laps.OrderLaw(out=0.4, running=1.2, by_caution=0.0, caution_mean=3.0)
+    law = laps.OrderLaw(out=0.4, running=1.2, front=0.7, by_caution=0.0, caution_mean=3.0)
     finish = laps.draw_order(law, worth, cautions, dropouts, np.random.default_rng(0))
-    first_out = np.exp(-0.4 * worth) / np.exp(-0.4 * worth).sum()
-    assert (finish == 4).mean(axis=0) == pytest.approx(first_out, abs=0.01)
-    given = finish[finish[:, 3] == 4]
-    third = np.exp(-1.2 * worth[:3]) / np.exp(-1.2 * worth[:3]).sum()
-    assert (given[:, :3] == 3).mean(axis=0) == pytest.approx(third, abs=0.012)
+    gone = np.zeros((n, d), bool)
+    for place, scale in ((d, 0.4), (d - 1, 1.2), *((k, 0.7) for k in range(d - 2, 1, -1))):
+        odds = np.where(gone, 0.0, np.exp(-scale * worth))
+        exact = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
+        assert (finish == place).mean(axis=0) == pytest.approx(exact, abs=0.008), place
+        gone |= finish == place
+
+
+def test_what_the_front_weighs_changes_nothing_behind_it():
+    worth, n = np.linspace(2, -2, 20), 4000
+    none = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
+    law = laps.OrderLaw(out=0.4, running=1.1, front=1.1, by_caution=0.3, caution_mean=5.0)
+    a, b = (laps.draw_order(x, worth, *none, np.random.default_rng(0)) for x in (law, law._replace(front=0.3)))
+    assert ((a <= laps.FRONT) == (b <= laps.FRONT)).all()
+    assert (a[a > laps.FRONT] == b[a > laps.FRONT]).all()
+    assert (a[:, 0] == 1).mean() > (b[:, 0] == 1).mean() + 0.05
 
 
 def test_cautions_shuffle_the_order():
     worth, n = np.linspace(2, -2, 10), 4000
-    law = laps.OrderLaw(out=0.4, running=1.0, by_caution=0.5, caution_mean=5.0)
+    law = laps.OrderLaw(out=0.4, running=1.0, front=0.8, by_caution=0.5, caution_mean=5.0)
     won = []
     for count in (1, 6, 15):
         cautions = np.full((n, 5), count, np.int32)
@@ -333,6 +344,7 @@ def test_figures_are_recovered_from_simulated_history(model):
         caution_mean=10.0,
         crash_mean=6.0,
         order_running=0.8,
+        order_front=0.5,
         order_out=0.6,
         lead=default_mechanics()["intermediate"].lead | {"finish": 0.9, "start": 0.2, "power": 1.0},
     )
@@ -346,6 +358,7 @@ def test_figures_are_recovered_from_simulated_history(model):
     assert truth.others_mean(here) == pytest.approx(found.others_mean(here), rel=0.08)
     assert found.crash_mean == pytest.approx(6.0, rel=0.1)
     assert found.order_running == pytest.approx(0.8, abs=0.1)
+    assert found.order_front == pytest.approx(0.5, abs=0.1)
     assert found.order_out == pytest.approx(0.6, abs=0.1)
     assert found.lead["finish"] == pytest.approx(0.9, abs=0.15)
     assert found.lead["start"] == pytest.approx(0.2, abs=0.12)
