@@ -391,9 +391,9 @@ def test_thin_history_stays_with_the_shipped_figures():
 def test_more_races_move_figures_further_from_the_prior(history):
     results, races = history
     worth = race.FinishModel.fit(results, races).past_log_worth()
-    shipped = default_mechanics()["intermediate"].mechanical_mean
-    few = racefit.fit_mechanics(results, races.iloc[-4:], worth)["intermediate"].mechanical_mean
-    all_races = racefit.fit_mechanics(results, races, worth)["intermediate"].mechanical_mean
+    shipped = default_mechanics()["intermediate"].crash_mean
+    few = racefit.fit_mechanics(results, races.iloc[-4:], worth)["intermediate"].crash_mean
+    all_races = racefit.fit_mechanics(results, races, worth)["intermediate"].crash_mean
     assert abs(all_races - shipped) > abs(few - shipped)
 
 
