@@ -121,12 +121,17 @@ def auc(score, outcome, *, n_draws=2000, rng=None) -> Interval:
 # ---------------------------------------------------------------- finishing order
 
 
-def finish_probabilities(samples) -> np.ndarray:
-    """Return P(driver finishes k-th), shape (D, D), from finishing positions (n, D) counted from 1."""
+def finish_probabilities(samples, weight=None) -> np.ndarray:
+    """Return P(driver finishes k-th), (D, D), from finishing positions (n, D) counted from 1.
+
+    `weight` (n,) sums to 1; left out, all samples count the same.
+    """
     samples = np.asarray(samples)
     n, size = samples.shape
-    flat = (samples.astype(np.int64) - 1) + size * np.arange(size)
-    return np.bincount(flat.ravel(), minlength=size * size).reshape(size, size) / n
+    flat = ((samples.astype(np.int64) - 1) + size * np.arange(size)).ravel()
+    if weight is None:
+        return np.bincount(flat, minlength=size * size).reshape(size, size) / n
+    return np.bincount(flat, np.repeat(weight, size), size * size).reshape(size, size)
 
 
 def rps(probability, finish) -> float:

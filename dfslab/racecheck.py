@@ -9,11 +9,11 @@ from dfslab import metrics
 from dfslab.labels import race_features
 from dfslab.race import RaceModel, Scenarios
 from dfslab.racefit import refit_mechanics
-from dfslab.rank import FinishModel
+from dfslab.rank import FinishModel, walk_forward_finish
 from dfslab.records import history_table
-from dfslab.slate import Race
+from dfslab.slate import Race, UserError
 
-__all__ = ["forecast_races", "report_card"]
+__all__ = ["forecast_races", "report_card", "score_simulator"]
 
 KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
 """Columns of results that were known before the race."""
@@ -51,7 +51,32 @@ def _model_before(results, races, date, thresholds) -> RaceModel:
 
 def _race(row) -> Race:
     laps = row.race_laps if pd.isna(row.sched_laps) else row.sched_laps
+    if pd.isna(laps):
+        raise UserError(
+            f"history/races.csv: race {row.race_id} has neither sched_laps nor race_laps; fill in one of them"
+        )
     return Race(row.race_id, row.date, row.track, row.track_type, row.track_length_mi, int(laps))
+
+
+def score_simulator(results, races, first_date, last_date=None, *, n_scenarios=20_000, every=1, seed=0) -> pd.DataFrame:
+    """Score the finishing orders of `RaceModel.simulate`, beside those of the finish model and of the reference.
+
+    Every race is told as `RaceModel.fit` tells it with the shipped figures as prior; coefficients are refitted after
+    `every` races. Arguments and result as those of `rank.walk_forward_finish`, with the column simulator.
+    """
+    table, date = history_table(results, races), pd.to_datetime(races["date"])
+    facts = {row.race_id: row for row in races.itertuples()}
+
+    def simulate(finish, rows, rng):
+        race = _race(facts[rows["race_id"].iloc[0]])
+        seen = races[date < pd.to_datetime(race.date)]
+        model = RaceModel.around(finish, results[results["race_id"].isin(seen["race_id"])], seen)
+        model = replace(model, finish=replace(finish, table=table))
+        scenarios = model.simulate(rows[list(KNOWN)].reset_index(drop=True), race, n_scenarios, rng)
+        return scenarios.finish, scenarios.weight
+
+    settings = {"n_samples": n_scenarios, "every": every, "seed": seed, "simulate": simulate}
+    return walk_forward_finish(results, races, first_date, last_date, **settings)
 
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

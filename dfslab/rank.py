@@ -261,21 +261,22 @@ def _reference_course(table) -> _Course:
     return _Course.of(table, np.hstack([known.to_numpy(), own]), ["start", *names], ridge, used)
 
 
-def _scores(orders, log_worth, finish) -> dict[str, float]:
-    chance = metrics.finish_probabilities(orders)
-    below = chance.cumsum(axis=1)
-    n, size = orders.shape
+def _scores(chance, n, strength, finish) -> dict[str, float]:
+    """Return the scores of P(driver finishes k-th), told by `n` orders, and of `strength`, which ranks the drivers."""
+    below, size = chance.cumsum(axis=1), len(chance)
     win = (chance[:, 0] * n + 0.5) / (n + 0.5 * size)
     return {
         "rps": metrics.rps(chance, finish),
         "top10_brier": float(metrics.brier(below[:, min(9, size - 1)], finish <= 10).mean()),
         "top3_brier": float(metrics.brier(below[:, min(2, size - 1)], finish <= 3).mean()),
         "winner_log_score": metrics.winner_log_score(win, finish),
-        "spearman": metrics.spearman(-log_worth, finish),
+        "spearman": metrics.spearman(-strength, finish),
     }
 
 
-def walk_forward_finish(results, races, first_date, last_date=None, *, n_samples=20_000, every=1, seed=0):
+def walk_forward_finish(
+    results, races, first_date, last_date=None, *, n_samples=20_000, every=1, seed=0, simulate=None
+):
     """Score forecasts of the official finishing order, each made from earlier races only.
 
     Parameters
@@ -284,11 +285,13 @@ def walk_forward_finish(results, races, first_date, last_date=None, *, n_samples
     first_date, last_date : races on these days and between are scored; the last left out means to the end
     n_samples : orders drawn per race and model, from the same random numbers for both
     every : races between refits of the coefficients (records are always up to date)
+    simulate : function of the model, the race's rows of history and a generator that returns finishing orders (n, D) in
+        these rows and their weights (n,), to be scored beside the model (see `racecheck.score_simulator`)
 
     Returns
     -------
-    frame with race_id, date, track_type, score (see `SCORES`), model, reference: one row per race and score. The
-    reference is attrition on driver and start alone. Feed it to `summarise_scores`.
+    frame with race_id, date, track_type, score (see `SCORES`), model, reference and, with `simulate`, simulator: one
+    row per race and score. The reference is attrition on driver and start alone. Feed it to `summarise_scores`.
     """
     table = history_table(results, races)
     course, reference = _working_course(table), _reference_course(table)
@@ -304,37 +307,43 @@ def walk_forward_finish(results, races, first_date, last_date=None, *, n_samples
         if count % every == 0:
             model = _model(course, here.start, beta)
             beta, base = model.coefficients.to_numpy(), reference.coefficients(here.start, base)
-        scored.append(_score_race(course, reference, model, base, here, n_samples, [seed, r]))
+        scored.append(_score_race(course, reference, model, base, here, n_samples, [seed, r], simulate))
     return pd.concat(scored, ignore_index=True)
 
 
-def _score_race(course, reference, model, base, here, n_samples, seed) -> pd.DataFrame:
+def _score_race(course, reference, model, base, here, n_samples, seed, simulate) -> pd.DataFrame:
     facts = course.table.iloc[here]
     track_type, finish = facts["track_type"].iloc[0], number(facts["finish"])
     beta = model.coefficients.to_numpy()
     worth = course.log_worth(here, beta) * _by_family(model.temperature, [track_type])[0]
-    chance = model.drop_out_chance(worth, track_type)
     plain = reference.log_worth(here, base)
-    ours = _scores(sample_finish(worth, n_samples, np.random.default_rng(seed), drop_out=chance), worth, finish)
-    theirs = _scores(sample_finish(plain, n_samples, np.random.default_rng(seed)), plain, finish)
-    frame = pd.DataFrame({"score": list(SCORES), "model": ours.values(), "reference": theirs.values()})
+    told = {"model": (worth, model.drop_out_chance(worth, track_type)), "reference": (plain, None)}
+    frame = pd.DataFrame({"score": list(SCORES)})
+    for name, (strength, drop_out) in told.items():
+        orders = sample_finish(strength, n_samples, np.random.default_rng(seed), drop_out=drop_out)
+        frame[name] = _scores(metrics.finish_probabilities(orders), n_samples, strength, finish).values()
+    if simulate is not None:
+        orders, weight = simulate(model, facts, np.random.default_rng(seed))
+        chance = metrics.finish_probabilities(orders, weight)
+        mean = chance @ np.arange(1.0, len(facts) + 1.0)
+        frame["simulator"] = _scores(chance, len(orders), -mean, finish).values()
     who = facts.iloc[0]
-    return frame.assign(race_id=who["race_id"], date=who["date"], track_type=track_type)[
-        ["race_id", "date", "track_type", "score", "model", "reference"]
-    ]
+    named = frame.assign(race_id=who["race_id"], date=who["date"], track_type=track_type)
+    return named[["race_id", "date", "track_type", *frame.columns]]
 
 
-def summarise_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return by score the mean of model and reference and their paired difference, with standard errors over races.
+def summarise_scores(scores: pd.DataFrame, of: str = "model") -> pd.DataFrame:
+    """Return by score the mean of a forecast and of the reference and their paired difference, with errors over races.
 
-    Columns: races, better (which direction is), model, model_se, reference, reference_se, difference, difference_se.
+    `of` is the forecast's column, model or simulator. Columns: races, better (which direction is), model, model_se (or
+    simulator, simulator_se), reference, reference_se, difference, difference_se.
     """
     rows = {}
     for name, group in scores.groupby("score", sort=False):
-        group = group.dropna(subset=["model", "reference"])
+        group = group.dropna(subset=[of, "reference"])
         row = {"races": len(group), "better": SCORES[name]}
-        for what in ("model", "reference"):
+        for what in (of, "reference"):
             row[what], row[f"{what}_se"] = metrics.clustered_mean(group[what], group["race_id"])
-        pair = metrics.paired_difference(group["model"], group["reference"], group["race_id"])
+        pair = metrics.paired_difference(group[of], group["reference"], group["race_id"])
         rows[name] = row | dict(zip(("difference", "difference_se"), pair, strict=True))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("score")

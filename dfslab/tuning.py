@@ -12,7 +12,7 @@ from dfslab.files import read_json
 from dfslab.known import fill_history
 from dfslab.labels import REGIMES, RegimeThresholds, race_features
 from dfslab.ownership import HybridOwnershipEstimator, Prior
-from dfslab.rank import FinishModel, summarise_scores, walk_forward_finish
+from dfslab.rank import FinishModel, summarise_scores
 from dfslab.regimes import TuningResult, past_conditions, tune_thresholds
 
 __all__ = ["Tuned", "tune_ownership", "tune_race", "tune_regimes"]
@@ -75,13 +75,17 @@ def _past_contests(data_dir, series, seed) -> pd.DataFrame:
 
 
 def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:
-    """Forecast the finishing order of past races from earlier ones and score it; the model is refitted every time."""
+    """Forecast the finishing order of past races from earlier ones and score it; the model is refitted every time.
+
+    Scored are the orders that a user gets, those of the simulator, and beside them those of its finish model alone.
+    """
     history = data.history(data_dir, series=series)
     since = _since(history, since)
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
-    scores = walk_forward_finish(history.results, history.races, since, n_samples=5_000, seed=seed)
+    scores = racecheck.score_simulator(history.results, history.races, since, seed=seed)
+    titles = {"simulator": "finishing order as simulated", "model": "finishing order by the finish model alone"}
     note = "The reference is attrition on driver and start alone; differences are paired by race."
-    return Tuned({"finishing order": summarise_scores(scores).reset_index()}, (note,))
+    return Tuned({t: summarise_scores(scores, of).reset_index() for of, t in titles.items()}, (note,))
 
 
 def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:

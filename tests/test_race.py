@@ -461,7 +461,43 @@ def test_forecasts_use_earlier_races_only(history):
     assert all(same(a[r], b[r]) for r in a)
 
 
+def test_the_simulator_is_scored_as_a_user_would_have_seen_it(history):
+    results, races = history
+    since, last = races["date"].iloc[22], races.iloc[-1]
+    scores = racecheck.score_simulator(results, races, since, n_scenarios=2000)
+    assert scores["race_id"].nunique() == 2
+    mine = scores[scores["race_id"] == last["race_id"]].set_index("score")["simulator"]
+    entry = results[results["race_id"] == last["race_id"]].reset_index(drop=True)
+    here = make_race(23, str(last["date"].date()))
+    s = race.RaceModel.fit(results, races, last["date"]).simulate(
+        entry[["driver", "start"]], here, 8000, np.random.default_rng(7)
+    )
+    top3 = s.weight @ (s.finish <= 3)
+    assert mine["top3_brier"] == pytest.approx(((top3 - (entry["finish"] <= 3)) ** 2).mean(), abs=0.01)
+    win = s.weight @ (s.finish[:, entry["finish"].argmin()] == 1)
+    assert mine["winner_log_score"] == pytest.approx(np.log(win), abs=0.25)
+    assert mine["spearman"] == pytest.approx(stats.spearmanr(s.weight @ s.finish, entry["finish"]).statistic, abs=0.02)
+
+
+def test_scores_of_the_simulator_know_no_later_race(history):
+    results, races = history
+    day = races["date"].iloc[22]
+    later = results["race_id"] == races["race_id"].iloc[23]
+    wrong = results.copy()
+    for column in ("finish", "laps_led", "dnf"):
+        wrong.loc[later, column] = wrong.loc[later, column].to_numpy()[::-1]
+    a, b = (racecheck.score_simulator(r, races, day, day, n_scenarios=300) for r in (results, wrong))
+    pd.testing.assert_frame_equal(a, b)
+
+
 # ---------------------------------------------------------------- errors for people
+
+
+def test_a_race_without_laps_names_the_file(history):
+    results, races = history
+    blank = races.assign(sched_laps=np.nan, race_laps=np.nan)
+    with pytest.raises(ValueError, match="neither sched_laps nor race_laps"):
+        racecheck.score_simulator(results, blank, races["date"].iloc[23], n_scenarios=20)
 
 
 @pytest.mark.parametrize(

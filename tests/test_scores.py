@@ -26,6 +26,13 @@ def test_finish_probabilities_are_doubly_stochastic():
     assert chance[2, 3] == (samples[:, 2] == 4).mean()
 
 
+def test_finish_probabilities_by_weight_are_those_of_repeated_samples():
+    samples = np.array([RNG.permutation(5) + 1 for _ in range(40)])
+    often = RNG.integers(0, 4, 40)
+    repeated = metrics.finish_probabilities(np.repeat(samples, often, axis=0))
+    np.testing.assert_allclose(metrics.finish_probabilities(samples, often / often.sum()), repeated, atol=1e-12)
+
+
 def test_rps_of_certainty_is_zero_and_of_ignorance_is_known():
     size = 38
     finish = np.arange(1, size + 1)
