@@ -9,13 +9,17 @@ import numpy as np
 
 from benchmarks.field import made_up_slate
 from dfslab import data, racecheck, tuning
+from dfslab.calibration import score_table, walk_forward
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
+from dfslab.ownership import HybridOwnershipEstimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SINCE = "2022-01-01"
 ENTRIES = 20_000
 SCENARIOS = 500
+GOLF_LEARNS, GOLF_SCORED = 4, 8
+"""Contests that are only learned from, and contests, from the end, that are scored."""
 FINISH = {
     "rps": ("rank probability score", "5.509", "≤ 5.42"),
     "top10_brier": ("top-10 Brier score", ".1673", "≤ .164"),
@@ -70,14 +74,14 @@ def simulated_field() -> list[dict]:
 
 def finishing_order(cup: Path) -> list[dict]:
     """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
-    table = tuning.tune_race(cup, since=SINCE).tables["finishing order"].set_index("score")
+    table = tuning.tune_race(cup, since=SINCE).tables["finishing order as simulated"].set_index("score")
     rows = []
     for score, (words, known, goal) in FINISH.items():
         found = table.loc[score]
         note = f"reference in this run {found['reference']:.4g}, difference {found['difference']:+.3g} ± "
         what = f"finishing order, {found['races']:.0f} Cup races, {words}"
         rows.append(
-            figure(what, known, goal, found["model"], note + f"{found['difference_se']:.2g}", found["model_se"])
+            figure(what, known, goal, found["simulator"], note + f"{found['difference_se']:.2g}", found["simulator_se"])
         )
     return rows
 
@@ -98,12 +102,16 @@ def dominator(cup: Path) -> list[dict]:
 
 def golf_ownership(shared: Path) -> list[dict]:
     """Return the mean error of golf ownership on the last contests, each forecast from earlier ones, in points."""
-    from scripts.golf_ownership import LAST, golf_tables
+    from scripts.fit_ownership_defaults import fit_prior, golf
 
-    table = next(iter(golf_tables(shared).values())).set_index("estimator")
-    own, plain = table.loc["hybrid"], table.loc["salary_only", "mean error"]
-    what, note = f"golf ownership, the last {LAST} contests, mean error, points", f"salary only in this run {plain:.2f}"
-    return [figure(what, "3.23", "≤ 2.9", own["mean error"], note, own["± mean error"])]
+    estimator = HybridOwnershipEstimator(prior=fit_prior(shared, without=("golf",)))
+    walk = walk_forward(golf(shared), (estimator,), first=GOLF_LEARNS).last(GOLF_SCORED)
+    scores = score_table(walk).set_index("estimator")
+    own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]
+    what = f"golf ownership, the last {GOLF_SCORED} contests, mean error, points"
+    return [
+        figure(what, "3.23", "≤ 2.9", own["mean error"], f"salary only in this run {plain:.2f}", own["± mean error"])
+    ]
 
 
 def table(rows: list[dict], left_out: list[str]) -> str:
