@@ -67,7 +67,8 @@ def test_points_beat_climatology_and_are_calibrated(cup, season):
     card = card[card["track_type"] == "all"].set_index("measure")
     score = card.loc["CRPS of points"]
     assert score["difference"] < -2 * score["difference_se"]
-    for name in ("points mean", "points sd", "leader_share", "start_finish_correlation", "drop-outs"):
+    measures = ("points mean", "points sd", "leader_share", "start_finish_correlation", "drop-outs", "crash drop-outs")
+    for name in measures:
         assert abs(card.loc[name, "difference"]) < 3.5 * card.loc[name, "difference_se"], name
     assert card.loc["PIT mean of points", "real"] == pytest.approx(0.5, abs=0.02)
     assert card.loc["PIT sd of points", "real"] == pytest.approx(1 / np.sqrt(12), abs=0.02)

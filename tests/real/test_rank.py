@@ -1,10 +1,11 @@
-"""The finish model on real races it had not seen, against attrition on driver and start."""
+"""The finish model and the simulator on real races they had not seen, against attrition on driver and start."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.rank import FinishModel, fit_attrition, fit_plackett_luce, summarise_scores, walk_forward_finish
+from dfslab.racecheck import score_simulator
+from dfslab.rank import FinishModel, fit_attrition, fit_plackett_luce, summarise_scores
 from dfslab.slate import Race
 
 
@@ -16,7 +17,7 @@ def history(shared):
 
 @pytest.fixture(scope="module")
 def scores(history):
-    return walk_forward_finish(*history, "2022-01-01", "2025-06-30", n_samples=5_000, every=6)
+    return score_simulator(*history, "2022-01-01", "2025-06-30", n_scenarios=5_000, every=6)
 
 
 def test_the_known_best_is_beaten_by_more_than_twice_its_error(scores):
@@ -25,6 +26,14 @@ def test_the_known_best_is_beaten_by_more_than_twice_its_error(scores):
     assert table.loc["rps", "reference"] == pytest.approx(5.51, abs=0.02)  # the figure it is known for
     assert table.loc["rps", "model"] <= 5.42 and table.loc["top10_brier", "model"] <= 0.164
     assert table.loc["winner_log_score", "model"] >= -3.05
+    for score in ("rps", "top10_brier"):
+        assert table.loc[score, "difference"] < -2 * table.loc[score, "difference_se"]
+
+
+def test_the_simulator_loses_nothing_of_it(scores):
+    table = summarise_scores(scores, "simulator")
+    assert table.loc["rps", "simulator"] <= 5.42 and table.loc["top10_brier", "simulator"] <= 0.164
+    assert table.loc["winner_log_score", "simulator"] >= -3.05
     for score in ("rps", "top10_brier"):
         assert table.loc[score, "difference"] < -2 * table.loc[score, "difference_se"]
 
