@@ -61,18 +61,21 @@ def _race(row) -> Race:
 def score_simulator(results, races, first_date, last_date=None, *, n_scenarios=20_000, every=1, seed=0) -> pd.DataFrame:
     """Score the finishing orders of `RaceModel.simulate`, beside those of the finish model and of the reference.
 
-    Every race is told as `RaceModel.fit` tells it with the shipped figures as prior; coefficients are refitted after
-    `every` races. Arguments and result as those of `rank.walk_forward_finish`, with the column simulator.
+    Every race is told as `RaceModel.fit` tells it with the shipped figures as prior, refitted after `every` races.
+    Arguments and result as those of `rank.walk_forward_finish`, with the column simulator.
     """
     table, date = history_table(results, races), pd.to_datetime(races["date"])
     facts = {row.race_id: row for row in races.itertuples()}
+    fitted = {}
 
     def simulate(finish, rows, rng):
         race = _race(facts[rows["race_id"].iloc[0]])
-        seen = races[date < pd.to_datetime(race.date)]
-        model = RaceModel.around(finish, results[results["race_id"].isin(seen["race_id"])], seen)
-        model = replace(model, finish=replace(finish, table=table))
-        scenarios = model.simulate(rows[list(KNOWN)].reset_index(drop=True), race, n_scenarios, rng)
+        if fitted.get("finish") is not finish:
+            seen = races[date < pd.to_datetime(race.date)]
+            model = RaceModel.around(finish, results[results["race_id"].isin(seen["race_id"])], seen)
+            fitted.update(finish=finish, model=replace(model, finish=replace(finish, table=table)))
+        entry = rows[list(KNOWN)].reset_index(drop=True)
+        scenarios = fitted["model"].simulate(entry, race, n_scenarios, rng)
         return scenarios.finish, scenarios.weight
 
     settings = {"n_samples": n_scenarios, "every": every, "seed": seed, "simulate": simulate}
