@@ -1,7 +1,7 @@
 """The figures of the race around the finish order, by track type, and the laws the kernels take from them."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from dfslab.laps import CautionLaw, DropoutLaw, LapLaw, OrderLaw
 
-__all__ = ["Mechanics", "default_mechanics", "mechanics_to_json"]
+__all__ = ["Mechanics", "default_mechanics"]
 
 _DEFAULTS = Path(__file__).with_name("race_defaults.json")
 FIELD = 38
@@ -148,15 +148,3 @@ def default_mechanics() -> dict[str, Mechanics]:
     """Return the shipped figures by track type (their source is in `race_defaults.json`)."""
     stored = json.loads(_DEFAULTS.read_text())["track_types"]
     return {k: Mechanics(**{**v, "stage_ends": tuple(v["stage_ends"])}) for k, v in stored.items()}
-
-
-def mechanics_to_json(mechanics: dict[str, Mechanics], source: str) -> str:
-    """Return `mechanics` as the text of a defaults file that names its `source`."""
-    body = {"source": source, "track_types": {k: _rounded(asdict(v)) for k, v in mechanics.items()}}
-    return json.dumps(body, indent=1) + "\n"
-
-
-def _rounded(value):
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, tuple) else round(float(value), 4)

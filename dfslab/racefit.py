@@ -1,14 +1,13 @@
 """Fit the figures of the race around the finish order on history, by track type."""
 
 from dataclasses import asdict, fields, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
-from dfslab.laps import FINAL, FRONT, LONGEST, draw_cautions
+from dfslab.laps import FRONT
 from dfslab.mechanics import (
     CAUTION_POWER,
     FIELD,
@@ -21,7 +20,7 @@ from dfslab.mechanics import (
     default_mechanics,
 )
 
-__all__ = ["fit_late_cautions", "fit_mechanics", "green_runs", "refit_mechanics"]
+__all__ = ["family_of", "fit_mechanics", "refit_mechanics"]
 
 PRIOR_RACES = 5.0
 """Weight of the prior in means, in races."""
@@ -35,6 +34,11 @@ DROP_OUT_HALF_LIFE_DAYS = 365.0
 FAMILIES = {"superspeedway": "superspeedway", "road": "road", "short": "short"}
 """Track types that stand alone when the defaults are made; all others share their prior as ovals (short tracks wreck
 a third as many cars as these or fewer)."""
+
+
+def family_of(track_type: str) -> str:
+    """Return the family in which a track type shares its prior."""
+    return FAMILIES.get(track_type, "oval")
 
 
 def fit_mechanics(results: pd.DataFrame, races: pd.DataFrame, worth: pd.DataFrame, prior=None) -> dict[str, Mechanics]:
@@ -66,8 +70,8 @@ def refit_mechanics(results: pd.DataFrame, races: pd.DataFrame, worth: pd.DataFr
     The shipped figures were made so; walk-forward checks use it to keep later races out of the prior.
     """
     shipped = default_mechanics()
-    family = {k: FAMILIES.get(k, "oval") for k in shipped}
-    kinds = races["track_type"].map(lambda k: family.get(k, "oval"))
+    family = {kind: family_of(kind) for kind in shipped}
+    kinds = races["track_type"].map(family_of)
     start = {f: _family_start(shipped, family, f) for f in set(family.values())}
     broad = fit_mechanics(results, races.assign(track_type=kinds), worth, start)
     own = ("stage_ends", "stage_probability", "late")
@@ -329,55 +333,3 @@ def _matched_power(weights, shares, counts, race, age, prior: float, draws: int 
 def _tops(draw, first) -> np.ndarray:
     """Return the mean top share by race of (draws, rows) weights."""
     return (np.maximum.reduceat(draw, first, axis=1) / np.add.reduceat(draw, first, axis=1)).mean(axis=0)
-
-
-LATE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
-_DRAWS = 2000
-
-
-def fit_late_cautions(races: pd.DataFrame, segments: pd.DataFrame, mechanics: dict) -> dict[str, Mechanics]:
-    """Return `mechanics` with the chance of a late caution fitted to lap-by-lap records, by family.
-
-    Parameters
-    ----------
-    segments : frame season, race_no, start_lap, laps, flag (green or caution), reason, in any order
-    races : frame with season, race_no, track_type, track_length_mi, race_laps
-
-    Notes
-    -----
-    The chance of a late caution is chosen on a grid by the Cramér distance between the real and the drawn distribution
-    of the longest and the final green run. (Cautions that follow soon after a restart were tried and fit worse.)
-    """
-    runs = green_runs(segments).merge(races, on=["season", "race_no"], suffixes=("", "_listed"))
-    family = runs["track_type"].map(lambda k: FAMILIES.get(k, "oval"))
-    fitted = {}
-    for name, group in runs.groupby(family):
-        group = group.assign(distance=group["sched_laps"].fillna(group["race_laps"]))
-        fitted[name] = min(LATE_GRID, key=lambda late: _place_distance(group, mechanics, late))
-    return {k: replace(v, late=fitted.get(FAMILIES.get(k, "oval"), v.late)) for k, v in mechanics.items()}
-
-
-def green_runs(segments: pd.DataFrame) -> pd.DataFrame:
-    """Return season, race_no, longest_green_run and final_green_run (0: finished under caution), in laps."""
-    ordered = segments.sort_values("start_lap")
-    green = ordered["laps"].where(ordered["flag"] == "green", 0)
-    grouped = green.groupby([ordered["season"], ordered["race_no"]])
-    return pd.DataFrame({"longest_green_run": grouped.max(), "final_green_run": grouped.last()}).reset_index()
-
-
-def _place_distance(group: pd.DataFrame, mechanics: dict, late: float) -> float:
-    """Return the Cramér distance of both runs, in shares of the distance, pooled over races."""
-    rng, drawn = np.random.default_rng(0), []
-    for race in group.itertuples():
-        law = replace(mechanics[race.track_type], late=late).caution_law(
-            SimpleNamespace(sched_laps=int(race.distance), track_length_mi=race.track_length_mi)
-        )
-        drawn.append(draw_cautions(law, _DRAWS // len(group) + 20, rng)[:, [LONGEST, FINAL]] / race.distance)
-    drawn = np.concatenate(drawn)
-    real = group[["longest_green_run", "final_green_run"]].to_numpy(float) / group[["distance"]].to_numpy(float)
-    grid = np.linspace(0.0, 1.0, 101)
-    return sum(((_cdf(drawn[:, j], grid) - _cdf(real[:, j], grid)) ** 2).sum() for j in range(2))
-
-
-def _cdf(values, grid) -> np.ndarray:
-    return np.searchsorted(np.sort(values), grid, side="right") / len(values)

@@ -9,9 +9,10 @@ from race_history import TRACKS, make_entry, make_history, make_race
 from scipy import stats
 
 from dfslab import laps, race, racecheck, racefit
-from dfslab.mechanics import Mechanics, default_mechanics, mechanics_to_json
+from dfslab.mechanics import Mechanics, default_mechanics
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
 from dfslab.slate import Slate
+from scripts import fit_race_defaults
 
 DRAWN = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
 FACTS = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime")
@@ -400,7 +401,7 @@ def test_more_races_move_figures_further_from_the_prior(history):
 def test_shipped_figures_survive_a_round_trip(tmp_path, monkeypatch):
     from dfslab import mechanics
 
-    text = mechanics_to_json(default_mechanics(), "a test")
+    text = fit_race_defaults.as_text(default_mechanics(), "a test")
     (tmp_path / "figures.json").write_text(text)
     shipped = default_mechanics()
     monkeypatch.setattr(mechanics, "_DEFAULTS", tmp_path / "figures.json")
@@ -421,7 +422,7 @@ def test_green_runs_come_from_segments():
             "flag": ["green", "green", "caution", "green", "green", "caution"],
         }
     )
-    runs = racefit.green_runs(segments)
+    runs = fit_race_defaults.green_runs(segments)
     assert runs["longest_green_run"].tolist() == [30, 60]
     assert runs["final_green_run"].tolist() == [20, 0]
 

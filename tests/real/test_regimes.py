@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from dfslab import metrics
-from dfslab.racefit import green_runs
 from dfslab.rank import FinishModel
 from dfslab.regimes import (
     REGIMES,
@@ -16,6 +15,7 @@ from dfslab.regimes import (
     past_conditions,
     race_features,
 )
+from scripts.fit_race_defaults import green_runs
 
 
 @pytest.fixture(scope="module")
