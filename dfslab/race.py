@@ -22,7 +22,7 @@ from dfslab.regimes import (
     regime_codes,
     regime_weights,
 )
-from dfslab.rules import Scoring, finish_points, rules_on
+from dfslab.rules import points_of, rules_on
 from dfslab.slate import Race, UserError, as_day, whole_number
 
 __all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
@@ -86,20 +86,9 @@ class Scenarios:
         picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in ("start", *_PER_DRIVER)}
         return replace(self, drivers=slate.names, **picked)
 
-    def rescore(self, scoring: Scoring) -> "Scenarios":
-        """Return the same scenarios with points by another table."""
-        arrays = (self.start, self.finish, self.laps_led, self.fastest_laps)
-        return replace(self, points=_points(*arrays, scoring))
-
     def mean_points(self) -> pd.Series:
         """Return weighted mean points by driver."""
         return pd.Series(self.weight @ self.points, self.drivers, name="points")
-
-
-def _points(start, finish, led, fast, scoring: Scoring) -> np.ndarray:
-    table = np.concatenate([[0.0], finish_points(scoring, max(int(finish.max()), 1))])
-    gained = np.where(finish > 0, start - finish.astype(np.int64), 0)
-    return table[finish] + scoring.place_differential * gained + scoring.lap_led * led + scoring.fastest_lap * fast
 
 
 @dataclass(frozen=True)
@@ -223,7 +212,7 @@ def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
     """Return drawn arrays as scored and labelled scenarios in the rows of the input."""
     entry, n = task.entry, len(finish)
     scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
-    points = _points(scored, finish, led, fast, rules_on(task.race.date).scoring)
+    points = points_of(scored, finish, led, fast, rules_on(task.race.date).scoring)
     wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
     wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
     wide = {k: entry.spread(v) for k, v in wide.items()}

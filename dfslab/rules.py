@@ -14,6 +14,7 @@ __all__ = [
     "Scoring",
     "fantasy_points",
     "finish_points",
+    "points_of",
     "rules_on",
 ]
 
@@ -105,3 +106,14 @@ def fantasy_points(results: pd.DataFrame, scoring: Scoring) -> pd.Series:
         + scoring.lap_led * results["laps_led"].astype(float)
         + scoring.fastest_lap * results["fastest_laps"].astype(float)
     )
+
+
+def points_of(start, finish, laps_led, fastest_laps, scoring: Scoring) -> np.ndarray:
+    """Return `fantasy_points` of simulated races as an array: whole places and laps, all (S, D) or broadcast to it.
+
+    A finish of 0 is a driver who did not race: no points for place or places gained.
+    """
+    table = np.concatenate([[0.0], finish_points(scoring, max(int(finish.max()), 1))])
+    gained = np.where(finish > 0, start - finish.astype(np.int64), 0)
+    bonus = scoring.place_differential * gained
+    return table[finish] + bonus + scoring.lap_led * laps_led + scoring.fastest_lap * fastest_laps

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from dfslab.rules import DRAFTKINGS_NASCAR, fantasy_points, finish_points
+from dfslab.rules import DRAFTKINGS_NASCAR, fantasy_points, points_of
 from dfslab.sample_players import Facts, crowd_ownership, gather_crowd
 from dfslab.sample_race import Cars, run_races
 from dfslab.sample_world import DRIVERS, MANUFACTURERS, RACES_A_SEASON, SEASONS, TEAMS, TYPES, Weekend, World, stream
@@ -253,11 +253,8 @@ def _touts(world: World, weekend: Weekend) -> np.ndarray:
 
 def race_points(out, weekend: Weekend) -> np.ndarray:
     """Return fantasy points of `out` by row of the weekend's frame, (n, D)."""
-    scoring = DRAFTKINGS_NASCAR.scoring
     start = weekend.frame["start"].to_numpy()
-    placed = finish_points(scoring, len(start))[out.finish - 1]
-    gained = scoring.place_differential * (start - out.finish)
-    return placed + gained + scoring.lap_led * out.laps_led + scoring.fastest_lap * out.fastest_laps
+    return points_of(start, out.finish, out.laps_led, out.fastest_laps, DRAFTKINGS_NASCAR.scoring)
 
 
 def _facts(record, weekend, listed, salary, on_track, touts) -> Facts:
