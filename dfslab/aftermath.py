@@ -37,14 +37,12 @@ class AfterRace:
 
     `entries`: lineup (1 = first chosen), drivers, regime, points, rank, beaten (share of the real field), prize.
     `summary` (a Series): entries, fees, won, mean_beaten, cash, top_1pct, best_rank.
-    `ownership`: driver, forecast, actual, error, low_80, high_80, inside, largest errors first.
     `drivers`: driver, points, expected, error, place (share of simulated points below), laps_led, expected_laps_led.
     `regime`: regime, probability, happened (bool); empty while the history does not hold the race.
     """
 
     entries: pd.DataFrame
     summary: pd.Series
-    ownership: pd.DataFrame
     drivers: pd.DataFrame
     regime: pd.DataFrame
     notes: tuple[str, ...] = ()
@@ -122,8 +120,7 @@ def after_race(lab) -> AfterRace | None:
     entries.insert(1, "drivers", [", ".join(slate.names[row]) for row in chosen])
     entries.insert(2, "regime", lab.portfolio.metrics["regime"].to_numpy()[: len(entries)])
     summary = _summary(entries, contest)
-    return AfterRace(entries, summary, ownership_errors(lab, outcome), _drivers(lab, outcome), _regime(lab, outcome),
-                     outcome.notes)  # fmt: skip
+    return AfterRace(entries, summary, _drivers(lab, outcome), _regime(lab, outcome), outcome.notes)
 
 
 def _summary(entries, contest) -> pd.Series:
@@ -142,7 +139,12 @@ def _summary(entries, contest) -> pd.Series:
 
 
 def ownership_errors(lab, outcome: Outcome) -> pd.DataFrame:
-    """Return forecast against fact by driver, in fractions, largest errors first (see `AfterRace.ownership`)."""
+    """Return forecast against fact by driver, largest errors first, all in fractions.
+
+    Returns
+    -------
+    frame driver, forecast, actual, error, low_80, high_80, inside (bool)
+    """
     table = lab.forecast.table
     frame = pd.DataFrame({"driver": table["driver"], "forecast": table["ownership"], "actual": outcome.ownership})
     frame["error"] = frame["actual"] - frame["forecast"]

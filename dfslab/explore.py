@@ -18,6 +18,8 @@ __all__ = ["Answer", "Bench", "Question", "open_bench", "panel"]
 N_SCENARIOS = 2_000
 """Simulated races behind an answer: the standard error of the payout is shown beside it."""
 N_LINEUPS = 20
+EXPOSURES = 16
+"""Drivers in the picture of exposures."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,10 @@ def shown(bench: Bench, answer: Answer) -> tuple:
     return (stats, *notes, picture, Table(lineups, "Best first.", formats))
 
 
-def _exposures(bench: Bench, answer: Answer, n: int = 16):
+def _exposures(bench: Bench, answer: Answer):
     count = np.bincount(answer.lineups.ravel(), minlength=len(bench.lab.slate))
     ours = 100 * count / len(answer.lineups)
-    rows = np.lexsort((-bench.ownership, -ours))[:n]
+    rows = np.lexsort((-bench.ownership, -ours))[:EXPOSURES]
     return bench.lab.slate.names[rows], ours[rows], 100 * bench.ownership[rows]
 
 

@@ -19,7 +19,7 @@ KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
 """Columns of results that were known before the race."""
 
 
-def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, thresholds=None) -> dict[str, Scenarios]:
+def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.
 
     Coefficients are refitted every `months` on the races before, and the figures of the mechanics are shrunk to a
@@ -33,7 +33,7 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, th
     block = (later["date"].dt.year * 12 + later["date"].dt.month - 1) // months
     scenarios = {}
     for _, group in later.groupby(block, sort=True):
-        model = _model_before(results, races, group["date"].iloc[0], thresholds)
+        model = _model_before(results, races, group["date"].iloc[0])
         model = replace(model, finish=replace(model.finish, table=table))
         for row in group.itertuples():
             entry = results.loc[results["race_id"] == row.race_id]
@@ -42,11 +42,11 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, th
     return scenarios
 
 
-def _model_before(results, races, date, thresholds) -> RaceModel:
+def _model_before(results, races, date) -> RaceModel:
     seen = races[pd.to_datetime(races["date"]) < date]
     past = results[results["race_id"].isin(seen["race_id"])]
     finish = FinishModel.fit(past, seen)
-    return RaceModel.around(finish, past, seen, thresholds, refit_mechanics(past, seen, finish.past_log_worth()))
+    return RaceModel.around(finish, past, seen, prior=refit_mechanics(past, seen, finish.past_log_worth()))
 
 
 def _race(row) -> Race:

@@ -9,7 +9,7 @@ import pytest
 from race_files import RACE, write_history, write_race, write_standings
 
 from dfslab import backtest, data, pipeline
-from dfslab.aftermath import Outcome, after_race, by_slate, play_real_field, read_outcome
+from dfslab.aftermath import Outcome, after_race, by_slate, ownership_errors, play_real_field, read_outcome
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest, Slate
 
@@ -208,10 +208,11 @@ def test_after_the_race_every_number_is_read_back_from_the_files():
     scores = outcome.points[lab.portfolio.lineups].sum(axis=1)[: len(after.entries)]
     np.testing.assert_allclose(after.entries["points"], scores, atol=1e-6)
     assert after.summary["won"] == pytest.approx(after.entries["prize"].sum())
+    errors = ownership_errors(lab, outcome)
     counted = np.bincount(outcome.field.ravel(), minlength=len(slate)) / len(outcome.field)
-    real = after.ownership.set_index("driver")["actual"].reindex(slate.names)
+    real = errors.set_index("driver")["actual"].reindex(slate.names)
     np.testing.assert_allclose(real, counted, atol=0.006)
-    assert after.ownership["error"].abs().is_monotonic_decreasing
+    assert errors["error"].abs().is_monotonic_decreasing
     assert after.regime["happened"].sum() == 1
     assert after.regime["probability"].sum() == pytest.approx(1)
     assert after.drivers["place"].between(0, 1).all()
