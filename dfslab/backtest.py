@@ -341,7 +341,7 @@ def _field_row(name: str, part: pd.DataFrame) -> dict:
     for rate in ("cash", "top_1pct"):
         gap, gap_se = metrics.paired_difference(part[rate], part[f"predicted_{rate}"], races)
         row |= {f"predicted_{rate}": part[f"predicted_{rate}"].mean(), rate: part[rate].mean()}
-        row |= {f"{rate}_difference": gap, f"{rate}_se": gap_se}
+        row |= {f"{rate}_difference": gap, f"{rate}_difference_se": gap_se}
     return row
 
 
@@ -357,7 +357,7 @@ def _gains(money: pd.DataFrame) -> pd.DataFrame:
         row |= {"return": earned - 1, "return_se": se}
         if name != "portfolio":
             gap, gap_se = metrics.clustered_mean(part[f"{source}gap"] / fees, races)
-            row |= {"portfolio_gains": gap, "gain_se": gap_se, "clear": bool(abs(gap) > 2 * gap_se)}
+            row |= {"portfolio_gains": gap, "portfolio_gains_se": gap_se, "clear": bool(abs(gap) > 2 * gap_se)}
         rows.append(row)
     return pd.DataFrame(rows).assign(judged_by="replays" if source == "replay_" else "our simulator")
 

@@ -135,7 +135,7 @@ def test_the_summary_is_the_mean_over_races_with_its_paired_error(season):
     gap = (money.loc["no regimes", "replay_gap"] / money.loc["no regimes", "fees"]).to_numpy()
     row = backtest.summarise(frames)["gains"].set_index("strategy").loc["no regimes"]
     assert row["portfolio_gains"] == pytest.approx(gap.mean())
-    assert row["gain_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(2))
+    assert row["portfolio_gains_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(2))
     both = money["replay_expected_payout"].unstack(0)
     np.testing.assert_allclose(both["portfolio"] - both["no regimes"], money.loc["no regimes", "replay_gap"], atol=1e-9)
 
