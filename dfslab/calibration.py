@@ -28,6 +28,8 @@ BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Edges of the bands of forecast ownership, fractions."""
 SIZES = (0.0, 1_000.0, 10_000.0, np.inf)
 """Edges of the bands of contest size, entries."""
+MISSES = 10
+"""Largest errors of the past that are listed."""
 _KEY = ["contest_id", "date", "entries", "drivers"]
 BETTER_HIGH = ("log_score", "spearman", "top5")
 
@@ -260,36 +262,35 @@ class CalibrationReport:
     by_size: pd.DataFrame
     """The same by contest size, one block of bands per size."""
     coverage: pd.DataFrame
-    """Share covered, width and interval score (points) by level, with standard errors over contests."""
+    """See `band_table`."""
     pit: pd.DataFrame
     """Share of facts in each tenth of their forecast distribution; .1 each when calibrated."""
     weights: pd.DataFrame
     """Weights and temperature of the pool over time."""
     misses: pd.DataFrame
-    """The largest errors in points."""
+    """The `MISSES` largest errors in points."""
     scores: pd.DataFrame
-    """Mean score and standard error by estimator."""
+    """See `score_table`."""
     gains: pd.DataFrame
-    """Paired gains in log score and MAE over every other forecast."""
+    """See `gain_table`."""
 
 
-def calibration_report(walk: WalkForward, estimator: str = "hybrid", n_misses: int = 15) -> CalibrationReport:
+def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> CalibrationReport:
     """Return the tables that say how well `estimator` was calibrated."""
     rows = walk.drivers[walk.drivers["estimator"] == estimator]
     if rows.empty:
         raise ValueError(
             f"calibration: no forecast by {estimator}; have {', '.join(walk.drivers['estimator'].unique())}"
         )
-    gains = [walk.compare(estimator, score).assign(score=score) for score in ("log_score", "mae")]
     return CalibrationReport(
         reliability=metrics.reliability(rows["forecast"], rows["actual"], rows["contest_id"], BANDS),
         by_size=_by_size(rows),
-        coverage=_coverage(walk, estimator),
+        coverage=band_table(walk, (estimator,)),
         pit=_pit_table(rows),
         weights=walk.weights,
-        misses=_misses(rows, n_misses),
-        scores=walk.summary(),
-        gains=pd.concat(gains, ignore_index=True),
+        misses=_misses(rows),
+        scores=score_table(walk),
+        gains=gain_table(walk, estimator),
     )
 
 
@@ -303,12 +304,6 @@ def _by_size(rows) -> pd.DataFrame:
     return pd.concat(blocks, ignore_index=True)
 
 
-def _coverage(walk: WalkForward, estimator: str) -> pd.DataFrame:
-    table = walk.summary()
-    table = table[(table["estimator"] == estimator) & table["score"].str.match("cover|width|interval|crps")]
-    return table.drop(columns="estimator").reset_index(drop=True)
-
-
 def _pit_table(rows) -> pd.DataFrame:
     tenths = np.linspace(0, 1, 11)
     inside = [(rows["pit"] > low) & (rows["pit"] <= low + 0.1) for low in tenths[:-1]]
@@ -318,8 +313,8 @@ def _pit_table(rows) -> pd.DataFrame:
     )
 
 
-def _misses(rows, n: int) -> pd.DataFrame:
+def _misses(rows) -> pd.DataFrame:
     table = rows.assign(error_points=100 * (rows["actual"] - rows["forecast"]))
-    order = table["error_points"].abs().sort_values(ascending=False, kind="stable").index[:n]
+    order = table["error_points"].abs().sort_values(ascending=False, kind="stable").index[:MISSES]
     shown = ["contest_id", "date", "driver", "salary", "forecast", "actual", "error_points"]
     return table.loc[order, shown].reset_index(drop=True)

@@ -21,11 +21,14 @@ __all__ = [
     "pool_weights",
     "points_quantiles",
     "past_coverage",
+    "past_gains",
     "percent",
     "past_misses",
     "past_scores",
+    "past_transform",
     "regime_examples",
     "reliability",
+    "reliability_by_size",
     "weights_over_time",
     "provenance",
     "race_card",
@@ -77,13 +80,13 @@ def ownership_stats(lab) -> Stats:
         (percent(next_up["ownership"]), f"{next_up['driver']}, next; {(table['ownership'] >= 0.2).sum()} above 20 %"),
     ]
     if lab.calibration is not None:
-        mae = lab.calibration.scores.query("score == 'mae'").set_index("estimator")
-        own, plain = mae.loc["hybrid"], mae["mean"].get("salary_only", np.nan)
+        scores = lab.calibration.scores.set_index("estimator")
+        own, plain = scores.loc["hybrid"], scores["mean error"].get("salary_only", np.nan)
         told = f"points, mean error on {own['contests']:.0f} past contests; salary alone {plain:.1f}"
-        items.append((f"{own['mean']:.1f} ± {own['se']:.1f}", told))
-        held = lab.calibration.coverage.set_index("score").loc["cover80%"]
+        items.append((f"{own['mean error']:.1f} ± {own['± mean error']:.1f}", told))
+        held = 100 * lab.calibration.coverage.set_index("band").loc["80%", ["inside", "± inside"]]
         items.append(
-            (f"{100 * held['mean']:.0f} ± {100 * held['se']:.0f} %", "of past ownerships lay inside the 80 % bands")
+            (f"{held['inside']:.0f} ± {held['± inside']:.0f} %", "of past ownerships lay inside the 80 % bands")
         )
     return Stats(tuple(items))
 
@@ -163,40 +166,72 @@ def reliability(lab) -> tuple:
     return 100 * table["forecast"], 100 * table["actual"], 100 * table["se"]
 
 
+TOO_FEW = Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how forecasts turn out.")
+
+
+def _with_errors(frame: pd.DataFrame, caption: str, formats: dict, **options) -> Table:
+    """Return a table whose columns named `± x` are shown as the standard errors of the columns `x`."""
+    errors = {name: f"± {name}" for name in formats if f"± {name}" in frame}
+    formats = formats | {error: formats[name] for name, error in errors.items()}
+    return Table(frame, caption, formats, errors, **options)
+
+
 def past_scores(lab) -> Table:
     """Return mean scores with standard errors by estimator over past contests, best first."""
     if lab.calibration is None:
-        return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how forecasts turn out.")
-    wide = lab.calibration.scores.pivot(index="estimator", columns="score", values=["mean", "se"])
-    counts = lab.calibration.scores.groupby("estimator")["contests"].max()
-    frame, errors = pd.DataFrame({"estimator": [said(name) for name in wide.index]}), {}
-    for score, name in (("mae", "mean error, points"), ("log_score", "log score"), ("spearman", "rank correlation")):
-        frame[name] = wide[("mean", score)].to_numpy()
-        frame[f"{name} se"] = wide[("se", score)].to_numpy()
-        errors[name] = f"{name} se"
-    frame["contests"] = counts.reindex(wide.index).to_numpy()
-    formats = {
-        name: form for n, form in zip(errors, ("{:.1f}", "{:.2f}", "{:.2f}"), strict=True) for name in (n, errors[n])
-    }
-    caption = "Each contest forecast from earlier ones only, ± one standard error over contests. Ownership in points."
-    frame = frame.sort_values("mean error, points")
-    return Table(frame, caption, formats, errors, bars=("mean error, points",))
+        return TOO_FEW
+    formats = {"mean error": "{:.1f}", "log score": "{:.2f}", "CRPS": "{:.1f}", "rank correlation": "{:.2f}"}
+    shown = ["estimator", *(column for name in formats for column in (name, f"± {name}")), "contests"]
+    frame = lab.calibration.scores[shown].assign(estimator=lambda t: t["estimator"].map(said))
+    caption = "Each contest forecast from earlier ones only, ± one standard error. Error and CRPS in ownership points."
+    return _with_errors(frame, caption, formats, bars=("mean error",))
+
+
+def past_gains(lab) -> Table:
+    """Return what the hybrid gains over every other forecast, paired by contest."""
+    if lab.calibration is None:
+        return TOO_FEW
+    frame = lab.calibration.gains.assign(against=lambda t: t["against"].map(said))
+    caption = "What the hybrid gains on the same contests, ± one standard error: positive is better, in every column."
+    return _with_errors(frame, caption, {"log score": "{:+.2f}", "mean error": "{:+.2f}", "CRPS": "{:+.2f}"})
 
 
 def past_coverage(lab) -> Table:
     """Return by band how often it held the truth, how wide it was, and its interval score."""
     if lab.calibration is None:
-        return Table(pd.DataFrame({"past contests": [0]}), "Too few past contests to tell how often the bands held.")
-    found, rows = lab.calibration.coverage.set_index("score"), []
-    for level in (50, 80, 95):
-        held, width, score = (found.loc[f"{name}{level}%"] for name in ("cover", "width", "interval"))
-        rows.append((f"{level} %", 100 * held["mean"], 100 * held["se"], width["mean"], score["mean"], score["se"]))
-    names = ["band", "held %", "held se", "mean width, points", "interval score", "score se"]
-    formats = {"held %": "{:.0f}", "held se": "{:.0f}", "mean width, points": "{:.1f}"}
-    formats |= {"interval score": "{:.1f}", "score se": "{:.1f}"}
+        return TOO_FEW
+    frame = lab.calibration.coverage.drop(columns="estimator")
+    frame[["inside", "± inside"]] *= 100
+    frame = frame.rename(columns={"inside": "held %", "± inside": "± held %", "width": "mean width, points"})
     caption = "How often the bands held what happened, ± one standard error. Interval score in points, lower is better."
-    errors = {"held %": "held se", "interval score": "score se"}
-    return Table(pd.DataFrame(rows, columns=names), caption, formats, errors)
+    formats = {"held %": "{:.0f}", "mean width, points": "{:.1f}", "interval score": "{:.1f}"}
+    return _with_errors(frame, caption, formats)
+
+
+def past_transform(lab) -> tuple:
+    """Return tenths of the forecast distribution, the percent of facts in each and its errors (empty: no past)."""
+    if lab.calibration is None:
+        return [], {}, {}
+    table = lab.calibration.pit
+    tenths = [f"{100 * low:.0f}–{100 * high:.0f}" for low, high in zip(table["low"], table["high"], strict=True)]
+    return tenths, {"facts, ± 2 se": 100 * table["share"]}, {"facts, ± 2 se": 200 * table["se"]}
+
+
+def reliability_by_size(lab) -> Table:
+    """Return the actual less the forecast ownership by band of the forecast and by size of the contest."""
+    if lab.calibration is None or lab.calibration.by_size.empty:
+        return Table(pd.DataFrame({"past contests": [0]}), "No past contest whose size is known.")
+    table = lab.calibration.by_size.dropna(subset=["forecast", "actual"])
+    table = table.assign(gap=100 * (table["actual"] - table["forecast"]), error=100 * table["se"])
+    wide = table.pivot(index=["low", "high"], columns="entries_from", values=["gap", "error"])
+    frame = pd.DataFrame({"forecast %": [f"{100 * low:.0f} – {100 * high:.0f}" for low, high in wide.index]})
+    formats = {}
+    for first, below in table[["entries_from", "entries_below"]].drop_duplicates().to_numpy():
+        name = f"below {below:,.0f} entries" if np.isfinite(below) else f"{first:,.0f} entries and more"
+        frame[name], frame[f"± {name}"] = wide[("gap", first)].to_numpy(), wide[("error", first)].to_numpy()
+        formats[name] = "{:+.1f}"
+    caption = "Actual less forecast ownership in points, ± one standard error over contests, by size of the contest."
+    return _with_errors(frame, caption, formats, fold="Reliability by size of the contest")
 
 
 def past_misses(lab) -> Table:
@@ -216,7 +251,7 @@ def past_misses(lab) -> Table:
     )
     formats = {"salary": "${:,}", "forecast %": "{:.0f}", "actual %": "{:.0f}", "error, points": "{:+.0f}"}
     fold = "The ten largest misses of the past"
-    return Table(frame.head(10), "Where past forecasts were furthest off.", formats, bars=("actual %",), fold=fold)
+    return Table(frame, "Where past forecasts were furthest off.", formats, bars=("actual %",), fold=fold)
 
 
 def weights_over_time(lab) -> tuple[list, dict]:

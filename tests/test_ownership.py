@@ -428,11 +428,12 @@ def test_the_tables_say_what_the_scores_say():
 
 
 def test_the_report_adds_up():
-    report = calibration_report(WALK, n_misses=4)
+    report = calibration_report(WALK)
     assert report.reliability["n"].sum() == 14 * 12
     assert report.pit["share"].sum() == pytest.approx(1)
     assert report.misses["error_points"].abs().is_monotonic_decreasing
-    assert len(report.misses) == 4
+    assert len(report.misses) == 10
+    pd.testing.assert_frame_equal(report.scores, score_table(WALK))
     np.testing.assert_allclose(report.weights.groupby("contest_id")["weight"].sum(), 1)
     with pytest.raises(ValueError, match="no forecast by nobody"):
         calibration_report(WALK, "nobody")
