@@ -97,7 +97,10 @@ def _axes(ax, width=WIDE, height=3.6):
 
 
 def _legend(ax, columns=6) -> None:
-    """Put the legend in one line above the picture, where it covers nothing."""
+    """Put the legend in one line above the picture, where it covers nothing; say so when nothing was drawn."""
+    if not ax.get_legend_handles_labels()[0]:
+        ax.text(0.5, 0.5, "not enough past to draw", transform=ax.transAxes, ha="center", va="center", color=GREY)
+        return
     ax.legend(
         frameon=False, fontsize=9, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3,
         handletextpad=0.5, columnspacing=1.6,
@@ -183,7 +186,7 @@ def plot_lines(x, series, xlabel="", ylabel="", errors=None, ax=None):
 def plot_bars(names, series, ylabel="", errors=None, ax=None):
     """Draw grouped bars with their values; `series` maps a label to values by name, `errors` a label to ± values."""
     ax = _axes(ax, WIDE, 2.8)
-    x, width = np.arange(len(names)), 0.8 / len(series)
+    x, width = np.arange(len(names)), 0.8 / max(len(series), 1)
     for k, ((name, y), colour) in enumerate(zip(series.items(), (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
         bar = None if not errors or name not in errors else errors[name]
         place = x + (k - (len(series) - 1) / 2) * width

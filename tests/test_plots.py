@@ -75,3 +75,11 @@ def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
     seen = np.clip(seen, 0, 1) ** (1 / 2.2)
     apart = np.linalg.norm(seen[:, None] - seen[None], axis=2)
     assert apart[np.triu_indices(5, 1)].min() > 0.1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_without_anything_to_draw_says_so():
+    for ax in (plots.plot_bars([], {}, "percent", errors={}), plots.plot_differences([], np.empty(0), np.empty(0))):
+        _closing(ax)
+        assert [text.get_text() for text in ax.texts] == ["not enough past to draw"]
+        assert ax.get_legend() is None

@@ -68,7 +68,7 @@ def test_every_upload_file_is_legal_and_carries_draftkings_own_ids(reports, cup)
 
 def test_las_vegas_has_36_starters_and_says_who_is_out_and_that_it_starts_cold(reports):
     page = _said(reports[LAS_VEGAS], 1)
-    assert re.search(r"\b36\b", page) and "1 with a salary are out" in page
+    assert re.search(r"\b36\b", page) and "1 with a salary is out" in page
     assert "Chase Elliott has a salary but is not in the starting lineup: out, never rostered" in page
     assert "Cold start" in page
     exposures = pd.read_csv(reports[LAS_VEGAS] / "exposures.csv").set_index("driver")
