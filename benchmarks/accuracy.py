@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.field import made_up_slate
-from dfslab import data, racecheck, tuning
-from dfslab.calibration import score_table, walk_forward
+from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
-from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.ownership import HybridOwnershipEstimator, score_table, walk_forward
+from dfslab.race import forecast_races
+from dfslab.workflow import tune_race
+from dfslab.workflow._tune import dominator_skill
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SINCE = "2022-01-01"
@@ -74,7 +76,7 @@ def simulated_field() -> list[dict]:
 
 def finishing_order(cup: Path) -> list[dict]:
     """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
-    table = tuning.tune_race(cup, since=SINCE).tables["finishing order as simulated"].set_index("score")
+    table = tune_race(cup, since=SINCE).tables["finishing order as simulated"].set_index("score")
     rows = []
     for score, (words, known, goal) in FINISH.items():
         found = table.loc[score]
@@ -89,8 +91,8 @@ def finishing_order(cup: Path) -> list[dict]:
 def dominator(cup: Path) -> list[dict]:
     """Return Brier skill over the base rate and AUC of `dominator` before Cup races, with bootstrap intervals."""
     history, rng = data.history(cup, series="cup"), np.random.default_rng(1)
-    drawn = racecheck.forecast_races(history.results, history.races, SINCE, n_scenarios=SCENARIOS, rng=rng)
-    told = tuning.dominator_skill(drawn, history.results, history.races, np.random.default_rng(1))
+    drawn = forecast_races(history.results, history.races, SINCE, n_scenarios=SCENARIOS, rng=rng)
+    told = dominator_skill(drawn, history.results, history.races, np.random.default_rng(1))
     known = {"AUC": (".50–.57", "≥ .70", "the goal is a dream"), "Brier skill over the base rate": ("–", "≥ 0", "")}
     rows = []
     for found in told.itertuples():

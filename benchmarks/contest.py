@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import compared
-from dfslab.contest import Contest, expected_payouts, simulate_contest
+from dfslab.contest import expected_payouts, simulate_contest
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw
 from dfslab.rules import DRAFTKINGS_NASCAR
-from dfslab.slate import Slate
+from dfslab.slate import Contest, Slate
 
 ENTRIES = 50_000
 OURS = 150

@@ -3,11 +3,11 @@
 import numpy as np
 
 from benchmarks.timing import compared, seconds_of
-from dfslab import pipeline
-from dfslab.choose import Limits, choose_entries
 from dfslab.contest import FieldScores
 from dfslab.field import sample_field
 from dfslab.portfolio import generate_regime_aware_portfolio
+from dfslab.portfolio._greedy import Limits, choose_entries
+from dfslab.workflow import open_lab
 
 LINEUPS, CANDIDATES, SCENARIOS = 150, 20_000, 10_000
 SMALL_LINEUPS, SMALL_CANDIDATES, SMALL_SCENARIOS = 50, 2_000, 2_000
@@ -15,7 +15,7 @@ SMALL_LINEUPS, SMALL_CANDIDATES, SMALL_SCENARIOS = 50, 2_000, 2_000
 
 def rows(lineups: int = LINEUPS, candidates: int = CANDIDATES, scenarios: int = SCENARIOS) -> list[dict]:
     """Return rows for a whole portfolio on the bundled season's last race, and for lazy against full greedy."""
-    lab = pipeline.open_lab(n_scenarios=scenarios)
+    lab = open_lab(n_scenarios=scenarios)
     slate, drawn, own = lab.slate, lab.scenarios, lab.forecast.ownership
     contest, draws = lab.inputs.contest, lab.forecast.draws
     sizes = {"n_candidates": candidates, "n_choose": scenarios}

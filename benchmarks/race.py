@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import compared, seconds_of
-from dfslab import pipeline
-from dfslab.laps import MAX_CAUTIONS
 from dfslab.race import RaceModel
+from dfslab.race._kernels import MAX_CAUTIONS
 from dfslab.rules import fantasy_points, rules_on
+from dfslab.workflow import check_inputs, latest_race
 
 SCENARIOS = 50_000
 LOOPED = 3_000
@@ -16,7 +16,7 @@ DRIVERS = 38
 
 def rows() -> list[dict]:
     """Return rows for the simulation and for the fit of the simulator (without a twin), on the bundled season."""
-    inputs = pipeline.check_inputs(pipeline.latest_race(), None)
+    inputs = check_inputs(latest_race(), None)
     history, race = inputs.history, inputs.race
     model, fit = seconds_of(lambda: RaceModel.fit(history.results, history.races, race.date), repeats=1)
     names = history.results["driver"].value_counts().index[:DRIVERS]

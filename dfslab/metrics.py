@@ -7,8 +7,9 @@ import pandas as pd
 from scipy.special import stdtr
 from scipy.stats import rankdata
 
+from dfslab.errors import UserError
+
 __all__ = [
-    "Interval",
     "auc",
     "brier",
     "brier_skill",
@@ -17,16 +18,22 @@ __all__ = [
     "crps",
     "diebold_mariano",
     "finish_probabilities",
+    "Interval",
     "interval_bounds",
     "interval_score",
     "mean_absolute_error",
+    "mean_value",
     "paired_difference",
     "pit",
+    "quantile_value",
     "reliability",
     "root_mean_square_error",
     "rps",
+    "scenario_weights",
     "spearman",
+    "tail_weights",
     "top_hits",
+    "upper_tail_mean",
     "winner_log_score",
 ]
 
@@ -266,3 +273,59 @@ def diebold_mariano(a, b) -> tuple[float, float, float]:
     if not se > 0:
         return mean, se, float("nan")
     return mean, se, float(2 * stdtr(len(gap) - 1, -abs(mean / se)))
+
+
+# ---------------------------------------------------------------- weighted scenarios
+
+
+def mean_value(points, weight=None) -> np.ndarray:
+    """Return the mean points of each driver, (D,), over scenarios `points` (S, D) with `weight` (S,)."""
+    points = np.asarray(points, float)
+    return scenario_weights(weight, len(points)) @ points
+
+
+def quantile_value(points, q: float, weight=None) -> np.ndarray:
+    """Return the `q` quantile of each driver's points, (D,): the smallest score he stays at or below with weight ≥ q.
+
+    A sum of drivers' quantiles is not the quantile of the lineup; `upper_tail_mean` looks at whole lineups.
+    """
+    if not 0 < q < 1:
+        raise UserError(f"quantile_value: q is {q}; it lies between 0 and 1")
+    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
+    order = np.argsort(points, axis=0, kind="stable")
+    below = np.cumsum(weight[order], axis=0)
+    first = np.minimum((below < q - 1e-12).sum(axis=0), len(points) - 1)
+    return np.take_along_axis(points, np.take_along_axis(order, first[None], axis=0), axis=0)[0]
+
+
+def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:
+    """Return the mean score of each lineup over its own best scenarios, (L,).
+
+    Parameters
+    ----------
+    lineups : (L, K) ; points : (S, D) ; weight : (S,) or None for equal
+    tail : weight of the best scenarios, in (0, 1]; the scenario at the edge counts in part
+    """
+    points = np.asarray(points, float)
+    scores = (points[:, lineup].sum(axis=1) for lineup in np.asarray(lineups))
+    return np.array([tail_weights(score, tail, weight) @ score for score in scores])
+
+
+def tail_weights(score, tail: float, weight=None) -> np.ndarray:
+    """Return the weights (S,), summing to 1, of the best `tail` of the scenarios by `score`."""
+    if not 0 < tail <= 1:
+        raise UserError(f"tail is {tail}; it is a share of the scenarios, above 0 and at most 1")
+    weight = scenario_weights(weight, len(score))
+    order = np.argsort(-score, kind="stable")
+    before = np.cumsum(weight[order]) - weight[order]
+    taken = np.zeros(len(score))
+    taken[order] = np.clip(tail - before, 0.0, weight[order])
+    return taken / taken.sum()
+
+
+def scenario_weights(weight, n: int) -> np.ndarray:
+    """Return `weight` as (n,) numbers that sum to 1; equal when None."""
+    weight = np.full(n, 1.0) if weight is None else np.asarray(weight, float)
+    if weight.shape != (n,) or not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
+        raise UserError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
+    return weight / weight.sum()

@@ -7,24 +7,22 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dfslab.conflicts import blocking_minima, why_few, why_none
-from dfslab.leverage import (
-    LOG_FLOOR,
-    aligned,
-    check_options,
-    field_covariance,
-    fractions,
-    leverage_agreement,
-    lineup_metrics,
-    mean_value,
-    quantile_value,
-    scenario_weights,
-    tail_weights,
-    upper_tail_mean,
+from dfslab.errors import UserError, number_between, whole_number
+from dfslab.lineups import (
+    EXACT,
+    Rule,
+    SearchTooLarge,
+    Space,
+    best_set,
+    blocking_minima,
+    exact_lineups,
+    milp_lineups,
+    scaled_value,
+    why_few,
+    why_none,
 )
-from dfslab.lineups import SearchTooLarge
-from dfslab.slate import Slate, UserError, number_between, whole_number
-from dfslab.solver import EXACT, Rule, Space, best_set, exact_lineups, milp_lineups, scaled_value
+from dfslab.metrics import mean_value, quantile_value, scenario_weights, tail_weights, upper_tail_mean
+from dfslab.slate import Slate
 
 __all__ = [
     "Group",
@@ -428,3 +426,113 @@ def _group(group) -> Group:
     if isinstance(group.drivers, str):
         raise UserError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
     return group
+
+
+# ---------------------------------------------------------------- leverage of lineups
+
+LOG_FLOOR = 1e-4
+"""Ownership below this counts as this in a product: contest pages print ownership to 0.01 %."""
+LOW_OWNED_BONUS = 0.1
+"""What each low-owned driver adds to the leverage score, from its definition."""
+
+
+def aligned(slate: Slate, values, name: str) -> np.ndarray:
+    """Return `values` as (D,) float in slate order, 0 for drivers who are out, whom a Series may leave out."""
+    if isinstance(values, pd.Series):
+        gone = slate.names[slate.out]
+        values = pd.concat([values[~values.index.isin(gone)], pd.Series(0.0, gone)])
+    return np.where(slate.out, 0.0, slate.align(values, name))
+
+
+def fractions(slate: Slate, ownership) -> np.ndarray:
+    """Return `ownership` as (D,) fractions in slate order, 0 for drivers who are out; refuse percents and gaps."""
+    own = aligned(slate, ownership, "ownership")
+    bad = slate.names[~(np.isfinite(own) & (own >= 0))]
+    if len(bad):
+        raise UserError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
+    if (own > 1).any():
+        top = int(np.argmax(own))
+        raise UserError(
+            f"ownership: {slate.names[top]} has {own[top]:g}; these look like percents, give fractions (0.25 for 25 %)"
+        )
+    return own
+
+
+def check_options(options, roster_size: int) -> None:
+    """Raise `UserError` for a number of the leverage-aware optimizer that cannot be, such as a limit in percent."""
+    shares = {"max_ownership_per_driver": 1, "low_ownership_threshold": 1, "max_total_ownership": roster_size}
+    for name, most in shares.items():
+        if options[name] is not None:
+            number_between(options[name], name, 0, most, " (ownership is in fractions: 0.25 for 25 %)")
+    for name, least in {"leverage_penalty": 0.0, "ownership_power": 1e-9}.items():
+        number_between(options[name], name, least, np.inf)
+    for name in ("min_log_ownership", "max_log_ownership"):
+        if options[name] is not None:
+            number_between(options[name], name, -np.inf, np.inf)
+
+
+def field_covariance(points, field_score, weight=None) -> np.ndarray:
+    """Return Cov(points_i, field score) for each driver, (D,), in points²: the derived leverage term [haughsingal2021].
+
+    Parameters
+    ----------
+    points : (S, D) ; weight : (S,) or None
+    field_score : (S,) the score to beat in each scenario, such as the field's mean or a high quantile of it
+    """
+    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
+    score = np.asarray(field_score, float)
+    return (weight * (score - weight @ score)) @ (points - weight @ points)
+
+
+def leverage_agreement(ownership, covariance, ownership_power: float = 2.0) -> dict:
+    """Report how well ownership^power stands in for the covariance with the field.
+
+    Returns
+    -------
+    dict with `spearman` (rank correlation) and `r2` (share of the variance a straight line explains)
+    """
+    from scipy.stats import spearmanr
+
+    own = np.asarray(ownership, float) ** ownership_power
+    covariance = np.asarray(covariance, float)
+    return {
+        "spearman": float(spearmanr(own, covariance).statistic),
+        "r2": float(np.corrcoef(own, covariance)[0, 1] ** 2),
+    }
+
+
+def lineup_metrics(
+    slate: Slate, ownership, lineups, *, value=None, expected_copies=None, low_ownership_threshold=0.10
+) -> pd.DataFrame:
+    """Return leverage metrics, one row per lineup.
+
+    Parameters
+    ----------
+    ownership : (D,) fractions ; lineups : (L, K) rows of the slate
+    value : (D,) projected points (default: the slate's column `projected_points`, else NaN)
+    expected_copies : (L,) copies of each lineup in the field, when known
+
+    Returns
+    -------
+    frame with average_ownership, max_ownership, total_ownership (fractions), low_owned (drivers under the threshold),
+    leverage_score = (1 − average ownership)·(1 + 0.1·low_owned)·100, log_ownership (natural log of the product,
+    ownership of at least 0.01 %), salary (dollars), projected_points, expected_copies. The mean over rows is the
+    metric of the set.
+    """
+    own, lineups = fractions(slate, ownership), np.asarray(lineups)
+    value = slate.column("projected_points") if value is None else aligned(slate, value, "value")
+    held = own[lineups]
+    low = (held < low_ownership_threshold).sum(axis=1)
+    return pd.DataFrame(
+        {
+            "average_ownership": held.mean(axis=1),
+            "max_ownership": held.max(axis=1),
+            "total_ownership": held.sum(axis=1),
+            "low_owned": low,
+            "leverage_score": (1 - held.mean(axis=1)) * (1 + LOW_OWNED_BONUS * low) * 100,
+            "log_ownership": np.log(np.maximum(held, LOG_FLOOR)).sum(axis=1),
+            "salary": slate.salary[lineups].sum(axis=1),
+            "projected_points": value[lineups].sum(axis=1),
+            "expected_copies": np.nan if expected_copies is None else np.asarray(expected_copies, float),
+        }
+    )

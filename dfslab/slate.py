@@ -1,7 +1,6 @@
 """The nouns every stage shares: a race, its slate of drivers, its results, and a contest with its prizes."""
 
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import rules as _rules
+from dfslab.errors import UserError, as_day, number_between, whole_number
 
 __all__ = [
     "Contest",
@@ -18,49 +18,12 @@ __all__ = [
     "Slate",
     "SlateError",
     "UserError",
-    "as_day",
     "group_numbers",
-    "number_between",
-    "whole_number",
 ]
-
-
-class UserError(ValueError):
-    """Something a user can mend; the message is one sentence: what is wrong, where, and what to do."""
 
 
 class SlateError(UserError):
     """A slate, contest or race that cannot be played; the message says which row and what to change."""
-
-
-def whole_number(number, name: str, least: int) -> int:
-    """Return `number` as an int; raise `UserError` for what is not whole, or below `least`."""
-    try:
-        whole = int(number)
-    except (TypeError, ValueError, OverflowError):
-        whole = None
-    if whole is None or isinstance(number, bool | str) or whole != number or whole < least:
-        raise UserError(f"{name}: {number} given; a whole number of at least {least} is needed")
-    return whole
-
-
-def number_between(number, name: str, low: float, high: float, hint: str = "") -> float:
-    """Return `number` as a float; raise `UserError` for what is no number from `low` to `high`."""
-    try:
-        value = float(number)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not low <= value <= high:
-        raise UserError(f"{name}: {number} given; a number from {low:g} to {high:g} is needed{hint}")
-    return value
-
-
-def as_day(date, name: str = "date") -> pd.Timestamp:
-    """Return `date`, anything `pandas.to_datetime` reads, as a day; with a time zone it is the day there."""
-    day = pd.to_datetime(date, errors="coerce")
-    if not isinstance(day, pd.Timestamp) or pd.isna(day):
-        raise UserError(f"{name} is {str(date)[:40]!r}; give a date such as 2025-04-13")
-    return day.tz_localize(None).normalize()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dfslab.files import write_atomically
-from dfslab.schema import data_dictionary
+from dfslab.data import write_atomically
+from dfslab.data._schema import data_dictionary
 
 if __name__ == "__main__":
     with write_atomically(Path(__file__).resolve().parents[1] / "docs" / "data.md") as aside:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data import list_races, load_slate, load_standings, read_ownership_history, read_races, read_results
-from dfslab.files import write_atomically
-from dfslab.sample import SEASON
+from dfslab.data import list_races, load_slate, load_standings, read_results, write_atomically
+from dfslab.data._tables import read_ownership_history, read_races
+from dfslab.sample._season import SEASON
 
 REAL = {
     "leader's share of laps, 10 / 25 / 50 / 75 / 90 %": ".23 / .31 / .41 / .54 / .66",

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.field import FieldPreset, field_preset, fit_field
+from dfslab.field._sample import FieldPreset, field_preset, fit_field
 from dfslab.lineups import distinct
-from dfslab.results import write_results
+from dfslab.report import write_results
 from scripts.field_shapes import compare_fields, copy_numbers
 from scripts.real_fields import read_cup_contests, read_mma_fields
 

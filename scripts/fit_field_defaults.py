@@ -1,4 +1,4 @@
-"""Fit `dfslab/field_defaults.json` on real fields: `python -m scripts.fit_field_defaults ../shared/data`.
+"""Fit `dfslab/field/defaults.json` on real fields: `python -m scripts.fit_field_defaults ../shared/data`.
 
 Takes some five minutes on one core. Fights fields are complete: their salary left gives the taste, their copies the
 preset, both checked on dates that were not used. Of Cup contests only the most copied lineups, the distinct share of
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.field import FieldPreset, fit_field
+from dfslab.field._sample import FieldPreset, fit_field
 from dfslab.lineups import LineupLaw, distinct
 from scripts.field_comparison import simulated_fields
 from scripts.field_shapes import copy_numbers
 from scripts.real_fields import read_cup_contests, read_mma_fields
 
-OUT = Path(__file__).parents[1] / "dfslab" / "field_defaults.json"
+OUT = Path(__file__).parents[1] / "dfslab" / "field" / "defaults.json"
 SOURCE = "scripts/fit_field_defaults.py: 21 complete fights fields (2019, 2026), five Cup contests (July 2026)"
 TASTE_STEPS = 61
 TRIALS = {"grouped": 120, "race": 60}

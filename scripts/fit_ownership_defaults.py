@@ -1,6 +1,6 @@
 """Refit the ownership figures that ship with the package from a folder of real contests.
 
-    python scripts/fit_ownership_defaults.py DATA [--out dfslab/ownership_defaults.json] [--without golf ...]
+    python scripts/fit_ownership_defaults.py DATA [--out dfslab/ownership/defaults.json] [--without golf ...]
 
 DATA holds `pga/ownership.csv` (complete golf contests), `cup/contests_2026/ownership_partial.csv` with the slates of
 `cup/races/*` (stock cars, better-known drivers only) and `mma/fields` (every entry's lineup). Nothing but coefficients
@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import evidence
-from dfslab.estimators import VENDOR, HistoricalOwnership, RecentFormOwnership, remember
-from dfslab.evidence import read_history
-from dfslab.lawfit import Case, Prior, fit_log_worths, size_factor
-from dfslab.names import match_names
-from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.data import match_names
+from dfslab.ownership import HistoricalOwnership, HybridOwnershipEstimator, Prior, RecentFormOwnership
+from dfslab.ownership._estimators import VENDOR, remember
+from dfslab.ownership._features import BENDS, popularity, price_move, read_history, recent_popularity, salary_curve
+from dfslab.ownership._fit import Case, fit_log_worths, size_factor
 from dfslab.rules import DRAFTKINGS_NASCAR as RULES
 
 INCOMPLETE_GOLF = "RBC_Canadian_2026"
@@ -158,7 +157,7 @@ PROBABILITY = (0.0, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 1.0)
 
 def provisional(size_slope: float) -> Prior:
     """Return a wide prior to fit the figures with."""
-    bends = len(evidence.BENDS) + 1
+    bends = len(BENDS) + 1
     curve = [[0.0, CURVE_FIT_SD]] * bends + [[0.0, SIZE_FIT_SD]] * (bends + 1)
     pool = {**POOL, "weights": {**POOL["weights"], VENDOR: _vendor_worth()}}
     coefficients = {"salary_curve": curve, **BEFORE, **ASSUMED}
@@ -207,9 +206,9 @@ def with_coefficients(prior: Prior, **tables) -> Prior:
 def fit_curve(boards, prior: Prior) -> Prior:
     """Return the prior with the salary curve of all sports together; contests of one slate share one vote."""
     votes = pd.Series([b.date for b in boards]).value_counts()
-    cases = [Case(b, size_factor(b, prior.size_slope) * evidence.salary_curve(b), 1 / votes[b.date]) for b in boards]
-    beta = fit_log_worths(cases, *prior.of("salary", (evidence.salary_curve,)))
-    spread = [CURVE_SD] * (len(evidence.BENDS) + 1) + [SIZE_SD] * (len(beta) - len(evidence.BENDS) - 1)
+    cases = [Case(b, size_factor(b, prior.size_slope) * salary_curve(b), 1 / votes[b.date]) for b in boards]
+    beta = fit_log_worths(cases, *prior.of("salary", (salary_curve,)))
+    spread = [CURVE_SD] * (len(BENDS) + 1) + [SIZE_SD] * (len(beta) - len(BENDS) - 1)
     return with_coefficients(prior, salary_curve=_table(beta, spread))
 
 
@@ -218,11 +217,11 @@ def fit_memory(boards, prior: Prior) -> Prior:
     memory = remember(boards, prior)
     tables = {}
     for estimator, features in (
-        (HistoricalOwnership, (evidence.popularity,)),
-        (RecentFormOwnership, (evidence.recent_popularity, evidence.price_move)),
+        (HistoricalOwnership, (popularity,)),
+        (RecentFormOwnership, (recent_popularity, price_move)),
     ):
         fitted = estimator(RULES, prior).fit_boards(boards, memory)
-        beta = fitted.coefficients((evidence.salary_curve, *features))
+        beta = fitted.coefficients((salary_curve, *features))
         place = len(prior.coefficients["salary_curve"])
         for feature in features:
             rows = prior.coefficients[feature.__name__]
@@ -288,7 +287,7 @@ def main():
     """Write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("dfslab/ownership_defaults.json"))
+    parser.add_argument("--out", type=Path, default=Path("dfslab/ownership/defaults.json"))
     parser.add_argument("--without", nargs="*", default=[], choices=["golf", "cup", "mma"])
     asked = parser.parse_args()
     prior = fit_prior(asked.data, asked.without)

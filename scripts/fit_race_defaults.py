@@ -1,4 +1,4 @@
-"""Fit `dfslab/race_defaults.json` on real races: `python -m scripts.fit_race_defaults ../shared/data`.
+"""Fit `dfslab/race/defaults.json` on real races: `python -m scripts.fit_race_defaults ../shared/data`.
 
 Where the stages end and how often they bring a caution stay as shipped: they were read off lap-by-lap flags once. The
 families start from the shipped figures, so a second run moves them a little further.
@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from dfslab.laps import FINAL, LONGEST, draw_cautions
-from dfslab.mechanics import Mechanics
-from dfslab.racefit import family_of, refit_mechanics
-from dfslab.rank import FinishModel
+from dfslab.race import FinishModel
+from dfslab.race._calibrate import family_of, refit_mechanics
+from dfslab.race._kernels import FINAL, LONGEST, draw_cautions
+from dfslab.race._tracks import Mechanics
 
-OUT = Path(__file__).parents[1] / "dfslab" / "race_defaults.json"
+OUT = Path(__file__).parents[1] / "dfslab" / "race" / "defaults.json"
 LATE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 DRAWS = 2000
 

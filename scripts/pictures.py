@@ -7,8 +7,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from dfslab.pipeline import SAMPLE, latest_race
-from dfslab.report import NOTEBOOKS, run_report
+from dfslab.report import run_report
+from dfslab.report._runner import NOTEBOOKS
+from dfslab.workflow import SAMPLE, latest_race
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "img"

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab import data, feed
-from dfslab.feed_tables import race_tables, scheduled
-from dfslab.names import match_names
+from dfslab import data as data
+from dfslab.data import fetch_season, match_names
+from dfslab.data._feed_tables import race_tables, scheduled
+from dfslab.data._tracks import track_type
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
-from dfslab.tracks import track_type
 
 RACES = {
     "2019-02-17-daytona": (42, ["Joey Gase", "Ryan Truex"]),
@@ -241,7 +241,7 @@ def test_the_real_feed_merges_into_the_real_history(shared, bristol, tmp_path):
         shutil.copy(folder / f"cacher_2025_1_5550_{name}", served / "1" / "5550" / name)
     before = data.history(tmp_path)
     with _serving(tmp_path / "served") as url:
-        fetched = feed.fetch_season(2025, "cup", tmp_path, url, pause=0.001)
+        fetched = fetch_season(2025, "cup", tmp_path, url, pause=0.001)
     after = data.history(tmp_path)
     assert fetched.races == ("2025-04-13-bristol",) and not fetched.failed
     assert len(after.results) == len(before.results) and len(after.races) == len(before.races)
@@ -257,7 +257,7 @@ def test_the_real_feed_merges_into_the_real_history(shared, bristol, tmp_path):
 
 
 def test_real_loop_statistics_are_understood(shared):
-    from dfslab.feed_tables import _with_loop
+    from dfslab.data._feed_tables import _with_loop
 
     loop = _answer(shared, "loopstats_prod_2026_1_5617.json")
     rows = loop[0]["drivers"]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.field import expected_copies, fit_field, sample_field
+from dfslab.field import expected_copies, sample_field
+from dfslab.field._sample import fit_field
 from dfslab.lineups import distinct, enumerate_lineups, is_legal
 from scripts.field_comparison import field_comparison, summary
 from scripts.field_shapes import copy_numbers

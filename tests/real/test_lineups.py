@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.lineups import InfeasibleOwnership, Limit, LineupLaw, best_lineups, enumerate_lineups, is_legal
+from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups, enumerate_lineups, is_legal
+from dfslab.lineups._paths import Limit
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_MMA, DRAFTKINGS_NASCAR
 
 

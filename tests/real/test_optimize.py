@@ -7,14 +7,8 @@ import pytest
 
 from dfslab.data import history, load_slate
 from dfslab.field import sample_field
-from dfslab.optimize import (
-    Group,
-    LeverageAwareOptimizer,
-    NASCAROptimizer,
-    field_covariance,
-    leverage_agreement,
-    mean_value,
-)
+from dfslab.metrics import mean_value
+from dfslab.optimize import Group, LeverageAwareOptimizer, NASCAROptimizer, field_covariance, leverage_agreement
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.race import RaceModel
 from dfslab.slate import Slate

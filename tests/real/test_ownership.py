@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.calibration import walk_forward
-from dfslab.evidence import read_history
-from dfslab.lawfit import Prior
-from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.ownership import HybridOwnershipEstimator, Prior, walk_forward
+from dfslab.ownership._features import read_history
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_NASCAR
 from dfslab.slate import Race, Slate
 
@@ -125,7 +123,7 @@ def test_partial_cup_contests_teach_what_is_known(shared):
 
 def test_the_shipped_figures_are_what_the_script_gives(shared):
     again = SCRIPT.fit_prior(shared).to_dict()
-    shipped = json.loads((ROOT / "dfslab/ownership_defaults.json").read_text(encoding="utf-8"))
+    shipped = json.loads((ROOT / "dfslab/ownership/defaults.json").read_text(encoding="utf-8"))
     assert again["source"] == shipped["source"]
     assert again["size_slope"] == pytest.approx(shipped["size_slope"], abs=0.005)
     for name, rows in shipped["coefficients"].items():

@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 
-from dfslab import pipeline
-from dfslab.entries import fill_entries, read_entries, write_entries, write_lineups
+from dfslab.data import fill_entries, read_entries, write_entries, write_lineups
 from dfslab.portfolio import allocate_lineups_by_regime, generate_regime_aware_portfolio
+from dfslab.workflow import open_lab
 
 RACES = (
     "2019-02-17-daytona",
@@ -23,7 +23,7 @@ SIZES = {"n_scenarios": 1_200, "n_draws": 20, "n_candidates": 1_500, "n_fields":
 
 @pytest.fixture(scope="module", params=RACES)
 def lab(request, shared):
-    return pipeline.open_lab(request.param, shared / "cup", **SIZES)
+    return open_lab(request.param, shared / "cup", **SIZES)
 
 
 def build(lab, n, **options):

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab import race, racecheck
+from dfslab import race
+from dfslab.race import forecast_races, report_card
+from dfslab.race._evaluate import KNOWN, _correlation
 from dfslab.regimes import race_features
 from dfslab.slate import Race
 
@@ -33,7 +35,7 @@ def las_vegas(cup):
         facts["track_length_mi"],
         facts["sched_laps"],
     )
-    entry = cup.results[cup.results["race_id"] == here.race_id][list(racecheck.KNOWN)].reset_index(drop=True)
+    entry = cup.results[cup.results["race_id"] == here.race_id][list(KNOWN)].reset_index(drop=True)
     model = race.RaceModel.fit(cup.results, cup.races, before=here.date)
     return here, model.simulate(entry, here, 5000, np.random.default_rng(0))
 
@@ -53,17 +55,17 @@ def test_las_vegas_looks_like_its_track_type(cup, las_vegas):
         low, high = real_range(real[name])
         assert low < np.average(drawn[name], weights=scenarios.weight) < high, name
     tie = past.groupby("race_id")[["laps_led", "fastest_laps"]].apply(lambda g: g["laps_led"].corr(g["fastest_laps"]))
-    drawn_tie = np.nan_to_num(racecheck._correlation(scenarios.laps_led, scenarios.fastest_laps))
+    drawn_tie = np.nan_to_num(_correlation(scenarios.laps_led, scenarios.fastest_laps))
     assert tie.quantile(0.05) < np.average(drawn_tie, weights=scenarios.weight) < tie.quantile(0.95)
 
 
 @pytest.fixture(scope="module")
 def season(cup):
-    return racecheck.forecast_races(cup.results, cup.races, "2024-07-01", n_scenarios=800, rng=np.random.default_rng(0))
+    return forecast_races(cup.results, cup.races, "2024-07-01", n_scenarios=800, rng=np.random.default_rng(0))
 
 
 def test_points_beat_climatology_and_are_calibrated(cup, season):
-    card = racecheck.report_card(season, cup.results, cup.races, np.random.default_rng(1))
+    card = report_card(season, cup.results, cup.races, np.random.default_rng(1))
     card = card[card["track_type"] == "all"].set_index("measure")
     score = card.loc["CRPS of points"]
     assert score["difference"] < -2 * score["difference_se"]

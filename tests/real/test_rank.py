@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.racecheck import score_simulator
-from dfslab.rank import FinishModel, fit_attrition, fit_plackett_luce, summarise_scores
+from dfslab.race import FinishModel, fit_attrition, fit_plackett_luce, score_simulator, summarise_scores
 from dfslab.slate import Race
 
 

@@ -7,14 +7,8 @@ import pandas as pd
 import pytest
 
 from dfslab import metrics
-from dfslab.rank import FinishModel
-from dfslab.regimes import (
-    REGIMES,
-    RegimeModel,
-    classify_scenario_regime,
-    past_conditions,
-    race_features,
-)
+from dfslab.race import FinishModel
+from dfslab.regimes import REGIMES, RegimeModel, classify_scenario_regime, past_conditions, race_features
 from scripts.fit_race_defaults import green_runs
 
 

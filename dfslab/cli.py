@@ -1,0 +1,400 @@
+"""The commands; no logic lives here."""
+
+import ast
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from dfslab import __version__
+from dfslab.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data" / "sample"
+
+DATA = click.option(
+    "--data", "data_dir", default=str(SAMPLE), show_default="the bundled sample season", help="Your data folder."
+)
+OUT = click.option("--out", "out_dir", default="reports", show_default=True, help="Where reports go.")
+SEED = click.option("--seed", default=1, show_default=True, help="Same seed, same output.")
+SERIES = click.option(
+    "--series", default="cup", show_default=True, type=click.Choice(["cup", "xfinity", "trucks"]), help="Which series."
+)
+QUIET = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
+SINCE = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First date to score; default: the last third.")
+RACES = click.option("--races", help="Race ids, separated by commas; default: all.")
+WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes on this machine; default: one per core.")
+PARAMETERS = click.option(
+    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def cli():
+    """An open research lab for NASCAR daily fantasy.
+
+    \b
+    The sample race, end to end:      dfslab report
+    Your own race:                    dfslab report 2026-11-08-phoenix --data my-data
+    After the race, learn from it:    dfslab ingest 2026-11-08-phoenix --data my-data
+    Every race of a season:           dfslab season --data my-data
+    NASCAR's public results:          dfslab fetch --season 2026 --data my-data
+    The notebooks, live:              dfslab lab
+    """
+
+
+def _progress(quiet: bool):
+    return (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
+
+
+def _literal(text: str):
+    """Read a parameter's value as a literal; what is none stays text (so 2024_05 stays a name)."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return text if isinstance(value, int) and "_" in text else value
+
+
+def _parameters(pairs) -> dict:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE", param_hint="-p")
+    return {name: _literal(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+
+
+def _listed(races: str | None) -> list[str] | None:
+    return [race.strip() for race in races.split(",") if race.strip()] if races else None
+
+
+def _show(tables: dict, notes=()) -> None:
+    from dfslab.report import with_errors
+
+    for title, frame in tables.items():
+        click.echo(f"\n{title}\n{with_errors(frame).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')}")
+    for note in notes:
+        click.echo(note)
+
+
+def _fail(failed: dict) -> None:
+    """End with exit code 1 and a line for each that failed, if any did."""
+    if failed:
+        lines = [f"{name}: {reason}" for name, reason in failed.items()]
+        raise UserError("\n  ".join([f"{len(failed)} failed", *lines]))
+
+
+@cli.command()
+@click.argument("race_id", required=False)
+@DATA
+@OUT
+@PARAMETERS
+@QUIET
+def report(race_id, data_dir, out_dir, pairs, quiet):
+    """Make the three pages and the lineups file of a race.
+
+    \b
+    dfslab report
+    dfslab report 2023-03-05-las-vegas --data my-data --out reports
+    dfslab report 2023-03-05-las-vegas --data my-data -p n_lineups=20 -p seed=7
+
+    Without RACE_ID the latest race of the folder is taken.
+    """
+    from dfslab.report import run_report
+    from dfslab.workflow import latest_race
+
+    parameters = _parameters(pairs)
+    race_id = race_id or latest_race(data_dir)
+    click.echo(run_report(race_id, data_dir, out_dir, parameters, progress=_progress(quiet)))
+
+
+@cli.command()
+@DATA
+@OUT
+@RACES
+@PARAMETERS
+@WORKERS
+@QUIET
+def season(data_dir, out_dir, races, pairs, workers, quiet):
+    """Make the report of every race, side by side, and the index over them.
+
+    \b
+    dfslab season --data my-data
+    dfslab season --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix -p n_lineups=20
+    DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab season --data /shared/my-data --out /shared/reports
+
+    On a Dask cluster the workers must see both folders under the same path. A race that fails is listed at the end;
+    the others are finished all the same, and the exit code is 1.
+    """
+    from dfslab.report import report_season
+
+    parameters, told = _parameters(pairs), _progress(quiet)
+    done = report_season(data_dir, out_dir, _listed(races), parameters, workers=workers, progress=told)
+    for folder in done.finished.values():
+        click.echo(folder)
+    _fail(done.failed)
+
+
+@cli.command()
+@click.option("--season", "year", required=True, type=click.IntRange(1949, 2100), help="The year.")
+@SERIES
+@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@click.option("--base-url", help="Another server with the same files, a mirror of your own for example.")
+@QUIET
+def fetch(year, series, data_dir, base_url, quiet):
+    """Fetch the results of a season from NASCAR's public feed into the history.
+
+    \b
+    dfslab fetch --season 2025 --data my-data
+    dfslab fetch --season 2025 --series xfinity --data my-data
+
+    What was fetched is kept in the folder's cache, so an interrupted fetch goes on where it stopped.
+    """
+    from dfslab.data import BASE_URL, fetch_season
+
+    done = fetch_season(year, series, data_dir, base_url or BASE_URL, tell=_progress(quiet))
+    for note in (*done.skipped, *done.notes):
+        _progress(quiet)(note)
+    click.echo(f"{len(done.races)} races of {year} are in {Path(data_dir) / 'history'}")
+    _fail(dict(enumerate(done.failed, 1)))
+
+
+@cli.command()
+@click.argument("race_id", required=False)
+@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@QUIET
+def ingest(race_id, data_dir, quiet):
+    """Add contest standings to the ownership history; ingesting again changes nothing.
+
+    \b
+    dfslab ingest 2023-03-05-las-vegas --data my-data
+    dfslab ingest --data my-data
+
+    Put contest-standings-*.zip as downloaded into the race's folder first. Without RACE_ID every race with standings
+    is taken. Names and ids of players are not kept.
+    """
+    from dfslab.report import ingest_season
+
+    done = ingest_season(data_dir, [race_id] if race_id else None, progress=_progress(quiet))
+    for race, said in done.finished.items():
+        click.echo(f"{race}: {said}")
+    _fail(done.failed)
+
+
+README = click.option(
+    "--readme", metavar="FILE[#NAME]", help="Also put the tables between the marks results:NAME of this document."
+)
+
+
+def _write_results(readme, name, tables, notes=()) -> None:
+    from dfslab.report import write_results
+
+    if readme:
+        arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme, "--quiet"))
+        document, _, mark = readme.partition("#")
+        write_results(document, mark or name, tables, f"dfslab {arguments}", notes)
+
+
+@cli.group()
+def tune():
+    """Score the models on your own history and save what was chosen in its models folder.
+
+    \b
+    dfslab tune ownership --data my-data
+    dfslab tune race --data my-data --since 2024-01-01
+    dfslab tune regimes --data my-data
+
+    Every forecast that is scored was made from earlier races or contests only.
+    """
+
+
+def _report_tuned(tuned, name, readme) -> None:
+    _show(tuned.tables, tuned.notes)
+    _write_results(readme, name, tuned.tables, tuned.notes)
+    if tuned.path is not None:
+        click.echo(f"saved: {tuned.path}")
+
+
+@tune.command("ownership")
+@DATA
+@SERIES
+@click.option("--learn", default=0, show_default=True, type=click.IntRange(0), help="First contests not scored.")
+@click.option("--last", type=click.IntRange(2), help="Score only so many of the latest contests; default: all.")
+@click.option(
+    "--figures", type=click.Path(exists=True, dir_okay=False), help="Cold-start figures in place of the shipped ones."
+)
+@SEED
+@QUIET
+@README
+def tune_ownership(data_dir, quiet, readme, **options):
+    """Forecast every past contest from earlier ones; print errors with standard errors, save the pools.
+
+    \b
+    dfslab tune ownership --data my-data
+    dfslab tune ownership --data my-data --learn 4 --last 8
+
+    A folder with nothing but history/ownership.csv will do. With --figures nothing is saved.
+    """
+    from dfslab.workflow import _tune as tuning
+
+    _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options), "ownership", readme)
+
+
+@tune.command("race")
+@DATA
+@SERIES
+@SINCE
+@SEED
+@QUIET
+@README
+def tune_race(data_dir, series, since, seed, quiet, readme):
+    """Forecast past finishing orders from earlier races; print scores beside a plain reference."""
+    from dfslab.workflow import _tune as tuning
+
+    found = tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet))
+    _report_tuned(found, "race", readme)
+
+
+@tune.command("regimes")
+@DATA
+@SERIES
+@SINCE
+@click.option("--scenarios", default=500, show_default=True, type=click.IntRange(50), help="Simulated races per race.")
+@SEED
+@QUIET
+@README
+def tune_regimes(data_dir, series, since, scenarios, seed, quiet, readme):
+    """Choose the regime thresholds on races their scenarios had not seen; later reports use them."""
+    from dfslab.workflow import _tune as tuning
+
+    told = _progress(quiet)
+    found = tuning.tune_regimes(data_dir, series=series, since=since, n_scenarios=scenarios, seed=seed, progress=told)
+    _report_tuned(found, "regimes", readme)
+
+
+@cli.command()
+@click.argument("salaries", type=click.Path(exists=True, dir_okay=False))
+@click.argument("projections", type=click.Path(exists=True, dir_okay=False))
+@click.option("-n", "--lineups", default=20, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--leverage", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per ownership².")
+@click.option("--max-ownership", type=click.FloatRange(0, 1), help="Nobody the field owns more; 0.25 is 25 %.")
+@click.option("--max-exposure", type=click.FloatRange(0, 1, min_open=True), help="Share of lineups, at most.")
+@click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")
+@click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
+@click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
+@click.option("--out", default="lineups.csv", show_default=True, help="The file for DraftKings' bulk upload.")
+@QUIET
+def optimize(salaries, projections, lineups, max_ownership, quiet, out, **options):
+    """Write the best lineups of a salary file and a projections file, without any history.
+
+    \b
+    dfslab optimize DKSalaries.csv projections.csv
+    dfslab optimize DKSalaries.csv projections.csv -n 150 --leverage 50 --max-exposure 0.4 --out lineups.csv
+    dfslab optimize DKSalaries.csv projections.csv --lock "Kyle Larson" --ban "Denny Hamlin"
+
+    projections.csv has the columns driver, projected_points and, if you have it, projected_ownership.
+    """
+    from dfslab.workflow import optimize_files
+
+    found = optimize_files(salaries, projections, lineups, out=out, max_ownership_per_driver=max_ownership, **options)
+    for note in found.notes:
+        _progress(quiet)(note)
+    _show({f"The first of {len(found.lineups)} lineups in {out}": found.shown(10)})
+
+
+@cli.command()
+@DATA
+@OUT
+@RACES
+@WORKERS
+@SEED
+@QUIET
+@README
+def backtest(data_dir, out_dir, races, workers, seed, quiet, readme):
+    """Go through past races in order: decide, then reveal; tables on how it went.
+
+    \b
+    dfslab backtest --data my-data
+    dfslab backtest --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix
+    DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab backtest --data /shared/my-data --out /shared/reports
+    """
+    from dfslab.workflow import run_backtest, summarise
+
+    def told(done, total):
+        _progress(quiet)(f"{done} of {total} races")
+
+    store = Path(out_dir) / "backtest"
+    frames = run_backtest(data_dir, store, races=_listed(races), workers=workers, seed=seed, progress=told)
+    for row in frames["failed"].itertuples():
+        _progress(quiet)(f"{row.race_id}: {row.error}")
+    tables = summarise(frames)
+    _show(tables)
+    _write_results(readme, "backtest", tables)
+
+
+@cli.command()
+@click.argument("out")
+@click.option("--races", "n_races", default=28, show_default=True, type=click.IntRange(2, 36), help="How many races.")
+@click.option("--seed", type=int, help="Of the whole season; default: that of the bundled one.")
+@QUIET
+def sample(out, n_races, seed, quiet):
+    """Write a simulated season as a data folder: drivers, races and contests in it are invented.
+
+    \b
+    dfslab sample my-season
+    dfslab sample my-season --races 10 --seed 3
+    """
+    from dfslab import sample as season
+
+    click.echo(season.write_sample(out, season.SEED if seed is None else seed, n_races, on_race=_progress(quiet)))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments):
+    """Open JupyterLab with the notebooks, ready to run; further arguments go to JupyterLab as they are.
+
+    \b
+    dfslab lab
+    dfslab lab --no-browser --ip 0.0.0.0 --port 8900
+
+    00_explore answers sliders at once; 01 to 03 are the pages of the report, 04 the backtest of a season. Jupyter
+    refuses to run as root unless told; this command tells it, so that it works in a container.
+    """
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *as_root, *arguments])
+
+
+def _split_debug(arguments) -> tuple[list[str], bool]:
+    """Return the arguments without --debug, which may stand anywhere (but is JupyterLab's own after `lab`)."""
+    end = arguments.index("lab") if "lab" in arguments else len(arguments)
+    mine, rest = arguments[:end], arguments[end:]
+    return [a for a in mine if a != "--debug"] + rest, "--debug" in mine
+
+
+def main(arguments=None) -> int:
+    """Run a command; a user's mistake ends with one sentence and exit code 1 (2 for a misused command)."""
+    arguments, debug = _split_debug(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        cli.main(arguments, prog_name="dfslab", standalone_mode=False)
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("dfslab: stopped; what was finished stays", err=True)
+        return 130
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        click.echo(f"dfslab: {_in_words(error)}", err=True)
+        return 1
+
+
+def _in_words(error: Exception) -> str:
+    """Return the sentence of an error; the system's own ones name the file and the reason, without a number."""
+    if isinstance(error, UserError) or not getattr(error, "strerror", None):
+        return str(error)
+    return f"{error.filename or 'the system'}: {error.strerror.lower()}; name another place, or mend that one"

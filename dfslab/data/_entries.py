@@ -1,0 +1,221 @@
+"""Lineups on their way to DraftKings: the bulk upload file, and reserved entries (DKEntries.csv) to be filled."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfslab.data._files import csv_text, decode, read_bytes, split_cells, write_atomically
+from dfslab.data._names import match_names
+from dfslab.data._schema import header_key
+from dfslab.errors import InputError
+from dfslab.slate import Slate
+
+__all__ = ["Entries", "fill_entries", "read_entries", "upload_cells", "write_entries", "write_lineups"]
+
+LOCKED = "(LOCKED)"
+
+
+def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
+    """Return `lineups` as rows of `Name (ID)` cells; raise when one is illegal or a driver has no id.
+
+    Parameters
+    ----------
+    slate : with the column name_id
+    lineups : (n, K) int, rows of the slate
+    """
+    rows = np.atleast_2d(np.asarray(lineups))
+    k = slate.rules.roster_size
+    if rows.size == 0:
+        return []
+    if rows.ndim != 2 or rows.shape[1] != k or not np.issubdtype(rows.dtype, np.integer):
+        raise InputError(f"{where}: an array of {rows.shape} given; a lineup is {k} row numbers of the slate")
+    if rows.min() < 0 or rows.max() >= len(slate):
+        raise InputError(f"{where}: row {rows.min()} or {rows.max()} given, the slate has rows 0 to {len(slate) - 1}")
+    _refuse_illegal(slate, rows, where)
+    if "name_id" not in slate.drivers:
+        raise InputError("DKSalaries.csv: no column 'Name + ID'; DraftKings refuses a name without its id")
+    cells = slate.drivers["name_id"].to_numpy(object)
+    lacking = [slate.names[d] for d in np.unique(rows) if not _driver_id(cells[d])]
+    if lacking:
+        raise InputError(f"DKSalaries.csv: {lacking[0]} has no id; DraftKings refuses a name without its id")
+    return [[cells[d] for d in row] for row in rows]
+
+
+def _driver_id(cell) -> str | None:
+    """Return the id of a cell such as `Name (123)` or `123`."""
+    found = re.fullmatch(r"(?:.*\()?(\d+)\)?", str(cell).replace(LOCKED, "").strip())
+    return found.group(1) if found else None
+
+
+def _refuse_illegal(slate: Slate, rows: np.ndarray, where) -> None:
+    for n, row in enumerate(rows, 1):
+        cost = slate.salary[row].sum()
+        if len(set(row.tolist())) < len(row):
+            raise InputError(f"{where}, lineup {n}: a driver comes twice; every place needs another driver")
+        if slate.out[row].any():
+            raise InputError(f"{where}, lineup {n}: {slate.names[row][slate.out[row]][0]} does not race; replace him")
+        if cost > slate.rules.salary_cap:
+            raise InputError(f"{where}, lineup {n}: ${cost:,} is above the cap of ${slate.rules.salary_cap:,}")
+
+
+def write_lineups(path, slate: Slate, lineups) -> Path:
+    """Write `lineups` (n, K) in the order given as DraftKings' bulk upload: `D,D,D,D,D,D`, cells `Name (ID)`."""
+    rows = upload_cells(slate, lineups, path)
+    return _write_cells(path, [["D"] * slate.rules.roster_size, *rows], newline="\n")
+
+
+def _write_cells(path, cells, newline: str) -> Path:
+    with write_atomically(path) as aside:
+        aside.write_bytes(csv_text(cells, newline).encode("utf-8"))
+    return Path(path)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Reserved entries as downloaded: every cell of the sheet, and where the entries stand in it.
+
+    `cells`: the sheet, ragged rows as they were. `slots`: the columns of the roster places. `frame`: one row per entry
+    with row (index into `cells`), entry_id, contest_id, contest_name, entry_fee, drivers (tuple of cells, blank where
+    unfilled), locked (bool). `pool`: driver id → name from the player pool of the sheet. `notes`: what filling left.
+    """
+
+    path: str
+    cells: tuple[tuple[str, ...], ...]
+    slots: tuple[int, ...]
+    frame: pd.DataFrame
+    pool: dict[str, str]
+    newline: str = "\n"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def by_contest(self) -> dict[str, int]:
+        """Return how many entries each contest has, by contest id, in the order of the sheet."""
+        return self.frame.groupby("contest_id", sort=False).size().to_dict()
+
+
+def read_entries(path) -> Entries:
+    """Return a DKEntries.csv: six columns of one name, ragged rows, blank ids, (LOCKED) drivers, a pool beside it.
+
+    Raises
+    ------
+    InputError : another file, another sport's, an entry that comes twice, or no entry at all
+    """
+    text = decode(read_bytes(path), path)
+    cells = split_cells(path, text)
+    header = [header_key(cell) for cell in cells[0]]
+    at = {key: header.index(key) for key in ("entry_id", "contest_id", "contest_name", "entry_fee") if key in header}
+    slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
+    if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
+        raise InputError(
+            f"{path}: the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D; "
+            "download DKEntries.csv of a NASCAR slate"
+        )
+    frame = pd.DataFrame(_entry_rows(cells, at, slots, path))
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
+
+
+def _entry_rows(cells, at: dict, slots, path) -> list[dict]:
+    rows, seen = [], {}
+    for n, row in enumerate(cells[1:], 1):
+        fact = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
+        if not fact["entry_id"]:
+            continue
+        if not fact["entry_id"].isdigit():
+            raise InputError(
+                f"{path}, row {n + 1}: entry id '{fact['entry_id'][:20]}' is not a number; download it again"
+            )
+        if fact["entry_id"] in seen:
+            raise InputError(
+                f"{path}, row {n + 1}: entry {fact['entry_id']} stands in row {seen[fact['entry_id']]} too"
+            )
+        seen[fact["entry_id"]] = n + 1
+        drivers = tuple(row[s].strip() if s < len(row) else "" for s in slots)
+        rows.append({"row": n, **fact, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
+    if not rows:
+        raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
+    return rows
+
+
+def _player_pool(cells) -> dict[str, str]:
+    """Return id → name from the pool: wherever in the sheet a row is headed `Name + ID`, `Name`, `ID`."""
+    pool: dict[str, str] = {}
+    columns: tuple[int, int] | None = None
+    for row in cells:
+        keys = [header_key(cell) for cell in row]
+        if "name_+_id" in keys and "name" in keys and "id" in keys:
+            columns = keys.index("name"), keys.index("id")
+        elif columns and max(columns) < len(row) and row[columns[1]].strip().isdigit():
+            pool[row[columns[1]].strip()] = row[columns[0]].strip()
+    return pool
+
+
+def fill_entries(entries: Entries, slate: Slate, lineups: Mapping) -> Entries:
+    """Return `entries` with lineups put into their places; every other cell stays as it was.
+
+    Parameters
+    ----------
+    entries : as read
+    slate : with ids
+    lineups : contest id → (n, K) int rows of the slate; the entries of a contest take its lineups in order. Entries
+        with a locked driver, and those for which no lineup is left, stay as they were, and `notes` says so.
+
+    Raises
+    ------
+    InputError : the sheet is of another slate, a lineup is illegal, or comes twice within one contest
+    """
+    _refuse_other_slate(entries, slate)
+    cells = [list(row) for row in entries.cells]
+    notes: list[str] = []
+    given = {str(contest): np.atleast_2d(np.asarray(rows)) for contest, rows in lineups.items()}
+    frame = entries.frame.copy()
+    for contest, group in frame.groupby("contest_id", sort=False):
+        rows = given.get(contest, np.empty((0, 0), int))
+        where = f"{entries.path}, contest {contest}"
+        _refuse_copies(rows, where)
+        ready = upload_cells(slate, rows, where)
+        open_rows = group.index[~group["locked"]]
+        for index, names in zip(open_rows, ready, strict=False):
+            _put(cells[frame.at[index, "row"]], entries.slots, names)
+            frame.at[index, "drivers"] = tuple(names)
+        notes += _left_open(where, len(group) - len(open_rows), len(open_rows) - len(ready))
+    return replace(entries, cells=tuple(map(tuple, cells)), frame=frame, notes=tuple(notes))
+
+
+def _put(row: list[str], slots, names) -> None:
+    row += [""] * (max(slots) + 1 - len(row))
+    for slot, name in zip(slots, names, strict=True):
+        row[slot] = name
+
+
+def _left_open(where: str, locked: int, short: int) -> list[str]:
+    notes = [f"{where}: {locked} entries hold a locked driver and stay as they were."] if locked else []
+    return [*notes, f"{where}: {short} entries stay as they were, there are fewer lineups."] if short > 0 else notes
+
+
+def _refuse_copies(rows: np.ndarray, where: str) -> None:
+    if len(rows) and len(np.unique(np.sort(rows, axis=1), axis=0)) < len(rows):
+        raise InputError(f"{where}: the same lineup comes twice; within one contest every entry needs another")
+
+
+def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
+    if not entries.pool or "name_id" not in slate.drivers:
+        return
+    ours = {_driver_id(cell) for cell in slate.drivers["name_id"]}
+    if not ours & set(entries.pool):
+        same = match_names(entries.pool.values(), slate.names).pairs
+        raise InputError(
+            f"{entries.path}: none of its driver ids is in DKSalaries.csv ({len(same)} names are); "
+            "the two files are of different slates, download both again"
+        )
+
+
+def write_entries(path, entries: Entries) -> Path:
+    """Write the sheet back, cell by cell; only text that a spreadsheet would run as a formula gets a leading '."""
+    return _write_cells(path, entries.cells, entries.newline)

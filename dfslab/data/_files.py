@@ -1,0 +1,308 @@
+"""Plain files: forgiving to read, atomic to write, locked while a run holds them, safe to open in a spreadsheet."""
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from dfslab.errors import InputError
+
+__all__ = [
+    "as_frame",
+    "csv_text",
+    "escape_cell",
+    "locked",
+    "read_bytes",
+    "read_cells",
+    "read_json",
+    "read_strings",
+    "split_cells",
+    "write_atomically",
+    "write_csv",
+    "write_folder_atomically",
+]
+
+MAX_BYTES = 500_000_000
+"""Nothing a user has comes near it (standings of a 250,000-entry contest are 40 MB); a larger file is a mistake."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
+
+_NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d*)?([eE][+-]?\d+)?%?|[+-]?\.\d+%?")
+
+
+def read_bytes(path) -> bytes:
+    """Return the bytes of `path`; raise `InputError` when there is no such file, it is empty, or absurdly large."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes); download it again")
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size / 1e6:,.0f} MB is too large to be what it should be; check the file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; put it there or correct the name") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def decode(raw: bytes, where) -> str:
+    """Return `raw` as text: UTF-8 with or without its mark, UTF-16 by its mark, else Windows-1252."""
+    if raw[:4] == b"PK\x03\x04":
+        raise InputError(f"{where}: this is a zip archive (or a spreadsheet); unzip it, or save the sheet as CSV")
+    encodings = ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise InputError(f"{where}: this is not a text file; save it as CSV or JSON in UTF-8")
+
+
+def read_cells(path, text: str | None = None) -> list[list[str]]:
+    """Return the rows of a CSV file as lists of stripped cells, ragged as they are; separators , ; and tab are known.
+
+    `text` is used instead of the file's content when given; `path` then only names it in errors.
+    """
+    if text is None:
+        text = decode(read_bytes(path), path)
+    return [[cell.strip() for cell in row] for row in split_cells(path, text)]
+
+
+def split_cells(path, text: str) -> list[list[str]]:
+    """Return CSV `text` as lists of cells exactly as they stand."""
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty; download it again")
+    first = text.lstrip().split("\n", 1)[0]
+    separator = max(",;\t", key=first.count)
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error as error:
+        raise InputError(f"{path}: not a readable CSV file ({error}); download it again") from None
+
+
+def read_strings(path) -> pd.DataFrame:
+    """Return a CSV file with one header row as a frame of strings; its index is the row number in the file.
+
+    The header is row 1. Blank rows are left out. A row longer than the header raises, as does a repeated column.
+    """
+    return as_frame(path, read_cells(path))
+
+
+def as_frame(path, rows: list[list[str]]) -> pd.DataFrame:
+    """Return rows of cells, the first that is not blank being the header, as `read_strings` does."""
+    numbered = [(n, row) for n, row in enumerate(rows, 1) if any(row)]
+    header = _header(path, numbered[0][1]) if numbered else []
+    body = numbered[1:]
+    if not body:
+        raise InputError(f"{path}: there is no row below the header; the file is empty or cut off, download it again")
+    width = len(header)
+    for number, row in body:
+        if any(row[width:]):
+            raise InputError(
+                f"{path}, row {number}: {len(row)} cells under {width} columns; a comma too many, or a missing quote"
+            )
+    cells = [row[:width] + [""] * (width - len(row)) for _, row in body]
+    frame = pd.DataFrame(cells, columns=header, index=[number for number, _ in body], dtype=object)
+    return frame.loc[:, [name for name in header if name]] if "" in header else frame
+
+
+def _header(path, header: list[str]) -> list[str]:
+    while header and not header[-1]:
+        header = header[:-1]
+    named = [name for name in header if name]
+    twice = {name for name in named if named.count(name) > 1}
+    if twice:
+        raise InputError(f"{path}: column '{min(twice)}' appears twice in the header; keep one")
+    return header
+
+
+def read_json(path):
+    """Return the content of a JSON file; raise `InputError` naming the line where it breaks."""
+    text = decode(read_bytes(path), path)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
+        ) from None
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not usable JSON ({error})") from None
+
+
+def _refuse_constant(name: str):
+    raise ValueError(f"{name} is not a number a file may hold")
+
+
+@contextmanager
+def write_atomically(path):
+    """Yield a temporary path beside `path` that takes its place when the block ends well.
+
+    When the block raises, or the machine stops, `path` is as it was. The folder is created when it is missing. A full
+    disk, or a folder that may not be written to, is an `InputError`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with write_atomically(target) as aside:
+    ...     _ = aside.write_text("1 2 3")
+    >>> target.read_text()
+    '1 2 3'
+    """
+    path = Path(path)
+    with _in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            yield aside
+            _flush(aside)
+            os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+            os.replace(aside, path)
+            _flush(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+UNWRITABLE |= {errno.ENOENT, errno.EISDIR, errno.EBUSY, errno.EEXIST}
+
+
+@contextmanager
+def _in_words(path: Path):
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror}); what was there is unchanged") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def write_folder_atomically(path):
+    """Yield an empty folder beside `path` that takes its place when the block ends well.
+
+    When the block raises, the earlier folder stays whole and the new one is removed. A run that was killed between the
+    two renames is mended by the next call: the earlier folder is put back first.
+    """
+    path = Path(path)
+    with _in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = path.with_name(f".{path.name}.earlier")
+        if earlier.exists() and not path.exists():
+            os.replace(earlier, path)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        yield aside
+        os.chmod(aside, 0o777 & ~_umask())
+        shutil.rmtree(earlier, ignore_errors=True)
+        if path.exists():
+            os.replace(path, earlier)
+        os.replace(aside, path)
+        shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        if earlier.exists() and not path.exists():
+            os.replace(earlier, path)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder, timeout: float = 60.0):
+    """Hold `folder` for one writer at a time; raise `InputError` when another keeps it longer than `timeout` seconds.
+
+    The lock is the operating system's, on a file `.lock`: it is released even when the holder is killed.
+    """
+    folder = Path(folder)
+    with _in_words(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with open(folder / ".lock", "a+b") as handle:
+        while not _try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise InputError(f"{folder}: another run is writing here; wait for it to end, then run again")
+            time.sleep(0.05)
+        yield
+
+
+def _try_lock(handle) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            handle.seek(0)
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def escape_cell(value):
+    """Return `value` as it may go into a CSV cell: text a spreadsheet would run as a formula gets a leading '.
+
+    Numbers pass as they are, also as text. A carriage return becomes a line feed, which every reader takes as quoted.
+
+    Examples
+    --------
+    >>> escape_cell("=1+1"), escape_cell("-4.5"), escape_cell("Kyle Larson")
+    ("'=1+1", '-4.5', 'Kyle Larson')
+    """
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return "'" + value if value.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(value) else value
+
+
+def csv_text(rows, newline: str = "\n") -> str:
+    """Return `rows` of cells as CSV text, each cell made safe by `escape_cell`."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator=newline)
+    writer.writerows([escape_cell(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def write_csv(path, frame: pd.DataFrame) -> Path:
+    """Write `frame` without its index to `path`, atomically, every text cell made safe for a spreadsheet."""
+    safe = frame.copy()
+    for column in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[column]) and not pd.api.types.is_datetime64_any_dtype(safe[column]):
+            safe[column] = safe[column].map(escape_cell)
+    safe.columns = [escape_cell(name) for name in safe.columns]
+    with write_atomically(path) as aside:
+        safe.to_csv(aside, index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    return Path(path)

@@ -1,0 +1,373 @@
+"""The lineup space: legal lineups as paths, legality, and the path sums that the lineup law is made of.
+
+Sums over all legal lineups are sums over paths of a dynamic programme over (driver, drivers still to take, salary
+left), so nothing is enumerated.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+
+from dfslab.errors import UserError, whole_number
+
+__all__ = ["Limit", "LineupSpace", "Paths", "checked_limits", "distinct", "is_legal", "lineup_codes", "lineup_space"]
+
+SMALLEST_SUM = 1e-250
+"""Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
+
+
+@dataclass(frozen=True)
+class LineupSpace:
+    """Legal lineups as paths: items in order, each either taken or left, at most one of a layer.
+
+    `cost` counts steps of `unit` dollars above the cheapest driver, so a path that takes `roster_size` items and
+    has `b` of `width - 1` steps left spends the cap less `b * unit + remainder` dollars.
+    """
+
+    rows: np.ndarray
+    """Driver row of each item, (M,)."""
+    cost: np.ndarray
+    """Steps, (M,)."""
+    following: np.ndarray
+    """First item of the next layer, (M,)."""
+    roster_size: int
+    width: int
+    """Steps of budget + 1; 0 when no lineup is affordable."""
+    unit: int
+    remainder: int
+
+    @property
+    def unspent(self) -> np.ndarray:
+        """Dollars below the cap by steps left, (width,)."""
+        return np.arange(self.width) * self.unit + self.remainder
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A linear rule `low ≤ Σ weights[i] over the lineup ≤ high`.
+
+    Total ownership (weights = ownership), the ownership product (weights = log ownership), at least m drivers of
+    a kind (weights = 0 or 1, low = m), overlap with one lineup: all are limits.
+    """
+
+    weights: np.ndarray
+    """(D,) float."""
+    low: float = -np.inf
+    high: float = np.inf
+    name: str = ""
+
+    def sides(self):
+        """Yield (weights, high) for each bound that is finite, as `Σ weights ≤ high`, rounding allowed for."""
+        weights = np.array(self.weights, float)
+        bad = np.flatnonzero(~np.isfinite(weights))
+        if len(bad):
+            raise ValueError(f"limit {self.name}: weight of driver row {bad[0]} is not a finite number")
+        slack = 1e-9 * np.abs(weights).max(initial=0.0)
+        if self.high < np.inf:
+            yield weights, self.high + slack
+        if self.low > -np.inf:
+            yield -weights, -self.low + slack
+
+
+def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
+    """Return the space of lineups of `roster_size` kept drivers for at most `cap` dollars, one of a group at most.
+
+    Parameters
+    ----------
+    salary : (D,) int dollars
+    groups : (D,) int or None, at most one driver of each number
+    keep : (D,) bool or None, the drivers that may be used
+    """
+    salary = np.asarray(salary, np.int64)
+    rows = np.arange(len(salary)) if keep is None else np.flatnonzero(keep)
+    following = np.arange(1, len(rows) + 1)
+    if groups is not None:
+        rows, following = _layers(rows, np.asarray(groups)[rows])
+    if len(rows) == 0:
+        return LineupSpace(rows, rows, rows, roster_size, int(roster_size == 0 and cap >= 0), 1, max(cap, 0))
+    cheapest = int(salary[rows].min())
+    excess = salary[rows] - cheapest
+    unit = max(int(np.gcd.reduce(excess)), 1)
+    budget = cap - roster_size * cheapest
+    if budget < 0:
+        return LineupSpace(rows, excess // unit, following, roster_size, 0, unit, 0)
+    cost = excess // unit
+    steps = min(budget // unit, int(np.sort(cost)[-roster_size:].sum()) if roster_size else 0)
+    return LineupSpace(rows, cost, following, roster_size, steps + 1, unit, budget - steps * unit)
+
+
+def _layers(rows, groups):
+    """Put the members of a group side by side, groups in order of appearance."""
+    _, first, code = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first[code], kind="stable")
+    layer = first[code][order]
+    following = np.searchsorted(layer, layer, side="right")
+    return rows[order], following
+
+
+def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:
+    """Return whether each lineup may be entered, (L,) bool.
+
+    `roster_size` different drivers of the slate, within the cap, none of them in `out` ((D,) bool), at most one of
+    each group.
+    """
+    lineups, salary = np.asarray(lineups), np.asarray(salary, np.int64)
+    if lineups.ndim != 2 or lineups.shape[1] != rules.roster_size:
+        return np.zeros(len(lineups), bool)
+    known = ((lineups >= 0) & (lineups < len(salary))).all(axis=1)
+    rows = np.where(known[:, None], lineups, 0).astype(np.int64)
+    legal = known & _all_different(rows) & (salary[rows].sum(axis=1) <= rules.salary_cap)
+    if groups is not None:
+        legal &= _all_different(np.asarray(groups)[rows])
+    if out is not None:
+        legal &= ~np.asarray(out, bool)[rows].any(axis=1)
+    return legal
+
+
+def _all_different(rows) -> np.ndarray:
+    rows = np.sort(rows, axis=1)
+    return (rows[:, 1:] != rows[:, :-1]).all(axis=1)
+
+
+def distinct(lineups) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different lineups (U, K), rows sorted, in lexicographic order, and their copies (U,)."""
+    lineups = np.sort(np.asarray(lineups, np.int64), axis=1)
+    codes = lineup_codes(lineups, int(lineups.max(initial=0)) + 1)
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    return lineups[first], counts
+
+
+def lineup_codes(lineups, n_drivers: int) -> np.ndarray:
+    """Return one integer per lineup, in lexicographic order of the rows, (L,)."""
+    size = lineups.shape[1]
+    if n_drivers**size >= 2**62:
+        return np.unique(lineups, axis=0, return_inverse=True)[1]
+    return lineups.astype(np.int64) @ (np.int64(n_drivers) ** np.arange(size - 1, -1, -1))
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _dot(x, y):
+    total = 0.0
+    for b in range(len(x)):
+        total += x[b] * y[b]
+    return total
+
+
+@njit(cache=True)
+def _completions(weight, cost, following, roster_size, terminal):
+    """Return Σ Π weight over every completion from item j with k to take and b steps left, (M+1, K+1, width)."""
+    m, width = len(cost), len(terminal)
+    table = np.zeros((m + 1, roster_size + 1, width))
+    for j in range(m + 1):
+        table[j, 0] = terminal
+    for j in range(m - 1, -1, -1):
+        c, w = cost[j], weight[j]
+        for k in range(max(1, roster_size - j), min(roster_size, m - j) + 1):
+            source, target, without = table[following[j], k - 1], table[j, k], table[j + 1, k]
+            for b in range(min(c, width)):
+                target[b] = without[b]
+            for b in range(c, width):
+                target[b] = without[b] + w * source[b - c]
+    return table
+
+
+@njit(cache=True)
+def _log_completions(theta, cost, following, roster_size, terminal):
+    """Return the logarithm of `_completions`, safe for any size of theta."""
+    m, width = len(cost), len(terminal)
+    table = np.full((m + 1, roster_size + 1, width), -np.inf)
+    for j in range(m + 1):
+        table[j, 0] = terminal
+    for j in range(m - 1, -1, -1):
+        c = cost[j]
+        for k in range(1, min(roster_size, m - j) + 1):
+            for b in range(width):
+                without = table[j + 1, k, b]
+                taken = theta[j] + table[following[j], k - 1, b - c] if b >= c else -np.inf
+                high, low = max(without, taken), min(without, taken)
+                table[j, k, b] = high + np.log1p(np.exp(low - high)) if low > -np.inf else high
+    return table
+
+
+@njit(cache=True)
+def _advance(start, current, w, c):
+    """Add to `current` the paths of `start` that take an item of weight w and cost c."""
+    width = start.shape[1]
+    for k in range(start.shape[0] - 1):
+        for b in range(width - c):
+            current[k + 1, b] += w * start[k, b + c]
+
+
+@njit(cache=True)
+def _meeting(start, ahead, w, c):
+    """Return the sum over paths of `start` that take the item and then complete a lineup by `ahead`."""
+    size, total = start.shape[0] - 1, 0.0
+    width = start.shape[1]
+    if c >= width:
+        return 0.0
+    for k in range(size):
+        total += _dot(start[k, c:], ahead[size - 1 - k, : width - c])
+    return w * total
+
+
+@njit(cache=True)
+def _path_marginals(weight, cost, following, table):
+    """Return Σ Π weight over the lineups that hold each item, (M,), and over those that end with b steps left."""
+    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
+    start = np.zeros((size + 1, width))
+    start[0, width - 1] = 1.0
+    current = start.copy()
+    sums = np.empty(m)
+    for j in range(m):
+        sums[j] = _meeting(start, table[following[j]], weight[j], cost[j])
+        _advance(start, current, weight[j], cost[j])
+        if following[j] == j + 1:
+            start[:] = current
+    return sums, current[size] * table[m, 0]
+
+
+@njit(cache=True)
+def _path_pairs(weight, cost, following, table):
+    """Return Σ Π weight over the lineups that hold both items, (M, M) with a zero diagonal."""
+    m, size, width = table.shape[0] - 1, table.shape[1] - 1, table.shape[2]
+    start = np.zeros((size + 1, width))
+    start[0, width - 1] = 1.0
+    current = start.copy()
+    pairs = np.zeros((m, m))
+    for i in range(m):
+        held = np.zeros((size + 1, width))
+        _advance(start, held, weight[i], cost[i])
+        ahead = held.copy()
+        for j in range(following[i], m):
+            pairs[i, j] = pairs[j, i] = _meeting(held, table[following[j]], weight[j], cost[j])
+            _advance(held, ahead, weight[j], cost[j])
+            if following[j] == j + 1:
+                held[:] = ahead
+        _advance(start, current, weight[i], cost[i])
+        if following[i] == i + 1:
+            start[:] = current
+    return pairs
+
+
+@njit(cache=True)
+def _flow(theta, cost, following, log_table):
+    """Return P(item held) (M,) and P(b steps left) by sending probability 1 down the paths; never under- or overflows
+    in a way that matters, whatever theta."""
+    m, size, width = log_table.shape[0] - 1, log_table.shape[1] - 1, log_table.shape[2]
+    reach = np.zeros((m + 1, size + 1, width))
+    reach[0, size, width - 1] = 1.0
+    held = np.zeros(m)
+    for j in range(m):
+        for k in range(1, size + 1):
+            for b in range(width):
+                mass = reach[j, k, b]
+                if mass == 0.0:
+                    continue
+                taken = 0.0
+                if b >= cost[j]:
+                    ahead = log_table[following[j], k - 1, b - cost[j]]
+                    taken = mass * np.exp(min(theta[j] + ahead - log_table[j, k, b], 0.0))
+                    reach[following[j], k - 1, b - cost[j]] += taken
+                held[j] += taken
+                if log_table[j + 1, k, b] > -np.inf:
+                    reach[j + 1, k, b] += mass - taken
+    return held, reach[:, 0, :].sum(axis=0)
+
+
+@njit(cache=True)
+def _draw(uniforms, columns, cost, following):
+    """Return items (n, K): each pick inverts the distribution of the next item; `columns` is (K+1, width, M+1)."""
+    n, size = uniforms.shape
+    width, m = columns.shape[1], len(cost)
+    picks = np.empty((n, size), np.int64)
+    for row in range(n):
+        j, b = 0, width - 1
+        for k in range(size, 0, -1):
+            column = columns[k, b]
+            level = column[j] + np.log1p(-uniforms[row, size - k])
+            low, high = j, m
+            while high - low > 1:
+                middle = (low + high) // 2
+                if column[middle] < level:
+                    high = middle
+                else:
+                    low = middle
+            picks[row, size - k] = low
+            b -= cost[low]
+            j = following[low]
+    return picks
+
+
+def _scaled(space: LineupSpace, theta, taste):
+    """Return weights and terminal weights of at most 1, and the logarithm of what was divided out.
+
+    A slope of theta in salary is moved to the terminal weights: log-worths that rise steeply with salary are what
+    makes path sums under- or overflow.
+    """
+    centred = space.cost - space.cost.mean()
+    slope = centred @ theta / max(centred @ centred, 1e-300)
+    rest = theta - slope * space.cost
+    terminal = taste + slope * np.arange(space.width - 1, -1, -1)
+    shift = space.roster_size * rest.max() + terminal.max()
+    return np.exp(rest - rest.max()), np.exp(terminal - terminal.max()), shift
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Path sums of `exp(Σ theta + taste)` at one theta; `table` is None where logarithms were needed."""
+
+    space: LineupSpace
+    log_normaliser: float
+    marginals: np.ndarray
+    """P(held) of each item, (M,)."""
+    unspent: np.ndarray
+    """P(b steps left), (width,)."""
+    weight: np.ndarray
+    table: np.ndarray | None
+    log_table: np.ndarray | None
+
+    @classmethod
+    def at(cls, space: LineupSpace, theta, taste) -> "Paths":
+        weight, terminal, shift = _scaled(space, theta, taste)
+        table = _completions(weight, space.cost, space.following, space.roster_size, terminal)
+        total = table[0, -1, -1]
+        if not total > SMALLEST_SUM:
+            return cls._by_logarithms(space, theta, taste, weight)
+        sums, ends = _path_marginals(weight, space.cost, space.following, table)
+        return cls(space, np.log(total) + shift, sums / total, ends / total, weight, table, None)
+
+    @classmethod
+    def _by_logarithms(cls, space, theta, taste, weight):
+        table = _log_completions(theta, space.cost, space.following, space.roster_size, taste)
+        total = table[0, -1, -1]
+        if total == -np.inf:
+            return cls(space, -np.inf, np.zeros(len(theta)), np.zeros(space.width), weight, None, table)
+        held, ends = _flow(theta, space.cost, space.following, table)
+        return cls(space, total, held, ends, weight, None, table)
+
+    def pairs(self) -> np.ndarray:
+        """Return P(both held), (M, M), the marginals on the diagonal."""
+        if self.table is None:
+            raise ValueError("pair marginals need log-worths within some 100 of each other")
+        pairs = _path_pairs(self.weight, self.space.cost, self.space.following, self.table) / self.table[0, -1, -1]
+        pairs[np.diag_indices(len(pairs))] = self.marginals
+        return pairs
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            table = self.log_table if self.table is None else np.log(self.table)
+        return np.ascontiguousarray(table.transpose(1, 2, 0))
+
+    def draw(self, uniforms) -> np.ndarray:
+        """Return a lineup of items for each row of `uniforms` (n, K) in [0, 1), exactly distributed."""
+        return _draw(uniforms, self._columns, self.space.cost, self.space.following)
+
+
+def checked_limits(n, max_overlap=None, max_exposure=None) -> tuple[int, int | None]:
+    """Return how many lineups are wanted and what two may share, as ints; raise `UserError` for what cannot be."""
+    if max_exposure is not None and not ((np.asarray(max_exposure) >= 0) & (np.asarray(max_exposure) <= 1)).all():
+        raise UserError("max_exposure: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
+    return whole_number(n, "n", 0), None if max_overlap is None else whole_number(max_overlap, "max_overlap", 0)

@@ -1,0 +1,320 @@
+"""How past ownership forecasts turned out: every contest forecast from earlier ones, scored against plain baselines."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from dfslab import metrics
+from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
+from dfslab.ownership._features import Board
+from dfslab.ownership._fit import log_score
+from dfslab.ownership._hybrid import HybridOwnershipEstimator
+
+__all__ = [
+    "CalibrationReport",
+    "WalkForward",
+    "band_table",
+    "calibration_report",
+    "gain_table",
+    "score_forecasts",
+    "score_table",
+    "walk_forward",
+]
+
+LEVELS = (0.5, 0.8, 0.95)
+BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
+"""Edges of the bands of forecast ownership, fractions."""
+SIZES = (0.0, 1_000.0, 10_000.0, np.inf)
+"""Edges of the bands of contest size, entries."""
+MISSES = 10
+"""Largest errors of the past that are listed."""
+_KEY = ["contest_id", "date", "entries", "drivers"]
+BETTER_HIGH = ("log_score", "spearman", "top5")
+
+
+@dataclass(frozen=True, eq=False)
+class WalkForward:
+    """Forecasts of past contests, each made from the contests of earlier dates.
+
+    `scores` has one row per contest, estimator and score: contest_id, date, entries, drivers, estimator, score, value.
+    `drivers` has one row per contest, estimator and driver: forecast and actual (fractions), crps, pit, and low and
+    high of each interval where the estimator gives draws. `weights` has one row per contest and pooled estimator.
+    """
+
+    scores: pd.DataFrame
+    drivers: pd.DataFrame
+    weights: pd.DataFrame
+    notes: tuple
+
+    def last(self, n: int) -> "WalkForward":
+        """Return the same for the last `n` contests."""
+        kept = self.scores.drop_duplicates("contest_id").sort_values("date", kind="stable")["contest_id"].tail(n)
+        tables = (t[t["contest_id"].isin(kept)] for t in (self.scores, self.drivers, self.weights))
+        return WalkForward(*tables, self.notes)
+
+    def summary(self) -> pd.DataFrame:
+        """Return mean, standard error over contests and number of contests of each score, by estimator."""
+        rows = []
+        for (estimator, score), part in self.scores.groupby(["estimator", "score"], sort=False):
+            rows.append((estimator, score, *metrics.clustered_mean(part["value"], part["contest_id"]), len(part)))
+        return pd.DataFrame(rows, columns=["estimator", "score", "mean", "se", "contests"])
+
+    def compare(self, estimator: str = "hybrid", score: str = "log_score") -> pd.DataFrame:
+        """Return the paired gain of `estimator` over every other on the contests both forecast [diebold1995].
+
+        `gain` is positive where `estimator` is better, whichever way the score points.
+        """
+        table = self.scores[self.scores["score"] == score].pivot(
+            index="contest_id", columns="estimator", values="value"
+        )
+        sign = 1 if score in BETTER_HIGH else -1
+        rows = []
+        for other in table.columns.drop(estimator):
+            both = table[[estimator, other]].dropna()
+            gain = metrics.diebold_mariano(sign * both[estimator], sign * both[other]) if len(both) else (np.nan,) * 3
+            rows.append((other, *gain, len(both)))
+        return pd.DataFrame(rows, columns=["against", "gain", "se", "p", "contests"])
+
+
+def walk_forward(history, estimators=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
+    """Forecast every past contest from the contests of earlier dates and score it; see `score_forecasts`.
+
+    Parameters
+    ----------
+    history : tidy frame, see `evidence.read_history`
+    estimators : estimators to score; the hybrid (with its parts) by default
+    """
+    estimators = (HybridOwnershipEstimator(),) if estimators is None else estimators
+    return score_forecasts([e.fit(history) for e in estimators], first=first, n_draws=n_draws, seed=seed)
+
+
+def score_forecasts(fitted, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
+    """Score what fitted estimators forecast of their past contests, each from the contests of earlier dates.
+
+    Beside them stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor` where projected
+    ownership is known. Errors are in ownership points (percent).
+
+    Parameters
+    ----------
+    fitted : estimators fitted on the same history
+    first : the number of earliest contests that are only learned from
+    n_draws, seed : draws of the whole vector for CRPS, intervals and PIT
+    """
+    forecasts, weights = {}, []
+    for one in fitted:
+        forecasts |= one.rolled_log_worths()
+        weights += one.rolled_weights()
+    last = fitted[-1]
+    forecasts |= {"uniform": [None] * len(last.boards), "vendor": [_vendor(b) for b in last.boards]}
+    tables = [_scored(name, said, last, (first, n_draws, seed)) for name, said in forecasts.items()]
+    drivers = pd.concat([d for d, _ in tables], ignore_index=True)
+    scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "estimator", "score", "value"])
+    frame = pd.DataFrame(weights, columns=["contest_id", "date", "estimator", "weight", "temperature"])
+    late = [b.contest_id for b in last.boards[first:]]
+    return WalkForward(scores, drivers, frame[frame["contest_id"].isin(late)], last.notes)
+
+
+def _vendor(board: Board) -> np.ndarray | None:
+    """Return a vendor's projected ownership rescaled to K, (D,); None unless every driver has one."""
+    own = board.column("projected_ownership")
+    return None if np.isnan(own).any() else np.clip(own * board.rules.roster_size / own.sum(), LEAST, 1 - LEAST)
+
+
+def _scored(name, said, fitted, settings) -> tuple[pd.DataFrame, list]:
+    """Return the rows by driver and the scores of one forecaster; its draws use its own earlier errors."""
+    first, n_draws, seed = settings
+    past, drivers, scores = [], [pd.DataFrame()], []
+    for number, (board, told) in enumerate(zip(fitted.boards, said, strict=True)):
+        direct = name in ("uniform", "vendor")
+        if told is None and name != "uniform":
+            continue
+        own = _direct(board, told) if direct else board.law(told).marginals()
+        if number >= first:
+            earlier = [pair for pair in past if pair[0].date < board.date]
+            draws = None if direct else _draws(board, own, earlier, fitted, (n_draws, seed, number))
+            drivers.append(_driver_rows(name, board, own, draws))
+            score = np.nan if direct else log_score(board, told)
+            scores += _contest_rows(name, board, score, drivers[-1])
+        past.append((board, told))
+    return pd.concat(drivers, ignore_index=True), scores
+
+
+def _direct(board: Board, told) -> np.ndarray:
+    return np.full(len(board), board.rules.roster_size / len(board)) if told is None else told
+
+
+def _draws(board, own, earlier, fitted, settings) -> np.ndarray:
+    n, seed, number = settings
+    residuals = Residuals.of(earlier, fitted.estimator.prior.residuals).like(board)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+    return draw_ownership(own, board.salary, residuals, n, rng)
+
+
+def _driver_rows(name, board: Board, own, draws) -> pd.DataFrame:
+    rows = pd.DataFrame(
+        {
+            "contest_id": board.contest_id,
+            "date": board.date,
+            "entries": board.entries,
+            "estimator": name,
+            "driver": board.names,
+            "salary": board.salary,
+            "forecast": own,
+            "actual": board.ownership,
+        }
+    )
+    if draws is not None:
+        rows["crps"] = metrics.crps(draws, board.ownership)
+        rows["pit"] = metrics.pit(draws, board.ownership, np.random.default_rng(len(draws)))
+        for level in LEVELS:
+            rows[f"low{level:.0%}"], rows[f"high{level:.0%}"] = metrics.interval_bounds(draws, level)
+    return rows[rows["actual"].notna()]
+
+
+def _contest_rows(name, board: Board, log, rows) -> list:
+    own, fact = 100 * rows["forecast"], 100 * rows["actual"]
+    found = {
+        "log_score": log,
+        "mae": metrics.mean_absolute_error(own, fact),
+        "rmse": metrics.root_mean_square_error(own, fact),
+        "spearman": metrics.spearman(own, fact),
+        "top5": metrics.top_hits(own, fact, 5),
+    }
+    if "crps" in rows:
+        found["crps"] = 100 * rows["crps"].mean()
+        for level in LEVELS:
+            found |= _interval_scores(rows, level)
+    key = (board.contest_id, board.date, board.entries, len(board))
+    return [(*key, name, score, value) for score, value in found.items() if not np.isnan(value)]
+
+
+def _interval_scores(rows, level: float) -> dict:
+    low, high = rows[f"low{level:.0%}"], rows[f"high{level:.0%}"]
+    return {
+        f"cover{level:.0%}": float(metrics.covered(low, high, rows["actual"]).mean()),
+        f"width{level:.0%}": 100 * float((high - low).mean()),
+        f"interval{level:.0%}": 100 * float(metrics.interval_score(low, high, rows["actual"], level).mean()),
+    }
+
+
+# ---------------------------------------------------------------- tables to read
+
+SHOWN = {
+    "mae": "mean error",
+    "rmse": "RMSE",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "spearman": "rank correlation",
+    "top5": "top 5 found",
+}
+"""Scores of a table of forecasters, and what they are called there."""
+BANDED = ("hybrid", "salary_only")
+
+
+def score_table(walk: WalkForward) -> pd.DataFrame:
+    """Return one row per forecaster, smallest mean error first: its scores, each ± its standard error, and contests."""
+    told = walk.summary().set_index(["estimator", "score"])
+    rows = []
+    for estimator in told.index.get_level_values(0).unique():
+        mine = told.loc[estimator].reindex(list(SHOWN))
+        row = {"estimator": estimator}
+        for name, (mean, se) in zip(SHOWN.values(), mine[["mean", "se"]].to_numpy(float), strict=True):
+            row |= {name: mean, f"± {name}": se}
+        rows.append(row | {"contests": int(mine["contests"].max())})
+    return pd.DataFrame(rows).sort_values("mean error", kind="stable", ignore_index=True)
+
+
+def band_table(walk: WalkForward, estimators=BANDED) -> pd.DataFrame:
+    """Return how often the bands of each estimator held the fact, how wide they were, and their interval scores."""
+    told = walk.summary().set_index(["estimator", "score"])[["mean", "se"]]
+    rows = []
+    for estimator in estimators:
+        for level in LEVELS:
+            row = {"estimator": estimator, "band": f"{level:.0%}"}
+            for score in ("cover", "width", "interval"):
+                mean, se = told.loc[(estimator, f"{score}{level:.0%}")]
+                row |= {score: mean} if score == "width" else {score: mean, f"± {score}": se}
+            rows.append(row)
+    return pd.DataFrame(rows).rename(
+        columns=lambda c: c.replace("cover", "inside").replace("interval", "interval score")
+    )
+
+
+def gain_table(walk: WalkForward, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
+    """Return what `estimator` gains over every other in each score, paired by contest, ± its standard error."""
+    parts = []
+    for score in scores:
+        part = walk.compare(estimator, score).set_index("against")
+        names = {"gain": SHOWN[score], "se": f"± {SHOWN[score]}"}
+        parts.append(part[list(names)].rename(columns=names))
+    counts = walk.compare(estimator, "mae").set_index("against")["contests"]
+    return pd.concat([counts, *parts], axis=1).rename_axis("against").reset_index()
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationReport:
+    """Frames for a page: how forecasts of past contests turned out (fractions, except where a column says points)."""
+
+    reliability: pd.DataFrame
+    """Forecast against fact by band of the forecast."""
+    by_size: pd.DataFrame
+    """The same by contest size, one block of bands per size."""
+    coverage: pd.DataFrame
+    """See `band_table`."""
+    pit: pd.DataFrame
+    """Share of facts in each tenth of their forecast distribution; .1 each when calibrated."""
+    weights: pd.DataFrame
+    """Weights and temperature of the pool over time."""
+    misses: pd.DataFrame
+    """The `MISSES` largest errors in points."""
+    scores: pd.DataFrame
+    """See `score_table`."""
+    gains: pd.DataFrame
+    """See `gain_table`."""
+
+
+def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> CalibrationReport:
+    """Return the tables that say how well `estimator` was calibrated."""
+    rows = walk.drivers[walk.drivers["estimator"] == estimator]
+    if rows.empty:
+        raise ValueError(
+            f"calibration: no forecast by {estimator}; have {', '.join(walk.drivers['estimator'].unique())}"
+        )
+    return CalibrationReport(
+        reliability=metrics.reliability(rows["forecast"], rows["actual"], rows["contest_id"], BANDS),
+        by_size=_by_size(rows),
+        coverage=band_table(walk, (estimator,)),
+        pit=_pit_table(rows),
+        weights=walk.weights,
+        misses=_misses(rows),
+        scores=score_table(walk),
+        gains=gain_table(walk, estimator),
+    )
+
+
+def _by_size(rows) -> pd.DataFrame:
+    blocks = [pd.DataFrame()]
+    for low, high in pairwise(SIZES):
+        part = rows[(rows["entries"] >= low) & (rows["entries"] < high)]
+        if len(part):
+            table = metrics.reliability(part["forecast"], part["actual"], part["contest_id"], BANDS)
+            blocks.append(table.assign(entries_from=low, entries_below=high))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _pit_table(rows) -> pd.DataFrame:
+    tenths = np.linspace(0, 1, 11)
+    inside = [(rows["pit"] > low) & (rows["pit"] <= low + 0.1) for low in tenths[:-1]]
+    means = [metrics.clustered_mean(here.astype(float), rows["contest_id"]) for here in inside]
+    return pd.DataFrame(
+        {"low": tenths[:-1], "high": tenths[1:], "share": [m for m, _ in means], "se": [se for _, se in means]}
+    )
+
+
+def _misses(rows) -> pd.DataFrame:
+    table = rows.assign(error_points=100 * (rows["actual"] - rows["forecast"]))
+    order = table["error_points"].abs().sort_values(ascending=False, kind="stable").index[:MISSES]
+    shown = ["contest_id", "date", "driver", "salary", "forecast", "actual", "error_points"]
+    return table.loc[order, shown].reset_index(drop=True)

@@ -1,0 +1,173 @@
+"""Candidate lineups: made for each regime by the leverage-aware optimizer and taken from fields, then screened."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from dfslab.contest import FieldScores, expected_payouts
+from dfslab.lineups import SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.metrics import mean_value
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage
+from dfslab.portfolio._greedy import join_scores
+
+__all__ = ["PENALTIES", "field_runs", "lean", "make_candidates", "more_within_limits", "screen", "shifted", "stage_of"]
+
+PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
+"""Leverage penalties λ, in points per squared ownership, over which candidates are made."""
+RESAMPLED = 16
+"""Scenarios averaged for one resampled value vector: few enough to be a story, enough not to be a single fluke."""
+BEST_OF_EACH = 5
+"""Lineups kept of each resampled value vector."""
+FROM_FIELD = 0.2
+"""Share of the candidates taken from a field like the opponents'."""
+FROM_ALL = 0.2
+"""Share of the candidates made on scenarios of all regimes together; the rest is made regime by regime."""
+KEPT = 2_400
+"""Candidates that go into the choice after screening by expected payout."""
+LEAN_STEPS = 100
+LEAN_RATE = 0.5
+"""First step of the offsets that share the candidates out over the regimes; steps fall as 1/n."""
+
+
+def field_runs(n: int, fields) -> list[slice]:
+    """Cut `n` scenarios into one run per field; each field plays its own."""
+    cuts = np.linspace(0, n, len(fields) + 1).astype(int)
+    return [slice(a, b) for a, b in pairwise(cuts) if b > a]
+
+
+def shifted(scenarios, shift, tick: float):
+    """Return the scenarios with `shift` added to the points of who races, in whole ticks.
+
+    `shift` is (D,) for all scenarios, or (n, D) for as many fields, each for its own run of scenarios.
+    """
+    steps = np.rint(np.asarray(shift) / tick)
+    if not steps.any():
+        return scenarios
+    if steps.ndim == 2:
+        runs = field_runs(len(scenarios), steps)
+        steps = np.repeat(steps[: len(runs)], [run.stop - run.start for run in runs], axis=0)
+    points = (np.rint(scenarios.points / tick) + steps) * tick
+    return replace(scenarios, points=np.where(scenarios.finish > 0, points, scenarios.points))
+
+
+def stage_of(scenarios, fields, contest, rules) -> FieldScores:
+    """Return the fields' scores, each field in its own run of scenarios."""
+    blocks = field_runs(len(scenarios), fields)
+    return join_scores(
+        FieldScores.from_field(f, scenarios.points[b], contest, rules) for f, b in zip(fields, blocks, strict=False)
+    )
+
+
+def make_candidates(slate, scenarios, own, quota: dict, field, n: int, rng, penalties=PENALTIES) -> np.ndarray:
+    """Return about `n` different lineups, (C, K).
+
+    Parameters
+    ----------
+    slate, scenarios : in the same rows ; own : (D,) ownership, fractions
+    quota : regime → lineups; regimes with none get no candidates of their own
+    field : (F, K) lineups like the opponents'
+    n : a slate with no more legal lineups gives them all
+
+    For each regime, for all regimes together, and for each λ the best lineups by mean points, and by means of a few
+    scenarios at a time, are taken.
+    """
+    wanted = [code for code, name in enumerate(scenarios.regime_names) if quota.get(name, 0) > 0]
+    parts = [(np.ones(len(scenarios), bool), FROM_ALL)]
+    parts += [(scenarios.regime == code, (1 - FROM_FIELD - FROM_ALL) / len(wanted)) for code in wanted]
+    pool = [field[: round(FROM_FIELD * n)], _all_lineups(slate, n)]
+    for rows, share in parts:
+        here = np.flatnonzero(rows & (scenarios.weight > 0))
+        for penalty in penalties:
+            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty)
+            pool.append(_optimised(optimizer, scenarios, here, max(1, int(share * n / len(penalties))), rng))
+    return np.unique(np.concatenate(pool), axis=0)
+
+
+def _all_lineups(slate, most: int) -> np.ndarray:
+    """Return every legal lineup, or none when there are more than `most`."""
+    racing = np.flatnonzero(~slate.out)
+    groups = None if slate.groups is None else slate.groups[racing]
+    try:
+        return racing[enumerate_lineups(slate.salary[racing], slate.rules, groups=groups, limit=most)]
+    except SearchTooLarge:
+        return np.empty((0, slate.rules.roster_size), int)
+
+
+def _optimised(optimizer, scenarios, here, n, rng) -> np.ndarray:
+    """Return about `n` lineups that are best on the mean, and on means of a few scenarios, of the rows `here`."""
+    slate, chance = optimizer.slate, scenarios.weight[here] / scenarios.weight[here].sum()
+    draws = rng.choice(here, (max(1, 3 * n // 4 // BEST_OF_EACH), RESAMPLED), p=chance)
+    values = [mean_value(scenarios.points[here], chance), *(scenarios.points[rows].mean(axis=0) for rows in draws)]
+    counts = [max(1, n // 4), *[BEST_OF_EACH] * len(draws)]
+    fixed = {"groups": slate.groups, "bans": np.flatnonzero(slate.out)}
+    found = (
+        best_lineups(optimizer.objective(value), slate.salary, slate.rules, count, **fixed)
+        for value, count in zip(values, counts, strict=True)
+    )
+    return np.concatenate(list(found))
+
+
+def more_within_limits(slate, value, own, chosen, limits, n: int, penalties=PENALTIES) -> np.ndarray:
+    """Return lineups that may follow the `chosen` (m, K) on the way to `n`, (L, K); empty when the limits forbid any.
+
+    For each λ they respect the limits together, so that the rest of the way exists wherever the search finds it.
+    """
+    used = np.bincount(chosen.ravel(), minlength=len(slate))
+    left, rest = limits.most(n) - used, n - len(chosen)
+    share = pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names)
+    given = {"avoid": chosen, "avoid_overlap": limits.max_overlap} if len(chosen) else {}
+    bans = tuple(slate.names[(left <= 0) & ~slate.out])
+    found = [np.empty((0, slate.rules.roster_size), int)]
+    for penalty in penalties:
+        try:
+            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty, bans=bans, **given)
+            found.append(optimizer.optimize(value, rest, max_overlap=limits.max_overlap, max_exposure=share))
+        except LineupShortage as short:
+            found.append(short.lineups)
+        except InfeasibleLineup:
+            break
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def screen(pool, scenarios, fields, contest, rules, quota: dict):
+    """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
+    pay = _pay_by_regime(pool, scenarios, fields, contest, rules)
+    best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
+    wanted = np.array([quota.get(name, 0) for name in scenarios.regime_names], float)
+    return pool[best], np.array(scenarios.regime_names, object)[lean(pay[best], wanted / wanted.sum())]
+
+
+def lean(pay, share) -> np.ndarray:
+    """Return the regime in which each lineup earns most beside the others, (C,), about `share` (R,) of them in each.
+
+    `pay` (C, R) is what each regime adds to the expected payout. A lineup leans on the regime with the largest
+    log(payout / mean payout of all) + b; b is raised for regimes on which too few lean until the shares are met, so
+    that quotas by the same shares ask for lineups that are there.
+    """
+    lift = np.log(np.maximum(pay, 1e-12) / np.maximum(pay.mean(axis=0), 1e-12))
+    raised = np.where(share > 0, 0.0, -np.inf)
+    code = (lift + raised).argmax(axis=1)
+    for step in range(LEAN_STEPS):
+        have = np.bincount(code, minlength=len(share)) / len(code)
+        gap = np.where(share > 0, share - have, 0.0)
+        if np.abs(gap).max() < 1 / KEPT:
+            break
+        raised = raised + gap * LEAN_RATE / (1 + step / 20)
+        code = (lift + raised).argmax(axis=1)
+    return code
+
+
+def _pay_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:
+    """Return what each regime adds to the expected payout of every candidate standing alone, (C, R) dollars."""
+    pay = np.zeros((len(pool), len(scenarios.regime_names)))
+    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
+        for code in np.unique(scenarios.regime[block]):
+            rows = np.arange(block.start, block.stop)[scenarios.regime[block] == code]
+            share = scenarios.weight[rows].sum()
+            if share > 0:
+                weight = scenarios.weight[rows] / share
+                found = expected_payouts(pool, field, scenarios.points[rows], contest, weight, rules=rules)
+                pay[:, code] += share * found["expected_payout"].to_numpy()
+    return pay

@@ -1,0 +1,286 @@
+"""Choose entries one after another by what each adds to the expected payout, our own entries competing.
+
+Lazy greedy choice: gains known from earlier steps order the candidates, and only the front of that order is computed
+again, until the best fresh gain is above every stale one. Tiered prizes are not submodular, so a stale gain is no
+strict bound; `batch=None` computes every gain at every step, and the tests say how often the two differ.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dfslab.contest import FieldScores, in_threads
+from dfslab.errors import UserError
+
+__all__ = ["Choice", "Limits", "TooFewLineups", "choose_entries", "join_scores"]
+
+BATCH = 32
+"""Candidates whose gain is computed again at a time."""
+CHUNK = 512
+"""Scenarios summed together; fixed, so that the number of threads changes nothing."""
+SLACK = 1e-9
+"""Rounding error of a share of lineups, such as .6 of 5."""
+
+
+class TooFewLineups(UserError):
+    """The candidates ran out within the limits: `order` (m,) were chosen, `label` lacks most of its quota."""
+
+    def __init__(self, message: str, order, label):
+        super().__init__(message)
+        self.order, self.label = np.array(order, int), label
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the chosen lineups must respect together.
+
+    `max_exposure` largest share of the lineups that hold a driver; `max_overlap` drivers any two lineups may share;
+    `quota` label → number of lineups with that label. Both are paced: of the first m of n lineups at most
+    ceil(max_exposure · m) hold a driver and at most ceil(quota · m / n) have a label, so that the first m are a
+    portfolio by themselves. The pace is given up where the candidates do not allow it; a label's quota that cannot
+    be filled goes to the others and is noted.
+    """
+
+    max_exposure: float
+    max_overlap: int
+    quota: dict
+
+    def most(self, n: int) -> int:
+        """Return how many of all `n` lineups may hold one driver: the whole part of the share, and at least one."""
+        return max(1, int(np.floor(self.max_exposure * n + SLACK)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`order` (n,) rows of the candidates in order of choice; `gain` (n,) dollars each added when it was chosen.
+
+    `alone` (C,) expected payout of every candidate standing alone; `bound` no set of n candidates can earn more than.
+    """
+
+    order: np.ndarray
+    gain: np.ndarray
+    alone: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> float:
+        """The n largest stand-alone payouts together: no choice can earn more against the same field."""
+        return float(np.sort(self.alone)[-len(self.order) :].sum()) if len(self.order) else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _gains(at_least, offset, low, total, own, count, lost, scores, rows, weight, start, stop):
+    """Return Σ weight × cents that each candidate of `rows` would add, over scenarios start … stop.
+
+    `own` (S, m) holds our paid scores of a scenario in ascending order, the first count[s] of them; `lost[s, i]` is
+    what the first i of them lose together when somebody better comes in.
+    """
+    out = np.zeros(len(rows))
+    last = len(total) - 1
+    for s in range(start, stop):
+        table = at_least[offset[s] : offset[s + 1]]
+        mine = own[s, : count[s]]
+        for k in range(len(rows)):
+            t = scores[s, rows[k]]
+            j = t - low[s]
+            if j < 0:
+                continue
+            below = np.searchsorted(mine, t)
+            here = 0
+            while below + here < len(mine) and mine[below + here] == t:
+                here += 1
+            beaten = table[j + 1] if j + 1 < len(table) else 0
+            above = beaten + len(mine) - below - here
+            tie = table[j] - beaten + here
+            base = total[min(above, last)]
+            gain = (here + 1) * (total[min(above + tie + 1, last)] - base) / (tie + 1) + lost[s, below]
+            if here > 0:
+                gain -= here * (total[min(above + tie, last)] - base) / tie
+            out[k] += weight[s] * gain
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _enter(at_least, offset, low, total, own, count, lost, score, start, stop):
+    """Add our entry with `score` (S,) to the paid ones of scenarios start … stop and bring `lost` up to date."""
+    last = len(total) - 1
+    for s in range(start, stop):
+        if score[s] < low[s]:
+            continue
+        i = count[s]
+        while i > 0 and own[s, i - 1] > score[s]:
+            own[s, i] = own[s, i - 1]
+            i -= 1
+        own[s, i] = score[s]
+        count[s] += 1
+        table = at_least[offset[s] : offset[s + 1]]
+        first = 0
+        while first < count[s]:
+            t = own[s, first]
+            here = 1
+            while first + here < count[s] and own[s, first + here] == t:
+                here += 1
+            j = t - low[s]
+            beaten = table[j + 1] if j + 1 < len(table) else 0
+            above = beaten + count[s] - first - here
+            tie = table[j] - beaten + here
+            before = total[min(above + tie, last)] - total[min(above, last)]
+            after = total[min(above + tie + 1, last)] - total[min(above + 1, last)]
+            for i in range(first, first + here):
+                lost[s, i + 1] = lost[s, i] + (after - before) / tie
+            first += here
+
+
+class _Stage:
+    """The field, the candidates' scores, and our entries so far."""
+
+    def __init__(self, field: FieldScores, candidates, weight, n: int):
+        self.field, self.weight = field, np.ascontiguousarray(weight, float)
+        self.scores = field.scores(candidates)
+        self.total = np.concatenate([[0.0], np.cumsum(field.contest.prizes)])
+        scenarios = len(field.low)
+        self.own = np.empty((scenarios, n), np.int32)
+        self.count = np.zeros(scenarios, np.int64)
+        self.lost = np.zeros((scenarios, n + 1))
+        self.table = (field.at_least, field.offset, field.low, self.total, self.own, self.count, self.lost)
+
+    def gains(self, rows) -> np.ndarray:
+        """Return what each candidate of `rows` would add to our expected payout, in dollars."""
+        rows = np.ascontiguousarray(rows, np.int64)
+
+        def part(start, stop):
+            return _gains(*self.table, self.scores, rows, self.weight, start, stop)
+
+        return np.sum(in_threads(part, len(self.weight), self.field.threads, CHUNK), axis=0) / 100
+
+    def enter(self, row: int) -> None:
+        """Make candidate `row` one of ours."""
+        score = np.ascontiguousarray(self.scores[:, row])
+
+        def part(start, stop):
+            _enter(*self.table, score, start, stop)
+
+        in_threads(part, len(self.weight), self.field.threads, CHUNK)
+
+
+def choose_entries(
+    field: FieldScores, candidates, labels, n: int, limits: Limits, *, weight=None, batch: int | None = BATCH
+) -> Choice:
+    """Choose `n` of `candidates` (C, K) by marginal expected payout under `limits`.
+
+    Parameters
+    ----------
+    field : the field's scores in every scenario (see `contest.FieldScores`)
+    labels : (C,) label of each candidate, a key of `limits.quota`
+    weight : (S,) scenario weights that sum to 1 (default: equal)
+    batch : candidates computed again at a time; None computes all of them at every step
+
+    Raises
+    ------
+    TooFewLineups : fewer than `n` lineups respect the limits; it says how many were found
+    """
+    candidates = np.asarray(candidates)
+    weight = np.full(len(field.low), 1 / len(field.low)) if weight is None else weight
+    stage = _Stage(field, candidates, weight, n)
+    alone = stage.gains(np.arange(len(candidates)))
+    rules = _Rules(candidates, labels, limits, n, field.ticks.shape[1])
+    known, order, gain = alone.copy(), [], []
+    while len(order) < n:
+        allowed = rules.allowed()
+        if not len(allowed):
+            raise TooFewLineups(
+                f"{len(order)} of {n} lineups found among {len(candidates):,} candidates; allow more exposure "
+                "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups",
+                order,
+                rules.neediest(),
+            )
+        best = _best(stage, known, allowed, batch or len(candidates))
+        order.append(best)
+        gain.append(known[best])
+        stage.enter(best)
+        rules.take(best)
+    return Choice(np.array(order, int), np.array(gain), alone, tuple(rules.notes))
+
+
+def _best(stage: _Stage, known, allowed, batch: int) -> int:
+    """Return the allowed candidate of largest fresh gain; `known` is brought up to date where it was computed."""
+    front = allowed[np.argsort(-known[allowed], kind="stable")]
+    best = -1
+    for first in range(0, len(front), batch):
+        rows = front[first : first + batch]
+        if best >= 0 and known[best] >= known[rows[0]]:
+            break
+        known[rows] = stage.gains(rows)
+        top = rows[np.argmax(known[rows])]
+        if best < 0 or known[top] > known[best]:
+            best = top
+    return int(best)
+
+
+class _Rules:
+    """Which candidates may still be chosen."""
+
+    def __init__(self, candidates, labels, limits: Limits, n: int, n_drivers: int):
+        self.held = np.zeros((len(candidates), n_drivers), np.int8)
+        np.put_along_axis(self.held, candidates, 1, axis=1)
+        self.names = list(limits.quota)
+        self.label = np.array([self.names.index(label) for label in labels], int)
+        self.quota = np.array(list(limits.quota.values()), float)
+        self.limits, self.n, self.taken = limits, n, 0
+        self.filled = np.zeros(len(self.names), int)
+        self.used = np.zeros(n_drivers, int)
+        self.free = np.ones(len(candidates), bool)
+        self.notes: list[str] = []
+
+    def allowed(self) -> np.ndarray:
+        """Return the rows that respect every limit: at its pace, else in total, else with other labels' quotas."""
+        m, most = self.taken + 1, self.limits.most(self.n)
+        pace = min(int(np.ceil(self.limits.max_exposure * m - SLACK)), most)
+        paced = self._open(pace, np.ceil(self.quota * m / self.n - SLACK))
+        if paced.any():
+            return np.flatnonzero(paced)
+        total = self._open(most, self.quota)
+        if not total.any():
+            total = self._open(most, np.full(len(self.quota), self.n))
+            if total.any():
+                self._give_up()
+        return np.flatnonzero(total)
+
+    def _open(self, most: int, quota) -> np.ndarray:
+        free = self.free & (self.filled < quota)[self.label]
+        return free & ~self.held[:, self.used >= most].any(axis=1)
+
+    def _give_up(self) -> None:
+        left = {name: int(q - f) for name, q, f in zip(self.names, self.quota, self.filled, strict=True) if q > f}
+        listed = ", ".join(f"{count} for {name}" for name, count in left.items())
+        self.notes.append(
+            f"Too few candidates within the limits ({listed}): lineups of other regimes took their place."
+        )
+        self.quota = np.full(len(self.quota), float(self.n))
+
+    def neediest(self):
+        """Return the label that lacks most of its quota."""
+        return self.names[int(np.argmax(self.quota - self.filled))]
+
+    def take(self, row: int) -> None:
+        """Mark `row` as chosen."""
+        self.taken += 1
+        self.filled[self.label[row]] += 1
+        self.used += self.held[row]
+        self.free &= self.held.astype(np.int16) @ self.held[row] <= self.limits.max_overlap
+        self.free[row] = False
+
+
+def join_scores(parts) -> FieldScores:
+    """Return the scores of several runs of scenarios, each perhaps against a field of its own, as one."""
+    parts = list(parts)
+    sizes = np.concatenate([np.diff(p.offset) for p in parts])
+    return FieldScores(
+        np.concatenate([p.ticks for p in parts]),
+        np.concatenate([p.low for p in parts]),
+        np.concatenate([[0], np.cumsum(sizes)]),
+        np.concatenate([p.at_least for p in parts]),
+        parts[0].contest,
+        parts[0].threads,
+    )

@@ -1,0 +1,309 @@
+"""The race simulator: finish order, then cautions, drop-outs, laps led and fastest laps around it → `Scenarios`."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from dfslab.errors import UserError, as_day, whole_number
+from dfslab.race._calibrate import fit_mechanics
+from dfslab.race._finish import FinishModel
+from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
+from dfslab.race._orders import RankModel, fit_attrition, fit_plackett_luce, sample_finish
+from dfslab.race._tracks import Mechanics
+from dfslab.regimes import (
+    REGIMES,
+    RegimeModel,
+    RegimeThresholds,
+    classify_scenario_regime,
+    feature_matrix,
+    past_conditions,
+    race_conditions,
+    race_features,
+    regime_codes,
+    regime_weights,
+)
+from dfslab.rules import points_of, rules_on
+from dfslab.slate import Race
+
+__all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
+
+CHUNK = 2048
+"""Scenarios drawn from one stream; fixed, so that the number of threads changes nothing."""
+_PER_DRIVER = ("finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
+_PER_SCENARIO = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime", "weight")
+
+
+@dataclass(frozen=True)
+class Scenarios:
+    """S ways the race may go for D drivers.
+
+    `drivers` (D,) names; `start` the grid place that scores, `finish` (1 = winner; 0 = did not race), `laps_led`,
+    `fastest_laps`, `points`, `dropped_out`, `crashed`, all (S, D); `cautions`, `caution_laps`, `longest_green_run`,
+    `final_green_run` in laps, `regime` (index into `regime_names`), `weight` (sums to 1), all (S,).
+    `notes` are sentences for the page: what was assumed.
+    """
+
+    drivers: np.ndarray
+    start: np.ndarray
+    finish: np.ndarray
+    laps_led: np.ndarray
+    fastest_laps: np.ndarray
+    points: np.ndarray
+    dropped_out: np.ndarray
+    crashed: np.ndarray
+    cautions: np.ndarray
+    caution_laps: np.ndarray
+    longest_green_run: np.ndarray
+    final_green_run: np.ndarray
+    regime: np.ndarray
+    weight: np.ndarray
+    track_length_mi: float
+    regime_names: tuple[str, ...] = REGIMES
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def take(self, indices) -> "Scenarios":
+        """Return the scenarios at `indices` (or where a mask is true), their weights scaled to sum to 1."""
+        picked = {name: getattr(self, name)[indices] for name in ("start", *_PER_DRIVER, *_PER_SCENARIO)}
+        total = picked["weight"].sum()
+        if not total > 0:
+            raise ValueError("scenarios: none left to take (no weight); choose others")
+        return replace(self, **picked | {"weight": picked["weight"] / total})
+
+    def for_slate(self, slate) -> "Scenarios":
+        """Return the scenarios in the rows of `slate`, matched by name.
+
+        Who is out gets finish 0 and 0 points; starters without a salary leave the table. A driver of the slate who
+        is neither out nor simulated raises.
+        """
+        column = pd.Index(self.drivers).get_indexer(slate.names)
+        missing = slate.names[(column < 0) & ~slate.out]
+        if len(missing):
+            raise ValueError(f"scenarios: {', '.join(missing[:5])} not simulated; mark as out or add to the line-up")
+        there = (column >= 0) & ~slate.out
+        picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in ("start", *_PER_DRIVER)}
+        return replace(self, drivers=slate.names, **picked)
+
+    def mean_points(self) -> pd.Series:
+        """Return weighted mean points by driver."""
+        return pd.Series(self.weight @ self.points, self.drivers, name="points")
+
+
+@dataclass(frozen=True)
+class RaceModel:
+    """The simulator as of a date: the finish model and the figures of every track type."""
+
+    finish: FinishModel
+    mechanics: dict[str, Mechanics]
+    regime_model: RegimeModel
+    thresholds: RegimeThresholds = field(default_factory=RegimeThresholds)
+
+    @classmethod
+    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None, prior=None) -> "RaceModel":
+        """Fit on the races before the date `before`; later rows are not used.
+
+        Parameters
+        ----------
+        results, races : history tables; loop data and cautions may be missing
+        before : anything `pandas.to_datetime` reads; left out, all races count
+        thresholds : `RegimeThresholds` for the labels
+        prior : figures of the mechanics by track type to shrink to; left out, those shipped
+        """
+        results, races = _before(results, races, before)
+        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior)
+
+    @classmethod
+    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None) -> "RaceModel":
+        """Fit all but the finish model, which is given; `results` and `races` are those it was fitted on."""
+        worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
+        labels = classify_scenario_regime(race_features(results, races), thresholds)
+        regime_model = RegimeModel.fit(past_conditions(worth, results, races), labels)
+        return cls(finish, fit_mechanics(results, races, worth, prior), regime_model, thresholds)
+
+    def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
+        """Draw `n_scenarios` of `race`; more scenarios extend fewer, and the number of threads changes nothing.
+
+        Parameters
+        ----------
+        drivers : frame with driver and, where known, start, team, car, practice_best_rank, …; optional `out` (does
+            not race: finish 0, 0 points) and `to_rear` (keeps the grid place for scoring, starts last).
+            Without any start the grid is drawn in every scenario.
+        race : `Race`
+
+        Returns
+        -------
+        `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
+        """
+        n_scenarios = whole_number(n_scenarios, "n_scenarios", 1)
+        entry = _entry(drivers)
+        worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
+        task = _Task(entry, worth, race, self._laws(race, worth), self.thresholds)
+        scenarios = _draw(task, n_scenarios, rng, threads)
+        simulated = np.bincount(scenarios.regime, minlength=len(REGIMES)) / n_scenarios
+        told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
+        return replace(scenarios, weight=regime_weights(scenarios.regime, told))
+
+    def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
+        """Return regime, probability, simulated (before reweighting) and base_rate at this track type, n_races."""
+        codes, n = scenarios.regime, len(REGIMES)
+        base = self.regime_model.base_rate(race.track_type)
+        return pd.DataFrame(
+            {
+                "regime": list(REGIMES),
+                "probability": np.bincount(codes, scenarios.weight, minlength=n),
+                "simulated": np.bincount(codes, minlength=n) / len(codes),
+                "base_rate": base[list(REGIMES)].to_numpy(),
+                "n_races": int(base["n_races"]),
+            }
+        )
+
+    def _laws(self, race, worth) -> tuple:
+        if race.track_type not in self.mechanics:
+            known = ", ".join(self.mechanics)
+            raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
+        figures = self.mechanics[race.track_type]
+        cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
+        led = figures.lap_law(race, worth, self.thresholds.fuel_miles)
+        return cautions, dropouts, figures.order_law(race), led
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every chunk needs."""
+
+    entry: "_Entry"
+    worth: np.ndarray
+    race: Race
+    laws: tuple
+    thresholds: RegimeThresholds
+
+
+def _draw(task: _Task, n: int, rng, threads) -> Scenarios:
+    """Draw `n` scenarios of equal weight in chunks, each from its own stream."""
+    seed = int(rng.integers(2**63))
+    sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
+    jobs = [(task, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(_chunk, jobs))
+    names = ("start", *_PER_DRIVER, *_PER_SCENARIO)
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **joined | {"weight": np.full(n, 1.0 / n)})
+
+
+def _chunk(job) -> Scenarios:
+    """Draw one chunk."""
+    task, n, seed = job
+    caution_law, dropout_law, order_law, lap_law = task.laws
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
+    cautions = draw_cautions(caution_law, n, streams[0])
+    dropouts = draw_dropouts(dropout_law, cautions, len(task.worth), streams[1])
+    finish = draw_order(order_law, task.worth, cautions, dropouts, streams[2])
+    grid = task.entry.grid
+    start = sample_finish(task.worth, n, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
+    start = np.ascontiguousarray(start, np.int16)
+    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[4])
+    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[5])
+    return _labelled(task, start, finish, led, fast, reason, cautions)
+
+
+def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
+    """Return drawn arrays as scored and labelled scenarios in the rows of the input."""
+    entry, n = task.entry, len(finish)
+    scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
+    points = points_of(scored, finish, led, fast, rules_on(task.race.date).scoring)
+    wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
+    wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
+    wide = {k: entry.spread(v) for k, v in wide.items()}
+    facts = {name: cautions[:, j] for j, name in enumerate(_PER_SCENARIO[:4])}
+    facts |= {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
+    length = task.race.track_length_mi
+    scenarios = Scenarios(entry.names, **wide, **facts, track_length_mi=length, notes=entry.notes)
+    return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), task.thresholds))
+
+
+def _before(results, races, before):
+    """Return the rows of races before the date."""
+    if before is None or "date" not in races:
+        return results, races
+    day = as_day(before, "before")
+    races = races[pd.to_datetime(races["date"]) < day]
+    results = results[results["race_id"].isin(races["race_id"])]
+    if results.empty:
+        raise UserError(f"history: no race before {day:%Y-%m-%d}; give earlier seasons, or a later date")
+    return results, races
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The entry list with what was assumed: racing drivers sorted by name, so that row order changes nothing."""
+
+    names: np.ndarray
+    racing: pd.DataFrame
+    rows: np.ndarray
+    """Row of `names` of each racing driver."""
+    grid: np.ndarray | None
+    """Place from which each racing driver starts; None when it is drawn."""
+    scored: np.ndarray | None
+    """Place from which places gained are counted."""
+    notes: tuple[str, ...]
+
+    def spread(self, values) -> np.ndarray:
+        """Return (S, racing) `values` in the rows of the input, 0 for who does not race."""
+        out = np.zeros((len(values), len(self.names)), values.dtype)
+        out[:, self.rows] = values
+        return out
+
+
+def _entry(drivers: pd.DataFrame) -> _Entry:
+    if "driver" not in drivers:
+        raise ValueError(f"drivers: column 'driver' is missing; have {', '.join(map(str, drivers.columns))}")
+    names = drivers["driver"].to_numpy(object)
+    if drivers["driver"].duplicated().any():
+        raise ValueError(f"drivers: {drivers['driver'][drivers['driver'].duplicated()].iloc[0]} is listed twice")
+    out = _flag(drivers, "out")
+    rows = np.flatnonzero(~out)
+    if len(rows) < 3:
+        raise ValueError(f"drivers: {len(rows)} race; the simulator needs at least 3")
+    rows = rows[np.argsort(names[rows].astype(str), kind="stable")]
+    racing = drivers.iloc[rows].reset_index(drop=True)
+    grid, scored, notes = _grid(racing)
+    return _Entry(names, racing, rows, grid, scored, notes)
+
+
+def _flag(drivers, name) -> np.ndarray:
+    if name not in drivers:
+        return np.zeros(len(drivers), bool)
+    return drivers[name].map(lambda x: bool(x) and x == x).to_numpy(bool)
+
+
+def _grid(racing: pd.DataFrame):
+    """Return the places to start from (1 … D), the places that score, and notes."""
+    start = pd.to_numeric(racing["start"], errors="coerce") if "start" in racing else pd.Series(np.nan, racing.index)
+    known = start.notna().to_numpy()
+    twice = start[known & start.duplicated()]
+    if len(twice):
+        raise ValueError(f"drivers: two drivers start {twice.iloc[0]:.0f}; correct the starting order")
+    if not known.any():
+        return (
+            None,
+            None,
+            ("No starting grid is known: it is drawn anew in every scenario from the drivers' strength.",),
+        )
+    notes = []
+    scored = start.to_numpy(float, copy=True)
+    if not known.all():
+        last = np.nanmax(scored)
+        scored[~known] = last + 1 + np.arange((~known).sum())
+        who = ", ".join(racing["driver"][~known])
+        notes.append(f"No starting place is known for {who}: assumed to start behind all others.")
+    rear = _flag(racing, "to_rear")
+    if rear.any():
+        notes.append(f"To the rear, keeping the grid place for scoring: {', '.join(racing['driver'][rear])}.")
+    order = np.lexsort((scored, rear))
+    grid = np.empty(len(scored), np.int16)
+    grid[order] = np.arange(1, len(scored) + 1)
+    return grid, scored.astype(np.int16), tuple(notes)

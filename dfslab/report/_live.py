@@ -1,0 +1,218 @@
+"""The live notebook: sliders whose answer is a portfolio, its ownership and its expected payout, at once."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from dfslab import contest
+from dfslab.field import sample_fields
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, lineup_metrics
+from dfslab.portfolio import with_regime_weights
+from dfslab.report import _plots as plots
+from dfslab.report._parts import Notes, Stats, Table
+from dfslab.report._views import said
+from dfslab.workflow import Lab, open_lab, stream
+
+__all__ = ["Answer", "Bench", "Question", "open_bench", "panel"]
+
+N_SCENARIOS = 2_000
+"""Simulated races behind an answer: the standard error of the payout is shown beside it."""
+N_LINEUPS = 20
+EXPOSURES = 16
+"""Drivers in the picture of exposures."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the sliders say: penalty in points per squared ownership, shares as fractions, weights by regime name."""
+
+    leverage_penalty: float = 30.0
+    max_exposure: float = 0.6
+    max_ownership: float = 1.0
+    n_lineups: int = N_LINEUPS
+    regime_weights: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The lineups (n, K) best first, their metrics, the payout of all together in every scenario, and its weights."""
+
+    lineups: np.ndarray
+    metrics: pd.DataFrame
+    result: contest.ContestResult
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A race prepared for questions: everything that does not depend on a slider is computed once."""
+
+    lab: Lab
+
+    @property
+    def regime_names(self) -> tuple[str, ...]:
+        return tuple(self.lab.scenarios.regime_names)
+
+    @cached_property
+    def regime_weights(self) -> dict[str, float]:
+        """The regimes' probabilities before the race: where the sliders begin."""
+        scenarios = self.lab.scenarios
+        share = np.bincount(scenarios.regime, scenarios.weight, len(self.regime_names))
+        return dict(zip(self.regime_names, share, strict=True))
+
+    @cached_property
+    def ownership(self) -> np.ndarray:
+        """The field's forecast ownership by row of the slate, (D,)."""
+        return self.lab.slate.align(self.lab.forecast.ownership)
+
+    @cached_property
+    def field(self) -> np.ndarray:
+        """One field of the contest's size, whose entries make room for ours."""
+        inputs = self.lab.inputs
+        rng, n = stream(self.lab.settings.seed, "field"), inputs.contest.entries - 1
+        return sample_fields(self.lab.slate, [self.ownership], n, contest=inputs.contest, rng=rng)[0]
+
+    def ask(self, question: Question) -> Answer:
+        """Return the best lineups for a question and what they earn; all compete together against the field.
+
+        Raises
+        ------
+        InfeasibleLineup : no lineup obeys the question; fewer than asked are answered, with a note
+        """
+        scenarios = self._weighted(question)
+        notes, most = (), question.max_ownership
+        optimizer = LeverageAwareOptimizer(
+            self.lab.slate,
+            self.ownership,
+            leverage_penalty=question.leverage_penalty,
+            max_ownership_per_driver=None if most >= 1 else most,
+        )
+        value, n = scenarios.weight @ scenarios.points, question.n_lineups
+        try:
+            lineups = optimizer.optimize(value, n, max_exposure=question.max_exposure, max_overlap=5)
+        except LineupShortage as shortage:
+            if not len(shortage.lineups):
+                raise
+            lineups = shortage.lineups
+            notes = (f"{len(lineups)} of {n} lineups obey these limits.",)
+        return Answer(lineups, self._metrics(lineups, value), self._play(lineups, scenarios), notes)
+
+    def _weighted(self, question: Question):
+        weights = {name: float(w) for name, w in question.regime_weights if w > 0}
+        if not weights:
+            return self.lab.blended_scenarios
+        have = self.regime_weights
+        known = {name: w for name, w in weights.items() if have[name] > 0}
+        total = sum(known.values())
+        if not total:
+            raise InfeasibleLineup("no simulated race is of these regimes; give weight to another")
+        return with_regime_weights(self.lab.blended_scenarios, {name: w / total for name, w in known.items()})
+
+    def _metrics(self, lineups, value) -> pd.DataFrame:
+        return lineup_metrics(self.lab.slate, self.ownership, lineups, value=value)
+
+    def _play(self, lineups, scenarios) -> contest.ContestResult:
+        held, rules = self.lab.inputs.contest, self.lab.slate.rules
+        others = self.field[: held.entries - min(len(lineups), held.max_entries_per_user or len(lineups))]
+        return contest.simulate_contest(lineups, others, scenarios.points, held, weight=scenarios.weight, rules=rules)
+
+
+def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=N_SCENARIOS) -> Bench:
+    """Return the bench of a race, ready to answer; without `race_id` the latest race of the folder."""
+    bench = Bench(open_lab(race_id, data_dir, seed=seed, n_scenarios=n_scenarios))
+    bench.ask(Question(n_lineups=2))
+    return bench
+
+
+def shown(bench: Bench, answer: Answer) -> tuple:
+    """Return what the panel displays: key figures, notes, the exposure picture and the lineups."""
+    result, slate = answer.result, bench.lab.slate
+    money, fees = result.portfolio_metrics(), result.entered * result.contest.entry_fee
+    stats = Stats(
+        (
+            (f"{len(answer.lineups)}", f"lineups; {result.entered} enter the contest"),
+            (
+                f"${money['expected_profit'] + fees:,.0f} ± {money['expected_profit_se']:,.0f}",
+                f"expected payout for ${fees:,.0f} of fees",
+            ),
+            (f"{100 * answer.metrics['average_ownership'].mean():.1f} %", "mean ownership of our drivers"),
+            (f"{answer.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
+        )
+    )
+    picture = plots.show(
+        plots.plot_exposure(*_exposures(bench, answer)),
+        alt="Share of our lineups and of the field's entries that hold each driver",
+        caption="Blue: we hold more than the field. Orange: less.",
+    )
+    lineups = pd.DataFrame(
+        {
+            "drivers": [", ".join(slate.names[row]) for row in answer.lineups],
+            "salary": answer.metrics["salary"],
+            "points": answer.metrics["projected_points"],
+            "total ownership %": 100 * answer.metrics["total_ownership"],
+        }
+    )
+    formats = {"salary": "${:,}", "points": "{:.1f}", "total ownership %": "{:.0f}"}
+    notes = (Notes(answer.notes),) if answer.notes else ()
+    return (stats, *notes, picture, Table(lineups, "Best first.", formats))
+
+
+def _exposures(bench: Bench, answer: Answer):
+    count = np.bincount(answer.lineups.ravel(), minlength=len(bench.lab.slate))
+    ours = 100 * count / len(answer.lineups)
+    rows = np.lexsort((-bench.ownership, -ours))[:EXPOSURES]
+    return bench.lab.slate.names[rows], ours[rows], 100 * bench.ownership[rows]
+
+
+def panel(bench: Bench):
+    """Return the sliders and their answer as one widget; letting go of a slider answers anew."""
+    import ipywidgets as widgets
+    from IPython.display import display
+
+    style = {"description_width": "11em"}
+    layout = widgets.Layout(width="28em")
+
+    def slider(kind, text, value, low, high, step, form):
+        options = {"continuous_update": False, "readout_format": form, "style": style, "layout": layout}
+        return kind(description=text, value=value, min=low, max=high, step=step, **options)
+
+    first = Question()
+    penalty = slider(widgets.FloatSlider, "leverage penalty", first.leverage_penalty, 0, 150, 5, ".0f")
+    exposure = slider(widgets.FloatSlider, "max exposure %", 100 * first.max_exposure, 10, 100, 5, ".0f")
+    owned = slider(widgets.FloatSlider, "max ownership %", 100 * first.max_ownership, 5, 100, 5, ".0f")
+    count = slider(widgets.IntSlider, "lineups", first.n_lineups, 1, 50, 1, "d")
+    told = bench.regime_weights
+    weights = {
+        n: slider(widgets.FloatSlider, f"{said(n)} %", 100 * told[n], 0, 100, 1, ".0f") for n in bench.regime_names
+    }
+    output = widgets.Output(layout=widgets.Layout(min_height="30em"))
+
+    def answer(_=None):
+        mix = tuple((name, box.value) for name, box in weights.items())
+        asked = replace(
+            first,
+            leverage_penalty=penalty.value,
+            max_exposure=exposure.value / 100,
+            max_ownership=owned.value / 100,
+            n_lineups=count.value,
+            regime_weights=mix,
+        )
+        with output:
+            output.clear_output(wait=True)
+            for part in _answered(bench, asked):
+                display(part)
+
+    boxes = (penalty, exposure, owned, count, *weights.values())
+    for box in boxes:
+        box.observe(answer, names="value")
+    answer()
+    return widgets.VBox([widgets.HBox([widgets.VBox(boxes[:4]), widgets.VBox(boxes[4:])]), output])
+
+
+def _answered(bench: Bench, question: Question) -> tuple:
+    try:
+        return shown(bench, bench.ask(question))
+    except InfeasibleLineup as reason:
+        return (Notes((f"No portfolio: {reason}",)),)

@@ -1,0 +1,92 @@
+"""Many races at once: the reports of a season on all cores or a cluster, and the ingest of its standings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfslab import parallel
+from dfslab.data import ingest_standings, list_races, race_folder, standings_files
+from dfslab.errors import InputError, UserError
+from dfslab.report._runner import run_report, write_index
+from dfslab.workflow import SAMPLE
+
+__all__ = ["Done", "ingest_season", "report_season"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of each race: what there is to say of those that went well, and why the others failed."""
+
+    finished: dict[str, str]
+    failed: dict[str, str]
+
+
+def report_season(
+    data_dir=None, out_dir="reports", races=None, parameters=None, *, workers=None, progress=lambda line: None
+) -> Done:
+    """Make the report of every race of the folder, side by side, then the index over all of them.
+
+    Parameters
+    ----------
+    data_dir, out_dir, parameters : as for `report.run_report`
+    races : race ids, default every race with a folder
+    workers : processes on this machine (default: one per core); with DASK_SCHEDULER_ADDRESS set the races go to that
+        cluster, whose workers must see both folders under the same path
+    progress : called with a line for each race that ends
+
+    Returns
+    -------
+    `Done`: a race that cannot be reported is listed as failed, the others are finished all the same.
+    """
+    data_dir, out_dir = Path(data_dir or SAMPLE).resolve(), Path(out_dir).resolve()
+    races = _chosen(races, data_dir)
+    jobs = [(race_id, str(data_dir), str(out_dir), parameters or {}) for race_id in races]
+
+    def told(done, total):
+        progress(f"{done} of {total} races reported")
+
+    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=told)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_index(out_dir)
+    return _sorted_out(races, ended)
+
+
+def _report(race_id, data_dir, out_dir, parameters) -> tuple[str, str]:
+    """Return where the report is and why it failed; one of the two is empty."""
+    try:
+        return str(run_report(race_id, data_dir, out_dir, parameters)), ""
+    except (UserError, OSError) as error:
+        return "", str(error)
+
+
+def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> Done:
+    """Add the contest standings of every race that has some to history/ownership.csv, in order of race id."""
+    data_dir = Path(data_dir or SAMPLE)
+    if races is None:
+        races = [r for r in list_races(data_dir) if standings_files(race_folder(r, data_dir))]
+        if not races:
+            raise InputError(f"{data_dir / 'races'}: no race has contest standings; download one into its folder")
+    ended = []
+    for race_id in races:
+        try:
+            told = ingest_standings(race_id, data_dir)
+            ended.append((". ".join([f"{len(told.contest_ids)} contests", *told.notes]), ""))
+        except (UserError, OSError) as error:
+            ended.append(("", str(error)))
+        progress(f"{race_id}: {'failed' if ended[-1][1] else 'in the history'}")
+    return _sorted_out(races, ended)
+
+
+def _chosen(races, data_dir: Path) -> list[str]:
+    known = list_races(data_dir)
+    if not known:
+        raise InputError(f"{data_dir / 'races'}: no race folder; put DKSalaries.csv into a folder races/<race_id>")
+    unknown = [race for race in races or () if race not in known]
+    if unknown:
+        raise InputError(f"{data_dir / 'races'}: no race {unknown[0]}; there are {', '.join(known)}")
+    return list(races or known)
+
+
+def _sorted_out(races, ended) -> Done:
+    finished = {race: said for race, (said, wrong) in zip(races, ended, strict=True) if not wrong}
+    failed = {race: wrong for race, (_, wrong) in zip(races, ended, strict=True) if wrong}
+    return Done(finished, failed)

@@ -1,0 +1,402 @@
+"""A season walked forward: each race decided from earlier ones alone, then revealed and scored.
+
+Realised profit of one season proves nothing. What counts is calibration (predicted against realised rates) and, on a
+simulated season, replays: each race is run thousands of times by the law that made it, so a portfolio's true value is
+known without asking our own simulator.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfslab import metrics, sample
+from dfslab.data import list_races, load_race, race_folder, standings_files, write_atomically
+from dfslab.errors import InputError, UserError
+from dfslab.parallel import map_jobs
+from dfslab.portfolio import audit, score_portfolios
+from dfslab.workflow import _race_day as pipeline
+from dfslab.workflow import _review as aftermath
+
+__all__ = ["SETTINGS", "rate_bands", "run_backtest", "score_race", "summarise"]
+
+SETTINGS = {
+    "n_scenarios": 10_000,
+    "n_lineups": 20,
+    "n_draws": 400,
+    "n_fresh_fields": 20,
+    "max_exposure": 1.0,
+    "max_overlap": 5,
+    "n_candidates": 6_000,
+    "n_fields": 20,
+    "n_replays": 2_000,
+    "n_replay_fields": 50,
+}
+"""Sizes of a backtest; `n_lineups` is cut to the contest's limit per user. No limit on exposure: on fresh draws a limit
+of .6 cost 8 % of the expected payout at 20 lineups and 35 % at 3."""
+REPLAY_STREAM = 77
+"""Number of the random stream of the replays, apart from those of the stages."""
+LEAST_SHARE = 1e-4
+"""Smallest forecast ownership in a log score."""
+SALARY_BANDS = 12
+"""Bands of salary rank in the salary-only forecast."""
+VERSION = 4
+"""Raised when what is stored of a race changes, so that stored races are scored again."""
+
+
+def run_backtest(
+    data_dir=None,
+    out_dir="reports/backtest",
+    *,
+    races=None,
+    workers: int | None = None,
+    seed: int = 1,
+    progress=lambda done, total: None,
+    **settings,
+) -> dict[str, pd.DataFrame]:
+    """Decide and reveal every race of a season that has standings; return what was scored.
+
+    Parameters
+    ----------
+    data_dir : the data folder, default the bundled sample season
+    out_dir : gets one JSON per race; a race whose inputs, seed and settings are those of its file is not run again
+    races : race ids, default all with standings, in order of date
+    workers : processes, default one per core; the numbers do not depend on it
+    progress : called with (done, total) after each race
+    settings : see `SETTINGS`
+
+    Returns
+    -------
+    frames `races`, `ownership`, `simulator`, `money` (one row per race and estimator or strategy) and `failed`
+    (race_id, error); see `summarise`
+    """
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
+    data_dir = Path(data_dir or pipeline.SAMPLE)
+    chosen = _finished_races(data_dir) if races is None else list(races)
+    if not chosen:
+        raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
+    jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings) for race_id in chosen]
+    found = map_jobs(score_race, jobs, workers=workers, progress=progress)
+    good = [one for one in found if "error" not in one]
+    if not good:
+        raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
+    frames = {
+        name: pd.DataFrame([r for one in good for r in one[name]]) for name in ("ownership", "simulator", "money")
+    }
+    frames["races"] = pd.DataFrame([one["race"] for one in good])
+    frames["failed"] = pd.DataFrame([one for one in found if "error" in one], columns=["race_id", "error"])
+    return frames
+
+
+def _finished_races(data_dir) -> list[str]:
+    """Return the ids of the races with standings, by date."""
+    found = [r for r in list_races(data_dir) if standings_files(race_folder(r, data_dir))]
+    return sorted(found, key=lambda race_id: (load_race(race_id, data_dir).date, race_id))
+
+
+def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict) -> dict:
+    """Decide one race, then reveal it; return its rows, from its file when nothing has changed.
+
+    A race that cannot be decided (bad input, a portfolio out of reach) gives its id and the error.
+    """
+    try:
+        inputs = pipeline.check_inputs(race_id, data_dir)
+        path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings)
+        if path.exists():
+            known = json.loads(path.read_text("utf-8"))
+            if known.get("key") == key:
+                return known
+        rows = {"key": key} | _decided_and_revealed(inputs, seed, settings)
+    except (UserError, OSError) as error:
+        return {"race_id": race_id, "error": str(error)}
+    with write_atomically(path) as aside:
+        aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    return rows
+
+
+def _key(inputs, seed: int, settings: dict) -> str:
+    """Return a digest of all that the score of a race depends on; later races of the history are no part of it."""
+    digest = hashlib.sha256(json.dumps([VERSION, seed, settings], sort_keys=True).encode())
+    own = {name: value for name, value in inputs.hashes.items() if not name.startswith("history")}
+    digest.update(json.dumps(own, sort_keys=True).encode())
+    for frame in (inputs.history.results, inputs.history.races, inputs.history.ownership):
+        digest.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _decided_and_revealed(inputs, seed: int, settings: dict) -> dict:
+    contest = inputs.contest
+    n = min(settings["n_lineups"], int(contest.max_entries_per_user or settings["n_lineups"]))
+    told = {name: value for name, value in settings.items() if not name.startswith("n_replay")}
+    lab = pipeline.Lab(inputs, pipeline.Settings(seed=seed, **told | {"n_lineups": n}), Path())
+    strategies = {"portfolio": lab.portfolio.lineups, **lab.baselines}
+    predicted = lab.scores
+    outcome = aftermath.read_outcome(inputs)
+    rules = audit(lab.slate, lab.portfolio.lineups, n, settings["max_exposure"], settings["max_overlap"])
+    race = inputs.race
+    facts = {"race_id": race.race_id, "date": f"{race.date:%Y-%m-%d}", "track_type": race.track_type}
+    facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
+    facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(inputs)}
+    money = _real_money(strategies, predicted, outcome, lab)
+    if inputs.simulated:
+        money = money.merge(_replayed(strategies, lab, seed, settings), on="strategy")
+    tables = {
+        "ownership": _ownership_scores(lab, outcome),
+        "simulator": _simulator_scores(lab, outcome),
+        "money": money,
+    }
+    rows = {name: _records(table.assign(race_id=race.race_id)) for name, table in tables.items()}
+    return {"race_id": race.race_id, "race": facts} | rows
+
+
+def _past_contests(inputs) -> int:
+    return int(inputs.history.ownership["contest_id"].nunique())
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    return json.loads(table.to_json(orient="records", double_precision=12))
+
+
+# ---------------------------------------------------------------- scores of one race
+
+
+def _ownership_scores(lab, outcome) -> pd.DataFrame:
+    """Return mae and crps in points, log score and coverage of the hybrid, the same of salary alone where it can."""
+    racing, fact = ~lab.slate.out, outcome.ownership
+    draws, own = lab.forecast.draws, lab.forecast.table["ownership"].to_numpy()
+    rows = []
+    for name, told in (("hybrid", own), ("salary only", salary_only(lab.inputs.history.ownership, lab.slate))):
+        share = np.maximum(told[racing], LEAST_SHARE)
+        rows.append(
+            {
+                "estimator": name,
+                "mae": 100 * metrics.mean_absolute_error(told[racing], fact[racing]),
+                "log_score": float(fact[racing] @ np.log(share / share.sum()) / fact[racing].sum()),
+            }
+        )
+    rows[0]["crps"] = 100 * float(metrics.crps(draws[:, racing], fact[racing]).mean())
+    rows[1]["crps"] = rows[1]["mae"]
+    for level in (0.5, 0.8, 0.95):
+        low, high = metrics.interval_bounds(draws[:, racing], level)
+        rows[0][f"cover_{level:.0%}"] = float(metrics.covered(low, high, fact[racing]).mean())
+    return pd.DataFrame(rows)
+
+
+def salary_only(past: pd.DataFrame, slate) -> np.ndarray:
+    """Return the ownership past contests gave to drivers of the same salary rank, (D,), scaled to the roster size.
+
+    Without past contests everybody is owned alike.
+    """
+    place = pd.Series(np.where(slate.out, np.nan, slate.salary)).rank(pct=True)
+    level = np.full(len(slate), 1.0)
+    if len(past):
+        rank = past.groupby("contest_id")["salary"].rank(pct=True)
+        band = np.minimum((rank * SALARY_BANDS).astype(int), SALARY_BANDS - 1)
+        means = past["ownership"].groupby(band).mean()
+        level = np.interp(place, (means.index + 0.5) / SALARY_BANDS, means)
+    level = np.where(slate.out, 0.0, level)
+    return slate.rules.roster_size * level / level.sum()
+
+
+def _simulator_scores(lab, outcome) -> pd.DataFrame:
+    """Return rps, top-10 Brier, CRPS of points and the share of points inside 80 %, beside knowing nothing."""
+    races, racing = lab.scenarios, ~lab.slate.out
+    actual, expected = outcome.points[racing], races.points[:, racing]
+    keep = np.random.default_rng(0).choice(len(races), min(2_000, len(races)), p=races.weight)
+    low, high = metrics.interval_bounds(expected[keep], 0.8)
+    row = {
+        "crps_points": float(metrics.crps(expected[keep], actual).mean()),
+        "crps_points_plain": float(metrics.crps(expected[keep].ravel()[:, None], actual[None, :]).mean()),
+        "inside_80": float(metrics.covered(low, high, actual).mean()),
+    }
+    if outcome.results is not None:
+        row |= _finish_scores(lab, outcome.results, racing)
+    return pd.DataFrame([row])
+
+
+def _finish_scores(lab, results, racing) -> dict:
+    finish = aftermath.by_slate(results.set_index("driver")["finish"], lab.slate)[racing]
+    known, places = np.isfinite(finish), int(np.nanmax(finish))
+    chance = finish_chances(lab.scenarios, places)[racing][known]
+    flat = np.full(chance.shape, 1 / places)
+    fact = finish[known]
+    return {
+        "rps": metrics.rps(chance, fact),
+        "rps_plain": metrics.rps(flat, fact),
+        "top10_brier": float(metrics.brier(chance[:, :10].sum(axis=1), fact <= 10).mean()),
+        "top10_brier_plain": float(metrics.brier(flat[:, :10].sum(axis=1), fact <= 10).mean()),
+    }
+
+
+def finish_chances(scenarios, places: int) -> np.ndarray:
+    """Return P(driver finishes k-th) by the scenarios' weights, (D, places); later places join the last one."""
+    finish = np.clip(scenarios.finish, 1, places).astype(np.int64) - 1
+    size = finish.shape[1]
+    flat = finish + places * np.arange(size)
+    weight = np.repeat(scenarios.weight, size)
+    return np.bincount(flat.ravel(), weight, size * places).reshape(size, places)
+
+
+def _real_money(strategies, predicted, outcome, lab) -> pd.DataFrame:
+    """Return, by strategy, what our simulator predicted and how it went in the real field."""
+    table = predicted.table().set_index("portfolio")
+    gaps = predicted.differences("portfolio").set_index("against")
+    contest, rows = lab.inputs.contest, []
+    top = max(1, int(np.ceil(0.01 * contest.entries)))
+    for name, lineups in strategies.items():
+        real = aftermath.play_real_field(lineups, outcome, contest, lab.slate.rules)
+        told = table.loc[name]
+        row = {
+            "strategy": name,
+            "fees": told["fees"],
+            "beaten": 100 * real["beaten"].mean(),
+            "won": real["prize"].sum(),
+        }
+        row |= {"cash": (real["prize"] > 0).mean(), "top_1pct": (real["rank"] <= top).mean()}
+        row |= {f"predicted_{k}": told[k] for k in ("expected_payout", "se", "p_profit", "cash", "top_1pct")}
+        if name in gaps.index:
+            row |= {"predicted_gap": gaps.loc[name, "difference"], "predicted_gap_se": gaps.loc[name, "se"]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _replayed(strategies, lab, seed: int, settings: dict) -> pd.DataFrame:
+    """Return, by strategy, what it earns when the race is run again by the law that made it."""
+    inputs = lab.inputs
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLAY_STREAM,)))
+    n, fields = settings["n_replays"], settings["n_replay_fields"]
+    played = sample.replay(inputs.race.race_id, n, rng, inputs.data_dir, n_fields=fields)
+    if not np.array_equal(played.drivers, lab.slate.names):
+        raise InputError(f"{inputs.folder}: the drivers are not those of the simulated season; write it again")
+    scores = score_portfolios(
+        strategies, played.points, played.fields, inputs.contest, rules=lab.slate.rules
+    )  # fmt: skip
+    table = scores.table().rename(columns={"portfolio": "strategy"})
+    table = table[["strategy", "expected_payout", "se", "p_profit", "cash", "top_1pct"]]
+    gaps = scores.differences("portfolio").rename(columns={"against": "strategy", "difference": "gap", "se": "gap_se"})
+    table = table.merge(gaps[["strategy", "gap", "gap_se"]], on="strategy", how="left")
+    return table.rename(columns={c: f"replay_{c}" for c in table if c != "strategy"})
+
+
+# ---------------------------------------------------------------- the season
+
+
+def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the season's tables, every standard error over races.
+
+    `ownership` and `simulator`: measure, score, plain (the baseline's), gain (positive: better) and its se.
+    `field`: strategy, races, beaten (percent of the real field behind) ± se, predicted and realised cash and top-1 %
+    rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted and as judged (by replays on
+    a simulated season, else by our own simulator), what the portfolio earns more per dollar ± se, and whether that is
+    clear (two standard errors). `reliability`: slope of realised on predicted rates over races and strategies, its se
+    and whether 1 is within two of them.
+    """
+    money = frames["money"]
+    tables = {
+        "ownership": _ownership_summary(frames["ownership"]),
+        "simulator": _simulator_summary(frames["simulator"]),
+    }
+    tables["field"] = pd.DataFrame([_field_row(name, part) for name, part in money.groupby("strategy", sort=False)])
+    tables["gains"] = _gains(money)
+    tables["reliability"] = _reliability(money)
+    return tables
+
+
+def _gain(name, ours, plain, cluster, better_high: bool) -> dict:
+    gain, se = metrics.paired_difference(ours, plain, cluster)
+    sign = 1 if better_high else -1
+    return {"measure": name, "score": np.mean(ours), "plain": np.mean(plain), "gain": sign * gain, "se": se}
+
+
+def _ownership_summary(rows: pd.DataFrame) -> pd.DataFrame:
+    hybrid, plain = (rows[rows["estimator"] == name] for name in ("hybrid", "salary only"))
+    races = hybrid["race_id"].to_numpy()
+    found = [_gain(m, hybrid[m].to_numpy(), plain[m].to_numpy(), races, m == "log_score") for m in
+             ("mae", "crps", "log_score")]  # fmt: skip
+    for level in (50, 80, 95):
+        mean, se = metrics.clustered_mean(hybrid[f"cover_{level}%"], races)
+        found.append({"measure": f"inside {level} % bands", "score": mean, "plain": level / 100, "se": se})
+    return pd.DataFrame(found)
+
+
+def _simulator_summary(rows: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for name in ("rps", "top10_brier", "crps_points"):
+        if name in rows:
+            part = rows.dropna(subset=[name])
+            found.append(_gain(name, part[name].to_numpy(), part[f"{name}_plain"].to_numpy(), part["race_id"], False))
+    mean, se = metrics.clustered_mean(rows["inside_80"], rows["race_id"])
+    return pd.DataFrame([*found, {"measure": "points inside 80 %", "score": mean, "plain": 0.8, "se": se}])
+
+
+def _field_row(name: str, part: pd.DataFrame) -> dict:
+    races = part["race_id"].to_numpy()
+    beaten, se = metrics.clustered_mean(part["beaten"], races)
+    row = {"strategy": name, "races": len(part), "beaten": beaten, "beaten_se": se}
+    for rate in ("cash", "top_1pct"):
+        gap, gap_se = metrics.paired_difference(part[rate], part[f"predicted_{rate}"], races)
+        row |= {f"predicted_{rate}": part[f"predicted_{rate}"].mean(), rate: part[rate].mean()}
+        row |= {f"{rate}_difference": gap, f"{rate}_difference_se": gap_se}
+    return row
+
+
+def _gains(money: pd.DataFrame) -> pd.DataFrame:
+    """Judge by replays where there are some, else by our own simulator on fresh draws."""
+    source = "replay_" if "replay_expected_payout" in money else "predicted_"
+    rows = []
+    for name, part in money.groupby("strategy", sort=False):
+        races, fees = part["race_id"].to_numpy(), part["fees"].to_numpy()
+        earned, se = metrics.clustered_mean(part[f"{source}expected_payout"] / fees, races)
+        told = (part["predicted_expected_payout"] / fees).mean()
+        row = {"strategy": name, "races": len(part), "predicted_return": told - 1}
+        row |= {"return": earned - 1, "return_se": se}
+        if name != "portfolio":
+            gap, gap_se = metrics.clustered_mean(part[f"{source}gap"] / fees, races)
+            row |= {"portfolio_gains": gap, "portfolio_gains_se": gap_se, "clear": bool(abs(gap) > 2 * gap_se)}
+        rows.append(row)
+    return pd.DataFrame(rows).assign(judged_by="replays" if source == "replay_" else "our simulator")
+
+
+def rate_bands(frames: dict[str, pd.DataFrame], rate: str = "cash", bands: int = 5) -> pd.DataFrame:
+    """Return predicted against realised (replayed, where there are replays) rates by band of the prediction.
+
+    All strategies count; frame forecast, actual, se, n, clusters, in fractions (see `metrics.reliability`).
+    """
+    money = frames["money"]
+    told = money[f"predicted_{rate}"].to_numpy(float)
+    fact = money[f"replay_{rate}" if f"replay_{rate}" in money else rate].to_numpy(float)
+    edges = np.unique(np.quantile(told, np.linspace(0, 1, bands + 1)))
+    return metrics.reliability(told, fact, money["race_id"].to_numpy(), edges)
+
+
+def _reliability(money: pd.DataFrame) -> pd.DataFrame:
+    """Return slopes of realised and of replayed rates on predicted ones, over all strategies, clustered by race."""
+    rows = []
+    for source in ("replay_", ""):
+        for rate in ("cash", "top_1pct"):
+            if f"{source}{rate}" in money:
+                y, x = money[f"{source}{rate}"].to_numpy(float), money[f"predicted_{rate}"].to_numpy(float)
+                slope, se = clustered_slope(x, y, money["race_id"])
+                inside = bool(abs(slope - 1) <= 2 * se)
+                shown = {"predicted": x.mean(), "realised": y.mean(), "slope": slope, "se": se, "holds": inside}
+                rows.append({"rate": rate, "judged_by": "replays" if source else "standings"} | shown)
+    return pd.DataFrame(rows)
+
+
+def clustered_slope(x, y, cluster) -> tuple[float, float]:
+    """Return the slope of `y` on `x` and its standard error clustered by `cluster` [cameron2015]."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
+    groups = codes.max() + 1
+    if groups < 3 or np.ptp(x) == 0:
+        return float("nan"), float("nan")
+    away = x - x.mean()
+    slope = away @ y / (away @ away)
+    error = y - y.mean() - slope * away
+    sums = np.bincount(codes, away * error)
+    return float(slope), float(np.sqrt(groups / (groups - 1) * (sums @ sums)) / (away @ away))

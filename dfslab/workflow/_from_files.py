@@ -1,0 +1,87 @@
+"""Lineups from a salary file and a projections file alone: no history, no simulation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dfslab import data
+from dfslab.data import match_names, read_slate
+from dfslab.errors import InputError
+from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics
+from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.slate import Slate
+
+__all__ = ["Quick", "optimize_files"]
+
+
+@dataclass(frozen=True)
+class Quick:
+    """The slate, its lineups (n, K) best first, their metrics by row, and what to know."""
+
+    slate: Slate
+    lineups: np.ndarray
+    metrics: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def shown(self, n: int = 10) -> pd.DataFrame:
+        """Return the first `n` lineups in words, ownership in percent."""
+        head = self.metrics.head(n)
+        return pd.DataFrame(
+            {
+                "points": head["projected_points"].round(1),
+                "salary": head["salary"],
+                "own %": (100 * head["total_ownership"]).round(0),
+                "drivers": [", ".join(self.slate.names[row]) for row in self.lineups[:n]],
+            }
+        )
+
+
+def optimize_files(
+    salaries, projections, n_lineups=20, *, leverage=0.0, out=None, max_overlap=None, max_exposure=None, **rules
+) -> Quick:
+    """Return the best lineups by projected points less `leverage` · ownership², and write them for upload.
+
+    Parameters
+    ----------
+    salaries, projections : DKSalaries.csv, and a file with driver, projected_points and, if you have it,
+        projected_ownership; without it ownership is forecast with the figures shipped with dfslab
+    n_lineups, max_overlap, max_exposure : as for `LeverageAwareOptimizer.optimize`
+    leverage : points per squared ownership, 0 to 150 is the useful range
+    out : the file for DraftKings' bulk upload; None writes nothing
+    rules : further options of `LeverageAwareOptimizer` (locks, bans, max_ownership_per_driver, …)
+
+    Raises
+    ------
+    InputError : a file cannot be used
+    InfeasibleLineup : no lineup, or fewer than asked, obey the rules; nothing is written
+    """
+    slate = read_slate(salaries, projections)
+    points = slate.column("projected_points")
+    unknown = slate.names[np.isnan(points) & ~slate.out]
+    known, k = int((~np.isnan(points)).sum()), slate.rules.roster_size
+    if known < k:
+        raise InputError(f"{projections}: projected_points for {known} of {len(slate)} drivers; {k} are needed")
+    ownership, notes = _ownership(slate)
+    if len(unknown):
+        notes += (f"Without projected points, so never rostered: {', '.join(unknown)}.",)
+    for option in ("locks", "bans"):
+        pairs = match_names(rules.get(option, ()), slate.names).pairs
+        rules[option] = tuple(pairs.get(name, name) for name in rules.get(option, ()))
+    bans = tuple({*rules.pop("bans"), *unknown})
+    optimizer = LeverageAwareOptimizer(slate, ownership, leverage_penalty=leverage, bans=bans, **rules)
+    value = np.nan_to_num(points)
+    lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, max_exposure=max_exposure)
+    if out is not None:
+        data.write_lineups(out, slate, lineups)
+    return Quick(slate, lineups, lineup_metrics(slate, ownership, lineups, value=value), (*slate.notes, *notes))
+
+
+def _ownership(slate: Slate) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the projected ownership where it is complete, else the forecast of a cold start, (D,) fractions."""
+    told = slate.column("projected_ownership")
+    told[slate.out] = 0.0
+    if not np.isnan(told).any():
+        return told, ()
+    said = "Ownership is forecast with the figures shipped with dfslab: the projections hold none for some drivers."
+    return slate.align(HybridOwnershipEstimator(slate.rules).fit().predict(slate)), (said,)

@@ -1,0 +1,242 @@
+"""The commands as a user runs them: help by example, exit codes, one sentence for a mistake."""
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pandas as pd
+import pytest
+from race_files import DRIVERS, RACE, SALARY, csv_bytes, write_history, write_race, write_standings
+from sample_race import SAMPLE
+
+from dfslab import data
+from dfslab.cli import _literal, cli, main
+from dfslab.workflow._inputs import load_models
+
+COMMANDS = ("report", "season", "fetch", "ingest", "tune", "optimize", "backtest", "sample", "lab")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A data folder with one race and its standings, and projections beside."""
+    race = write_race(tmp_path / "data")
+    write_standings(race)
+    write_history(tmp_path / "data")
+    rows = [["driver", "projected_points"], *[[name, 50 - 2 * n] for n, name in enumerate(DRIVERS)]]
+    (tmp_path / "projections.csv").write_bytes(csv_bytes(rows))
+    return tmp_path
+
+
+def test_python_m_is_the_same_program():
+    told = subprocess.run([sys.executable, "-m", "dfslab", "--help"], capture_output=True, text=True, check=True)
+    assert all(f"  {name} " in told.stdout for name in COMMANDS) and not told.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_by_example(name, capsys):
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"    dfslab {name}" in text or f"  dfslab {name}" in text
+    assert set(cli.commands) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["report", "nowhere", "--data", "DATA"], "no race 'nowhere'"),
+        (["report", RACE, "--data", "DATA", "-p", "sead=3"], "no notebook has the parameter sead"),
+        (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups is 'many'; it must be a whole"),
+        (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "a whole number from 0 to 5"),
+        (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a share above 0, at most 1"),
+        (["report", RACE, "--data", "DATA", "--out", "SALARIES"], "cannot be written (Not a directory)"),
+        (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
+        (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
+        (["ingest", "--data", "absent"], "no race has contest standings"),
+        (["tune", "ownership", "--data", "DATA"], "0 contests in history/ownership.csv, 3 needed"),
+        (["tune", "race", "--data", "DATA", "--since", "2050-01-01"], "choose another date"),
+        (["sample", "DATA"], "holds something else than a simulated season"),
+        (["optimize", "SALARIES", "SALARIES", "--out", "x.csv"], "neither projected_points nor projected_ownership"),
+        (["optimize", "SALARIES", "FEW", "--out", "x.csv"], "projected_points for 1 of 12 drivers; 6 are needed"),
+        (["optimize", "SALARIES", "PROJECTIONS", "-n", "2", "--out", "DATA"], "cannot be written (Is a directory)"),
+        (["optimize", "SALARIES", "PROJECTIONS", "--lock", "Nobody", "--out", "x.csv"], "not on the slate: Nobody"),
+        (["optimize", "SALARIES", "PROJECTIONS", "-n", "5", "--max-ownership", "0", "--out", "x.csv"], "no lineup"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    places = {"DATA": folder / "data", "SALARIES": folder / f"data/races/{RACE}/DKSalaries.csv"}
+    places |= {"PROJECTIONS": folder / "projections.csv", "FEW": tmp_path / "few.csv"}
+    places["FEW"].write_bytes(csv_bytes([["driver", "projected_points"], [DRIVERS[0], 50]]))
+    before = sorted(tmp_path.rglob("*"))
+    assert main([str(places.get(word, word)) for word in arguments]) == 1
+    out, error = capsys.readouterr()
+    assert error.startswith("dfslab: ") and told in error and "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1 and not out
+    kept = [path for path in sorted(tmp_path.rglob("*")) if path.suffix not in (".lock",) and path.name != "reports"]
+    assert [p for p in kept if p.is_file()] == [p for p in before if p.is_file()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["reprot"],
+        ["report", "--dat", "x"],
+        ["report", "-p", "seed"],
+        ["optimize", "a.csv", "b.csv"],
+        ["optimize", "--max-exposure", "40"],
+    ],
+)
+def test_a_misused_command_ends_with_two(arguments, capsys):
+    assert main(arguments) == 2
+    assert "Usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_debug_shows_the_traceback(place, folder):
+    arguments = ["report", "nowhere", "--data", str(folder / "data")]
+    with pytest.raises(ValueError, match="no race 'nowhere'"):
+        main([*arguments[:place], "--debug", *arguments[place:]])
+
+
+def test_ingest_adds_to_the_history_and_again_changes_nothing(folder, capsys):
+    run = ["ingest", RACE, "--data", str(folder / "data")]
+    assert main(run) == 0
+    written = (folder / "data/history/ownership.csv").read_bytes()
+    assert f"{RACE}: 1 contests" in capsys.readouterr().out
+    assert main([*run[:1], *run[2:], "--quiet"]) == 0
+    assert (folder / "data/history/ownership.csv").read_bytes() == written and not capsys.readouterr().err
+
+
+def test_ingest_lists_the_race_that_failed_and_keeps_the_others(folder, capsys):
+    broken = folder / f"data/races/{RACE}-b"
+    shutil.copytree(folder / f"data/races/{RACE}", broken)
+    (broken / "race.json").write_text((broken / "race.json").read_text().replace(RACE, broken.name))
+    next(broken.glob("contest-standings*")).write_bytes(b"")
+    assert main(["ingest", "--data", str(folder / "data")]) == 1
+    out, error = capsys.readouterr()
+    assert f"{RACE}: 1 contests" in out and f"1 failed\n  {broken.name}: " in error and "empty" in error
+    assert (folder / "data/history/ownership.csv").exists()
+
+
+def test_optimize_writes_the_best_lineups_of_two_files(folder, tmp_path, capsys):
+    salaries, out = folder / f"data/races/{RACE}/DKSalaries.csv", tmp_path / "lineups.csv"
+    run = ["optimize", str(salaries), str(folder / "projections.csv"), "-n", "4", "--out", str(out)]
+    assert main(run) == 0
+    assert "Ownership is forecast" in capsys.readouterr().err
+    rows = list(csv.reader(out.open(encoding="utf-8")))
+    lineups = [sorted(DRIVERS.index(cell.split(" (")[0]) for cell in row) for row in rows[1:]]
+    assert lineups == _best_by_hand(4)
+    assert main([*run, "--ban", DRIVERS[0], "--lock", DRIVERS[11], "--quiet"]) == 0
+    assert not capsys.readouterr().err
+    cells = list(csv.reader(out.open(encoding="utf-8")))[1:]
+    assert all(not any(DRIVERS[0] in c for c in row) and any(DRIVERS[11] in c for c in row) for row in cells)
+
+
+def _best_by_hand(n: int) -> list[list[int]]:
+    """Enumerate every lineup under the cap, best first; equal points go by the alphabet of names."""
+    from itertools import combinations
+
+    legal = [c for c in combinations(range(12), 6) if sum(SALARY[d] for d in c) <= 50_000]
+    return [list(c) for c in sorted(legal, key=lambda c: (-sum(50 - 2 * d for d in c), sorted(DRIVERS[d] for d in c)))][
+        :n
+    ]
+
+
+def test_sample_writes_a_season(tmp_path, capsys):
+    assert main(["sample", str(tmp_path / "season"), "--races", "2", "--seed", "5"]) == 0
+    out, error = capsys.readouterr()
+    assert out.strip() == str(tmp_path / "season") and len(error.split()) == 2
+    assert len(list((tmp_path / "season/races").iterdir())) == 2
+
+
+def test_tune_race_prints_scores_with_errors(capsys):
+    assert main(["tune", "race", "--data", str(SAMPLE), "--since", "2026-08-01", "--quiet"]) == 0
+    out, error = capsys.readouterr()
+    rps = next(line for line in out.splitlines() if line.split()[:1] == ["rps"])
+    assert rps.count("±") == 3 and "difference" in out and not error
+
+
+def test_lab_serves_the_notebooks_whoever_starts_it_and_ends_when_told(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    command = [sys.executable, "-m", "dfslab", "lab", "--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    with (tmp_path / "log").open("wb") as log:
+        lab = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        listed = _asked(f"http://127.0.0.1:{port}/api/contents", lab)
+        assert listed, (tmp_path / "log").read_text()
+        assert "00_explore.ipynb" in {entry["name"] for entry in json.loads(listed)["content"]}
+    finally:
+        lab.terminate()
+        lab.wait(30)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "JupyterLab outlived the command that started it"
+
+
+def _asked(url: str, server, seconds: float = 90.0) -> bytes:
+    """Return the answer of a server that is starting; nothing when it ends or never answers."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            return urllib.request.urlopen(url, timeout=2).read()
+        except OSError:
+            time.sleep(0.2)
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("20", 20), ("0.5", 0.5), ("2024_05", "2024_05"), ("[1, 2]", [1, 2]), ("Larson", "Larson"), ("True", True)],
+)
+def test_parameters_are_read_as_literals(text, value):
+    assert _literal(text) == value and type(_literal(text)) is type(value)
+
+
+def test_season_lists_the_races_that_failed_and_writes_the_index(folder, tmp_path, capsys):
+    (folder / f"data/races/{RACE}/DKSalaries.csv").write_bytes(b"")
+    run = ["season", "--data", str(folder / "data"), "--out", str(tmp_path / "reports"), "--workers", "1"]
+    assert main(run) == 1
+    out, error = capsys.readouterr()
+    assert not out and "1 of 1 races reported" in error and f"1 failed\n  {RACE}: " in error and "empty" in error
+    assert "No report has been made yet" in (tmp_path / "reports/index.html").read_text()
+
+
+def test_what_tuning_saves_is_used_for_later_races_only(tmp_path, capsys):
+    shutil.copytree(SAMPLE / "history", tmp_path / "history")
+    header, *rows = (tmp_path / "history/ownership.csv").read_text().splitlines()
+    contests = list(dict.fromkeys(row.split(",")[0] for row in rows))[:4]
+    kept = [row for row in rows if row.split(",")[0] in contests]
+    (tmp_path / "history/ownership.csv").write_text("\n".join([header, *kept]) + "\n")
+    assert main(["tune", "ownership", "--data", str(tmp_path), "--quiet"]) == 0
+    out, error = capsys.readouterr()
+    assert "hybrid" in out and "salary_only" in out and "saved: " in out and not error
+    last = max(data.history(tmp_path).ownership["date"])
+    saved, _ = load_models(tmp_path, last + pd.Timedelta(days=1))
+    assert saved["ownership"]["contests"] == 4
+    assert {"historical", "salary_skill"} <= set(saved["ownership"]["pools"][-1]["weights"])
+    early, notes = load_models(tmp_path, last)
+    assert not early and "not used for this race" in notes[0]
+
+
+def test_tuning_ownership_needs_nothing_but_past_contests(tmp_path, capsys):
+    (tmp_path / "history").mkdir()
+    shutil.copy(SAMPLE / "history/ownership.csv", tmp_path / "history")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results:mine -->\n<!-- /results:mine -->\n")
+    figures = SAMPLE.parents[1] / "dfslab/ownership/defaults.json"
+    run = ["tune", "ownership", "--data", str(tmp_path), "--figures", str(figures), "--learn", "29", "--last", "3"]
+    assert main([*run, "--quiet", "--readme", f"{page}#mine"]) == 0
+    out, error = capsys.readouterr()
+    assert not error and "interval score" in out and "saved" not in out and not (tmp_path / "models").exists()
+    assert "| hybrid | 95% |" in page.read_text()
+    row = next(line for line in page.read_text().splitlines() if line.startswith("| hybrid |"))
+    assert row.endswith(" 3 |")

@@ -1,0 +1,563 @@
+"""Ownership forecasts against known truths: laws that made the data, brute force, conservation, no leakage."""
+
+from dataclasses import replace
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from dfslab.errors import InputError
+from dfslab.ownership import _features as evidence
+from dfslab.ownership._errors import Residuals, draw_ownership
+from dfslab.ownership._estimators import (
+    CannotSpeak,
+    HistoricalOwnership,
+    ProjectionOwnership,
+    RecentFormOwnership,
+    Rolled,
+    SalarySkillOwnership,
+    remember,
+    roll,
+)
+from dfslab.ownership._evaluate import band_table, calibration_report, gain_table, score_table, walk_forward
+from dfslab.ownership._features import Board, Memory, match_known, read_history
+from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, size_factor
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, _fit_pool
+from dfslab.rules import ContestRules
+from dfslab.slate import Contest, Race, Slate
+
+RULES = ContestRules(roster_size=3, salary_cap=25_000)
+NAMES = np.array([f"Driver {c}" for c in "ABCDEFGHIJKL"], object)
+SALARY = np.array([11500, 10800, 10100, 9600, 9000, 8400, 7900, 7300, 6900, 6400, 6000, 5500])
+ALL_FOUR = (HistoricalOwnership, ProjectionOwnership, SalarySkillOwnership, RecentFormOwnership)
+PRICE = SALARY / 1000
+TASTE = np.random.default_rng(5).normal(0, 0.5, len(NAMES))
+
+
+def board_with(theta, date="2024-01-01", **more) -> Board:
+    """Return a contest whose ownership is that of the law `theta`."""
+    board = Board(NAMES, SALARY, RULES, pd.Timestamp(date), **more)
+    return replace(board, ownership=board.law(theta).marginals())
+
+
+def history(n=8, *, seed=0, noise=0.3, **columns) -> pd.DataFrame:
+    """Return weekly contests: salary, a lasting taste for each driver, and noise."""
+    rng, frames = np.random.default_rng(seed), []
+    for week in range(n):
+        salary = SALARY + 100 * rng.integers(-5, 6, len(SALARY))
+        board = Board(NAMES, salary, RULES, pd.Timestamp("2024-02-01") + pd.Timedelta(weeks=week))
+        theta = 2.5 * salary / 1000 + TASTE + noise * rng.standard_normal(len(salary))
+        rows = {"contest_id": f"c{week:02d}", "date": board.date, "driver": NAMES, "salary": salary}
+        more = {name: make(rng, theta) for name, make in columns.items()}
+        frames.append(pd.DataFrame({**rows, "ownership": board.law(theta).marginals(), **more}))
+    return pd.concat(frames, ignore_index=True)
+
+
+HISTORY = history()
+FRAME = pd.DataFrame({"driver": NAMES, "salary": SALARY})
+SLATE = Slate.from_frame(FRAME, rules=RULES)
+FITTED = HybridOwnershipEstimator(RULES).fit(HISTORY)
+
+
+def contest(entries) -> Contest:
+    return Contest(5.0, entries, [{"min_rank": 1, "max_rank": 1, "prize": 100.0}])
+
+
+# ---------------------------------------------------------------- the likelihood
+
+
+def test_a_fit_recovers_the_coefficients_that_made_the_contests():
+    rng, beta = np.random.default_rng(1), np.array([1.8, -0.7, 0.4])
+    designs = [np.column_stack([PRICE, rng.normal(size=(12, 2))]) for _ in range(4)]
+    cases = [Case(board_with(x @ beta), x) for x in designs]
+    found = fit_log_worths(cases, np.zeros(3), np.full(3, 1e-9))
+    np.testing.assert_allclose(found, beta, atol=2e-3)
+
+
+def test_the_fit_is_the_top_of_the_likelihood_by_brute_force():
+    rng = np.random.default_rng(2)
+    design, own = rng.normal(size=(12, 2)), board_with(TASTE).ownership
+    lineups = np.array([c for c in combinations(range(12), 3) if SALARY[list(c)].sum() <= RULES.salary_cap])
+
+    def loss(beta):
+        theta = design @ beta
+        return np.log(np.exp(theta[lineups].sum(axis=1)).sum()) - own @ theta + 0.2 * (beta - 0.5) @ (beta - 0.5)
+
+    case = Case(replace(board_with(TASTE), ownership=own), design)
+    found = fit_log_worths([case], np.full(2, 0.5), np.full(2, 0.4))
+    assert loss(found) == pytest.approx(minimize(loss, np.zeros(2)).fun, abs=1e-4)
+
+
+@pytest.mark.parametrize("bound", [-np.inf, 0.0])
+def test_bounds_hold_and_the_bounded_top_is_found(bound):
+    rng, beta = np.random.default_rng(3), np.array([0.9, -0.6, 0.5])
+    design = rng.normal(size=(12, 3))
+    case = Case(board_with(design @ beta), design)
+
+    def loss(b):
+        return -log_score(case.board, design @ b) + 0.01 * b @ b
+
+    found = fit_log_worths([case], np.zeros(3), np.full(3, 0.02), lower=np.array([bound] * 3))
+    limits = [(None if bound < 0 else 0.0, None)] * 3
+    assert (found >= bound).all()
+    assert loss(found) == pytest.approx(minimize(loss, np.full(3, 0.1), bounds=limits).fun, abs=1e-4)
+
+
+def test_hidden_drivers_enter_by_what_is_known():
+    rng, beta = np.random.default_rng(4), np.array([1.5, 0.8])
+    cases = []
+    for _ in range(6):
+        design = np.column_stack([PRICE, rng.normal(size=12)])
+        board = board_with(design @ beta)
+        seen = np.argsort(-board.ownership)[:7]
+        cases.append(
+            Case(replace(board, ownership=np.where(np.isin(range(12), seen), board.ownership, np.nan)), design)
+        )
+    found = fit_log_worths(cases, np.zeros(2), np.full(2, 1e-6))
+    np.testing.assert_allclose(found, beta, atol=0.05)
+
+
+def test_matching_shows_what_is_known_and_leaves_the_odds_of_the_rest():
+    target = np.where(np.arange(12) < 5, board_with(TASTE + 2 * PRICE).ownership, np.nan)
+    board = Board(NAMES, SALARY, RULES, pd.Timestamp("2024-01-01"))
+    theta = match_known(board, 2 * PRICE, target)
+    np.testing.assert_allclose(board.law(theta).marginals()[:5], target[:5], atol=2e-3)
+    np.testing.assert_array_equal(theta[5:], 2 * PRICE[5:])
+
+
+def test_a_larger_contest_is_flatter():
+    assert size_factor(board_with(TASTE, entries=100_000.0), -0.1) == pytest.approx(0.8)
+    assert size_factor(board_with(TASTE), -0.1) == 1.0
+    small, large = (FITTED.predict(SLATE, contest(n)).max() for n in (300, 100_000))
+    assert large < small
+
+
+# ---------------------------------------------------------------- conservation and order
+
+
+@pytest.mark.parametrize("kind", [*ALL_FOUR, HybridOwnershipEstimator])
+def test_a_forecast_is_a_law_on_legal_lineups(kind):
+    slate = Slate.from_frame(FRAME.assign(projected_points=40 + TASTE, start=range(1, 13)), rules=RULES)
+    fitted = kind(RULES).fit(HISTORY)
+    own = fitted.predict(slate)
+    assert own.index.tolist() == NAMES.tolist()
+    assert own.sum() == pytest.approx(3, abs=1e-9)
+    assert ((own > 0) & (own < 1)).all()
+    assert own.to_numpy() @ SALARY <= RULES.salary_cap
+    law = evidence.board_of(slate, None, "2024-12-01").law(fitted.log_worths(slate).to_numpy())
+    np.testing.assert_allclose(law.marginals(), own, atol=1e-12)
+
+
+def test_who_does_not_race_is_not_owned():
+    slate = Slate.from_frame(FRAME.assign(out=NAMES == "Driver C"), rules=RULES)
+    own, draws = FITTED.predict(slate), FITTED.sample(slate, 20, np.random.default_rng(0))
+    assert own["Driver C"] == 0
+    assert FITTED.log_worths(slate)["Driver C"] == -np.inf
+    assert (draws[:, 2] == 0).all()
+    assert own.sum() == pytest.approx(3)
+
+
+def test_the_order_of_drivers_changes_nothing():
+    order = np.random.default_rng(1).permutation(12)
+    shuffled = HISTORY.sample(frac=1, random_state=3)
+    own = HybridOwnershipEstimator(RULES).fit(shuffled).predict(Slate.from_frame(FRAME.iloc[order], rules=RULES))
+    np.testing.assert_allclose(own[NAMES], FITTED.predict(SLATE)[NAMES], atol=1e-7)
+
+
+def test_inputs_are_not_modified():
+    before, frame = HISTORY.copy(), FRAME.copy()
+    HybridOwnershipEstimator(RULES).fit(HISTORY).predict(Slate.from_frame(frame, rules=RULES))
+    pd.testing.assert_frame_equal(HISTORY, before)
+    pd.testing.assert_frame_equal(frame, FRAME)
+
+
+def test_unseen_drivers_are_forecast_from_salary():
+    strangers = FRAME.assign(driver=[f"New {i}" for i in range(12)])
+    slate = Slate.from_frame(strangers, rules=RULES)
+    assert set(FITTED.missing(slate)) == {"historical", "projection", "recent_form"}
+    assert FITTED.predict(slate).sum() == pytest.approx(3)
+    with pytest.raises(CannotSpeak, match="historical: none of popularity"):
+        HistoricalOwnership(RULES).fit(HISTORY).predict(slate)
+
+
+@pytest.mark.parametrize("past", [None, HISTORY.head(0), HISTORY[HISTORY["contest_id"] == "c00"]])
+def test_no_or_one_past_contest_is_enough(past):
+    fitted = HybridOwnershipEstimator(RULES).fit(past)
+    assert fitted.predict(SLATE).sum() == pytest.approx(3)
+    np.testing.assert_allclose(fitted.sample(SLATE, 5, np.random.default_rng(0)).sum(axis=1), 3)
+    assert fitted.weights(SLATE).sum() == pytest.approx(1)
+
+
+# ---------------------------------------------------------------- what the estimators learn
+
+
+def test_lasting_taste_is_found_by_the_past():
+    late = Slate.from_frame(FRAME, rules=RULES)
+    truth = board_with(2.5 * PRICE + TASTE).ownership
+    error = {
+        kind.name: np.abs(kind(RULES).fit(HISTORY).predict(late).to_numpy() - truth).mean()
+        for kind in (HistoricalOwnership, SalarySkillOwnership)
+    }
+    assert error["historical"] < 0.6 * error["salary_skill"]
+
+
+@pytest.mark.parametrize("column", ["projected_points", "rating", "form"])
+def test_what_drives_ownership_is_learned_from_its_column(column):
+    told = history(10, noise=1.0, **{column: lambda rng, theta: theta - 2.5 * PRICE + 50})
+    kind = {"projected_points": ProjectionOwnership, "rating": SalarySkillOwnership, "form": RecentFormOwnership}[
+        column
+    ]
+    last = told[told["contest_id"] == "c09"]
+    fitted = kind(RULES).fit(told[told["contest_id"] < "c09"])
+    with_it = Slate.from_frame(last[["driver", "salary", column]], rules=RULES)
+    without = SalarySkillOwnership(RULES).fit(told[told["contest_id"] < "c09"])
+    errors = [
+        np.abs(f.predict(s).to_numpy() - last["ownership"]).mean()
+        for f, s in ((fitted, with_it), (without, Slate.from_frame(last[["driver", "salary"]], rules=RULES)))
+    ]
+    assert errors[0] < 0.7 * errors[1]
+
+
+def test_room_to_gain_places_is_learned():
+    def start(rng, theta):
+        return pd.Series(-(theta - 2.5 * PRICE)).rank().to_numpy()[::-1] * 0 + rng.permutation(12) + 1
+
+    told = history(10, start=start)
+    board = read_history(told, RULES)[0][0]
+    room = evidence.starting_place(board)
+    last, first = board.column("start").argmax(), board.column("start").argmin()
+    assert room.shape == (12, 2)
+    assert room[last, 0] > room[first, 0]
+    assert (room[:, 1] >= 0).all()
+
+
+def test_a_vendor_is_followed_and_its_gaps_are_filled():
+    vendor = board_with(2.2 * PRICE - TASTE).ownership
+    full = Slate.from_frame(FRAME.assign(projected_ownership=vendor), rules=RULES)
+    gaps = Slate.from_frame(FRAME.assign(projected_ownership=np.where(PRICE > 7, vendor, np.nan)), rules=RULES)
+    plain = ProjectionOwnership(RULES).fit()
+    for slate in (full, gaps):
+        assert np.abs(plain.predict(slate).to_numpy() - vendor).mean() < 0.05
+    pulled, alone = (np.abs(FITTED.predict(s).to_numpy() - vendor).mean() for s in (full, SLATE))
+    assert pulled < 0.6 * alone
+    assert FITTED.weights(full)["projection (vendor)"] > 0.5
+
+
+def test_a_vendor_costs_what_a_field_costs():
+    """A forecast tilted towards the dear drivers, beyond the cap, is read as the one it was tilted from."""
+    memory = remember(read_history(HISTORY, RULES)[0], Prior.shipped())
+    board = Board(NAMES, SALARY, RULES, pd.Timestamp("2024-06-01"))
+    theta = evidence.salary_curve(board) @ memory.curve + TASTE
+    honest = board.law(theta).marginals()
+    alone = board.law(theta - TASTE).marginals()
+    tilted = expit(logit(honest) + 0.4 * (PRICE - PRICE.mean()))
+    dear = replace(board, columns={"projected_ownership": 3 * tilted / tilted.sum()})
+    assert dear.columns["projected_ownership"] @ SALARY > 25_000 > honest @ SALARY
+    away, start = evidence.vendor(dear, memory).T
+    read = board.law(start + away).marginals()
+    assert read @ SALARY == pytest.approx(alone @ SALARY, rel=1e-3)
+    as_told = board.law(match_known(dear, start, dear.columns["projected_ownership"]))
+    assert np.abs(read - honest).mean() < 0.5 * np.abs(as_told.marginals() - honest).mean()
+    last = replace(board, ownership=honest)
+    assert log_score(last, start + away) > log_score(last, as_told.theta) + 0.05
+
+
+def test_memory_looks_back_only_and_halves_twins():
+    boards, _ = read_history(pd.concat([HISTORY, HISTORY.assign(contest_id=HISTORY["contest_id"] + "b")]), RULES)
+    memory = Memory.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    now = replace(boards[6], contest_id="x")
+    weights = memory.weights(now, 45)
+    assert (weights[[b.date >= now.date for b in boards]] == 0).all()
+    single = Memory.of(boards[::2], memory.curve)
+    np.testing.assert_allclose(
+        memory.average(now, memory.residual, weights, 1.0),
+        single.average(now, single.residual, single.weights(now, 45), 1.0),
+    )
+
+
+def test_the_average_of_memory_by_hand():
+    boards, _ = read_history(HISTORY, RULES)
+    memory = Memory.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    table = np.where(np.arange(8)[:, None] < 2, np.array([[1.0], [3.0]] + [[9.0]] * 6), np.nan) * np.ones(12)
+    weights = np.array([1.0, 2.0, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(memory.average(boards[3], table, weights, 1.0), (1 + 2 * 3) / (3 + 1))
+
+
+# ---------------------------------------------------------------- the pool
+
+
+def rolled_pool(weights, temperature=1.0, n=25):
+    rng, rolled = np.random.default_rng(6), []
+    for week in range(n):
+        base = 2.5 * PRICE
+        said = {name: base + rng.normal(0, 0.8, 12) for name in weights}
+        theta = base + temperature * sum(w * (said[v] - base) for v, w in weights.items())
+        rolled.append(Rolled(board_with(theta, pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=week)), base, said, {}))
+    return rolled
+
+
+@pytest.mark.parametrize("temperature", [0.8, 1.3])
+def test_the_pool_recovers_weights_and_temperature(temperature):
+    truth = {"historical": 0.6, "salary_skill": 0.1, "recent_form": 0.3}
+    pool = _fit_pool(tuple(truth), rolled_pool(truth, temperature), Prior.shipped())
+    np.testing.assert_allclose(pool.weights[list(truth)], list(truth.values()), atol=0.07)
+    assert pool.temperature == pytest.approx(temperature, abs=0.12)
+    assert pool.weights.sum() == pytest.approx(1)
+
+
+def test_a_useless_estimator_gets_no_weight():
+    truth = {"historical": 1.0, "recent_form": 0.0}
+    pool = _fit_pool(tuple(truth), rolled_pool(truth, n=60), Prior.shipped())
+    assert pool.weights["recent_form"] < 0.05
+
+
+@pytest.mark.parametrize("failure", [ValueError("no good"), np.linalg.LinAlgError("singular"), CannotSpeak("silent")])
+def test_an_estimator_that_fails_is_left_out_and_named(failure):
+    class Broken(SalarySkillOwnership):
+        name: ClassVar[str] = "broken"
+
+        def features(self, known):
+            raise failure
+
+    parts = (HistoricalOwnership(RULES), SalarySkillOwnership(RULES), Broken(RULES))
+    fitted = HybridOwnershipEstimator(RULES, parts=parts).fit(HISTORY)
+    assert str(failure) in fitted.missing(SLATE)["broken"]
+    same = HybridOwnershipEstimator(RULES, parts=parts[:2]).fit(HISTORY)
+    pd.testing.assert_series_equal(fitted.predict(SLATE), same.predict(SLATE))
+    alone = HybridOwnershipEstimator(RULES, parts=parts[2:]).fit(HISTORY)
+    with pytest.raises(CannotSpeak, match=str(failure)):
+        alone.predict(SLATE)
+
+
+def test_a_saved_pool_forecasts_the_same():
+    own = FITTED.predict(SLATE)
+    saved = HybridOwnershipEstimator(RULES).fit(HISTORY).to_dict()
+    again = HybridOwnershipEstimator.from_dict(saved, rules=RULES).fit(HISTORY)
+    pd.testing.assert_series_equal(again.predict(SLATE), own)
+    assert (saved["contests"], saved["last_date"]) == (8, "2024-03-21")
+    assert [set(pool["weights"]) for pool in saved["pools"]] == [
+        {"salary_skill"},
+        {"historical", "salary_skill", "recent_form"},
+    ]
+    assert len(again.summary()) == 4, "a pool was fitted beside the saved ones"
+
+
+def test_a_prior_survives_its_dict():
+    prior = Prior.shipped()
+    assert Prior.from_dict(prior.to_dict()) == prior
+    assert "contests" in prior.source
+
+
+# ---------------------------------------------------------------- no leakage
+
+
+def test_rolling_forecasts_are_those_of_a_fit_on_what_came_before():
+    boards, _ = read_history(HISTORY, RULES)
+    estimator = HistoricalOwnership(RULES)
+    for r in roll((estimator,), boards, estimator.prior)[1:]:
+        before = HISTORY[HISTORY["date"] < r.board.date]
+        theta = estimator.fit(before).board_log_worths(r.board)
+        np.testing.assert_allclose(
+            r.board.law(r.said["historical"]).marginals(), r.board.law(theta).marginals(), atol=2e-3
+        )
+
+
+def test_later_rows_change_nothing():
+    date = HISTORY["date"].max()
+    spoiled = HISTORY.copy()
+    now = spoiled["date"] == date
+    spoiled.loc[now, "ownership"] = spoiled.loc[now, "ownership"].to_numpy()[::-1]
+    race = Race("r", date, "Oval", "short", 1.0, 100)
+    slate = Slate.from_frame(FRAME, rules=RULES, race=race)
+    kept = HISTORY[~now]
+    for past in (HISTORY, spoiled):
+        fitted = HybridOwnershipEstimator(RULES).fit(past)
+        own, draws = fitted.predict(slate), fitted.sample(slate, 3, np.random.default_rng(0))
+        expected = HybridOwnershipEstimator(RULES).fit(kept)
+        pd.testing.assert_series_equal(own, expected.predict(slate))
+        np.testing.assert_array_equal(draws, expected.sample(slate, 3, np.random.default_rng(0)))
+
+
+def test_walk_forward_does_not_see_later_contests():
+    first, spoiled = walk_forward(HISTORY, n_draws=20, **HYBRID), HISTORY.copy()
+    spoiled.loc[spoiled["contest_id"] == "c07", "ownership"] = 0.25
+    again = walk_forward(spoiled, n_draws=20, **HYBRID)
+    for name in ("scores", "drivers", "weights"):
+        a, b = (getattr(w, name) for w in (first, again))
+        a, b = (t[t["contest_id"] < "c07"].reset_index(drop=True) for t in (a, b))
+        pd.testing.assert_frame_equal(a, b)
+
+
+HYBRID = {"estimators": (HybridOwnershipEstimator(RULES),)}
+WALK = walk_forward(history(14), n_draws=100, **HYBRID)
+
+
+def test_the_walk_scores_every_forecaster_on_every_contest():
+    table = WALK.scores[WALK.scores["score"] == "mae"]
+    count = table["estimator"].value_counts()
+    assert {"hybrid", "equal_weights", "salary_only", "uniform", "salary_skill"} <= set(count[count == 14].index)
+    assert count["historical"] == count["recent_form"] == 13
+    rows = WALK.drivers[(WALK.drivers["estimator"] == "hybrid") & (WALK.drivers["contest_id"] == "c05")]
+    mae = table[(table["estimator"] == "hybrid") & (table["contest_id"] == "c05")]["value"].iloc[0]
+    assert mae == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
+
+
+def test_gains_point_the_same_way_for_scores_and_errors():
+    for score in ("log_score", "mae"):
+        gains = WALK.last(8).compare("hybrid", score).set_index("against")["gain"]
+        assert gains["salary_only"] > 0
+    assert WALK.compare("hybrid", "mae").set_index("against").loc["uniform", "gain"] > 0
+
+
+def test_the_tables_say_what_the_scores_say():
+    scores, bands, gains = score_table(WALK), band_table(WALK), gain_table(WALK)
+    told = WALK.summary().set_index(["estimator", "score"])
+    assert scores["mean error"].is_monotonic_increasing
+    hybrid = scores.set_index("estimator").loc["hybrid"]
+    for name, score in (("mean error", "mae"), ("RMSE", "rmse"), ("log score", "log_score"), ("CRPS", "crps")):
+        assert (hybrid[name], hybrid[f"± {name}"]) == tuple(told.loc[("hybrid", score), ["mean", "se"]])
+    assert np.isnan(scores.set_index("estimator").loc["uniform", "log score"])
+    assert bands["inside"].tolist() == [
+        told.loc[(e, f"cover{level}"), "mean"] for e in ("hybrid", "salary_only") for level in ("50%", "80%", "95%")
+    ]
+    errors = WALK.compare("hybrid", "mae").set_index("against")["gain"]
+    pd.testing.assert_series_equal(gains.set_index("against")["mean error"], errors, check_names=False)
+
+
+def test_the_report_adds_up():
+    report = calibration_report(WALK)
+    assert report.reliability["n"].sum() == 14 * 12
+    assert report.pit["share"].sum() == pytest.approx(1)
+    assert report.misses["error_points"].abs().is_monotonic_decreasing
+    assert len(report.misses) == 10
+    pd.testing.assert_frame_equal(report.scores, score_table(WALK))
+    np.testing.assert_allclose(report.weights.groupby("contest_id")["weight"].sum(), 1)
+    with pytest.raises(ValueError, match="no forecast by nobody"):
+        calibration_report(WALK, "nobody")
+
+
+# ---------------------------------------------------------------- draws
+
+
+def test_draws_are_whole_vectors_and_extend():
+    few, many = (FITTED.sample(SLATE, n, np.random.default_rng(9)) for n in (10, 200))
+    np.testing.assert_array_equal(few, many[:10])
+    np.testing.assert_allclose(many.sum(axis=1), 3, atol=1e-9)
+    np.testing.assert_allclose(many @ SALARY, FITTED.predict(SLATE).to_numpy() @ SALARY, rtol=1e-6)
+    assert ((many > 0) & (many < 1)).all()
+    assert np.abs(many.mean(axis=0) - FITTED.predict(SLATE)).mean() < 0.02
+
+
+def test_draws_take_one_contest_at_a_time():
+    level = np.linspace(-3, 0, 12)
+    apart = (np.full(12, 0.5), np.full(12, -0.5))
+    bank = Residuals((level, level), apart, np.ones(2), np.zeros(2, bool), Prior.shipped().residuals)
+    errors = bank.draw(level, 500, np.random.default_rng(1))
+    whole = np.ptp(errors, axis=1) < 1e-12
+    assert 0.5 < whole.mean() < 0.85
+    assert set(np.sign(errors[whole, 0])) == {-1, 1}
+
+
+def test_errors_of_contests_forecast_from_the_same_sources_count_most():
+    level, quiet = np.linspace(-3, 0, 12), {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
+    errors, spoke = (np.full(12, 0.2), np.full(12, 2.0)), np.array([True, False])
+    bank = Residuals((level, level), errors, np.ones(2), spoke, quiet)
+    silent = board_with(2 * PRICE)
+    told = replace(silent, columns={**silent.columns, "projected_ownership": silent.ownership})
+    for board, mine in ((silent, 2.0), (told, 0.2)):
+        drawn = bank.like(board).draw(level, 4000, np.random.default_rng(3)).mean(axis=1)
+        sizes = drawn / drawn.max() * (2.0 if (drawn > 1).any() else 0.2)
+        share = np.mean(np.abs(sizes - mine) < 1e-9) / np.mean(drawn > 1e-9)
+        assert share == pytest.approx(1 / 1.1, abs=0.03)
+
+
+def test_bands_cover_what_they_say_on_made_contests():
+    walk = walk_forward(history(45, seed=11, noise=0.45), first=15, n_draws=150, **HYBRID)
+    table = walk.summary().set_index(["estimator", "score"])["mean"]["hybrid"]
+    for level, off in ((0.5, 0.06), (0.8, 0.06), (0.95, 0.03)):
+        assert table[f"cover{level:.0%}"] == pytest.approx(level, abs=off)
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, "all"])
+def test_a_number_of_draws_that_is_none_is_refused(n):
+    for draw in (lambda n, rng: FITTED.sample(SLATE, n, rng), board_with(TASTE).law(TASTE).sample):
+        with pytest.raises(ValueError, match=f"sample: n: {n} given; a whole number"):
+            draw(n, np.random.default_rng(0))
+        assert len(draw(3.0, np.random.default_rng(0))) == 3
+
+
+def test_a_forecast_without_errors_is_drawn_as_it_is():
+    centre = board_with(2 * PRICE).ownership
+    quiet = {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
+    nothing = Residuals((), (), np.array([]), np.array([], bool), quiet)
+    draws = draw_ownership(centre, SALARY, nothing, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(draws, np.tile(centre, (3, 1)), atol=1e-9)
+
+
+# ---------------------------------------------------------------- the history frame
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda h: h.assign(ownership=100 * h["ownership"]), "give fractions between 0 and 1"),
+        (lambda h: h.assign(ownership=h["ownership"] - 0.5), "give fractions"),
+        (lambda h: h.assign(ownership="52%"), r"row 1 \(Driver A, contest c00\) has ownership 52%; give fractions"),
+        (
+            lambda h: h.assign(date=h["date"].where(h["contest_id"] != "c03")),
+            r"\(Driver A, contest c03\) has the date 'NaT'; give one",
+        ),
+        (lambda h: h.assign(date="soon"), "has the date 'soon'"),
+        (lambda h: pd.concat([h, h.head(1)]), "Driver A is twice in contest c00"),
+        (lambda h: h.drop(columns="salary"), "column salary is missing"),
+    ],
+)
+def test_bad_history_is_refused_in_a_sentence(spoil, said):
+    with pytest.raises(InputError, match=said):
+        HybridOwnershipEstimator(RULES).fit(spoil(HISTORY))
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%dT19:30:00Z", "%m/%d/%Y", "%d %B %Y 15:00"])
+def test_dates_may_be_written_in_any_way(written):
+    other = read_history(HISTORY.assign(date=HISTORY["date"].dt.strftime(written)), RULES)[0]
+    assert [b.date for b in other] == [b.date for b in read_history(HISTORY, RULES)[0]]
+
+
+def test_drivers_without_a_group_are_alone_in_a_group_of_their_own():
+    group = HISTORY["driver"].map({"Driver A": "one", "Driver B": "one"})
+    board = read_history(HISTORY.assign(group=group), RULES)[0][0]
+    assert board.groups[0] == board.groups[1] and len(set(board.groups)) == len(NAMES) - 1
+    assert read_history(HISTORY.assign(group=None), RULES)[0][0].groups is None
+
+
+def test_contests_that_cannot_be_used_are_named():
+    thin = HISTORY[(HISTORY["contest_id"] != "c03") | (HISTORY["ownership"] < 0.2)]
+    unpriced = thin.assign(salary=thin["salary"].where(thin["contest_id"] != "c05"))
+    fitted = HybridOwnershipEstimator(RULES).fit(unpriced)
+    assert len(fitted.boards) == 6
+    assert any("c03" in note and "drivers are missing" in note for note in fitted.notes)
+    assert any("c05" in note and "0 drivers with a salary" in note for note in fitted.notes)
+
+
+def test_ownership_is_rescaled_to_the_roster():
+    boards, _ = read_history(HISTORY.assign(ownership=0.98 * HISTORY["ownership"]), RULES)
+    for board, rows in zip(boards, HISTORY.groupby("contest_id"), strict=True):
+        np.testing.assert_allclose(board.ownership, rows[1]["ownership"], rtol=1e-9)
+
+
+def test_unknown_ownership_stays_unknown_and_teaches_nothing_wrong():
+    hidden = HISTORY.assign(ownership=HISTORY["ownership"].where(HISTORY["driver"] != "Driver H"))
+    own = HybridOwnershipEstimator(RULES).fit(hidden).predict(SLATE)
+    assert own.sum() == pytest.approx(3)
+    np.testing.assert_allclose(own, FITTED.predict(SLATE), atol=0.15)
+
+
+def test_the_memory_of_a_contest_is_what_salary_does_not_explain():
+    boards, _ = read_history(HISTORY, RULES)
+    memory = remember(boards, Prior.shipped())
+    table = pd.DataFrame(memory.residual, columns=memory.names).mean()
+    assert np.corrcoef(table[NAMES], TASTE)[0, 1] > 0.8

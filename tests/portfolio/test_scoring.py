@@ -1,0 +1,102 @@
+"""Scores of portfolios: against contests played one by one, conservation, pairing, and what its errors must be."""
+
+import numpy as np
+import pytest
+
+from dfslab.contest import simulate_contest
+from dfslab.portfolio._score import score_portfolios
+from dfslab.slate import Contest
+
+PRIZES = [{"min_rank": a, "max_rank": b, "prize": p} for a, b, p in ((1, 1, 50.0), (2, 3, 20.0), (4, 8, 5.0))]
+DRIVERS = 12
+
+
+def contest_of(entries=44, **more):
+    return Contest(3.0, entries, PRIZES, **more)
+
+
+def draw_lineups(rng, n):
+    return np.sort(rng.permuted(np.tile(np.arange(DRIVERS), (n, 1)), axis=1)[:, :6], axis=1)
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(4)
+    points = np.rint(rng.normal(25, 9, (60, DRIVERS)))
+    fields = np.array([draw_lineups(rng, 43) for _ in range(4)])
+    return draw_lineups(rng, 4), draw_lineups(rng, 6), points, fields, rng.dirichlet(np.ones(60))
+
+
+def test_every_number_is_that_of_contests_played_run_by_run(case):
+    first, second, points, fields, weight = case
+    scores = score_portfolios({"a": first, "b": second}, points, fields, contest_of(), weight=weight)
+    for name, lineups in (("a", first), ("b", second)):
+        for run in range(4):
+            here = slice(15 * run, 15 * run + 15)
+            played = simulate_contest(lineups, fields[run][: 44 - len(lineups)], points[here], contest_of())
+            np.testing.assert_allclose(scores.payout[name][here], played.payout.sum(axis=1))
+            np.testing.assert_allclose(scores.cash[name][here], (played.payout > 0).mean(axis=1))
+            np.testing.assert_allclose(scores.top_1pct[name][here], (played.rank == 1).mean(axis=1))
+            np.testing.assert_array_equal(scores.best_rank[name][here], played.rank.min(axis=1))
+    row = scores.table().set_index("portfolio").loc["a"]
+    assert row["expected_payout"] == pytest.approx(weight @ scores.payout["a"])
+    assert row["fees"] == 12.0
+    assert row["p_profit"] == pytest.approx(weight @ (scores.payout["a"] > 12.0))
+    assert row["p_win"] == pytest.approx(weight @ (scores.best_rank["a"] == 1))
+
+
+def test_a_portfolio_against_itself_differs_by_nothing(case):
+    first, _, points, fields, weight = case
+    scores = score_portfolios({"a": first, "same": first}, points, fields, contest_of(), weight=weight)
+    row = scores.differences("a").iloc[0]
+    assert (row["difference"], row["se"]) == (0.0, 0.0)
+    assert not row["clear"]
+
+
+def test_differences_are_paired_and_change_sign(case):
+    first, second, points, fields, weight = case
+    scores = score_portfolios({"a": first, "b": second}, points, fields, contest_of(), weight=weight)
+    ab, ba = scores.differences("a").iloc[0], scores.differences("b").iloc[0]
+    assert ab["difference"] == pytest.approx(-ba["difference"])
+    assert ab["difference"] == pytest.approx(weight @ (scores.payout["a"] - scores.payout["b"]))
+    assert ab["se"] == pytest.approx(ba["se"])
+
+
+def test_the_whole_field_scored_takes_the_whole_pool(case):
+    *_, points, fields, weight = case
+    scores = score_portfolios({"all": fields[0]}, points, fields, contest_of(43), weight=weight)
+    np.testing.assert_allclose(scores.payout["all"], contest_of().pool)
+    assert scores.table()["se"][0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_limit_per_user_lets_only_the_first_lineups_in(case):
+    first, _, points, fields, weight = case
+    limited = score_portfolios({"a": first}, points, fields, contest_of(max_entries_per_user=2), weight=weight)
+    two = score_portfolios({"a": first[:2]}, points, fields, contest_of(), weight=weight)
+    np.testing.assert_array_equal(limited.payout["a"], two.payout["a"])
+    assert limited.fees["a"] == 6.0
+
+
+def test_standard_errors_cover_the_truth_when_fields_differ():
+    """Twelve fields of 300 entries, four of them much weaker: the mean's error must see them as twelve draws."""
+    rng = np.random.default_rng(8)
+    points = np.rint(rng.normal(25, 9, (600, DRIVERS)))
+    points[:, :6] += 8
+    strong, weak = np.arange(6), np.arange(6, 12)
+    fields = np.array(
+        [np.vstack([draw_lineups(rng, 20), np.tile(weak if f % 3 else strong, (23, 1))]) for f in range(12)]
+    )
+    ours = np.array([[0, 1, 2, 3, 4, 6]])
+    scores = score_portfolios({"a": ours}, points, fields, contest_of())
+    by_field = np.array([scores.payout["a"][scores.run == f].mean() for f in range(12)])
+    assert scores.table()["se"][0] >= 0.95 * by_field.std(ddof=1) / np.sqrt(12)
+
+
+def test_worst_and_best_tails_are_those_of_the_profit(case):
+    first, _, points, fields, _ = case
+    scores = score_portfolios({"a": first}, points, fields, contest_of())
+    profit = np.sort(scores.payout["a"] - 12.0)
+    row = scores.table().iloc[0]
+    assert row["worst_5pct"] == pytest.approx(profit[:3].mean())
+    assert row["best_5pct"] == pytest.approx(profit[-3:].mean())
+    assert row["worst_5pct"] <= row["expected_payout"] - 12.0 <= row["best_5pct"]

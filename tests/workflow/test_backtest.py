@@ -1,0 +1,234 @@
+"""The season walked forward: order of finish in the real field, slopes, salary alone, resuming, no leakage."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from race_files import RACE, write_history, write_race, write_standings
+
+from dfslab.errors import InputError
+from dfslab.rules import DRAFTKINGS_NASCAR
+from dfslab.slate import Contest, Slate
+from dfslab.workflow._backtest import clustered_slope, finish_chances, rate_bands, run_backtest, salary_only, summarise
+from dfslab.workflow._inputs import SAMPLE, check_inputs
+from dfslab.workflow._race_day import open_lab
+from dfslab.workflow._review import Outcome, after_race, by_slate, ownership_errors, play_real_field, read_outcome
+
+SMALL = {"n_scenarios": 300, "n_lineups": 3, "n_draws": 40, "n_fresh_fields": 3, "n_candidates": 300, "n_fields": 2}
+SMALL |= {"n_replays": 40, "n_replay_fields": 4}
+RACES = ("2026-03-01-silver-playa", "2026-06-21-lakeshore")
+PRIZES = [{"min_rank": 1, "max_rank": 1, "prize": 40}, {"min_rank": 2, "max_rank": 4, "prize": 10}]
+
+
+def slow_place(lineups, field, points, contest):
+    """Rank each of ours by counting everybody ahead, one by one; share prizes of ties."""
+    scores = [sum(points[d] for d in row) for row in [*lineups, *field]]
+    rows = []
+    for mine in scores[: len(lineups)]:
+        ahead = sum(s > mine + 1e-9 for s in scores)
+        equal = sum(abs(s - mine) <= 1e-9 for s in scores)
+        prizes = [*(contest.prizes / 100), *[0.0] * len(scores)]
+        behind = sum(s < mine - 1e-9 for s in scores[len(lineups) :])
+        ties = sum(abs(s - mine) <= 1e-9 for s in scores[len(lineups) :])
+        rows.append((mine, ahead + 1, (behind + ties / 2) / len(field), sum(prizes[ahead : ahead + equal]) / equal))
+    return pd.DataFrame(rows, columns=["points", "rank", "beaten", "prize"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_in_the_real_field_are_those_counted_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    draw = np.sort(rng.permuted(np.tile(np.arange(9), (25, 1)), axis=1)[:, :6], axis=1)
+    points = rng.integers(-3, 4, 9) * 0.25
+    outcome = Outcome(points, draw[5:], np.zeros(9), None, None)
+    found = play_real_field(draw[:5], outcome, Contest(5.0, 20, PRIZES), DRAFTKINGS_NASCAR)
+    pd.testing.assert_frame_equal(
+        found.astype(float), slow_place(draw[:5], draw[5:], points, Contest(5.0, 20, PRIZES)).astype(float)
+    )
+
+
+def test_the_winner_entered_again_shares_the_first_places():
+    field = np.array([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 7]])
+    outcome = Outcome(np.arange(8, 0, -1.0), field, np.zeros(8), None, None)
+    found = play_real_field(field[:1], outcome, Contest(5.0, 4, PRIZES), DRAFTKINGS_NASCAR).iloc[0]
+    assert found["rank"] == 1
+    assert found["prize"] == 25.0
+    assert found["beaten"] == pytest.approx((2 + 0.5) / 3)
+
+
+def test_slopes_of_statsmodels_and_known_truth():
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(3)
+    race = np.repeat(np.arange(30), 5)
+    x = rng.uniform(0.1, 0.4, 150)
+    y = 0.02 + 0.8 * x + 0.05 * rng.normal(size=30)[race] + 0.01 * rng.normal(size=150)
+    slope, se = clustered_slope(x, y, race)
+    fitted = sm.OLS(y, sm.add_constant(x)).fit(cov_type="cluster", cov_kwds={"groups": race, "use_correction": False})
+    assert slope == pytest.approx(fitted.params[1])
+    assert se == pytest.approx(fitted.bse[1] * np.sqrt(30 / 29))
+    assert abs(slope - 0.8) < 3 * se
+
+
+def test_a_slope_without_spread_is_unknown():
+    assert np.isnan(clustered_slope([0.2] * 9, np.arange(9), [1, 2, 3] * 3)).all()
+
+
+def test_salary_alone_finds_again_what_salary_alone_decided():
+    rng = np.random.default_rng(1)
+    salary = np.sort(rng.choice(np.arange(45, 110), 24, replace=False))[::-1] * 100
+    truth = np.exp(np.linspace(2, -2, 24))
+    truth *= 6 / truth.sum()
+    past = pd.concat([pd.DataFrame({"contest_id": c, "salary": salary, "ownership": truth}) for c in range(4)])
+    slate = Slate.from_frame({"driver": [f"d{i}" for i in range(24)], "salary": salary, "out": [True] + [False] * 23})
+    told = salary_only(past, slate)
+    assert told.sum() == pytest.approx(6)
+    assert told[0] == 0
+    assert np.corrcoef(told[1:], truth[1:])[0, 1] > 0.97
+    np.testing.assert_allclose(salary_only(past.iloc[:0], slate)[1:], 6 / 23)
+
+
+def test_chances_to_finish_follow_the_weights():
+    class Two:
+        finish = np.array([[1, 2, 3], [3, 1, 2]])
+        weight = np.array([0.75, 0.25])
+
+    expected = [[0.75, 0, 0.25], [0.25, 0.75, 0], [0, 0.25, 0.75]]
+    np.testing.assert_allclose(finish_chances(Two, 3), expected)
+
+
+def test_names_of_another_spelling_find_their_row():
+    slate = Slate.from_frame({"driver": [f"d{i}" for i in range(6)] + ["B.J. McLeod"], "salary": [5000] * 7})
+    np.testing.assert_array_equal(by_slate(pd.Series({"BJ McLeod": 7.0}), slate)[-1:], [7.0])
+
+
+@pytest.fixture(scope="module")
+def season(tmp_path_factory):
+    """A backtest of two races of a copy of the bundled season."""
+    folder = tmp_path_factory.mktemp("season")
+    shutil.copytree(SAMPLE, folder / "data")
+    seen = []
+    frames = run_backtest(
+        folder / "data", folder / "out", races=RACES, workers=1, progress=lambda a, b: seen.append((a, b)), **SMALL
+    )
+    assert seen == [(1, 2), (2, 2)]
+    return folder, frames
+
+
+def test_a_backtest_scores_every_race_and_strategy(season):
+    _, frames = season
+    assert frames["failed"].empty
+    assert frames["races"]["race_id"].tolist() == list(RACES)
+    assert frames["races"]["audited"].all()
+    assert (frames["races"]["n_lineups"] <= 3).all()
+    money = frames["money"]
+    assert money.groupby("race_id").size().tolist() == [5, 5]
+    assert money["beaten"].between(0, 100).all()
+    for rate in ("cash", "predicted_cash", "replay_cash", "top_1pct", "replay_top_1pct"):
+        assert money[rate].between(0, 1).all()
+    tables = summarise(frames)
+    assert list(tables) == ["ownership", "simulator", "field", "gains", "reliability"]
+    assert not tables["gains"]["portfolio_gains"].iloc[1:].isna().any()
+
+
+def test_the_summary_is_the_mean_over_races_with_its_paired_error(season):
+    _, frames = season
+    money = frames["money"].set_index(["strategy", "race_id"])
+    gap = (money.loc["no regimes", "replay_gap"] / money.loc["no regimes", "fees"]).to_numpy()
+    row = summarise(frames)["gains"].set_index("strategy").loc["no regimes"]
+    assert row["portfolio_gains"] == pytest.approx(gap.mean())
+    assert row["portfolio_gains_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(2))
+    both = money["replay_expected_payout"].unstack(0)
+    np.testing.assert_allclose(both["portfolio"] - both["no regimes"], money.loc["no regimes", "replay_gap"], atol=1e-9)
+
+
+def test_a_real_season_is_judged_by_our_own_simulator_and_says_so(season):
+    _, frames = season
+    money = frames["money"]
+    real = frames | {"money": money[[c for c in money if not c.startswith("replay_")]]}
+    table = summarise(real)["gains"].set_index("strategy")
+    assert (table["judged_by"] == "our simulator").all()
+    np.testing.assert_allclose(table["return"], table["predicted_return"])
+    assert set(summarise(real)["reliability"]["judged_by"]) == {"standings"}
+
+
+def test_bands_of_rates_hold_every_race_and_strategy(season):
+    _, frames = season
+    bands = rate_bands(frames, "cash", 3)
+    assert bands["n"].sum() == len(frames["money"])
+    mean = frames["money"]["replay_cash"].mean()
+    assert (bands["actual"] * bands["n"]).sum() / bands["n"].sum() == pytest.approx(mean)
+
+
+def test_a_second_run_reads_what_is_there(season):
+    folder, frames = season
+    path = folder / "out" / f"{RACES[0]}.json"
+    stored = json.loads(path.read_text())
+    stored["race"]["track_type"] = "moon"
+    path.write_text(json.dumps(stored))
+    again = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, **SMALL)
+    assert again["races"]["track_type"].iloc[0] == "moon"
+    pd.testing.assert_frame_equal(again["money"], frames["money"], check_dtype=False)
+
+
+def test_later_races_change_nothing(season):
+    """Leakage: with all later results and contests gone the race is decided and scored as before."""
+    folder, frames = season
+    corrupt = folder / "corrupt"
+    shutil.copytree(folder / "data", corrupt)
+    for name, last in (("results", RACES[0][:10]), ("races", RACES[0][:10]), ("ownership", "2026-02-28")):
+        table = pd.read_csv(corrupt / "history" / f"{name}.csv")
+        table[table["date"] <= last].to_csv(corrupt / "history" / f"{name}.csv", index=False)
+    again = run_backtest(corrupt, folder / "other", races=RACES[:1], workers=1, **SMALL)
+    first = frames["money"][frames["money"]["race_id"] == RACES[0]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(again["money"], first, check_dtype=False)
+
+
+def test_a_race_that_cannot_be_decided_is_told_and_the_others_go_on(season):
+    folder, _ = season
+    (folder / "data" / "races" / RACES[1] / "contest.json").write_text("{")
+    found = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, **SMALL)
+    assert found["races"]["race_id"].tolist() == [RACES[0]]
+    assert found["failed"]["race_id"].tolist() == [RACES[1]]
+    assert "contest.json" in found["failed"]["error"].iloc[0]
+
+
+def test_unknown_settings_and_seasons_without_standings_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no setting n_races"):
+        run_backtest(tmp_path, tmp_path / "out", n_races=3)
+    write_race(tmp_path)
+    with pytest.raises(InputError, match="no race has contest standings"):
+        run_backtest(tmp_path, tmp_path / "out")
+
+
+def test_after_the_race_every_number_is_read_back_from_the_files():
+    lab = open_lab(RACES[1], n_scenarios=300, n_lineups=3, n_draws=40, n_candidates=300, n_fields=2)
+    after = after_race(lab)
+    outcome = read_outcome(lab.inputs)
+    slate = lab.slate
+    assert len(after.entries) == min(3, lab.inputs.contest.max_entries_per_user)
+    scores = outcome.points[lab.portfolio.lineups].sum(axis=1)[: len(after.entries)]
+    np.testing.assert_allclose(after.entries["points"], scores, atol=1e-6)
+    assert after.summary["won"] == pytest.approx(after.entries["prize"].sum())
+    errors = ownership_errors(lab, outcome)
+    counted = np.bincount(outcome.field.ravel(), minlength=len(slate)) / len(outcome.field)
+    real = errors.set_index("driver")["actual"].reindex(slate.names)
+    np.testing.assert_allclose(real, counted, atol=0.006)
+    assert errors["error"].abs().is_monotonic_decreasing
+    assert after.regime["happened"].sum() == 1
+    assert after.regime["probability"].sum() == pytest.approx(1)
+    assert after.drivers["place"].between(0, 1).all()
+    assert set(after.drivers["driver"]) == set(slate.names[~slate.out])
+    assert after.drivers["laps_led"].notna().all()
+
+
+def test_before_the_race_there_is_nothing_to_look_back_on(tmp_path):
+    write_race(tmp_path)
+    write_history(tmp_path)
+    inputs = check_inputs(RACE, tmp_path)
+    assert read_outcome(inputs) is None
+    write_standings(tmp_path / "races" / RACE)
+    outcome = read_outcome(check_inputs(RACE, tmp_path))
+    assert outcome.results is None
+    assert outcome.field.shape == (5, 6)

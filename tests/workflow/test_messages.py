@@ -1,0 +1,338 @@
+"""Bad input gets one line: which file, which row, what to do. Each kind of mistake once, as a user would make it."""
+
+import json
+
+import numpy as np
+import pytest
+from race_files import (
+    DRIVERS,
+    LINEUPS,
+    RACE,
+    contest_facts,
+    csv_bytes,
+    entries_rows,
+    race_facts,
+    result_rows,
+    salary_rows,
+    standings_rows,
+    write_history,
+    write_race,
+)
+
+from dfslab import data
+from dfslab.errors import InputError
+from dfslab.report import run_report
+from dfslab.workflow._inputs import check_inputs, load_models
+
+
+def _cell(row, column, value):
+    def change(rows):
+        rows[row][column] = value
+
+    return change
+
+
+def _without(column):
+    def change(rows):
+        for row in rows:
+            del row[column]
+
+    return change
+
+
+def _all(column, value):
+    def change(rows):
+        for row in rows[1:]:
+            if len(row) > column:
+                row[column] = value
+
+    return change
+
+
+def _refused(says, act):
+    with pytest.raises(InputError, match=says) as caught:
+        act()
+    text = str(caught.value)
+    assert text.isprintable() and text.count(".") < 8 and len(text) < 420
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_without(5), r"DKSalaries.csv: column 'Salary' is missing; the header has Position, .* right file\?"),
+        (_without(2), r"column 'Name' is missing"),
+        (_cell(3, 5, 0), r"DKSalaries.csv, row 4: Salary is 0; it must be 1 to 50000"),
+        (_cell(3, 5, ""), r"row 4: Salary is blank; fill it in, or remove the row"),
+        (_cell(3, 5, "9000.5"), r"row 4: Salary is '9000.5'; write a whole number"),
+        (_cell(3, 5, "free"), r"row 4: Salary is 'free'; write a whole number"),
+        (_cell(3, 2, "ABEL  Reed*"), r"row 4: ABEL  Reed\* is listed twice \(first in row 2\); keep one"),
+        (_cell(3, 2, ""), r"row 4: Name is blank"),
+        (_cell(3, 0, "F"), r"row 4: Position is 'F', NASCAR knows only D; .* another sport"),
+        (_all(5, 9000), r"the cheapest lineup costs \$54,000, above the cap of \$50,000"),
+        (lambda rows: rows.__delitem__(slice(5, None)), r"4 drivers race, a lineup needs 6"),
+        (lambda rows: rows.__delitem__(slice(1, None)), r"no row below the header; .* download it again"),
+        (lambda rows: rows[4].append("x"), r"row 5: 10 cells under 9 columns; a comma too many"),
+    ],
+)
+def test_salaries(tmp_path, change, says):
+    rows = salary_rows()
+    change(rows)
+    (write_race(tmp_path) / "DKSalaries.csv").write_bytes(csv_bytes(rows))
+    _refused(says, lambda: data.load_slate(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", r"the file is empty \(0 bytes\); download it again"),
+        (b" \n", r"the file is empty; download it again"),
+        (bytes(range(256)), r"not a text file; save it as CSV"),
+        (b"PK\x03\x04xx", r"a zip archive \(or a spreadsheet\)"),
+        (None, r"there is no such file; put it there"),
+    ],
+)
+def test_a_salary_file_that_is_none(tmp_path, content, says):
+    path = write_race(tmp_path) / "DKSalaries.csv"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    _refused(r"DKSalaries.csv: .*" + says, lambda: data.load_slate(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"date": None}, "'date' is missing; add it"),
+        ({"date": "soon"}, "date is 'soon'; write it as 2025-04-13"),
+        ({"date": 20310504}, "date is 20310504"),
+        ({"track_type": "oval"}, "track_type is 'oval'; write one of superspeedway"),
+        ({"sched_laps": "many"}, "sched_laps is 'many'; write a number from 1 to 1000"),
+        ({"sched_laps": 267.5}, "sched_laps is 267.5; write a whole number"),
+        ({"track_length_mi": True}, "track_length_mi is True"),
+        ({"sched_laps": 10**400}, "sched_laps is 1000"),
+        ({"race_id": "other"}, "race_id is 'other', the folder is '2031-05-04-oakfield'; make them the same"),
+        ({"out": "Abel Reed"}, "'out' must be a list of driver names"),
+        ({"to_rear": ["Abel"]}, "'Abel' in 'to_rear' is not in this race; write the name as in"),
+        ({"series": "indycar"}, "series is 'indycar'; write one of cup, xfinity, trucks"),
+    ],
+)
+def test_race_facts(tmp_path, changed, says):
+    facts = {key: value for key, value in race_facts(**changed).items() if value is not None}
+    (write_race(tmp_path) / "race.json").write_text(json.dumps(facts))
+    _refused(f"race.json: .*{says}", lambda: data.load_slate(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([*range(1, 12), 1], r"starting_lineup.csv: Abel Reed and Leon Mott both start 1; correct one"),
+        ([*range(1, 12), ""], r"row 13: start is blank"),
+        ([*range(1, 12), "pole"], r"row 13: start is 'pole'; write a whole number"),
+        ([*range(1, 12), 99], r"row 13: start is 99; it must be 1 to 60"),
+    ],
+)
+def test_places_on_the_grid(tmp_path, rows, says):
+    grid = [["driver", "start"], *zip(DRIVERS, rows, strict=True)]
+    (write_race(tmp_path) / "starting_lineup.csv").write_bytes(csv_bytes(grid))
+    _refused(says, lambda: data.load_slate(RACE, tmp_path))
+
+
+def test_a_grid_of_another_race(tmp_path):
+    grid = [["driver", "start"], *[[f"Stranger {chr(65 + n)}", n + 1] for n in range(12)]]
+    (write_race(tmp_path) / "starting_lineup.csv").write_bytes(csv_bytes(grid))
+    _refused("lists 0 of the 12 drivers with a salary; is it of another race", lambda: data.load_slate(RACE, tmp_path))
+
+
+def test_an_ambiguous_name_on_the_grid(tmp_path):
+    drivers = ["Kyle Busch", "Kurt Busch", *DRIVERS[2:]]
+    folder = write_race(tmp_path)
+    (folder / "DKSalaries.csv").write_bytes(csv_bytes(salary_rows(drivers)))
+    grid = [["driver", "start"], ["K. Busch", 1], *[[name, n] for n, name in enumerate(DRIVERS[2:], 2)]]
+    (folder / "starting_lineup.csv").write_bytes(csv_bytes(grid))
+    says = "'K. Busch' could be Kyle Busch or Kurt Busch; write the name as in DKSalaries.csv"
+    _refused(says, lambda: data.load_slate(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (["lots"], r"projected_ownership, row 2: 'lots' is no ownership; write a share such as 12.5%"),
+        (["-15%"], r"row 2: '-15%' is no ownership"),
+        (["-0.15"], r"row 2: '-0.15' is no ownership"),
+        (["150"], r"row 2: '150' is above 100 %; write percent \(12.5\) or fractions \(0.125\)"),
+        (["15%", "0.2"], r"row 3: '0.2' is written without %, others with it; write all of them alike"),
+        (["5000"] * 12, r"row 2: '5000' is above 100 %"),
+        (["0.005"] * 12, r"adds up to 6%, 6 drivers an entry make 600%; check its unit"),
+        (["95"] * 12, r"adds up to 1140%"),
+        (["1.2", *["0.5"] * 11], r"adds up to 7%"),
+    ],
+)
+def test_ownership_in_projections(tmp_path, cells, says):
+    rows = [["driver", "projected_ownership"], *zip(DRIVERS, cells, strict=False)]
+    (write_race(tmp_path) / "projections.csv").write_bytes(csv_bytes(rows))
+    _refused(f"projections.csv.*{says}", lambda: data.load_slate(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([["driver", "x"], ["Abel Reed", 1]], "neither projected_points nor projected_ownership is there"),
+        ([["driver", "projected_points"], ["Abel Reed", "x"]], "row 2: projected_points is 'x'; write a number"),
+        ([["Player", "Proj"], ["Abel Reed", 999]], "row 2: Proj is 999; it must be -60 to 250"),
+        ([["driver", "Proj"], ["Abel Reed", 9], ["ABEL REED", 9]], "row 3: ABEL REED is listed twice"),
+    ],
+)
+def test_projections(tmp_path, rows, says):
+    (write_race(tmp_path) / "projections.csv").write_bytes(csv_bytes(rows))
+    _refused(f"projections.csv.*{says}", lambda: data.load_slate(RACE, tmp_path))
+
+
+ONE, REST = contest_facts()["payouts"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([], "the list of contests is empty"),
+        ([1], "a contest must be an object"),
+        (contest_facts(pool=99), r"prizes add up to \$100.00, the advertised pool is \$99.00"),
+        (contest_facts(payouts=[]), "payouts must be a list"),
+        (contest_facts(entries=0), "entries is 0; write how many entries the contest holds"),
+        (contest_facts(entries=10**9), "entries is 1e.09; write how many"),
+        (contest_facts(entries=4), "rank 6 is paid, the contest holds 4 entries"),
+        (contest_facts(entry_fee="ten"), "entry_fee is 'ten'; write a number, 0 or more"),
+        (contest_facts(entry_fee=-1), "entry_fee is '-1'; write a number, 0 or more"),
+        (contest_facts(payouts=[{"min_rank": 1, "max_rank": 1}]), "payout 1: 'prize' is missing"),
+        (contest_facts(payouts=[ONE, ONE]), "rank 1 is paid twice"),
+        (contest_facts(payouts=[REST]), "rank 1 has no prize but rank 2 has; close the gap"),
+        ([contest_facts(), {"entries": 3}], "contest 2: 'payouts' is missing"),
+        (contest_facts(max_entries_per_user=0), "max_entries_per_user: 0.0 given; a whole number of at least 1"),
+        (contest_facts(payouts=[ONE | {"max_rank": 1.5}]), "max_rank 1.5, prize 50; ranks are whole numbers"),
+        ({"contestDetail": {}}, "contestDetail has no payoutSummary"),
+    ],
+)
+def test_contests(tmp_path, content, says):
+    (write_race(tmp_path) / "contest.json").write_text(json.dumps(content))
+    _refused(f"contest.json.*{says}", lambda: data.load_contests(RACE, tmp_path))
+
+
+def test_no_contest(tmp_path):
+    write_race(tmp_path, contest=False)
+    _refused("contest.json: there is no contest; give entry_fee", lambda: data.load_contests(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_cell(2, 5, "D Abel Reed D Bru"), r"row 3: the lineup 'D Abel Reed D Bru' is not 6 drivers; .* cut off"),
+        (_cell(2, 5, "D LOCKED D LOCKED"), r"row 3: a driver is still LOCKED; download the standings after"),
+        (_cell(2, 8, "F"), r"row 3: Roster Position is 'F', NASCAR knows only D"),
+        (_cell(2, 9, "950%"), r"%Drafted, row 3: '950%' is above 100 %"),
+        (_cell(2, 9, "95"), r"row 3: '95' is written without %"),
+        (_all(9, "99%"), r"%Drafted adds up to 1188.0%, at most 600% is possible"),
+        (_all(9, "52%"), r"%Drafted adds up to 624.0%"),
+        (_cell(2, 4, ""), r"row 3: Points is blank"),
+        (_cell(2, 1, 900100), r"row 3: 900100 is listed twice \(first in row 2\)"),
+        (_without(1), r"column 'EntryId' is missing"),
+    ],
+)
+def test_standings(tmp_path, change, says):
+    rows = standings_rows()
+    change(rows)
+    (write_race(tmp_path) / "contest-standings-777123.csv").write_bytes(csv_bytes(rows))
+    _refused(f"contest-standings-777123.csv.*{says}", lambda: data.ingest_standings(RACE, tmp_path))
+    assert not (tmp_path / "history").exists()
+
+
+def test_no_standings(tmp_path):
+    write_race(tmp_path)
+    _refused("no contest-standings-.* download it from the contest page", lambda: data.ingest_standings(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: rows.__delitem__(slice(1, 5)), "no row has an entry id; reserve entries on DraftKings"),
+        (_cell(2, 0, "5001"), "row 3: entry 5001 stands in row 2 too"),
+        (_cell(2, 0, "abc"), "row 3: entry id 'abc' is not a number"),
+        (_cell(0, 4, "G"), "the header must be Entry ID, .* six times D"),
+    ],
+)
+def test_reserved_entries(tmp_path, change, says):
+    rows = entries_rows()
+    change(rows)
+    (tmp_path / "DKEntries.csv").write_bytes(csv_bytes(rows))
+    _refused(f"DKEntries.csv.*{says}", lambda: data.read_entries(tmp_path / "DKEntries.csv"))
+
+
+@pytest.mark.parametrize(
+    ("lineups", "says"),
+    [
+        ([LINEUPS[0][:3]], r"an array of \(1, 3\) given; a lineup is 6 row numbers"),
+        (np.full((1, 6), 0.5), r"a lineup is 6 row numbers"),
+    ],
+)
+def test_lineups(tmp_path, lineups, says):
+    write_race(tmp_path)
+    slate = data.load_slate(RACE, tmp_path)
+    _refused(says, lambda: data.write_lineups(tmp_path / "up.csv", slate, lineups))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_cell(3, 5, "DNF"), "row 4: finish is 'DNF'; write a whole number"),
+        (_cell(3, 3, DRIVERS[0]), "row 4: 2031-04-06-elmton, Abel Reed is listed twice"),
+        (_cell(3, 5, 2), "row 4: two drivers finish 2 in 2031-04-06-elmton; correct one of them"),
+        (_cell(3, 1, "spring"), "row 4: date is 'spring'; write a date such as 2025-04-13"),
+        (_cell(3, 2, "oval"), "row 4: track_type is oval; it must be one of superspeedway"),
+        (_without(5), "column 'finish' is missing"),
+    ],
+)
+def test_results(tmp_path, change, says):
+    rows = result_rows()
+    change(rows)
+    write_history(tmp_path, rows)
+    _refused(f"results.csv.*{says}", lambda: data.history(tmp_path))
+
+
+def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
+    write_history(write_race(tmp_path).parents[1], result_rows())
+    races = tmp_path / "history" / "races.csv"
+    races.write_text(races.read_text("utf-8").replace("2031-04-06-elmton", "2031-04-06-elmville"), "utf-8")
+    _refused("races.csv: 2031-04-06-elmton of results.csv is not there; add it", lambda: check_inputs(RACE, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "saved", "says"),
+    [
+        ("regimes", {}, "'through'"),
+        ("regimes", [], "indices"),
+        ("regimes", {"through": "soon", "thresholds": {}}, "date is 'soon'"),
+        ("regimes", {"through": "2031-01-01", "thresholds": {"luck": 1}}, "unknown luck"),
+        ("ownership", {"through": "2031-01-01", "pools": [{}]}, "'weights'"),
+    ],
+)
+def test_saved_tuning_that_is_none(tmp_path, name, saved, says):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / f"{name}.json").write_text(json.dumps(saved))
+    says = f"{name}.json: not what `dfslab tune {name}` saves .*{says}.*; tune again, or remove it"
+    _refused(says, lambda: load_models(tmp_path, "2031-05-04"))
+
+
+def test_other_files_beside_the_saved_tuning_are_let_alone(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "notes.json").write_text("[1]")
+    assert load_models(tmp_path, "2031-05-04") == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("DKEntries.csv", "the header must be Entry ID"), ("contest-standings-1.zip", "zip is damaged")],
+)
+def test_what_only_the_last_page_needs_is_read_before_a_page_is_made(tmp_path, name, says):
+    write_history(tmp_path, result_rows())
+    (write_race(tmp_path) / name).write_bytes(b"PK" if name.endswith("zip") else b"a,b\n1,2\n")
+    made = []
+    _refused(f"{name}: .*{says}", lambda: run_report(RACE, tmp_path, tmp_path / "out", progress=made.append))
+    assert not made
