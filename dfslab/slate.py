@@ -47,7 +47,7 @@ class Race:
         object.__setattr__(self, "track_length_mi", length)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Slate:
     """The drivers one can roster, in the order of the input; a driver is a row number.
 
@@ -72,6 +72,13 @@ class Slate:
 
     def __len__(self) -> int:
         return len(self.drivers)
+
+    def __repr__(self) -> str:
+        of = f" of {self.race.race_id}" if self.race else ""
+        return f"Slate({len(self)} drivers{of}, {int(self.out.sum())} of them out; {self.rules.roster_size} a lineup)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.drivers.to_html(max_rows=12, index=False)}"
 
     @cached_property
     def names(self) -> np.ndarray:
@@ -131,6 +138,18 @@ class Slate:
             hint = f"did you mean {near[0]}?" if near else "write the name as on the slate"
             raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}; {hint}")
         return index
+
+    def lineup_names(self, lineups) -> pd.Series:
+        """Return each lineup of (L, K) row numbers as its drivers' names, dearest first."""
+        lineups = np.asarray(lineups, int).reshape(-1, self.rules.roster_size)
+        rows = np.take_along_axis(lineups, np.argsort(-self.salary[lineups], axis=1, kind="stable"), axis=1)
+        return pd.Series([", ".join(names) for names in self.names[rows]], name="lineup", dtype=object)
+
+    def exposure(self, lineups) -> pd.Series:
+        """Return the share of `lineups` (L, K) that hold each driver, by driver."""
+        lineups = np.asarray(lineups, int)
+        held = np.bincount(lineups.ravel(), minlength=len(self))
+        return pd.Series(held / max(1, len(lineups)), self.names, name="exposure")
 
 
 def group_numbers(labels: pd.Series) -> np.ndarray:
@@ -195,7 +214,11 @@ class Results:
         return known.reindex(slate.names).fillna(0.0).to_numpy(float)
 
 
-@dataclass(frozen=True)
+CASH_SHARE = 0.4
+"""Share of the entries paid from which a contest is a cash game (double-ups and 50/50s pay 40 to 50 %)."""
+
+
+@dataclass(frozen=True, repr=False)
 class Contest:
     """A tournament: fee in dollars, number of entries it holds, prizes by rank.
 
@@ -231,6 +254,24 @@ class Contest:
         for low, high, prize in self.payouts[["min_rank", "max_rank", "prize"]].to_numpy():
             cents[int(low) - 1 : int(high)] = round(prize * 100)
         return cents
+
+    @property
+    def kind(self) -> str:
+        """`cash` where at least 40 % of the entries are paid (double-ups, 50/50s), else `tournament`."""
+        return "cash" if (self.prizes > 0).mean() >= CASH_SHARE else "tournament"
+
+    def entering(self, n: int) -> int:
+        """Return how many of `n` lineups may enter: the first so many, up to the limit per user."""
+        return int(min(n, self.max_entries_per_user or n))
+
+    def top_ranks(self, share: float = 0.01) -> int:
+        """Return the last rank that belongs to the best `share` of the entries, at least 1."""
+        return max(1, int(np.ceil(share * self.entries)))
+
+    def __repr__(self) -> str:
+        limit = f", {self.max_entries_per_user} a user" if self.max_entries_per_user else ""
+        prizes = f"${self.pool:,.0f} for {int((self.prizes > 0).sum()):,} ranks"
+        return f"Contest({self.kind} of {self.entries:,} entries at ${self.entry_fee:,.2f}{limit}: {prizes})"
 
     @property
     def rake(self) -> float:

@@ -11,6 +11,7 @@ from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._finish import FinishModel
 from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
 from dfslab.race._orders import RankModel, fit_attrition, fit_plackett_luce, sample_finish
+from dfslab.race._scenarios import PER_DRIVER, PER_SCENARIO, Scenarios
 from dfslab.race._tracks import Mechanics
 from dfslab.regimes import (
     REGIMES,
@@ -31,66 +32,6 @@ __all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett
 
 CHUNK = 2048
 """Scenarios drawn from one stream; fixed, so that the number of threads changes nothing."""
-_PER_DRIVER = ("finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
-_PER_SCENARIO = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime", "weight")
-
-
-@dataclass(frozen=True)
-class Scenarios:
-    """S ways the race may go for D drivers.
-
-    `drivers` (D,) names; `start` the grid place that scores, `finish` (1 = winner; 0 = did not race), `laps_led`,
-    `fastest_laps`, `points`, `dropped_out`, `crashed`, all (S, D); `cautions`, `caution_laps`, `longest_green_run`,
-    `final_green_run` in laps, `regime` (index into `regime_names`), `weight` (sums to 1), all (S,).
-    `notes` are sentences for the page: what was assumed.
-    """
-
-    drivers: np.ndarray
-    start: np.ndarray
-    finish: np.ndarray
-    laps_led: np.ndarray
-    fastest_laps: np.ndarray
-    points: np.ndarray
-    dropped_out: np.ndarray
-    crashed: np.ndarray
-    cautions: np.ndarray
-    caution_laps: np.ndarray
-    longest_green_run: np.ndarray
-    final_green_run: np.ndarray
-    regime: np.ndarray
-    weight: np.ndarray
-    track_length_mi: float
-    regime_names: tuple[str, ...] = REGIMES
-    notes: tuple[str, ...] = field(default=())
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def take(self, indices) -> "Scenarios":
-        """Return the scenarios at `indices` (or where a mask is true), their weights scaled to sum to 1."""
-        picked = {name: getattr(self, name)[indices] for name in ("start", *_PER_DRIVER, *_PER_SCENARIO)}
-        total = picked["weight"].sum()
-        if not total > 0:
-            raise ValueError("scenarios: none left to take (no weight); choose others")
-        return replace(self, **picked | {"weight": picked["weight"] / total})
-
-    def for_slate(self, slate) -> "Scenarios":
-        """Return the scenarios in the rows of `slate`, matched by name.
-
-        Who is out gets finish 0 and 0 points; starters without a salary leave the table. A driver of the slate who
-        is neither out nor simulated raises.
-        """
-        column = pd.Index(self.drivers).get_indexer(slate.names)
-        missing = slate.names[(column < 0) & ~slate.out]
-        if len(missing):
-            raise ValueError(f"scenarios: {', '.join(missing[:5])} not simulated; mark as out or add to the line-up")
-        there = (column >= 0) & ~slate.out
-        picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in ("start", *_PER_DRIVER)}
-        return replace(self, drivers=slate.names, **picked)
-
-    def mean_points(self) -> pd.Series:
-        """Return weighted mean points by driver."""
-        return pd.Series(self.weight @ self.points, self.drivers, name="points")
 
 
 @dataclass(frozen=True)
@@ -189,7 +130,7 @@ def _draw(task: _Task, n: int, rng, threads) -> Scenarios:
     jobs = [(task, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(_chunk, jobs))
-    names = ("start", *_PER_DRIVER, *_PER_SCENARIO)
+    names = ("start", *PER_DRIVER, *PER_SCENARIO)
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(parts[0], **joined | {"weight": np.full(n, 1.0 / n)})
 
@@ -218,10 +159,12 @@ def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
     wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
     wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
     wide = {k: entry.spread(v) for k, v in wide.items()}
-    facts = {name: cautions[:, j] for j, name in enumerate(_PER_SCENARIO[:4])}
+    facts = {name: cautions[:, j] for j, name in enumerate(PER_SCENARIO[:4])}
     facts |= {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
     length = task.race.track_length_mi
-    scenarios = Scenarios(entry.names, **wide, **facts, track_length_mi=length, notes=entry.notes)
+    scenarios = Scenarios(
+        entry.names, **wide, **facts, track_length_mi=length, notes=entry.notes, race_id=task.race.race_id
+    )
     return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), task.thresholds))
 
 

@@ -14,7 +14,7 @@ __all__ = ["fill_history", "fill_slate", "known_before"]
 def fill_slate(slate: Slate, scenarios, history) -> Slate:
     """Return the slate with projected_points (the user's first, else the simulator's means), form and rating."""
     drivers = slate.drivers.copy()
-    means = scenarios.weight @ scenarios.points
+    means = scenarios.mean().to_numpy()
     own = slate.column("projected_points")
     drivers["projected_points"] = np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)
     known = known_before(history.results, slate.race.date).reindex(slate.names)
@@ -82,8 +82,7 @@ def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFr
     """Return the rows of one race's contests with what was known before it."""
     told = known_before(results, rows["date"].iloc[0])
     if scenarios is not None:
-        means = scenarios.mean_points()
-        spread = np.sqrt(scenarios.weight @ (scenarios.points - means.to_numpy()) ** 2)
+        means, spread = scenarios.mean(), scenarios.spread()
         told = told.join(
             pd.DataFrame({"projected_points": means, "model_points": means, "model_sd": spread}), how="outer"
         )

@@ -128,7 +128,7 @@ def test_a_server_that_is_down_is_left_alone(server, tmp_path):
 
 def test_a_killed_fetch_goes_on_where_it_stopped(server, tmp_path):
     server.faults = {WEEKEND.format(13): ["hang"]}
-    code = "import sys; from dfslab import data as feed; feed.fetch_season(2031, 'cup', sys.argv[1], sys.argv[2], pause=0.001)"
+    code = "import sys; from dfslab import data; data.fetch_season(2031, 'cup', sys.argv[1], sys.argv[2], pause=0.001)"
     run = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), server.url])
     deadline = time.monotonic() + 60
     while WEEKEND.format(13) not in server.asked and time.monotonic() < deadline:

@@ -175,3 +175,32 @@ def test_facts_of_a_contest_that_cannot_be_are_refused(facts, words):
 def test_a_blank_limit_or_pool_is_none():
     contest = Contest(1, 5.0, ONE_PRIZE, np.nan, np.nan)
     assert contest.max_entries_per_user is None and contest.pool == 20 and contest.entries == 5
+
+
+# --- verbs of the nouns -------------------------------------------------------------------------------------------
+
+
+def test_lineups_are_shown_by_name_and_exposures_by_driver():
+    slate = Slate.from_frame(pd.DataFrame({"driver": list("ABCD"), "salary": [5, 9, 7, 6]}), ContestRules(2, 20))
+    lineups = [[0, 1], [1, 2], [0, 3]]
+    assert slate.lineup_names(lineups).tolist() == ["B, A", "B, C", "D, A"]
+    assert slate.exposure(lineups).to_dict() == pytest.approx({"A": 2 / 3, "B": 2 / 3, "C": 1 / 3, "D": 1 / 3})
+    assert slate.exposure(np.empty((0, 2))).sum() == 0
+    assert repr(slate) == "Slate(4 drivers, 0 of them out; 2 a lineup)"
+
+
+@pytest.mark.parametrize(
+    ("paid", "kind"), [(100, "cash"), (88, "tournament"), (92, "cash"), (91, "tournament"), (1, "tournament")]
+)
+def test_a_contest_that_pays_two_in_five_is_a_cash_game(paid, kind):
+    contest = Contest(10, 229, [{"min_rank": 1, "max_rank": paid, "prize": 20}])
+    assert contest.kind == kind
+
+
+def test_a_contest_knows_who_may_enter_and_where_its_best_percent_ends():
+    prizes = [{"min_rank": 1, "max_rank": 1, "prize": 50}]
+    contest = Contest(1, 250, prizes, max_entries_per_user=20)
+    assert (contest.entering(150), contest.entering(7)) == (20, 7)
+    assert Contest(1, 250, prizes).entering(150) == 150
+    assert (contest.top_ranks(), contest.top_ranks(0.1), Contest(1, 30, prizes).top_ranks()) == (3, 25, 1)
+    assert repr(contest) == "Contest(tournament of 250 entries at $1.00, 20 a user: $50 for 1 ranks)"

@@ -1,0 +1,216 @@
+"""What the simulator gives: many ways a race may go, with weights, and every question one asks of them."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from dfslab.errors import UserError
+from dfslab.lineups import best_lineups
+from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
+from dfslab.slate import Slate
+
+__all__ = ["PER_DRIVER", "PER_SCENARIO", "Scenarios"]
+
+PER_DRIVER = ("finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
+PER_SCENARIO = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime", "weight")
+
+
+@dataclass(frozen=True, repr=False)
+class Scenarios:
+    """S ways the race may go for D drivers.
+
+    `drivers` (D,) names; `start` the grid place that scores, `finish` (1 = winner; 0 = did not race), `laps_led`,
+    `fastest_laps`, `points`, `dropped_out`, `crashed`, all (S, D); `cautions`, `caution_laps`, `longest_green_run`,
+    `final_green_run` in laps, `regime` (index into `regime_names`), `weight` (sums to 1), all (S,).
+    `notes` are sentences for the page: what was assumed. A plain mean over scenarios is wrong, because they have
+    weights: ask the methods, which use them.
+    """
+
+    drivers: np.ndarray
+    start: np.ndarray
+    finish: np.ndarray
+    laps_led: np.ndarray
+    fastest_laps: np.ndarray
+    points: np.ndarray
+    dropped_out: np.ndarray
+    crashed: np.ndarray
+    cautions: np.ndarray
+    caution_laps: np.ndarray
+    longest_green_run: np.ndarray
+    final_green_run: np.ndarray
+    regime: np.ndarray
+    weight: np.ndarray
+    track_length_mi: float
+    regime_names: tuple[str, ...] = REGIMES
+    notes: tuple[str, ...] = field(default=())
+    race_id: str = ""
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __repr__(self) -> str:
+        shares = self.regime_shares().map("{:.0%}".format)
+        kinds = ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in shares.items())
+        of = f" of {self.race_id}" if self.race_id else ""
+        return f"Scenarios({len(self.drivers)} drivers, {len(self):,} races{of}: {kinds})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.summary().head(10).to_html(float_format='{:.2f}'.format)}"
+
+    # ------------------------------------------------------------ questions
+
+    def mean(self, what: str = "points") -> pd.Series:
+        """Return the weighted mean of an (S, D) quantity by driver (`points`, `finish`, `laps_led`, …)."""
+        return pd.Series(self.weight @ getattr(self, what), self.drivers, name=what)
+
+    def spread(self, what: str = "points") -> pd.Series:
+        """Return the weighted standard deviation of an (S, D) quantity by driver."""
+        away = getattr(self, what) - self.mean(what).to_numpy()
+        return pd.Series(np.sqrt(self.weight @ away**2), self.drivers, name=what)
+
+    def quantile(self, q, what: str = "points") -> pd.DataFrame | pd.Series:
+        """Return weighted quantiles: drivers × q for an (S, D) quantity, a Series by q for an (S,) one.
+
+        A quantile is the smallest value that is reached or undercut with weight of at least q.
+        """
+        levels, values = np.atleast_1d(np.asarray(q, float)), np.asarray(getattr(self, what), float)
+        found = np.quantile(values, levels, axis=0, weights=self.weight, method="inverted_cdf")
+        if values.ndim == 1:
+            return pd.Series(found, levels, name=what)
+        return pd.DataFrame(found.T, index=self.drivers, columns=levels)
+
+    def probability(self, event) -> float | pd.Series:
+        """Return the probability of `event`: an (S,) or (S, D) bool array, or a function of the scenarios giving one.
+
+        Examples
+        --------
+        ``races.probability(races.finish == 1)`` is every driver's chance to win.
+        """
+        happens = np.asarray(event(self) if callable(event) else event, bool)
+        if happens.ndim == 2:
+            return pd.Series(self.weight @ happens, self.drivers, name="probability")
+        return float(self.weight @ happens)
+
+    def given(self, event=None, *, regime: str | None = None) -> "Scenarios":
+        """Return the scenarios of a `regime`, or those where `event` (S,) holds (array or function)."""
+        keep = np.ones(len(self), bool)
+        if regime is not None:
+            keep &= self.regime == self._code(regime)
+        if event is not None:
+            keep &= np.asarray(event(self) if callable(event) else event, bool)
+        return self.take(keep)
+
+    def regime_shares(self) -> pd.Series:
+        """Return the probability of each regime."""
+        shares = np.bincount(self.regime, self.weight, len(self.regime_names))
+        return pd.Series(shares, list(self.regime_names), name="probability")
+
+    def correlation(self) -> pd.DataFrame:
+        """Return the weighted correlation of drivers' points, (D, D); NaN for a driver whose points never move."""
+        away = self.points - self.weight @ self.points
+        covariance = (away * self.weight[:, None]).T @ away
+        sd = np.sqrt(np.diag(covariance))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return pd.DataFrame(covariance / np.outer(sd, sd), index=self.drivers, columns=self.drivers)
+
+    def optimal_share(self, slate: Slate, n: int = 2_000) -> pd.Series:
+        """Return by driver of `slate` how often he is in the best legal lineup, over the first `n` scenarios."""
+        few = self.for_slate(slate).take(slice(0, n))
+        racing = np.flatnonzero(~slate.out)
+        groups = None if slate.groups is None else slate.groups[racing]
+        share = np.zeros(len(slate))
+        for points, weight in zip(few.points[:, racing], few.weight, strict=True):
+            best = best_lineups(points, slate.salary[racing], slate.rules, 1, groups=groups)[0]
+            share[racing[best]] += weight
+        return pd.Series(share, slate.names, name="optimal")
+
+    def leader_share(self) -> np.ndarray:
+        """Return the share of the laps that the driver who led most has led, (S,)."""
+        return self.laps_led.max(axis=1) / np.maximum(1, self.laps_led.sum(axis=1))
+
+    def summary(self) -> pd.DataFrame:
+        """Return by driver: mean, 10 and 90 % of points, chances of win, top 5, half the laps, no finish."""
+        there = self.finish > 0
+        half = self.laps_led >= 0.5 * np.maximum(1, self.laps_led.sum(axis=1, keepdims=True))
+        low_high = self.quantile([0.1, 0.9])
+        table = pd.DataFrame(
+            {
+                "points": self.mean(),
+                "floor": low_high[0.1],
+                "ceiling": low_high[0.9],
+                "win": self.probability(self.finish == 1),
+                "top_5": self.probability(there & (self.finish <= 5)),
+                "laps_led": self.mean("laps_led"),
+                "leads_half": self.probability(there & half),
+                "drops_out": self.probability(self.dropped_out),
+            }
+        )
+        return table.rename_axis("driver").sort_values("points", ascending=False, kind="stable")
+
+    def to_frame(self, driver: str) -> pd.DataFrame:
+        """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
+        mine = {name: getattr(self, name)[:, self.row(driver)] for name in ("start", *PER_DRIVER)}
+        race = {name: getattr(self, name) for name in PER_SCENARIO} | {"regime": self.labels()}
+        return pd.DataFrame(mine | race)
+
+    def labels(self) -> np.ndarray:
+        """Return the name of each scenario's regime, (S,)."""
+        return np.asarray(self.regime_names, object)[self.regime]
+
+    def row(self, driver: str) -> int:
+        """Return the column of `driver` in the (S, D) arrays."""
+        found = np.flatnonzero(self.drivers == driver)
+        if not len(found):
+            raise UserError(f"{driver} is not in these scenarios; write the name as in `.drivers`")
+        return int(found[0])
+
+    # ------------------------------------------------------------ other scenarios made of these
+
+    def take(self, indices) -> "Scenarios":
+        """Return the scenarios at `indices` (or where a mask is true), their weights scaled to sum to 1."""
+        picked = {name: getattr(self, name)[indices] for name in ("start", *PER_DRIVER, *PER_SCENARIO)}
+        total = picked["weight"].sum()
+        if not total > 0:
+            raise UserError("scenarios: none left to take (no weight); choose others")
+        return replace(self, **picked | {"weight": picked["weight"] / total})
+
+    def for_slate(self, slate: Slate) -> "Scenarios":
+        """Return the scenarios in the rows of `slate`, matched by name.
+
+        Drivers who are out get finish 0 and 0 points; starters without a salary leave the table. A driver of the slate
+        who is neither out nor simulated raises.
+        """
+        column = pd.Index(self.drivers).get_indexer(slate.names)
+        missing = slate.names[(column < 0) & ~slate.out]
+        if len(missing):
+            raise UserError(f"scenarios: {', '.join(missing[:5])} not simulated; mark as out or add to the line-up")
+        there = (column >= 0) & ~slate.out
+        picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in ("start", *PER_DRIVER)}
+        return replace(self, drivers=slate.names, **picked)
+
+    def relabel(self, thresholds: RegimeThresholds) -> "Scenarios":
+        """Return the same races labelled by other thresholds, each with the weight the simulator drew it with."""
+        codes = regime_codes(feature_matrix(self), thresholds)
+        return replace(self, regime=codes, weight=np.full(len(self), 1.0 / len(self)))
+
+    def reweight(self, regime_weights: dict) -> "Scenarios":
+        """Return the scenarios with weights scaled so that each regime has its given probability (0 if not named).
+
+        A regime with a probability but without a scenario raises `UserError`.
+        """
+        codes = [self._code(name) for name in regime_weights]
+        wanted = np.zeros(len(self.regime_names))
+        wanted[codes] = list(regime_weights.values())
+        have = self.regime_shares().to_numpy()
+        empty = [name for name, w, h in zip(self.regime_names, wanted, have, strict=True) if w > 0 and h == 0]
+        if empty:
+            raise UserError(f"regime_weights: no scenario is {', '.join(empty)}; simulate more, or give it weight 0")
+        factor = np.divide(wanted, have, out=np.zeros(len(wanted)), where=have > 0)
+        weight = self.weight * factor[self.regime]
+        return replace(self, weight=weight / weight.sum())
+
+    def _code(self, regime: str) -> int:
+        if regime not in self.regime_names:
+            raise UserError(f"regime '{regime}' is unknown; the regimes are {', '.join(self.regime_names)}")
+        return self.regime_names.index(regime)
