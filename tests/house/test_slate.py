@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dfslab.errors import UserError
+from dfslab.rules import ContestRules
 from dfslab.slate import Contest, Race, Slate, SlateError
 
 
