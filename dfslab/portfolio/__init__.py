@@ -2,13 +2,13 @@
 
 from dfslab.portfolio._blend import fit_blend, past_rows
 from dfslab.portfolio._build import (
-    Portfolio,
     allocate_lineups_by_regime,
     audit,
     generate_regime_aware_portfolio,
     with_regime_weights,
 )
 from dfslab.portfolio._candidates import PENALTIES, shifted
+from dfslab.portfolio._portfolio import Portfolio
 from dfslab.portfolio._score import Scores, score_portfolios
 
 __all__ = [

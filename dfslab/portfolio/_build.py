@@ -20,11 +20,11 @@ from dfslab.portfolio._candidates import (
     stage_of,
 )
 from dfslab.portfolio._greedy import Choice, Limits, TooFewLineups, choose_entries
+from dfslab.portfolio._portfolio import Portfolio
 from dfslab.slate import Contest, Slate
 
 __all__ = [
     "PENALTIES",
-    "Portfolio",
     "allocate_lineups_by_regime",
     "audit",
     "field_runs",
@@ -35,27 +35,6 @@ __all__ = [
 
 REFILLS = 10
 """How often the choice starts again with candidates that lead on from where the limits stopped it."""
-
-
-@dataclass(frozen=True)
-class Portfolio:
-    """The lineups we enter, in order of choice: the first m rows are the portfolio of m.
-
-    `lineups` (N, K) rows of the slate. `metrics` has one row per lineup: regime (the kind of race it leans on: where it
-    earns most beside other candidates), gain (dollars of expected payout it
-    added when chosen), expected_payout (dollars, alone in the field; on the scenarios it was chosen on, so too
-    good), and the leverage metrics. `audit` has one row per rule re-checked on the final lineups. `greedy_to_bound`
-    is the chosen set's expected payout over the sum of the N largest stand-alone payouts, which no set can pass.
-    `spilled` says that a regime's allocation could not be filled, as the notes tell.
-    """
-
-    lineups: np.ndarray
-    metrics: pd.DataFrame
-    audit: pd.DataFrame
-    greedy_to_bound: float = float("nan")
-    candidates: int = 0
-    notes: tuple[str, ...] = ()
-    spilled: bool = False
 
 
 def allocate_lineups_by_regime(n_lineups: int, regime_weights: dict) -> dict:
@@ -165,7 +144,8 @@ def generate_regime_aware_portfolio(
     lineups = np.sort(by_name[chosen.lineups], axis=1)
     made = {} if chosen.spilled else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
     checked = audit(slate, lineups, n_lineups, max_exposure, max_overlap, **made)
-    return replace(chosen, lineups=lineups, audit=checked)
+    given = {"slate": slate, "ownership": slate.align(ownership, "ownership"), "contest": contest}
+    return replace(chosen, lineups=lineups, audit=checked, **given)
 
 
 @dataclass(frozen=True)
