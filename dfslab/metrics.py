@@ -1,11 +1,15 @@
-"""Proper scores and calibration, with standard errors clustered by race or contest."""
+"""Proper scores, calibration, and one tidy frame of scores: `summarise` it, `compare` its models.
 
+A score frame has a row per case, model and score with the column `value`; whatever is scored here, finish orders,
+ownership, regimes or money, is summed up by the same two verbs, with standard errors clustered by race or contest.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
-from scipy.stats import rankdata
+from scipy import stats
 
 from dfslab.errors import UserError
 
@@ -13,7 +17,9 @@ __all__ = [
     "auc",
     "brier",
     "brier_skill",
+    "clustered_fit",
     "clustered_mean",
+    "compare",
     "covered",
     "crps",
     "diebold_mariano",
@@ -31,6 +37,7 @@ __all__ = [
     "rps",
     "scenario_weights",
     "spearman",
+    "summarise",
     "tail_weights",
     "top_hits",
     "upper_tail_mean",
@@ -48,28 +55,128 @@ class Interval(NamedTuple):
     high: float
 
 
-def clustered_mean(values, cluster) -> tuple[float, float]:
-    """Return the mean of `values` and its standard error when rows of one `cluster` move together.
+def clustered_fit(values, design, cluster, weight=None) -> tuple[np.ndarray, np.ndarray]:
+    """Return least-squares coefficients and their standard errors when rows of one `cluster` move together.
 
-    The sandwich estimate of a mean, ``sqrt(G/(G-1) Σ_g (Σ_{i∈g} (v_i − mean))²) / n`` [cameron2015]; with one row per
-    cluster it is the usual standard error. Values that are NaN are an error; one cluster gives an error of NaN.
+    The sandwich estimate of statsmodels with its small-sample factor [cameron2015]; fewer clusters than two, or than
+    coefficients, give errors of NaN.
+
+    Parameters
+    ----------
+    values, cluster, weight : (n,) ; a weight left out is 1
+    design : (n, p)
+    """
+    from statsmodels.regression.linear_model import WLS  # here, because it takes a second to load
+
+    groups = np.unique(np.asarray(cluster), return_inverse=True)[1]
+    design = np.asarray(design, float)
+    model = WLS(
+        np.asarray(values, float), design, np.ones(len(groups)) if weight is None else np.asarray(weight, float)
+    )
+    if groups.max() < max(1, design.shape[1] - 1):
+        return model.fit().params, np.full(design.shape[1], np.nan)
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    return fit.params, fit.bse
+
+
+def clustered_mean(values, cluster, weight=None) -> tuple[float, float]:
+    """Return the (weighted) mean of `values` and its standard error when rows of one `cluster` move together.
+
+    With one row per cluster it is the usual standard error; one cluster gives an error of NaN. Missing values are an
+    error.
 
     Examples
     --------
     >>> clustered_mean([1.0, 1.0, 3.0, 3.0], ["a", "a", "b", "b"])
     (2.0, 1.0)
     """
-    values = np.asarray(values, float)
-    codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
-    if values.shape != codes.shape:
-        raise ValueError(f"clustered_mean: {values.shape} values, {codes.shape} clusters; give one cluster per value")
+    values, cluster = np.asarray(values, float), np.asarray(cluster)
+    if values.shape != cluster.shape:
+        raise ValueError(f"clustered_mean: {values.shape} values, {cluster.shape} clusters; give one cluster per value")
     if np.isnan(values).any():
         raise ValueError(f"clustered_mean: value {int(np.isnan(values).argmax()) + 1} is missing; drop the row first")
-    mean = values.mean()
-    sums = np.bincount(codes, values - mean)
-    if len(sums) < 2:
-        return float(mean), float("nan")
-    return float(mean), float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
+    mean, error = clustered_fit(values, np.ones((len(values), 1)), cluster, weight)
+    return float(mean[0]), float(error[0])
+
+
+def summarise(scores: pd.DataFrame, by: Sequence[str] = ("score", "model")) -> pd.DataFrame:
+    """Return the mean of every score of every model, with its clustered standard error.
+
+    Parameters
+    ----------
+    scores : tidy frame with case (a race, a contest, a driver in one), model, score, value; optional `cluster` (cases
+        of one cluster move together; left out, every case is its own) and `weight` (left out, cases count alike).
+        Missing values are left out.
+    by : columns whose combinations get a row, in the order they come
+
+    Returns
+    -------
+    frame with the columns of `by`, mean, se, n (rows that have a value)
+
+    Examples
+    --------
+    >>> rows = [("r1", "a", "rps", 4.0), ("r1", "b", "rps", 5.0), ("r2", "a", "rps", 5.0), ("r2", "b", "rps", 7.0)]
+    >>> scores = pd.DataFrame(rows, columns=["case", "model", "score", "value"])
+    >>> summarise(scores)
+      score model  mean   se  n
+    0   rps     a   4.5  0.5  2
+    1   rps     b   6.0  1.0  2
+    """
+    by = list(by)
+    rows = [
+        (*key, *clustered_mean(g["value"], g.get("cluster", g["case"]), g.get("weight")), len(g))
+        for key, g in scores.dropna(subset="value").groupby(by, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*by, "mean", "se", "n"])
+
+
+def compare(scores: pd.DataFrame, baseline: str, by: Sequence[str] = ("score",)) -> pd.DataFrame:
+    """Return the mean of every model's score less the baseline's, paired by case, with clustered error and t test.
+
+    Only cases that both have count. Where lower is better, a negative difference says that the model is better. With
+    one row per cluster this is the paired t test, the Diebold–Mariano test of one step ahead [diebold1995]
+    [harvey1997].
+
+    Parameters
+    ----------
+    scores : as for `summarise`; one row per case, model and `by`
+    baseline : the model that the others are compared with
+    by : further columns whose combinations are compared apart
+
+    Returns
+    -------
+    frame with the columns of `by`, model, difference, se, t, p (two-sided), n (cases); t and p are NaN where nothing
+    differs or there is one cluster only
+
+    Examples
+    --------
+    >>> rows = [("r1", "a", "rps", 4.0), ("r1", "b", "rps", 5.0), ("r2", "a", "rps", 5.0), ("r2", "b", "rps", 7.0)]
+    >>> scores = pd.DataFrame(rows, columns=["case", "model", "score", "value"])
+    >>> compare(scores, baseline="b")[["score", "model", "difference", "se", "t"]]
+      score model  difference   se    t
+    0   rps     a        -1.5  0.5 -3.0
+    """
+    by, known = list(by), scores.dropna(subset="value")
+    if baseline not in set(scores["model"]):
+        raise ValueError(
+            f"compare: no model {baseline}; the scores have {', '.join(map(str, scores['model'].unique()))}"
+        )
+    if known.duplicated(["case", "model", *by]).any():
+        raise ValueError(f"compare: a case has two values of one model and {', '.join(by)}; name what tells them apart")
+    base = known[known["model"] == baseline].set_index(["case", *by])["value"].rename("base")
+    pairs = known[known["model"] != baseline].join(base, on=["case", *by], how="inner")
+    pairs = pairs.assign(value=pairs["value"] - pairs["base"])
+    return pd.DataFrame(
+        [(*key, *_tested(group)) for key, group in pairs.groupby([*by, "model"], sort=False)],
+        columns=[*by, "model", "difference", "se", "t", "p", "n"],
+    )
+
+
+def _tested(pairs: pd.DataFrame) -> tuple:
+    cluster = pairs.get("cluster", pairs["case"])
+    mean, se = clustered_mean(pairs["value"], cluster, pairs.get("weight"))
+    t = mean / se if se > 1e-12 * max(1.0, abs(mean)) else float("nan")
+    return mean, se, t, float(2 * stats.t.sf(abs(t), cluster.nunique() - 1)), len(pairs)
 
 
 def paired_difference(a, b, cluster) -> tuple[float, float]:
@@ -109,11 +216,10 @@ def brier_skill(probability, outcome, baseline, *, n_draws=2000, rng=None) -> In
 
 
 def _auc(score, outcome) -> float:
-    positive = outcome.sum()
-    negative = len(outcome) - positive
-    if positive == 0 or negative == 0:
+    if outcome.all() or not outcome.any():
         return float("nan")
-    return float((rankdata(score)[outcome].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    ahead = stats.mannwhitneyu(score[outcome], score[~outcome], method="asymptotic").statistic
+    return float(ahead / (outcome.sum() * (~outcome).sum()))
 
 
 def auc(score, outcome, *, n_draws=2000, rng=None) -> Interval:
@@ -163,10 +269,9 @@ def winner_log_score(win_probability, finish) -> float:
 
 def spearman(a, b) -> float:
     """Return the rank correlation of two vectors; NaN when one of them is constant."""
-    a, b = rankdata(a), rankdata(b)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    return float(stats.spearmanr(a, b).statistic)
 
 
 # ---------------------------------------------------------------- ownership: points, order, draws
@@ -270,9 +375,7 @@ def diebold_mariano(a, b) -> tuple[float, float, float]:
     """
     gap = np.asarray(a, float) - np.asarray(b, float)
     mean, se = clustered_mean(gap, np.arange(len(gap)))
-    if not se > 0:
-        return mean, se, float("nan")
-    return mean, se, float(2 * stdtr(len(gap) - 1, -abs(mean / se)))
+    return mean, se, float(stats.ttest_rel(a, b).pvalue) if se > 0 else float("nan")
 
 
 # ---------------------------------------------------------------- weighted scenarios
@@ -291,11 +394,8 @@ def quantile_value(points, q: float, weight=None) -> np.ndarray:
     """
     if not 0 < q < 1:
         raise UserError(f"quantile_value: q is {q}; it lies between 0 and 1")
-    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
-    order = np.argsort(points, axis=0, kind="stable")
-    below = np.cumsum(weight[order], axis=0)
-    first = np.minimum((below < q - 1e-12).sum(axis=0), len(points) - 1)
-    return np.take_along_axis(points, np.take_along_axis(order, first[None], axis=0), axis=0)[0]
+    points = np.asarray(points, float)
+    return np.quantile(points, q, axis=0, weights=scenario_weights(weight, len(points)), method="inverted_cdf")
 
 
 def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:

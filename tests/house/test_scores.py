@@ -1,10 +1,11 @@
 """Scores of orders and of yes/no forecasts against loops, pair counts and closed forms."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import norm, ttest_rel
 
 from dfslab import metrics
 
@@ -104,3 +105,68 @@ def test_winner_score_and_spearman():
     assert metrics.winner_log_score([0.2, 0.5, 0.3], [2, 3, 1]) == pytest.approx(np.log(0.3))
     assert metrics.spearman([1, 2, 3, 4], [10, 30, 20, 40]) == pytest.approx(0.8)
     assert np.isnan(metrics.spearman([1, 1, 1], [1, 2, 3]))
+
+
+# ---------------------------------------------------------------- the score frame
+
+
+def score_frame(cases=12, rows=3):
+    rng = np.random.default_rng(4)
+    rows = [
+        (f"{c}|{k}", f"race {c}", model, score, rng.normal() + c / 10 + bias)
+        for c in range(cases)
+        for k in range(rows)
+        for model, bias in (("ours", -0.5), ("base", 0.0))
+        for score in ("rps", "brier")
+    ]
+    return pd.DataFrame(rows, columns=["case", "cluster", "model", "score", "value"])
+
+
+def test_the_clustered_error_is_the_written_out_sandwich():
+    values, cluster, weight = RNG.normal(size=40), RNG.integers(0, 9, 40), RNG.uniform(0.2, 2.0, 40)
+    mean = weight @ values / weight.sum()
+    sums = [weight[cluster == g] @ (values[cluster == g] - mean) for g in range(9)]
+    error = np.sqrt(9 / 8 * np.square(sums).sum()) / weight.sum()
+    assert metrics.clustered_mean(values, cluster, weight) == pytest.approx((mean, error))
+
+
+def test_a_summary_is_the_mean_and_error_of_each_model_and_score():
+    scores = score_frame()
+    table = metrics.summarise(scores).set_index(["score", "model"])
+    part = scores[(scores["model"] == "ours") & (scores["score"] == "rps")]
+    expected = metrics.clustered_mean(part["value"], part["cluster"])
+    assert tuple(table.loc[("rps", "ours"), ["mean", "se"]]) == pytest.approx(expected)
+    assert (table["n"] == 36).all()
+
+
+def test_a_comparison_is_the_paired_t_test():
+    scores = score_frame(rows=1).sample(frac=1, random_state=0)
+    row = metrics.compare(scores, "base").set_index("score").loc["rps"]
+    wide = scores[scores["score"] == "rps"].pivot(index="case", columns="model", values="value")
+    known = ttest_rel(wide["ours"], wide["base"])
+    assert (row["t"], row["p"]) == pytest.approx((known.statistic, known.pvalue))
+    assert row["difference"] == pytest.approx((wide["ours"] - wide["base"]).mean())
+
+
+def test_a_comparison_pairs_only_what_both_have_and_keeps_clusters_together():
+    scores = score_frame()
+    gone = scores["case"].isin(["0|0", "1|0"]) & (scores["model"] == "base")
+    row = metrics.compare(scores.assign(value=scores["value"].mask(gone)), "base").set_index("score").loc["brier"]
+    wide = scores[~scores["case"].isin(["0|0", "1|0"]) & (scores["score"] == "brier")]
+    wide = wide.pivot(index=["case", "cluster"], columns="model", values="value").reset_index()
+    expected = metrics.clustered_mean(wide["ours"] - wide["base"], wide["cluster"])
+    assert row["n"] == 34 and tuple(row[["difference", "se"]]) == pytest.approx(expected)
+
+
+def test_equal_scores_have_no_t():
+    scores = score_frame(rows=1).assign(value=1.0)
+    row = metrics.compare(scores, "base").iloc[0]
+    assert row["difference"] == 0 and np.isnan(row["t"]) and np.isnan(row["p"])
+
+
+def test_a_comparison_without_its_baseline_or_with_two_values_is_refused():
+    scores = score_frame()
+    with pytest.raises(ValueError, match="no model theirs; the scores have ours, base"):
+        metrics.compare(scores, "theirs")
+    with pytest.raises(ValueError, match="two values"):
+        metrics.compare(pd.concat([scores, scores.head(1)]), "base")
