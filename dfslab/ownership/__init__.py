@@ -16,15 +16,18 @@ from dfslab.ownership._evaluate import (
     walk_forward,
 )
 from dfslab.ownership._fit import Prior
+from dfslab.ownership._forecast import OwnershipForecast, forecast
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
 __all__ = [
     "CalibrationReport",
     "band_table",
     "calibration_report",
+    "forecast",
     "gain_table",
     "HistoricalOwnership",
     "HybridOwnershipEstimator",
+    "OwnershipForecast",
     "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",

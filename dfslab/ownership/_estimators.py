@@ -264,6 +264,17 @@ class FittedEstimator(Forecaster):
         features = self.known(board)
         return self.design(board, features) @ self.coefficients(features)
 
+    def board_inputs(self, board: Board) -> dict[str, np.ndarray]:
+        """Return what each input adds to θ, (D,) each; together they are `board_log_worths`."""
+        features, found = self.known(board), {}
+        columns = [feature(board, self.memory) for feature in features]
+        inputs = [name for x, f in zip(columns, features, strict=True) for name in evidence.inputs_of(f, x.shape[1])]
+        terms = np.column_stack(columns) * self.coefficients(features)
+        for name, term in zip(inputs, terms.T, strict=True):
+            found[name] = found.get(name, 0.0) + term
+        size = size_factor(board, self.estimator.prior.size_slope) - 1
+        return found | {evidence.SIZE: size * terms.sum(axis=1)}
+
     def summary(self) -> pd.DataFrame:
         """Return the coefficients of each set of features fitted so far, with the prior's mean beside them."""
         rows = []

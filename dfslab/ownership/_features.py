@@ -15,7 +15,7 @@ from dfslab.ownership._errors import LEAST, affordable, log_odds
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate, group_numbers
 
-__all__ = ["Board", "Memory", "board_of", "covariance", "match_known", "read_history"]
+__all__ = ["SIZE", "Board", "Memory", "board_of", "covariance", "inputs_of", "match_known", "read_history"]
 
 OPTIONAL_COLUMNS = ("start", "projected_points", "projected_ownership", "rating", "form", "points", "avg_points")
 BENDS = (0.5, 1.0, 2.0, 3.0)
@@ -85,7 +85,7 @@ def _covariance_of(law: LineupLaw) -> np.ndarray:
     return law.pair_marginals() - np.outer(pi, pi)
 
 
-def match_known(board: Board, log_worths, ownership) -> np.ndarray:
+def match_known(board: Board, log_worths, ownership, *, ridge=MATCH_RIDGE, error=MATCH_ERROR) -> np.ndarray:
     """Return the log-worths nearest to `log_worths` whose law shows `ownership` where that is not NaN, (D,).
 
     Only known drivers are moved, so the unknown ones share what is left as `log_worths` says: the information
@@ -97,22 +97,22 @@ def match_known(board: Board, log_worths, ownership) -> np.ndarray:
     law = board.law(start)
     for _ in range(MATCH_STEPS):
         moved = (law.theta - start)[known]
-        slope = own - law.marginals()[known] - MATCH_RIDGE * own * moved
-        if np.abs(slope).max() < MATCH_ERROR:
+        slope = own - law.marginals()[known] - ridge * own * moved
+        if np.abs(slope).max() < error:
             break
-        step = np.linalg.solve(_covariance_of(law)[np.ix_(known, known)] + MATCH_RIDGE * np.diag(own), slope)
+        step = np.linalg.solve(_covariance_of(law)[np.ix_(known, known)] + ridge * np.diag(own), slope)
         step *= min(1.0, MATCH_REACH / np.abs(step).max())
-        law = _nearer(board, law, start, (known, own), step)
+        law = _nearer(board, law, start, (known, own, ridge), step)
     return law.theta
 
 
 def _nearer(board: Board, law: LineupLaw, start, target, step) -> LineupLaw:
     """Return the law after the first of the step's halvings that lowers the objective of `match_known`."""
-    known, own = target
+    known, own, ridge = target
 
     def objective(law):
         moved = (law.theta - start)[known]
-        return law.log_normaliser - own @ law.theta[known] + 0.5 * MATCH_RIDGE * own @ moved**2
+        return law.log_normaliser - own @ law.theta[known] + 0.5 * ridge * own @ moved**2
 
     before = objective(law)
     for halving in range(10):
@@ -446,3 +446,26 @@ def starting_place(board, memory=None):
     bought = pd.Series(-board.salary).rank().to_numpy()
     room = (pd.Series(start).rank().to_numpy() - bought) / len(board)
     return np.column_stack([room, np.maximum(room, 0)])
+
+
+SIZE = "size and kind"
+INPUTS = {
+    "salary_curve": ("salary",),
+    "popularity": ("history",),
+    "popularity_here": ("history",),
+    "recent_popularity": ("history",),
+    "price_move": ("salary",),
+    "points_form": ("form",),
+    "given_form": ("form",),
+    "rating": ("form",),
+    "projection": ("points",),
+    "starting_place": ("start",),
+    "vendor": ("vendor", "salary"),
+}
+"""What a person calls the columns of a feature; the last name holds for the rest of the columns."""
+
+
+def inputs_of(feature, columns: int) -> tuple[str, ...]:
+    """Return the input of each of the columns of a feature."""
+    names = INPUTS[feature.__name__]
+    return (*names, *(names[-1],) * columns)[:columns]

@@ -29,7 +29,7 @@ from dfslab.ownership._estimators import (
     salary_log_worths,
     speak,
 )
-from dfslab.ownership._features import Board, Memory, read_history, salary_bend
+from dfslab.ownership._features import SIZE, Board, Memory, read_history, salary_bend
 from dfslab.ownership._fit import Case, Prior, fit_log_worths
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
@@ -179,6 +179,23 @@ class FittedHybrid(Forecaster):
         pool = self.pool(said)
         base = salary_log_worths(board, self.memory, self.estimator.prior)
         return _pool_design(board, base, [said[v] for v in pool.weights.index]) @ pool.beta
+
+    def board_inputs(self, board: Board) -> dict[str, np.ndarray]:
+        """Return what each input adds to θ, (D,) each; together they are `board_log_worths` up to a constant."""
+        said, missing = speak(self.parts, board)
+        pool, base = self.pool(said), salary_log_worths(board, self.memory, self.estimator.prior)
+        parts = {part.voice(board): part for part in self.parts if part.name not in missing}
+        terms = [parts[voice].board_inputs(board) for voice in pool.weights.index]
+        worth = pool.temperature * pool.weights.to_numpy()
+        found = {}
+        for term, weight in zip(terms, worth, strict=True):
+            for name, values in term.items():
+                found[name] = found.get(name, 0.0) + weight * values
+        design = _pool_design(board, base, [said[v] for v in pool.weights.index])
+        extras = design[:, len(worth) :] * pool.extras.to_numpy()
+        found["salary"] = found["salary"] - worth.sum() * base + extras[:, [0, 3, 4]].sum(axis=1)
+        found[SIZE] = found[SIZE] + extras[:, 1:3].sum(axis=1)
+        return found
 
     def missing(self, slate, contest=None) -> dict:
         """Return the estimators that are left out for this slate, with the reason."""

@@ -35,7 +35,6 @@ from dfslab.workflow._inputs import (
 
 __all__ = [
     "SAMPLE",
-    "Forecast",
     "Inputs",
     "Lab",
     "Settings",
@@ -104,25 +103,6 @@ def check_settings(settings: dict) -> None:
 
 _WHOLE = {"seed": (0, np.inf), "max_overlap": (0, DRAFTKINGS_NASCAR.roster_size - 1)}
 """Bounds of the settings that are whole numbers; the others are at least 1."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What the field will roster: mean ownership (D,), draws of the whole vector (n, D), and who said what."""
-
-    table: pd.DataFrame
-    """By driver: salary, ownership, low/high of the 50, 80 and 95 % bands, one column per estimator; fractions."""
-    draws: np.ndarray
-    views: dict[str, np.ndarray]
-    """By estimator: its own ownership (D,), fractions."""
-    weights: pd.DataFrame
-    notes: tuple[str, ...]
-    past: pd.DataFrame
-    """What each past contest was forecast from earlier ones alone: contest_id, driver, ownership (fractions)."""
-
-    @property
-    def ownership(self) -> pd.Series:
-        return self.table.set_index("driver")["ownership"]
 
 
 def open_lab(race_id="", data_dir="", *, out_dir="", cache_dir="", **settings) -> "Lab":
@@ -219,10 +199,18 @@ class Lab:
         return self._stage("past contests", lambda: fill_history(self.inputs.history, rng))
 
     @cached_property
-    def forecast(self) -> Forecast:
+    def forecast(self) -> "ownership.OwnershipForecast":
         """The ownership forecast for the first contest."""
-        return self._stage(
-            "ownership", lambda: forecast_ownership(self.slate, self.past_ownership, self.inputs, self.settings)
+        return self._stage("ownership", self._forecast)
+
+    def _forecast(self):
+        return ownership.forecast(
+            self.slate,
+            self.past_ownership,
+            contest=self.inputs.contest,
+            n_draws=self.settings.n_draws,
+            rng=stream(self.settings.seed, "ownership"),
+            estimator=_ownership_estimator(self.inputs),
         )
 
     @cached_property
@@ -378,23 +366,6 @@ class Lab:
         return pickle.loads(path.read_bytes())
 
 
-def forecast_ownership(slate: Slate, past: pd.DataFrame, inputs: Inputs, settings: Settings) -> Forecast:
-    """Return the hybrid's forecast with bands from whole-vector draws, and each estimator's own view."""
-    fitted = _ownership_estimator(inputs).fit(past)
-    mean = fitted.predict(slate, inputs.contest)
-    draws = fitted.sample(slate, settings.n_draws, stream(settings.seed, "ownership"), inputs.contest)
-    table = slate.drivers[["driver", "salary"]].assign(ownership=slate.align(mean))
-    for coverage in (50, 80, 95):
-        tail = (100 - coverage) / 2
-        table[f"low_{coverage}"], table[f"high_{coverage}"] = np.percentile(draws, [tail, 100 - tail], axis=0)
-    silent = fitted.missing(slate, inputs.contest)
-    speaking = [part for part in fitted.parts if part.name not in silent]
-    views = {part.name: slate.align(part.predict(slate, inputs.contest)) for part in speaking}
-    weights = fitted.weights(slate, inputs.contest).rename_axis("estimator").reset_index()
-    notes = (*_ownership_notes(inputs), *silent.values(), *fitted.notes)
-    return Forecast(table, draws, views, weights, notes, fitted.rolled_ownership())
-
-
 def _ownership_estimator(inputs: Inputs) -> "ownership.HybridOwnershipEstimator":
     saved = inputs.saved.get("ownership")
     if saved:
@@ -433,10 +404,3 @@ def check_simulator(inputs: Inputs, rng) -> pd.DataFrame:
     drawn = forecast_races(results, races, since, n_scenarios=CARD_SCENARIOS, rng=drawn_rng, months=12)
     card = report_card(drawn, history.results, history.races, card_rng)
     return card[card["track_type"] == race_.track_type].reset_index(drop=True)
-
-
-def _ownership_notes(inputs: Inputs) -> tuple[str, ...]:
-    contests = inputs.history.ownership["contest_id"].nunique()
-    if contests == 0:
-        return ("Cold start: no past contest is in the history; the forecast rests on figures shipped with dfslab.",)
-    return (f"{contests} past contests are in the history.",)
