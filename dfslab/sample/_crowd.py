@@ -39,7 +39,7 @@ class Facts:
 
     `first`, `second` are two touts' projected points; `average` this season's points per race; `recent` the last
     races' points; `track` the points at such tracks; `fame` a standing in standard deviations; `talk` what everybody
-    says of the driver this week beyond all that, in points.
+    says of the driver this week beyond all that, in points; `doubt` is a factor on the noise of people's views.
     """
 
     rows: np.ndarray
@@ -52,6 +52,7 @@ class Facts:
     track: np.ndarray
     fame: np.ndarray
     talk: np.ndarray
+    doubt: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def gather_crowd(facts: Facts, entries: int, max_entries: int, rng) -> Crowd:
     user = _users(entries, max_entries, rng)
     people = int(user[-1]) + 1
     style = rng.choice(len(STYLES), people, p=share)
-    opinion = signals[style] + _STYLE_NOISE[style][:, None] * rng.normal(0, 1, (people, len(facts.rows)))
+    noise = facts.doubt * _STYLE_NOISE[style][:, None]
+    opinion = signals[style] + noise * rng.normal(0, 1, (people, len(facts.rows)))
     budget = CAP - _left_over(people, rng)
     restless = rng.uniform(2.0, 4.5, people)
     wobble = np.where(np.bincount(user)[user] > 1, restless[user], 0.0)

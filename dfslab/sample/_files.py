@@ -137,12 +137,13 @@ def _write_projections(week: RaceWeek, ownership, folder: Path, turn: int) -> No
 
 
 def payout_ladder(plan: ContestPlan) -> list[dict]:
-    """Return prizes by rank that fall like rank^-0.85 down to 1.6 fees and add up to the pool, to the cent."""
+    """Return prizes that fall like rank^(-0.85 top_heavy) down to 1.6 fees and add up to the pool, to the cent."""
     paid = int(PAID * plan.entries)
     last = [t for t in TIERS if t < paid] + [paid]
     first = [1] + [t + 1 for t in last[:-1]]
     size = np.array(last) - np.array(first) + 1
-    slope = np.array(first, float) ** -0.85 - first[-1] ** -0.85
+    fall = -0.85 * plan.top_heavy
+    slope = np.array(first, float) ** fall - first[-1] ** fall
     least = 1.6 * plan.entry_fee
     steep = (plan.pool - least * paid) / (size @ slope)
     prize = np.floor((least + steep * slope) * 20) / 20

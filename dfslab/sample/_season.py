@@ -5,7 +5,7 @@ It shares no model with the package: the races are not drawn from a rank model, 
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,13 @@ from dfslab.sample._weeks import (
     race_week,
     tout_ownership,
 )
-from dfslab.sample._world import World, stream
+from dfslab.sample._world import BUNDLED, Law, World, draw_law, stream
 
 __all__ = ["SEASON", "SEED", "VERSION", "Replays", "replay", "write_sample"]
 
 SEASON = Path(__file__).resolve().parents[2] / "data" / "sample"
 """The bundled season."""
-SEED = 7
+SEED = BUNDLED
 """The seed of the bundled season."""
 VERSION = 1
 """Raised when the generator changes, so that a replay never mixes two worlds."""
@@ -78,7 +78,8 @@ def write_sample(out_dir, seed: int = SEED, n_races: int = N_RACES, on_race=None
     Parameters
     ----------
     out_dir : a folder that is absent, empty, or holds a simulated season
-    seed : of the whole world; the same seed writes the same files
+    seed : of the whole world and of its law (how much the field knows, how strong favourites are, how top-heavy the
+        contests); the same seed writes the same files
     n_races : races with a folder, 2 to 36; two seasons of results go before them, the last one has not been run
     on_race : called with each race id when its folder is written
 
@@ -105,12 +106,15 @@ def _refuse_other_content(out: Path) -> None:
 
 
 def _write_season(folder: Path, seed: int, n_races: int, on_race) -> None:
-    record, weeks = play_season(seed, n_races)
+    law = draw_law(seed)
+    record, weeks = play_season(World(seed, law), n_races)
     write_history(record, folder / "history")
     for n, week in enumerate(weeks):
         _write_race(record, week, folder, n, upcoming=n == n_races - 1)
         on_race(week.weekend.race_id)
     facts = {"simulated": True, "seed": int(seed), "version": VERSION, "n_races": n_races}
+    if law != Law():
+        facts["law"] = asdict(law)
     (folder / "seed.json").write_text(json.dumps(facts, indent=1) + "\n")
     (folder / "README.md").write_text(LABEL)
     (folder / "history" / ".lock").unlink(missing_ok=True)
@@ -172,7 +176,7 @@ def _week_of(race_id: str, data_dir) -> RaceWeek:
     facts = read_json(path)
     if facts.get("version") != VERSION:
         raise InputError(f"{path}: written by version {facts.get('version')}; run 'dfslab sample' to write it again")
-    world = World(facts["seed"])
+    world = World(facts["seed"], Law(**facts.get("law", {})))
     for number in range(FIRST_SLATE, FIRST_SLATE + facts["n_races"]):
         weekend = world.weekend(number)
         if weekend.race_id == race_id:

@@ -46,13 +46,14 @@ TOUT_ERROR = 0.55
 
 @dataclass(frozen=True)
 class ContestPlan:
-    """What a contest offers: dollars, seats, seats a user, pool in dollars, and its invented id."""
+    """What a contest offers: dollars, seats, seats a user, pool in dollars, its invented id, how fast prizes fall."""
 
     contest_id: int
     entry_fee: float
     entries: int
     max_entries_per_user: int
     pool: float
+    top_heavy: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,12 @@ def play_history(world: World, until: int) -> Record:
     return record
 
 
-def play_season(seed: int, n_races: int) -> tuple[Record, list[RaceWeek]]:
+def play_season(world: World, n_races: int) -> tuple[Record, list[RaceWeek]]:
     """Play all history and `n_races` races with contests, the last of them not yet run.
 
     Returns the record of everything run and the weeks of the races with contests.
     """
-    record = play_history(World(seed), FIRST_SLATE)
+    record = play_history(world, FIRST_SLATE)
     weeks = []
     for number in range(FIRST_SLATE, FIRST_SLATE + n_races):
         weekend = record.world.weekend(number)
@@ -154,7 +155,7 @@ def race_week(record: Record, weekend: Weekend) -> RaceWeek:
     touts[:, on_track < 0] = np.nan
     average = record.average[listed]
     facts = _facts(record, weekend, listed, salary, on_track, touts)
-    contests = _contests(record.world.seed, weekend)
+    contests = _contests(record.world, weekend)
     return RaceWeek(weekend, listed, salary, average, on_track, facts, touts, contests)
 
 
@@ -241,10 +242,11 @@ def _salaries(record: Record, weekend: Weekend, listed) -> np.ndarray:
 def _touts(world: World, weekend: Weekend) -> np.ndarray:
     """Return two touts' projected points by row of the weekend's frame, (2, D): races run on guessed paces."""
     rng = stream(world.seed, "vendor", weekend.number)
+    error = TOUT_ERROR * world.law.doubt
     v, cars = weekend.venue, weekend.cars
     views = np.empty((2, len(cars.pace)))
     for tout in range(2):
-        guess = 0.85 * (cars.pace + rng.normal(0, TOUT_ERROR, len(cars.pace)))
+        guess = 0.85 * (cars.pace + rng.normal(0, error, len(cars.pace)))
         seen = Cars(guess, np.ones_like(guess), np.ones_like(guess), np.ones_like(guess), cars.frail, cars.grid)
         out = run_races(seen, v.mechanics, v.laps, v.stages, RAIN, TOUT_RACES, rng)
         views[tout] = race_points(out, weekend).mean(0) + rng.normal(0, 1.0, len(guess))
@@ -265,20 +267,21 @@ def _facts(record, weekend, listed, salary, on_track, touts) -> Facts:
     return Facts(
         rows, salary[rows], weekend.frame["start"].to_numpy()[on_track[rows]].astype(float), touts[0, rows],
         touts[1, rows], record.average[who], record.recent[who], record.by_type[who, kind], record.world.fame[who],
-        talk,
+        talk, record.world.law.doubt,
     )  # fmt: skip
 
 
-def _contests(seed: int, weekend: Weekend) -> tuple[ContestPlan, ...]:
+def _contests(world: World, weekend: Weekend) -> tuple[ContestPlan, ...]:
     """Return the contests of the week: one, and a second smaller one in every fourth race."""
-    rng = stream(seed, "contest", weekend.number)
+    rng = stream(world.seed, "contest", weekend.number)
     week = weekend.number - FIRST_SLATE
     chosen = [week % len(_CONTESTS)] + ([5 if week % 8 == 3 else 1] if week % 4 == 3 else [])
     plans = []
     for which in chosen:
         fee, entries, most, paid = _CONTESTS[which]
         contest_id = 700_000_000 + 1000 * weekend.number + int(rng.integers(1000))
-        plans.append(ContestPlan(contest_id, fee, entries, most, float(np.floor(fee * entries * paid / 100) * 100)))
+        pool = float(np.floor(fee * entries * paid / 100) * 100)
+        plans.append(ContestPlan(contest_id, fee, entries, most, pool, world.law.top_heavy))
     return tuple(plans)
 
 

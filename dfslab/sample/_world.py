@@ -10,11 +10,11 @@ import pandas as pd
 
 from dfslab.sample._race import Cars, Track
 
-__all__ = ["TRACKS", "Venue", "Weekend", "World", "stream"]
+__all__ = ["TRACKS", "Law", "Venue", "Weekend", "World", "draw_law", "stream"]
 
 SEASONS = (2024, 2025, 2026)
 RACES_A_SEASON = 36
-STAGES = ("world", "weekend", "race", "desk", "vendor", "contest", "field", "files", "mood", "talk")
+STAGES = ("world", "weekend", "race", "desk", "vendor", "contest", "field", "files", "mood", "talk", "law")
 """Each stage of the generator has a stream of its own."""
 
 DRIVERS = (
@@ -104,6 +104,34 @@ def stream(seed: int, stage: str, *key: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
+class Law:
+    """What differs between simulated worlds, as factors on the figures of the bundled one.
+
+    doubt : on the errors of touts and players: how little the field knows
+    favourites : on the distance between strong and weak drivers
+    top_heavy : on the exponent by which prizes fall with the rank
+    """
+
+    doubt: float = 1.0
+    favourites: float = 1.0
+    top_heavy: float = 1.0
+
+
+LAW_RANGE = {"doubt": (0.7, 1.4), "favourites": (0.75, 1.3), "top_heavy": (0.8, 1.2)}
+"""Between which factors a seed draws its law, evenly in the logarithm; wide enough that no figure fits one world."""
+BUNDLED = 7
+"""The seed of the bundled season, whose law is the plain one."""
+
+
+def draw_law(seed: int) -> Law:
+    """Return the law of the world grown from `seed`."""
+    if seed == BUNDLED:
+        return Law()
+    rng = stream(seed, "law")
+    return Law(**{name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in LAW_RANGE.items()})
+
+
+@dataclass(frozen=True)
 class Weekend:
     """One race weekend. `frame` has a row per starter in grid order; `cars` are the same rows for the race.
 
@@ -130,8 +158,8 @@ class Weekend:
 class World:
     """The hidden strengths of every driver and team in every race, grown from a seed."""
 
-    def __init__(self, seed: int):
-        self.seed = int(seed)
+    def __init__(self, seed: int, law: Law = Law()):
+        self.seed, self.law = int(seed), law
         rng = stream(seed, "world")
         p, n = len(DRIVERS), RACES_A_SEASON * len(SEASONS)
         seat = np.arange(p)
@@ -154,7 +182,8 @@ class World:
         """Return how much faster than the average every driver is in race `number` before set-up, in spreads."""
         season = number // RACES_A_SEASON
         kind = self.type_skill[:, TYPES.index(track_type)]
-        return 0.75 * self.skill + 0.85 * self.team_level[season, self.team] + kind + self.form[number]
+        own = 0.75 * self.skill + 0.85 * self.team_level[season, self.team] + kind + self.form[number]
+        return self.law.favourites * own
 
     def venue(self, number: int) -> Venue:
         """Return where race `number` is run."""

@@ -1,0 +1,137 @@
+"""Judge the decision code on simulated seasons that nobody looked at: write them, walk through them, pool the tables.
+
+Rows are stored under `--out` by a digest of the code, so that a run that was stopped goes on where it was, and the
+code of today can be compared with that of an earlier commit (run there with another `--name`):
+
+    python -m scripts.bench.seasons --seeds 101-110 --name before --out ../bench
+    python -m scripts.bench.seasons --seeds 101-110 --name after --out ../bench --compare before
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+
+import dfslab
+from dfslab import metrics, sample
+from dfslab.data import list_races
+from dfslab.parallel import map_jobs
+from dfslab.workflow import run_backtest
+
+PLAIN = "no leverage (best by mean points)"
+SHOWN = {"portfolio": "portfolio", PLAIN: "best by mean points"}
+
+
+def code_digest() -> str:
+    """Return a digest of the package's code and fitted figures."""
+    digest, package = hashlib.sha256(), Path(dfslab.__file__).parent
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.json")]):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def season(seed: int, out: Path) -> Path:
+    """Return the folder of the simulated season of `seed`, written when it is not there."""
+    folder = out / "seasons" / str(seed)
+    return folder if (folder / "seed.json").exists() else sample.write_sample(folder, seed)
+
+
+def jobs_of(seeds, out: Path, store: Path, every: int, settings: dict) -> list[tuple]:
+    """Return one job per season and race, in an order whose beginnings are spread over seasons and races."""
+    found = []
+    for seed in seeds:
+        folder = season(seed, out)
+        races = list_races(folder)[:-1]
+        found += [(race, folder, store / str(seed), settings) for race in races[seed % every :: every]]
+    return [found[k] for k in np.random.default_rng(0).permutation(len(found))]
+
+
+def score(race_id: str, folder: Path, store: Path, settings: dict) -> None:
+    """Decide, reveal and replay one race; its rows are stored."""
+    try:
+        run_backtest(folder, store, races=[race_id], workers=1, **settings)
+    except ValueError as error:
+        click.echo(f"{folder.name} {race_id}: {error}", err=True)
+
+
+def money_rows(store: Path, seeds) -> pd.DataFrame:
+    """Return the stored money rows of the seasons with what a dollar of fees returned as promised and as replayed."""
+    parts = []
+    for seed in seeds:
+        for path in sorted((store / str(seed)).glob("*.json")):
+            parts.append(pd.DataFrame(json.loads(path.read_text("utf-8"))["money"]).assign(season=seed))
+    rows = pd.concat(parts, ignore_index=True)
+    rows["race"] = rows["season"].astype(str) + " " + rows["race_id"]
+    for name, source in (("promised", "predicted"), ("replayed", "replay"), ("calibrated", "calibrated")):
+        if f"{source}_expected_payout" in rows or f"{source}_payout" in rows:
+            column = f"{source}_payout" if source == "calibrated" else f"{source}_expected_payout"
+            rows[name] = rows[column] / rows["fees"] - 1
+    return rows
+
+
+def estimate(values, rows: pd.DataFrame) -> str:
+    """Return mean ± its error by season ± its error by race."""
+    mean, by_season = metrics.clustered_mean(values, rows["season"])
+    by_race = metrics.clustered_mean(values, rows["race"])[1]
+    return f"{mean:+.3f} ± {by_season:.3f} ({by_race:.3f})"
+
+
+def pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return by strategy promised and replayed return, their gap, the rates and the gain over the plain lineups."""
+    plain = rows[rows["strategy"] == PLAIN].set_index("race")["replayed"]
+    found = []
+    for name, part in rows.groupby("strategy", sort=False):
+        row = {"strategy": SHOWN.get(name, name), "seasons": part["season"].nunique(), "races": len(part)}
+        told = [c for c in ("promised", "calibrated") if c in part]
+        row |= {c: f"{part[c].mean():+.3f}" for c in told}
+        row["replayed"] = estimate(part["replayed"], part)
+        row |= {f"{c} less replayed": estimate(part[c] - part["replayed"], part) for c in told}
+        row["gain over best by mean points"] = estimate(part["replayed"] - plain.reindex(part["race"]).to_numpy(), part)
+        for rate in ("cash", "top_1pct"):
+            row[rate] = f"{part[f'predicted_{rate}'].mean():.4f} → {part[f'replay_{rate}'].mean():.4f}"
+        found.append(row)
+    return pd.DataFrame(found)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return the table as Markdown."""
+    rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def seeds_of(text: str) -> list[int]:
+    """Return the seeds of `101-110,205`."""
+    ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return [seed for part in ends for seed in range(part[0], part[-1] + 1)]
+
+
+@click.command()
+@click.option("--seeds", default="101-110", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where seasons and rows are kept.")
+@click.option("--name", default="today", show_default=True, help="Of this code in tables.")
+@click.option("--races", "every", default=2, show_default=True, help="Every how-manieth race is run.")
+@click.option("--replays", default=1_000, show_default=True)
+@click.option("--workers", default=1, show_default=True)
+@click.option("--run/--only-tables", default=True)
+@click.option("--compare", help="Name of code run earlier; the tables keep the races that both have.")
+def main(seeds, out, name, every, replays, workers, run, compare):
+    """Write simulated seasons, walk through them, and print the pooled tables."""
+    seeds, store = seeds_of(seeds), out / f"rows-{name}-{code_digest()}"
+    if run:
+        jobs = jobs_of(seeds, out, store, every, {"n_replays": replays})
+        map_jobs(score, jobs, workers=workers, progress=lambda done, total: click.echo(f"{done} of {total}", err=True))
+    stores = {name: store}
+    if compare:
+        stores = {compare: max(out.glob(f"rows-{compare}-*"), key=lambda path: path.stat().st_mtime)} | stores
+    found = {label: money_rows(path, seeds) for label, path in stores.items()}
+    shared = set.intersection(*[set(rows["race"]) for rows in found.values()])
+    for label, rows in found.items():
+        title = f"{label}: seeds {seeds[0]} to {seeds[-1]}, mean ± error by season (by race), a dollar of fees"
+        click.echo(f"\n### {title}\n\n{markdown(pooled(rows[rows['race'].isin(shared)]))}")
+
+
+if __name__ == "__main__":
+    main()
