@@ -152,9 +152,9 @@ def fetch(year, series, data_dir, base_url, quiet):
 
     What was fetched is kept in the folder's cache, so an interrupted fetch goes on where it stopped.
     """
-    from dfslab.data import BASE_URL, fetch_season
+    from dfslab.data import fetch_season
 
-    done = fetch_season(year, series, data_dir, base_url or BASE_URL, tell=_progress(quiet))
+    done = fetch_season(year, series, data_dir, base_url, tell=_progress(quiet))
     for note in (*done.skipped, *done.notes):
         _progress(quiet)(note)
     click.echo(f"{len(done.races)} races of {year} are in {Path(data_dir) / 'history'}")

@@ -1,12 +1,9 @@
 """Write data/README.md: the sample season beside real seasons, in figures (`python -m scripts.data_readme`)."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
-from dfslab.data import list_races, load_slate, load_standings, read_results, write_atomically
-from dfslab.data._tables import read_ownership_history, read_races
+from dfslab.data import files, history, list_races, load_slate, open_folder
 from dfslab.sample._season import SEASON
 
 REAL = {
@@ -37,8 +34,8 @@ SMALL = 1500
 
 def shape_table(data_dir) -> pd.DataFrame:
     """Return a frame what, real, sample (text): figures of real seasons beside those of the simulated `data_dir`."""
-    results = read_results(Path(data_dir) / "history" / "results.csv")
-    races = read_races(Path(data_dir) / "history" / "races.csv")
+    past = history(data_dir)
+    results, races = past.results, past.races
     values = [
         *_race_shapes(results, races),
         *_slate_shapes(data_dir),
@@ -90,15 +87,14 @@ def _contest_shapes(data_dir) -> list[str]:
 
 
 def _vendor_shape(data_dir) -> str:
-    history = read_ownership_history(Path(data_dir) / "history" / "ownership.csv")
-    known = history.dropna(subset=["projected_ownership"]).groupby("contest_id")
+    known = history(data_dir).ownership.dropna(subset=["projected_ownership"]).groupby("contest_id")
     agreement = known[["ownership", "projected_ownership"]].corr().iloc[::2, 1]
     return _slashed(agreement.agg(["min", "median", "max"]), ".2f")
 
 
 def _race_contests(race_id: str, data_dir) -> list[dict]:
     slate = load_slate(race_id, data_dir)
-    return [_contest_facts(slate, standings) for standings in load_standings(race_id, data_dir)]
+    return [_contest_facts(slate, standings) for standings in open_folder(race_id, data_dir).standings]
 
 
 def _contest_facts(slate, standings) -> dict:
@@ -165,5 +161,5 @@ The sample is a stand-in, not evidence: what is tuned or praised here must be ch
 """
 
 if __name__ == "__main__":
-    with write_atomically(SEASON.parent / "README.md") as aside:
+    with files.write_atomically(SEASON.parent / "README.md") as aside:
         aside.write_text(readme_text(shape_table(SEASON)), encoding="utf-8")

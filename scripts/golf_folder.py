@@ -23,7 +23,9 @@ def main() -> None:
     told = parser.parse_args()
     table = golf(told.data).dropna(subset=["salary"])
     shares = ["ownership", "projected_ownership"]
-    data.write_csv(told.out / "history" / "ownership.csv", table.assign(**{name: 100 * table[name] for name in shares}))
+    data.files.write_csv(
+        told.out / "history" / "ownership.csv", table.assign(**{name: 100 * table[name] for name in shares})
+    )
     figures = fit_prior(told.data, without=("golf",)).to_dict()
     (told.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 

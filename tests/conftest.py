@@ -21,7 +21,7 @@ def sample_report(small_report, tmp_path_factory) -> Path:
     """Return the folder of that report; test processes side by side share it."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sample-report"
-    with data.locked(folder, timeout=600):
+    with data.files.locked(folder, timeout=600):
         made = folder / SMALL_RACE
         return made if made.exists() else small_report(folder)
 

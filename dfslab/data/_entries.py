@@ -14,7 +14,7 @@ from dfslab.data._schema import header_key
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
-__all__ = ["Entries", "fill_entries", "read_entries", "upload_cells", "write_entries", "write_lineups"]
+__all__ = ["Entries", "read_entries", "upload_cells", "write_lineups"]
 
 LOCKED = "(LOCKED)"
 
@@ -98,6 +98,40 @@ class Entries:
         """Return how many entries each contest has, by contest id, in the order of the sheet."""
         return self.frame.groupby("contest_id", sort=False).size().to_dict()
 
+    def fill(self, slate: Slate, lineups: Mapping) -> "Entries":
+        """Return the entries with lineups put into their places; every other cell stays as it was.
+
+        Parameters
+        ----------
+        slate : with ids
+        lineups : contest id → (n, K) int rows of the slate; the entries of a contest take its lineups in order. Entries
+            with a locked driver, and those for which no lineup is left, stay as they were, and `notes` says so.
+
+        Raises
+        ------
+        InputError : the sheet is of another slate, a lineup is illegal, or comes twice within one contest
+        """
+        _refuse_other_slate(self, slate)
+        cells = [list(row) for row in self.cells]
+        notes: list[str] = []
+        given = {str(contest): np.atleast_2d(np.asarray(rows)) for contest, rows in lineups.items()}
+        frame = self.frame.copy()
+        for contest, group in frame.groupby("contest_id", sort=False):
+            rows = given.get(contest, np.empty((0, 0), int))
+            where = f"{self.path}, contest {contest}"
+            _refuse_copies(rows, where)
+            ready = upload_cells(slate, rows, where)
+            open_rows = group.index[~group["locked"]]
+            for index, names in zip(open_rows, ready, strict=False):
+                _put(cells[frame.at[index, "row"]], self.slots, names)
+                frame.at[index, "drivers"] = tuple(names)
+            notes += _left_open(where, len(group) - len(open_rows), len(open_rows) - len(ready))
+        return replace(self, cells=tuple(map(tuple, cells)), frame=frame, notes=tuple(notes))
+
+    def write(self, path) -> Path:
+        """Write the sheet, cell by cell; only text that a spreadsheet would run as a formula gets a leading '."""
+        return _write_cells(path, self.cells, self.newline)
+
 
 def read_entries(path) -> Entries:
     """Return a DKEntries.csv: six columns of one name, ragged rows, blank ids, (LOCKED) drivers, a pool beside it.
@@ -156,38 +190,6 @@ def _player_pool(cells) -> dict[str, str]:
     return pool
 
 
-def fill_entries(entries: Entries, slate: Slate, lineups: Mapping) -> Entries:
-    """Return `entries` with lineups put into their places; every other cell stays as it was.
-
-    Parameters
-    ----------
-    entries : as read
-    slate : with ids
-    lineups : contest id → (n, K) int rows of the slate; the entries of a contest take its lineups in order. Entries
-        with a locked driver, and those for which no lineup is left, stay as they were, and `notes` says so.
-
-    Raises
-    ------
-    InputError : the sheet is of another slate, a lineup is illegal, or comes twice within one contest
-    """
-    _refuse_other_slate(entries, slate)
-    cells = [list(row) for row in entries.cells]
-    notes: list[str] = []
-    given = {str(contest): np.atleast_2d(np.asarray(rows)) for contest, rows in lineups.items()}
-    frame = entries.frame.copy()
-    for contest, group in frame.groupby("contest_id", sort=False):
-        rows = given.get(contest, np.empty((0, 0), int))
-        where = f"{entries.path}, contest {contest}"
-        _refuse_copies(rows, where)
-        ready = upload_cells(slate, rows, where)
-        open_rows = group.index[~group["locked"]]
-        for index, names in zip(open_rows, ready, strict=False):
-            _put(cells[frame.at[index, "row"]], entries.slots, names)
-            frame.at[index, "drivers"] = tuple(names)
-        notes += _left_open(where, len(group) - len(open_rows), len(open_rows) - len(ready))
-    return replace(entries, cells=tuple(map(tuple, cells)), frame=frame, notes=tuple(notes))
-
-
 def _put(row: list[str], slots, names) -> None:
     row += [""] * (max(slots) + 1 - len(row))
     for slot, name in zip(slots, names, strict=True):
@@ -214,8 +216,3 @@ def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
             f"{entries.path}: none of its driver ids is in DKSalaries.csv ({len(same)} names are); "
             "the two files are of different slates, download both again"
         )
-
-
-def write_entries(path, entries: Entries) -> Path:
-    """Write the sheet back, cell by cell; only text that a spreadsheet would run as a formula gets a leading '."""
-    return _write_cells(path, entries.cells, entries.newline)

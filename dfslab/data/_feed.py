@@ -128,7 +128,7 @@ def fetch_season(
     season: int,
     series: str,
     data_dir,
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
     cache_dir=None,
     *,
     pause: float = PAUSE,
@@ -147,7 +147,7 @@ def fetch_season(
     season : year
     series : cup, xfinity or trucks
     data_dir : the data folder
-    base_url : the feed's host
+    base_url : the feed's host, default NASCAR's own
     pause, timeout : seconds between requests, and to wait for one
     attempts : requests for one file before it counts as failed
     tell : called with a line of progress for each race
@@ -160,7 +160,7 @@ def fetch_season(
         raise InputError(f"series '{series}' is not known; write one of {', '.join(SERIES_ID)}")
     tell = tell or (lambda line: None)
     cache = Path(cache_dir) if cache_dir else Path(data_dir) / "cache" / "nascar"
-    feed = _Feed(base_url.rstrip("/"), cache, pause, timeout, attempts)
+    feed = _Feed((base_url or BASE_URL).rstrip("/"), cache, pause, timeout, attempts)
     races, skipped = _race_list(feed, int(season), series)
     tables, failed = _download_all(feed, races, series, tell)
     merged, notes = _merge(Path(data_dir) / "history", tables)

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from dfslab.errors import InputError
 __all__ = [
     "as_frame",
     "csv_text",
+    "digest",
     "escape_cell",
     "locked",
     "read_bytes",
@@ -56,6 +58,12 @@ def read_bytes(path) -> bytes:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def digest(path) -> str:
+    """Return 16 hex digits that tell the content of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def decode(raw: bytes, where) -> str:

@@ -1,7 +1,6 @@
 """The history folder: past races and past contests before a date, and how finished contests join it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +8,14 @@ import pandas as pd
 
 from dfslab.data._files import locked, write_csv
 from dfslab.data._names import match_names, name_key
-from dfslab.data._race_folder import (
-    CONTEST_FILES,
-    list_races,
-    load_contests,
-    load_race,
-    load_slate,
-    load_standings,
-    race_folder,
-)
+from dfslab.data._race_folder import RaceFolder, open_folder
 from dfslab.data._schema import OWNERSHIP_HISTORY
 from dfslab.data._standings import Standings
-from dfslab.data._tables import for_file, read_ownership_history, read_races, read_results
+from dfslab.data._tables import for_file, of_series, read_ownership_history, read_races, read_results, stored
 from dfslab.errors import InputError, as_day
-from dfslab.slate import Results, Slate
+from dfslab.slate import Slate
 
-__all__ = ["History", "Ingested", "history", "ingest_standings", "load_results", "past_contests"]
+__all__ = ["History", "Ingested", "history", "ingest_standings"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ def _renamed(frame: pd.DataFrame, names) -> pd.DataFrame:
     return frame.assign(driver=frame["driver"].map(lambda name: pairs.get(name, name)))
 
 
-def history(data_dir, before=None, series: str = "cup") -> History:
+def history(data_dir, before=None, series: str = "cup", *, without_races: bool = False) -> History:
     """Return the history of one series, of days earlier than `before` (all of it when None).
 
     Without ownership.csv the ownership is empty: a cold start, which a page must state. Drivers of past contests who
@@ -62,16 +53,23 @@ def history(data_dir, before=None, series: str = "cup") -> History:
 
     Raises
     ------
-    InputError : results.csv or races.csv is not there, or holds no race before the date
+    InputError : results.csv or races.csv is not there, or holds no race before the date; a folder that has neither,
+        only past contests, is allowed by `without_races`
     """
     folder = Path(data_dir) / "history"
+    contests = _past_contests(folder / "ownership.csv", series)
+    if without_races and not (folder / "results.csv").exists():
+        found = History(
+            pd.DataFrame({"date": pd.to_datetime([])}), pd.DataFrame({"date": pd.to_datetime([])}), contests
+        )
+        return found if before is None else found.before(before)
     for name in ("results.csv", "races.csv"):
         if not (folder / name).exists():
             raise InputError(
                 f"{folder / name}: there is no race history; run `dfslab fetch --season 2025`, or put it there"
             )
-    frames = (_stored(read_results, folder / "results.csv"), _stored(read_races, folder / "races.csv"))
-    found = History(*(_one_spelling(_of_series(frame, series)) for frame in frames), past_contests(data_dir, series))
+    frames = (stored(read_results, folder / "results.csv"), stored(read_races, folder / "races.csv"))
+    found = History(*(_one_spelling(of_series(frame, series)) for frame in frames), contests)
     found = found if before is None else found.before(before)
     if found.results.empty:
         when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
@@ -79,27 +77,10 @@ def history(data_dir, before=None, series: str = "cup") -> History:
     return found
 
 
-def past_contests(data_dir, series: str = "cup") -> pd.DataFrame:
+def _past_contests(path: Path, series: str) -> pd.DataFrame:
     """Return the ownership history of one series, without drivers who had a salary but did not race."""
-    path = Path(data_dir) / "history" / "ownership.csv"
-    frame = _stored(read_ownership_history, path) if path.exists() else _empty_ownership()
-    return _who_raced(_one_spelling(_of_series(frame, series)))
-
-
-def _stored(reader, path: Path) -> pd.DataFrame:
-    """Return `reader(path)`, parsed once for as long as the file is the same."""
-    about = path.stat()
-    return _parsed(reader, path, about.st_mtime_ns, about.st_size, about.st_ino).copy()
-
-
-@lru_cache(maxsize=8)
-def _parsed(reader, path: Path, *state: int) -> pd.DataFrame:
-    return reader(path)
-
-
-def _of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
-    named = frame["series"].fillna("cup") if "series" in frame else pd.Series("cup", frame.index)
-    return frame[named == series].reset_index(drop=True)
+    frame = stored(read_ownership_history, path) if path.exists() else _empty_ownership()
+    return _who_raced(_one_spelling(of_series(frame, series)))
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
@@ -121,22 +102,6 @@ def _empty_ownership() -> pd.DataFrame:
     return pd.DataFrame({name: [] for name in OWNERSHIP_HISTORY.names}).assign(date=pd.to_datetime([]))
 
 
-def load_results(race_id, data_dir) -> Results | None:
-    """Return the results of a race from the history, or None when it has not been run (or not been fetched).
-
-    The race is found by its id; where the history knows it by another id, by the day and series of its race.json.
-    """
-    path = Path(data_dir) / "history" / "results.csv"
-    if not path.exists():
-        return None
-    every = _stored(read_results, path)
-    rows = every[every["race_id"] == str(race_id)].reset_index(drop=True)
-    if rows.empty and str(race_id) in list_races(data_dir):
-        race = load_race(race_id, data_dir)
-        rows = _of_series(every[every["date"] == race.date], race.series)
-    return Results(str(race_id), rows.assign(points=rows["dk_points"])) if len(rows) else None
-
-
 @dataclass(frozen=True)
 class Ingested:
     """What an ingest did: the contests now in the history, their rows as written, and what a reader should know."""
@@ -156,12 +121,11 @@ def ingest_standings(race_id, data_dir) -> Ingested:
     ------
     InputError : no standings in the folder, or one that cannot be read; nothing is written then
     """
-    slate = load_slate(race_id, data_dir)
-    found = load_standings(race_id, data_dir)
+    race = open_folder(race_id, data_dir)
+    slate, found = race.slate, race.standings
     if not found:
-        folder = race_folder(race_id, data_dir)
-        raise InputError(f"{folder}: no contest-standings-*.zip or .csv; download it from the contest page into it")
-    contests, notes = _contest_facts(race_id, data_dir, found)
+        raise InputError(f"{race.path}: no contest-standings-*.zip or .csv; download it from the contest page into it")
+    contests, notes = _contest_facts(race)
     parts = [_ownership_rows(slate, standings, contests[standings.contest_id]) for standings in found]
     rows = pd.concat([part for part, _ in parts], ignore_index=True)
     notes += tuple(note for standings in found for note in standings.notes)
@@ -172,16 +136,11 @@ def ingest_standings(race_id, data_dir) -> Ingested:
     return Ingested(tuple(standings.contest_id for standings in found), rows, notes)
 
 
-def _contest_facts(race_id, data_dir, found: list[Standings]):
-    """Return fee and limit by contest id: from the contest file by id, or the only one for the only standings."""
-    folder = race_folder(race_id, data_dir)
-    known = load_contests(race_id, data_dir) if any((folder / n).exists() for n in CONTEST_FILES) else []
-    by_id = {contest.contest_id: contest for contest in known}
+def _contest_facts(race: RaceFolder):
+    """Return fee and limit by contest id, blank where the contest file does not hold the contest."""
     facts, notes = {}, ()
-    for standings in found:
-        contest = by_id.get(standings.contest_id)
-        alone = len(found) == len(known) == 1 and not known[0].contest_id and len(standings) <= known[0].entries
-        contest = known[0] if alone else contest
+    for standings in race.standings:
+        contest = race.contest_of(standings)
         if contest is None:
             notes += (f"Contest {standings.contest_id} is not in contest.json: its entry fee is not known.",)
         limit = contest.max_entries_per_user if contest else None

@@ -1,34 +1,118 @@
 """One race folder: its facts, its slate with everything known before lock, its contests, its standings afterwards."""
 
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfslab.data._contests import read_contests
-from dfslab.data._files import read_json
+from dfslab.data._entries import Entries, read_entries
+from dfslab.data._files import digest, read_json
 from dfslab.data._names import Matched, match_names, near_names
 from dfslab.data._schema import TRACK_TYPES
 from dfslab.data._standings import Standings, read_standings, standings_files
-from dfslab.data._tables import read_projections, read_salaries, read_starting_lineup
+from dfslab.data._tables import (
+    of_series,
+    read_projections,
+    read_results,
+    read_salaries,
+    read_starting_lineup,
+    stored,
+)
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
-from dfslab.slate import Contest, Race, Slate, SlateError
+from dfslab.slate import Contest, Race, Results, Slate, SlateError
 
-__all__ = [
-    "CONTEST_FILES",
-    "list_races",
-    "load_contests",
-    "load_race",
-    "load_slate",
-    "load_standings",
-    "race_folder",
-    "read_slate",
-]
+__all__ = ["RaceFolder", "list_races", "load_slate", "open_folder", "read_slate"]
 
 SERIES = ("cup", "xfinity", "trucks")
 CONTEST_FILES = ("contest.json", "contest.csv")
+
+
+@dataclass(frozen=True)
+class RaceFolder:
+    """The files of one race, each read and checked when it is first asked for.
+
+    `race_id`, `data_dir`, `path` (the folder); `slate` and `race` as known before lock; `contests`, at least one;
+    `entries` (reserved, to be filled) or None; after the race `standings` (one per contest) and `results` (from the
+    history, or None).
+    """
+
+    race_id: str
+    data_dir: Path
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.data_dir / "races" / self.race_id
+
+    @cached_property
+    def race(self) -> Race:
+        """The facts of `race.json`."""
+        return _load_race(self.path)
+
+    @cached_property
+    def slate(self) -> Slate:
+        """The slate with everything known before lock (see `load_slate`)."""
+        return _load_slate(self.path, self.race)
+
+    @cached_property
+    def contests(self) -> tuple[Contest, ...]:
+        """The contests of contest.json (or contest.csv); the first is the one to play."""
+        for name in CONTEST_FILES:
+            if (self.path / name).exists():
+                return tuple(read_contests(self.path / name))
+        raise InputError(f"{self.path / 'contest.json'}: there is no contest; give entry_fee, entries and payouts")
+
+    @cached_property
+    def entries(self) -> Entries | None:
+        """The reserved entries of DKEntries.csv, or None."""
+        path = self.path / "DKEntries.csv"
+        return read_entries(path) if path.exists() else None
+
+    @cached_property
+    def standings(self) -> tuple[Standings, ...]:
+        """The standings in the folder, one per contest; empty before the race."""
+        return tuple(read_standings(path) for path in standings_files(self.path))
+
+    @property
+    def has_standings(self) -> bool:
+        """Whether standings lie in the folder (they are not read)."""
+        return bool(standings_files(self.path))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether `race.json` says that the race is invented."""
+        return bool(_race_facts(self.path / "race.json").get("simulated", False))
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Digests of the folder's files, the history's and the saved models', by path within the data folder."""
+        beside = [*(self.data_dir / "history").glob("*.csv"), *(self.data_dir / "models").glob("*.json")]
+        found = sorted(path for path in [*self.path.iterdir(), *beside] if path.is_file())
+        return {path.relative_to(self.data_dir).as_posix(): digest(path) for path in found}
+
+    @cached_property
+    def results(self) -> Results | None:
+        """The race's results in the history, by its id, else by day and series; None while they are not there."""
+        path = self.data_dir / "history" / "results.csv"
+        if not path.exists():
+            return None
+        every = stored(read_results, path)
+        rows = every[every["race_id"] == self.race_id].reset_index(drop=True)
+        if rows.empty and (self.path / "race.json").exists():
+            rows = of_series(every[every["date"] == self.race.date], self.race.series)
+        return Results(self.race_id, rows.assign(points=rows["dk_points"])) if len(rows) else None
+
+    def contest_of(self, standings: Standings) -> Contest | None:
+        """Return the contest that `standings` finished: by id, or the only one when it names none and holds as many."""
+        known = self.contests if any((self.path / name).exists() for name in CONTEST_FILES) else ()
+        if len(known) == len(self.standings) == 1 and not known[0].contest_id:
+            return known[0] if len(standings) <= known[0].entries else None
+        return next((contest for contest in known if contest.contest_id == standings.contest_id), None)
 
 
 def list_races(data_dir) -> list[str]:
@@ -36,11 +120,11 @@ def list_races(data_dir) -> list[str]:
     return sorted(path.parent.name for path in Path(data_dir).glob("races/*/DKSalaries.csv"))
 
 
-def race_folder(race_id, data_dir) -> Path:
+def open_folder(race_id, data_dir) -> RaceFolder:
     """Return the folder of a race; raise `InputError` with the nearest names when it is not there."""
     race_id = str(race_id)
-    folder = Path(data_dir) / "races" / race_id
-    if re.fullmatch(r"[\w][\w.\-]*", race_id) and folder.is_dir():
+    folder = RaceFolder(race_id, Path(data_dir))
+    if re.fullmatch(r"[\w][\w.\-]*", race_id) and folder.path.is_dir():
         return folder
     if not Path(data_dir).is_dir():
         raise InputError(f"{data_dir}: there is no such data folder; correct --data, or make it")
@@ -51,17 +135,17 @@ def race_folder(race_id, data_dir) -> Path:
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 
-def load_race(race_id, data_dir) -> Race:
+def _load_race(folder: Path) -> Race:
     """Return the facts of `race.json`; raise `InputError` naming a key that is missing or cannot be."""
-    path = race_folder(race_id, data_dir) / "race.json"
+    path, race_id = folder / "race.json", folder.name
     facts = _race_facts(path)
-    if str(facts.get("race_id", race_id)) != str(race_id):
+    if str(facts.get("race_id", race_id)) != race_id:
         raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{race_id}'; make them the same")
     laps = _number(facts, "sched_laps", 1, 1000, path)
     if laps % 1:
         raise InputError(f"{path}: sched_laps is {laps:g}; write a whole number")
     return Race(
-        race_id=str(race_id),
+        race_id=race_id,
         date=_date(facts["date"], path),
         track=str(facts["track"]),
         track_type=_one_of(facts["track_type"], TRACK_TYPES, "track_type", path),
@@ -118,8 +202,10 @@ def load_slate(race_id, data_dir) -> Slate:
     starting_lineup.csv, or is listed in `out` of race.json or marked O in `Status`, is out. `starters` lists everybody
     who races under the slate's names. `notes` says what was assumed and which names stayed unmatched.
     """
-    folder = race_folder(race_id, data_dir)
-    race = load_race(race_id, data_dir)
+    return open_folder(race_id, data_dir).slate
+
+
+def _load_slate(folder: Path, race: Race) -> Slate:
     facts = _race_facts(folder / "race.json")
     drivers = read_salaries(folder / "DKSalaries.csv")
     drivers, notes = _without_results(drivers)
@@ -252,17 +338,3 @@ def _refuse_wrong_total(drivers: pd.DataFrame, path) -> None:
         raise InputError(
             f"{path}: projected_ownership adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
         )
-
-
-def load_contests(race_id, data_dir) -> list[Contest]:
-    """Return the contests of a race folder from contest.json (or contest.csv)."""
-    folder = race_folder(race_id, data_dir)
-    for name in CONTEST_FILES:
-        if (folder / name).exists():
-            return read_contests(folder / name)
-    raise InputError(f"{folder / 'contest.json'}: there is no contest; give entry_fee, entries and payouts")
-
-
-def load_standings(race_id, data_dir) -> list[Standings]:
-    """Return the standings in a race folder, one per contest; an empty list before the race."""
-    return [read_standings(path) for path in standings_files(race_folder(race_id, data_dir))]

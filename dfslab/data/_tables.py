@@ -25,6 +25,7 @@ from dfslab.rules import fantasy_points, rules_on
 __all__ = [
     "conform",
     "for_file",
+    "of_series",
     "read_ownership_history",
     "read_projections",
     "read_races",
@@ -33,6 +34,7 @@ __all__ = [
     "read_starting_lineup",
     "refuse_other_sport",
     "share_of_entries",
+    "stored",
 ]
 
 FLAGS = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False, "1.0": True, "0.0": False}
@@ -316,6 +318,23 @@ def read_ownership_history(path) -> pd.DataFrame:
             frame[name], _ = share_of_entries(frame[name], f"{path}, {name}")
     _refuse_wrong_totals(frame, path)
     return _finished(frame, OWNERSHIP_HISTORY)
+
+
+def of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
+    """Return the rows of one series; a blank means cup."""
+    named = frame["series"].fillna("cup") if "series" in frame else pd.Series("cup", frame.index)
+    return frame[named == series].reset_index(drop=True)
+
+
+def stored(reader, path: Path) -> pd.DataFrame:
+    """Return a copy of `reader(path)`, which is read once for as long as the file is the same."""
+    about = path.stat()
+    return _stored(reader, path, about.st_mtime_ns, about.st_size, about.st_ino).copy()
+
+
+@lru_cache(maxsize=8)
+def _stored(reader, path: Path, *state: int) -> pd.DataFrame:
+    return reader(path)
 
 
 FULL_SLATE = 20

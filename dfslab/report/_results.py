@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfslab.data import write_atomically
+from dfslab.data import files
 from dfslab.errors import UserError
 
 __all__ = ["markdown_table", "with_errors", "write_results"]
@@ -60,6 +60,6 @@ def write_results(path, name: str, tables: dict[str, pd.DataFrame], command: str
     before, rest = text.split(first, 1)
     after = rest.split(last, 1)[1]
     blocks = [f"`{command}`", *(f"{title}\n\n{markdown_table(frame)}" for title, frame in tables.items()), *notes]
-    with write_atomically(path) as aside:
+    with files.write_atomically(path) as aside:
         aside.write_text(f"{before}{first}\n" + "\n\n".join(blocks) + f"\n{last}{after}", "utf-8")
     return path

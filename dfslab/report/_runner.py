@@ -147,8 +147,8 @@ def run_report(
     inputs = check_inputs(race_id, data_dir)
     check_extras(inputs)
     failed = out_dir / f"{race_id}.failed"
-    with data.locked(out_dir / ".locks" / race_id, LONGEST_REPORT), tempfile.TemporaryDirectory() as cache:
-        with data.write_folder_atomically(out_dir / race_id) as aside:
+    with data.files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT), tempfile.TemporaryDirectory() as cache:
+        with data.files.write_folder_atomically(out_dir / race_id) as aside:
             try:
                 _run_pages(sources, inputs, aside, {**parameters, "cache_dir": cache}, progress)
                 _write_manifest(aside, inputs, parameters)
@@ -157,7 +157,7 @@ def run_report(
                 shutil.copytree(aside, failed)
                 raise
         shutil.rmtree(failed, ignore_errors=True)
-    with data.locked(out_dir / ".locks"):
+    with data.files.locked(out_dir / ".locks"):
         write_index(out_dir)
     return out_dir / race_id
 
@@ -239,7 +239,7 @@ def write_index(out_dir: Path) -> Path:
     ]
     body = "\n".join(cards) or "<p>No report has been made yet.</p>"
     text = (_TEMPLATES / "index.html").read_text("utf-8").replace("{{css}}", _css()).replace("{{cards}}", body)
-    with data.write_atomically(Path(out_dir) / "index.html") as aside:
+    with data.files.write_atomically(Path(out_dir) / "index.html") as aside:
         aside.write_text(text, "utf-8")
     return Path(out_dir) / "index.html"
 

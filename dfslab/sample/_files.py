@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data import csv_text
+from dfslab.data import files
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.sample._weeks import FIRST_SLATE, ContestPlan, RaceWeek, race_facts
 from dfslab.sample._world import DRIVERS, stream
@@ -114,13 +114,13 @@ def _write_salaries(week: RaceWeek, folder: Path, turn: int) -> None:
     if turn % 11 == 6:
         header = (*header, "My note")
         rows = [(*row, "like" if n % 9 == 4 else "") for n, row in enumerate(rows)]
-    _write_text(folder / "DKSalaries.csv", csv_text([header, *rows], "\r\n" if turn % 2 else "\n"))
+    _write_text(folder / "DKSalaries.csv", files.csv_text([header, *rows], "\r\n" if turn % 2 else "\n"))
 
 
 def _write_lineup(week: RaceWeek, folder: Path) -> None:
     grid = week.weekend.frame
     rows = [(DRIVERS[i], start) for i, start in zip(grid["driver"], grid["start"], strict=True)]
-    _write_text(folder / "starting_lineup.csv", csv_text([("driver", "start"), *rows], "\n"))
+    _write_text(folder / "starting_lineup.csv", files.csv_text([("driver", "start"), *rows], "\n"))
 
 
 def _write_projections(week: RaceWeek, ownership, folder: Path, turn: int) -> None:
@@ -133,7 +133,7 @@ def _write_projections(week: RaceWeek, ownership, folder: Path, turn: int) -> No
         if on >= 0
     ]
     header = ("driver", "projected_points", "projected_ownership")
-    _write_text(folder / "projections.csv", csv_text([header, *rows], "\n"))
+    _write_text(folder / "projections.csv", files.csv_text([header, *rows], "\n"))
 
 
 def payout_ladder(plan: ContestPlan) -> list[dict]:
@@ -209,7 +209,7 @@ def _write_entries(week: RaceWeek, folder: Path, rng, locked: bool) -> None:
     beside = [["", text] for text in help_text] + [[""]] * 3 + [["", *SALARY_HEADER]] + [["", *row] for row in pool]
     rows += [[""] * 10 for _ in range(len(beside) - len(rows))]
     sheet = [header, *([*row, *more] for row, more in zip(rows, beside, strict=True))]
-    _write_text(folder / "DKEntries.csv", csv_text(sheet, "\r\n"))
+    _write_text(folder / "DKEntries.csv", files.csv_text(sheet, "\r\n"))
 
 
 def _affordable(week: RaceWeek) -> list[int]:
@@ -231,7 +231,7 @@ def write_standings(seed: int, week: RaceWeek, which: int, crowd, points, folder
     left = _entry_rows(crowd, points, names, blank, rng)
     right = _player_rows(crowd.lineups[~blank], len(blank), points, names)
     rows = [(*entry, "", *(right[n] if n < len(right) else ("", "", "", ""))) for n, entry in enumerate(left)]
-    text = "\ufeff" + csv_text([STANDINGS_HEADER, *rows], "\r\n")
+    text = "\ufeff" + files.csv_text([STANDINGS_HEADER, *rows], "\r\n")
     name = f"contest-standings-{plan.contest_id}"
     if plain:
         _write_text(folder / f"{name}.csv", text)

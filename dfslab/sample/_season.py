@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfslab.data import ingest_standings, read_json, write_folder_atomically
+from dfslab.data import files, ingest_standings
 from dfslab.errors import InputError
 from dfslab.sample._crowd import gather_crowd
 from dfslab.sample._files import dk_name, write_history, write_standings, write_week
@@ -91,7 +91,7 @@ def write_sample(out_dir, seed: int = SEED, n_races: int = N_RACES, on_race=None
         raise InputError(f"sample: {n_races} races asked for; a season has 2 to 36")
     out = Path(out_dir)
     _refuse_other_content(out)
-    with write_folder_atomically(out) as aside:
+    with files.write_folder_atomically(out) as aside:
         _write_season(aside, seed, n_races, on_race or (lambda race_id: None))
         if (out / "models").is_dir():
             shutil.copytree(out / "models", aside / "models")
@@ -173,7 +173,7 @@ def _week_of(race_id: str, data_dir) -> RaceWeek:
     path = Path(data_dir) / "seed.json"
     if not path.exists():
         raise InputError(f"{path}: there is none, so this is not a simulated season; only those can be replayed")
-    facts = read_json(path)
+    facts = files.read_json(path)
     if facts.get("version") != VERSION:
         raise InputError(f"{path}: written by version {facts.get('version')}; run 'dfslab sample' to write it again")
     world = World(facts["seed"], Law(**facts.get("law", {})))

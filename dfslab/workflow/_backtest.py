@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import metrics, sample
-from dfslab.data import list_races, load_race, race_folder, standings_files, write_atomically
+from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import audit, score_portfolios
@@ -95,8 +95,8 @@ def run_backtest(
 
 def _finished_races(data_dir) -> list[str]:
     """Return the ids of the races with standings, by date."""
-    found = [r for r in list_races(data_dir) if standings_files(race_folder(r, data_dir))]
-    return sorted(found, key=lambda race_id: (load_race(race_id, data_dir).date, race_id))
+    found = [r for r in list_races(data_dir) if open_folder(r, data_dir).has_standings]
+    return sorted(found, key=lambda race_id: (open_folder(race_id, data_dir).race.date, race_id))
 
 
 def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict) -> dict:
@@ -114,7 +114,7 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
         rows = {"key": key} | _decided_and_revealed(inputs, seed, settings)
     except (UserError, OSError) as error:
         return {"race_id": race_id, "error": str(error)}
-    with write_atomically(path) as aside:
+    with files.write_atomically(path) as aside:
         aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     return rows
 
@@ -272,7 +272,7 @@ def _replayed(strategies, lab, seed: int, settings: dict) -> pd.DataFrame:
     n, fields = settings["n_replays"], settings["n_replay_fields"]
     played = sample.replay(inputs.race.race_id, n, rng, inputs.data_dir, n_fields=fields)
     if not np.array_equal(played.drivers, lab.slate.names):
-        raise InputError(f"{inputs.folder}: the drivers are not those of the simulated season; write it again")
+        raise InputError(f"{inputs.files.path}: the drivers are not those of the simulated season; write it again")
     scores = score_portfolios(
         strategies, played.points, played.fields, inputs.contest, rules=lab.slate.rules
     )  # fmt: skip

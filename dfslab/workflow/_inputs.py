@@ -1,6 +1,5 @@
 """What a report reads: the race folder, the history before it, and what tuning saved before it."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import __version__
-from dfslab import data as data
-from dfslab.data import read_json
+from dfslab import __version__, data
+from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.regimes import TuningResult
@@ -29,8 +27,8 @@ class Inputs:
 
     slate: Slate
     contests: tuple[Contest, ...]
-    history: data.History
-    folder: Path
+    history: object
+    files: object
     data_dir: Path
     simulated: bool
     hashes: dict[str, str] = field(repr=False)
@@ -60,36 +58,31 @@ def latest_race(data_dir=None) -> str:
 def check_inputs(race_id: str, data_dir) -> Inputs:
     """Read everything a report needs, before any kernel starts; raise `data.InputError` with what to mend."""
     data_dir = Path(data_dir or SAMPLE)
-    slate = data.load_slate(race_id, data_dir)
-    folder = data.race_folder(race_id, data_dir)
-    contests = tuple(data.load_contests(race_id, data_dir))
+    folder = data.open_folder(race_id, data_dir)
+    slate, contests = folder.slate, folder.contests
     history = data.history(data_dir, before=slate.race.date, series=slate.race.series)
     lost = set(history.results["race_id"]) - set(history.races["race_id"])
     if lost:
         where = data_dir / "history" / "races.csv"
         raise data.InputError(f"{where}: {min(lost)} of results.csv is not there; add it, or fetch the season")
     names = pd.unique(np.concatenate([slate.names, slate.starters["driver"].to_numpy(object)]))
-    files = [*folder.iterdir(), *(data_dir / "history").glob("*.csv"), *(data_dir / "models").glob("*.json")]
-    hashes = {str(f.relative_to(data_dir)): _digest(f) for f in sorted(files) if f.is_file()}
-    simulated = bool(read_json(folder / "race.json").get("simulated", False))
     saved, late = load_models(data_dir, slate.race.date)
     notes = (*slate.notes, *(note for contest in contests for note in contest.notes), *late)
-    return Inputs(slate, contests, history.with_names(names), folder, data_dir, simulated, hashes, notes, saved)
+    past = history.with_names(names)
+    return Inputs(slate, contests, past, folder, data_dir, folder.simulated, folder.hashes, notes, saved)
 
 
 def check_extras(inputs: Inputs) -> None:
     """Read what only the last page needs, reserved entries and standings; raise `data.InputError` if it is broken."""
-    if (inputs.folder / "DKEntries.csv").exists():
-        data.read_entries(inputs.folder / "DKEntries.csv")
-    data.load_standings(inputs.race.race_id, inputs.data_dir)
+    _ = inputs.files.entries, inputs.files.standings
 
 
 def save_model(data_dir, name: str, values: dict, through) -> Path:
     """Write what tuning found to `<data>/models/<name>.json`, with the last date it saw and the data it came from."""
     data_dir = Path(data_dir)
-    sources = {f.name: _digest(f) for f in sorted((data_dir / "history").glob("*.csv"))}
+    sources = {f.name: files.digest(f) for f in sorted((data_dir / "history").glob("*.csv"))}
     saved = {"through": f"{pd.to_datetime(through):%Y-%m-%d}", "dfslab": __version__, "sources": sources, **values}
-    with data.write_atomically(data_dir / "models" / f"{name}.json") as aside:
+    with files.write_atomically(data_dir / "models" / f"{name}.json") as aside:
         aside.write_text(json.dumps(saved, indent=1, sort_keys=True) + "\n", "utf-8")
     return data_dir / "models" / f"{name}.json"
 
@@ -101,7 +94,7 @@ def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
         path = Path(data_dir) / "models" / f"{name}.json"
         if not path.exists():
             continue
-        saved = read_json(path)
+        saved = files.read_json(path)
         try:
             through = as_day(saved["through"])
             read(saved)
@@ -118,7 +111,3 @@ def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
 
 _MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": TuningResult.thresholds_from}
 """What tuning saves for later reports, by name, and what reads it."""
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import optimize, ownership, portfolio, race, regimes
-from dfslab.data import fill_entries, read_entries, read_json, write_atomically, write_csv, write_entries, write_lineups
+from dfslab.data import files, write_lineups
 from dfslab.errors import InputError
 from dfslab.field import expected_copies, sample_fields
 from dfslab.ownership import CalibrationReport, calibration_report, walk_forward
@@ -316,8 +316,8 @@ class Lab:
     def record(self, stage: str, numbers: dict) -> None:
         """Add the numbers of a page to `metrics.json` of the report's folder."""
         path = self.out / "metrics.json"
-        known = read_json(path) if path.exists() else {}
-        with write_atomically(path) as aside:
+        known = files.read_json(path) if path.exists() else {}
+        with files.write_atomically(path) as aside:
             aside.write_text(json.dumps({**known, stage: numbers}, indent=1, sort_keys=True) + "\n", "utf-8")
 
     def write_outputs(self) -> tuple[str, ...]:
@@ -326,22 +326,21 @@ class Lab:
         names = self.slate.names[chosen.lineups]
         drivers = pd.DataFrame(names, columns=[f"driver_{k + 1}" for k in range(names.shape[1])])
         write_lineups(self.out / "lineups.csv", self.slate, chosen.lineups)
-        write_csv(self.out / "lineups_metrics.csv", pd.concat([drivers, chosen.metrics], axis=1))
-        write_csv(self.out / "exposures.csv", self.exposures())
+        files.write_csv(self.out / "lineups_metrics.csv", pd.concat([drivers, chosen.metrics], axis=1))
+        files.write_csv(self.out / "exposures.csv", self.exposures())
         said = f"lineups.csv: {len(names)} lineups in order of choice, ready for DraftKings' bulk upload."
         more = "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures."
         return (said, more, *self._fill_entries())
 
     def _fill_entries(self) -> tuple[str, ...]:
         """Fill the reserved entries of DKEntries.csv, where there is one, by contest and its limit."""
-        path = self.inputs.folder / "DKEntries.csv"
-        if not path.exists():
+        entries, chosen = self.inputs.files.entries, self.portfolio.lineups
+        if entries is None:
             return ()
-        entries, chosen = read_entries(path), self.portfolio.lineups
         limits = {contest.contest_id: contest.max_entries_per_user for contest in self.inputs.contests}
         shares = {c: chosen[: min(n, limits.get(c) or n)] for c, n in entries.by_contest().items()}
-        filled = fill_entries(entries, self.inputs.slate, shares)
-        write_entries(self.out / "DKEntries.csv", filled)
+        filled = entries.fill(self.inputs.slate, shares)
+        filled.write(self.out / "DKEntries.csv")
         return (f"DKEntries.csv: {len(entries)} reserved entries filled by contest, best lineups first.", *filled.notes)
 
     def exposures(self) -> pd.DataFrame:

@@ -53,12 +53,12 @@ def read_outcome(inputs) -> Outcome | None:
 
     Points are those of the standings; drivers nobody rostered take theirs from the history, else 0 with a note.
     """
-    race_id, slate = inputs.race.race_id, inputs.slate
-    found = data.load_standings(race_id, inputs.data_dir)
-    mine = [s for s in found if s.contest_id == inputs.contest.contest_id] or found[:1]
+    slate = inputs.slate
+    found = inputs.files.standings
+    mine = [s for s in found if s.contest_id == inputs.contest.contest_id] or list(found[:1])
     if not mine:
         return None
-    standings, results = mine[0], data.load_results(race_id, inputs.data_dir)
+    standings, results = mine[0], inputs.files.results
     own, scored = by_slate(standings.ownership, slate), by_slate(standings.points, slate)
     official = np.full(len(slate), np.nan)
     if results is not None:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import data as data
-from dfslab import metrics
-from dfslab.data import read_json
+from dfslab import data, metrics
+from dfslab.data import files
 from dfslab.ownership import HybridOwnershipEstimator, Prior, band_table, gain_table, score_forecasts, score_table
 from dfslab.race import FinishModel, forecast_races, score_simulator, summarise_scores
 from dfslab.regimes import REGIMES, RegimeThresholds, TuningResult, past_conditions, race_features, tune_thresholds
@@ -50,7 +49,7 @@ def tune_ownership(
             f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
         )
     progress(f"ownership: {contests} contests, each forecast from earlier ones")
-    prior = Prior.shipped() if figures is None else Prior.from_dict(read_json(Path(figures)))
+    prior = Prior.shipped() if figures is None else Prior.from_dict(files.read_json(Path(figures)))
     fitted = HybridOwnershipEstimator(prior=prior).fit(history)
     walk = score_forecasts((fitted,), first=learn, seed=seed)
     walk = walk if last is None else walk.last(last)
@@ -70,7 +69,7 @@ SCORED = (
 def _past_contests(data_dir, series, seed) -> pd.DataFrame:
     """Return past contests with what was known before each, where there are results to know it from."""
     if not (Path(data_dir) / "history" / "results.csv").exists():
-        return data.past_contests(data_dir, series=series)
+        return data.history(data_dir, series=series, without_races=True).ownership
     return fill_history(data.history(data_dir, series=series), pipeline.stream(seed, "past contests"))
 
 

@@ -26,8 +26,8 @@ from race_files import (
 )
 
 from dfslab.data._contests import read_contest, read_contests
-from dfslab.data._history import history, ingest_standings, load_results
-from dfslab.data._race_folder import list_races, load_race, load_slate, load_standings
+from dfslab.data._history import history, ingest_standings
+from dfslab.data._race_folder import list_races, load_slate, open_folder
 from dfslab.data._standings import read_standings
 from dfslab.data._tables import read_ownership_history
 from dfslab.errors import InputError
@@ -60,7 +60,7 @@ def test_a_slate_follows_the_salary_file(tmp_path, folder):
     assert slate.drivers["dk_id"].tolist() == [str(4000 + n) for n in range(12)]
     assert slate.drivers["name_id"][0] == f"{DRIVERS[0]} (4000)"
     assert slate.column("start").tolist() == list(range(12, 0, -1)) and not slate.out.any()
-    assert slate.race == load_race(RACE, tmp_path) and slate.race.sched_laps == 267
+    assert slate.race == open_folder(RACE, tmp_path).race and slate.race.sched_laps == 267
     assert slate.rules is DRAFTKINGS_NASCAR and slate.notes == ()
 
 
@@ -311,7 +311,7 @@ def test_ingest_stores_what_was_known_and_nothing_personal(tmp_path, folder):
     facts = past[["contest_id", "race_id", "entries", "entry_fee", "max_entries_per_user", "track_type"]].iloc[0]
     assert facts.tolist() == ["777123", RACE, 6, 10, 3, "intermediate"]
     assert past["projected_ownership"].tolist() == [0.5] * 12 and past["start"].tolist() == list(range(12, 0, -1))
-    assert past["points"].notna().sum() == len(load_standings(RACE, tmp_path)[0].points)
+    assert past["points"].notna().sum() == len(open_folder(RACE, tmp_path).standings[0].points)
 
 
 def test_ingest_again_changes_nothing_and_other_contests_stay(tmp_path, folder):
@@ -426,8 +426,9 @@ def test_no_history_and_cold_start(tmp_path):
 
 def test_results_of_a_race_are_another_type(tmp_path, folder):
     write_history(tmp_path)
-    assert load_results(RACE, tmp_path) is None
-    results = load_results("2031-04-13-oakfield", tmp_path)
+    assert open_folder(RACE, tmp_path).results is None
+    write_race(tmp_path, race_id="2031-04-13-oakfield")
+    results = open_folder("2031-04-13-oakfield", tmp_path).results
     slate = load_slate(RACE, tmp_path)
     assert results.points(slate)[0] == 45 + 11 + 50 + 13.5
 

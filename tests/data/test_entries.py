@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from race_files import DRIVERS, LINEUPS, RACE, csv_bytes, entries_rows, salary_rows, write_race
 
-from dfslab.data._entries import fill_entries, read_entries, write_entries, write_lineups
+from dfslab.data._entries import read_entries, write_lineups
 from dfslab.data._race_folder import load_slate
 from dfslab.errors import InputError
 
@@ -90,13 +90,13 @@ def test_entries_are_read_with_all_their_oddities(tmp_path, encoding):
 
 def test_unfilled_entries_come_back_as_they_were(tmp_path):
     entries = _entries(tmp_path)
-    write_entries(tmp_path / "out.csv", entries)
+    entries.write(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "DKEntries.csv").read_bytes()
 
 
 def test_filling_touches_only_the_open_places(tmp_path, slate):
-    filled = fill_entries(_entries(tmp_path), slate, {"777123": TWO, "777999": TWO[:1]})
-    write_entries(tmp_path / "out.csv", filled)
+    filled = _entries(tmp_path).fill(slate, {"777123": TWO, "777999": TWO[:1]})
+    filled.write(tmp_path / "out.csv")
     before, after = entries_rows(), _read(tmp_path / "out.csv")
     expected = {1: LINEUPS[0], 2: LINEUPS[1], 4: LINEUPS[0]}
     for n, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -109,7 +109,7 @@ def test_filling_touches_only_the_open_places(tmp_path, slate):
 
 
 def test_entries_without_a_lineup_stay_and_are_counted(tmp_path, slate):
-    filled = fill_entries(_entries(tmp_path), slate, {777123: TWO[:1]})
+    filled = _entries(tmp_path).fill(slate, {777123: TWO[:1]})
     assert filled.frame["drivers"][1] == ("",) * 6 and filled.frame["drivers"][0][0] == f"{DRIVERS[0]} (4000)"
     assert any("777123: 1 entries stay" in note for note in filled.notes)
     assert any("777999: 1 entries stay" in note for note in filled.notes)
@@ -117,10 +117,10 @@ def test_entries_without_a_lineup_stay_and_are_counted(tmp_path, slate):
 
 def test_no_lineup_twice_within_one_contest(tmp_path, slate):
     with pytest.raises(InputError, match="contest 777123: the same lineup comes twice"):
-        fill_entries(_entries(tmp_path), slate, {"777123": [LINEUPS[0], LINEUPS[0][::-1]]})
+        _entries(tmp_path).fill(slate, {"777123": [LINEUPS[0], LINEUPS[0][::-1]]})
 
 
 def test_entries_of_another_slate_are_refused(tmp_path, slate):
     rows = [[cell.replace("40", "99") for cell in row] if n > 5 else row for n, row in enumerate(entries_rows())]
     with pytest.raises(InputError, match="different slates"):
-        fill_entries(_entries(tmp_path, rows), slate, {})
+        _entries(tmp_path, rows).fill(slate, {})

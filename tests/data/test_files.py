@@ -94,7 +94,7 @@ def test_a_folder_has_one_writer(tmp_path):
 
 
 def test_the_lock_of_a_killed_run_is_free(tmp_path):
-    code = "import os, sys; from dfslab.data import locked\nwith locked(sys.argv[1]): os._exit(9)"
+    code = "import os, sys; from dfslab.data._files import locked\nwith locked(sys.argv[1]): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
     with locked(tmp_path, timeout=0.2):
         pass
@@ -102,7 +102,7 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
 
 def test_writers_in_turn_lose_nothing(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from dfslab.data import locked, write_atomically\n"
+        "import sys; from pathlib import Path; from dfslab.data._files import locked, write_atomically\n"
         "path = Path(sys.argv[1]) / 'rows.txt'\n"
         "for n in range(20):\n"
         "    with locked(path.parent):\n"

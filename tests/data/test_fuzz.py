@@ -24,7 +24,7 @@ from race_files import (
 
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import read_entries
-from dfslab.data._race_folder import load_race, load_standings
+from dfslab.data._race_folder import open_folder
 from dfslab.data._standings import read_standings
 from dfslab.data._tables import (
     read_ownership_history,
@@ -53,7 +53,7 @@ READERS = {
     "entries": (read_entries, "csv", csv_bytes(entries_rows())),
     "contest table": (read_contests, "csv", PAYOUTS),
     "contest": (read_contests, "json", json.dumps([contest_facts()] * 2).encode()),
-    "race": (lambda path: load_race(RACE, path.parents[2]), "json", json.dumps(race_facts()).encode()),
+    "race": (lambda path: open_folder(RACE, path.parents[2]).race, "json", json.dumps(race_facts()).encode()),
 }
 HOSTILE = [
     "=1+1",
@@ -186,4 +186,4 @@ def test_a_long_season_of_text_is_read(tmp_path):
     folder = write_race(tmp_path)
     rows = standings_rows([[0, 2, 5, 8, 10, 11]] * 30_000)
     write_standings(folder, rows)
-    assert len(load_standings(RACE, tmp_path)[0]) == 30_000
+    assert len(open_folder(RACE, tmp_path).standings[0]) == 30_000

@@ -62,7 +62,6 @@ PENDING = {
     "tests/real/test_report.py",
     "tests/sample/test_sample.py",
     "contest",
-    "data",
     "field",
     "lineups",
     "ownership",

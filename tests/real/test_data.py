@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab import data as data
+from dfslab import data
 from dfslab.data import fetch_season, match_names
+from dfslab.data._contests import read_contests
 from dfslab.data._feed_tables import race_tables, scheduled
 from dfslab.data._tracks import track_type
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
@@ -67,7 +68,7 @@ def test_every_race_folder_loads(shared, race_id):
         assert any("read as percent" in note for note in slate.notes)
     else:
         assert np.isfinite(slate.column("start")[~slate.out]).all() and len(racing) == size - len(out)
-    contest = data.load_contests(race_id, shared / "cup")[0]
+    contest = data.open_folder(race_id, shared / "cup").contests[0]
     assert contest.prizes.sum() == round(contest.pool * 100) and 0.1 < contest.rake < 0.2
 
 
@@ -89,15 +90,15 @@ def test_slate_names_are_found_in_the_history(shared):
 
 def test_results_of_a_loaded_race(shared):
     slate = data.load_slate("2023-03-05-las-vegas", shared / "cup")
-    results = data.load_results("2023-03-05-las-vegas", shared / "cup")
+    results = data.open_folder("2023-03-05-las-vegas", shared / "cup").results
     points = results.points(slate)
     assert points[slate.out].tolist() == [0.0] and len(results.frame) == 36
-    assert data.load_results("2026-07-05-chicagoland", shared / "cup") is None
+    assert data.open_folder("2026-07-05-chicagoland", shared / "cup").results is None
 
 
 def test_every_ladder_is_a_contest(shared, tmp_path):
     ladders = pd.read_csv(shared / "payout_ladders.csv")
-    contests = data.read_contests(shared / "payout_ladders.csv")
+    contests = read_contests(shared / "payout_ladders.csv")
     assert len(contests) == ladders.groupby(["contest_id", "label"]).ngroups
     for contest in contests:
         rows = ladders[ladders["contest_id"].astype(str) == contest.contest_id]
@@ -150,7 +151,7 @@ def test_a_real_field_written_as_standings_is_ingested(shared, tmp_path):
     csv.writer(out).writerows(rows)
     path = folder / "races" / race / "contest-standings-79812829.csv"
     path.write_text(out.getvalue(), encoding="utf-8-sig")
-    standings = data.load_standings(race, folder)[0]
+    standings = data.open_folder(race, folder).standings[0]
     assert standings.notes == () and standings.lineups(slate).shape == (sum(map(bool, lineups)), 6)
     rows = data.ingest_standings(race, folder).rows
     expected = counts.reindex(slate.names).fillna(0) / len(lineups)

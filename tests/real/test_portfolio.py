@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from dfslab.data import fill_entries, read_entries, write_entries, write_lineups
+from dfslab.data import open_folder, write_lineups
 from dfslab.portfolio import allocate_lineups_by_regime, generate_regime_aware_portfolio
 from dfslab.workflow import open_lab
 
@@ -88,11 +88,13 @@ def reserved(slate, contests):
 
 def test_reserved_entries_are_filled_contest_by_contest(lab, largest, tmp_path):
     slate = lab.slate
-    path = tmp_path / "DKEntries.csv"
+    path, again = (tmp_path / "races" / race / "DKEntries.csv" for race in ("reserved", "filled"))
+    path.parent.mkdir(parents=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, lineterminator="\n").writerows(reserved(slate, (("7001", 20), ("7002", 3))))
-    filled = fill_entries(read_entries(path), slate, {"7001": largest.lineups, "7002": largest.lineups})
-    again = read_entries(write_entries(tmp_path / "filled.csv", filled))
+    entries = open_folder("reserved", tmp_path).entries
+    entries.fill(slate, {"7001": largest.lineups, "7002": largest.lineups}).write(again)
+    again = open_folder("filled", tmp_path).entries
     names = slate.drivers["name_id"].to_numpy(object)
     for contest, count in (("7001", 20), ("7002", 3)):
         cells = again.frame.loc[again.frame["contest_id"] == contest, "drivers"].tolist()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import dfslab
-from dfslab.data import list_races, load_contests, load_slate, load_standings, read_entries, read_results
+from dfslab.data import list_races, load_slate, open_folder, read_results
 from dfslab.data._names import name_key
 from dfslab.data._tables import read_ownership_history
 from dfslab.errors import InputError
@@ -327,7 +327,7 @@ def test_every_race_reads_and_says_that_it_is_simulated(race_id):
     assert (pd.read_csv(folder / "DKSalaries.csv")["Game Info"] == told["race_name"]).all()
     assert 36 <= len(slate) <= 42 and (slate.salary % 100 == 0).all()
     assert not any("not found on the slate" in note for note in slate.notes)
-    for contest in load_contests(race_id, SEASON):
+    for contest in open_folder(race_id, SEASON).contests:
         assert contest.prizes.sum() == round(100 * contest.pool) and 0.1 < contest.rake < 0.25
         assert "Simulated" in contest.name
 
@@ -338,7 +338,7 @@ def test_standings_agree_with_the_results_and_with_themselves(race_id):
     results = read_results(SEASON / "history" / "results.csv").query("race_id == @race_id")
     by_key = {name_key(driver): points for driver, points in zip(results["driver"], results["dk_points"], strict=True)}
     points = np.array([by_key.get(name_key(name), 0.0) for name in slate.names])
-    for standings in load_standings(race_id, SEASON):
+    for standings in open_folder(race_id, SEASON).standings:
         entries = standings.entries
         filled = entries["drivers"].map(bool)
         lineups = standings.lineups(slate)
@@ -353,8 +353,8 @@ def test_standings_agree_with_the_results_and_with_themselves(race_id):
 def test_the_last_race_has_not_been_run():
     results = read_results(SEASON / "history" / "results.csv")
     assert RACES[-1] not in set(results["race_id"]) and set(RACES[:-1]) <= set(results["race_id"])
-    assert not load_standings(RACES[-1], SEASON)
-    assert read_entries(SEASON / "races" / RACES[-1] / "DKEntries.csv").frame["contest_id"].nunique() == 2
+    assert not open_folder(RACES[-1], SEASON).standings
+    assert open_folder(RACES[-1], SEASON).entries.frame["contest_id"].nunique() == 2
 
 
 def test_ownership_history_holds_every_contest_once():
@@ -397,7 +397,7 @@ def test_a_replay_keeps_the_books_in_slate_rows(replays, short):
     slate = load_slate(RACES[1], short)
     assert replays.drivers.tolist() == slate.names.tolist()
     assert ((replays.finish == 0) == slate.out).all() and (replays.points[:, slate.out] == 0).all()
-    contest = load_contests(RACES[1], short)[0]
+    contest = open_folder(RACES[1], short).contests[0]
     assert replays.fields.shape == (3, contest.entries, 6)
     assert slate.salary[replays.fields].sum(2).max() <= 50_000 and not slate.out[replays.fields].any()
 
@@ -421,7 +421,7 @@ def test_replays_and_fields_extend_and_do_not_move_each_other(replays, short):
 
 def test_fresh_fields_scatter_around_the_one_that_was(short):
     slate = load_slate(RACES[1], short)
-    (standings,) = load_standings(RACES[1], short)
+    (standings,) = open_folder(RACES[1], short).standings
     fields = sample.replay(RACES[1], 1, np.random.default_rng(8), short, n_fields=12).fields
     own = np.stack([np.bincount(f.ravel(), minlength=len(slate)) / len(f) for f in fields])
     seen = standings.ownership.reindex(slate.names).fillna(0).to_numpy()

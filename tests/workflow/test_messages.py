@@ -213,12 +213,12 @@ ONE, REST = contest_facts()["payouts"]
 )
 def test_contests(tmp_path, content, says):
     (write_race(tmp_path) / "contest.json").write_text(json.dumps(content))
-    _refused(f"contest.json.*{says}", lambda: data.load_contests(RACE, tmp_path))
+    _refused(f"contest.json.*{says}", lambda: data.open_folder(RACE, tmp_path).contests)
 
 
 def test_no_contest(tmp_path):
     write_race(tmp_path, contest=False)
-    _refused("contest.json: there is no contest; give entry_fee", lambda: data.load_contests(RACE, tmp_path))
+    _refused("contest.json: there is no contest; give entry_fee", lambda: data.open_folder(RACE, tmp_path).contests)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,8 @@ def test_no_standings(tmp_path):
 def test_reserved_entries(tmp_path, change, says):
     rows = entries_rows()
     change(rows)
-    (tmp_path / "DKEntries.csv").write_bytes(csv_bytes(rows))
-    _refused(f"DKEntries.csv.*{says}", lambda: data.read_entries(tmp_path / "DKEntries.csv"))
+    (write_race(tmp_path) / "DKEntries.csv").write_bytes(csv_bytes(rows))
+    _refused(f"DKEntries.csv.*{says}", lambda: data.open_folder(RACE, tmp_path).entries)
 
 
 @pytest.mark.parametrize(
