@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.optimize import lsq_linear
 
 from dfslab.errors import UserError
 
@@ -22,6 +23,7 @@ __all__ = [
     "compare",
     "covered",
     "crps",
+    "damped_newton",
     "diebold_mariano",
     "finish_probabilities",
     "Interval",
@@ -29,6 +31,7 @@ __all__ = [
     "interval_score",
     "mean_absolute_error",
     "mean_value",
+    "Minimum",
     "paired_difference",
     "pit",
     "quantile_value",
@@ -429,3 +432,92 @@ def scenario_weights(weight, n: int) -> np.ndarray:
     if weight.shape != (n,) or not (weight >= 0).all() or not 0 < weight.sum() < np.inf:
         raise UserError(f"weight: {weight.shape} given; one weight of 0 or more for each of {n} scenarios needed")
     return weight / weight.sum()
+
+
+# ---------------------------------------------------------------- minimising
+
+
+class Minimum(NamedTuple):
+    """Where a minimisation ended: the point, and value, gradient and Hessian at the last point they were needed at."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray | None
+    converged: bool
+
+
+def damped_newton(
+    objective,
+    start,
+    *,
+    error: float = 0.0,
+    tolerance: float = 0.0,
+    lower=None,
+    reach: float = np.inf,
+    max_steps: int = 100,
+    shortest: float = 1e-10,
+) -> Minimum:
+    """Minimise a convex function by Newton steps, halved until the value falls [nocedal2006].
+
+    Where steps promise less than the value can show, they are taken whole, until the promise stops shrinking.
+
+    Parameters
+    ----------
+    objective : function x (p,) → value, gradient (p,), and a function without arguments that returns the Hessian
+        (p, p), positive definite. A value of -inf (no minimum) or a `LinAlgError` ends the search.
+    start : (p,)
+    error : converged once no component of the gradient is larger than this
+    tolerance : converged once the decrement, gradient · Newton step, is at most this: twice what the step promises
+    lower : (p,) bounds from below, or None; with bounds the step is the minimum of the local quadratic inside them
+    reach : a step changes no component by more than this
+    max_steps : steps at most
+    shortest : a step halved to less than this share of its length ends the search
+
+    Examples
+    --------
+    >>> found = damped_newton(lambda x: (x @ x / 2 - x[0], x - [1, 0], lambda: np.eye(2)), [5.0, 5.0], error=1e-9)
+    >>> found.x.tolist(), found.converged
+    ([1.0, 0.0], True)
+    """
+    lower = None if lower is None else np.asarray(lower, float)
+    x = np.array(start, float) if lower is None else np.maximum(start, lower)
+    (value, gradient, curvature), hessian, before = objective(x), None, np.inf
+    for _ in range(max_steps):
+        if np.abs(gradient).max(initial=0.0) <= error:
+            return Minimum(x, value, gradient, hessian, True)
+        try:
+            hessian = None if value == -np.inf else curvature()
+            step = None if hessian is None else _newton_step(gradient, hessian, x, lower)
+        except np.linalg.LinAlgError:
+            step = None
+        if step is None:
+            break
+        decrement = -float(gradient @ step)
+        fine = decrement <= 1e-12 * (1 + abs(value))
+        if decrement <= tolerance or (fine and decrement > before / 4):
+            return Minimum(x, value, gradient, hessian, decrement >= -1e-12 * (1 + abs(value)))
+        before, size = decrement, min(1.0, reach / np.abs(step).max())
+        while True:
+            trial = x + size * step if lower is None else np.maximum(x + size * step, lower)
+            there = objective(trial)
+            if fine or there[0] <= value - 1e-4 * size * decrement:
+                break
+            size /= 2
+            if size < shortest:
+                return Minimum(x, value, gradient, hessian, False)
+        x, (value, gradient, curvature) = trial, there
+    return Minimum(x, value, gradient, hessian, False)
+
+
+def _newton_step(gradient, hessian, x, lower) -> np.ndarray:
+    """Return the step to the minimum of the local quadratic, inside the bounds."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    matrix = hessian * np.outer(scale, scale)
+    matrix[np.diag_indices_from(matrix)] += 1e-14
+    step = -scale * np.linalg.solve(matrix, scale * gradient)
+    if lower is None or (x + step >= lower).all():
+        return step
+    root = np.linalg.cholesky(matrix).T
+    target = np.linalg.solve(root.T, -scale * gradient)
+    return scale * lsq_linear(root, target, bounds=((lower - x) / scale - 1e-12, np.inf), method="bvls").x

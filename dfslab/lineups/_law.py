@@ -13,6 +13,7 @@ import numpy as np
 from dfslab.errors import UserError, whole_number
 from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups
 from dfslab.lineups._paths import Limit, LineupSpace, Paths, distinct, is_legal, lineup_space
+from dfslab.metrics import damped_newton
 from dfslab.rules import ContestRules
 
 __all__ = [
@@ -277,41 +278,22 @@ def _newton(space, taste, goal, ridge) -> np.ndarray | None:
 
     Without ridge the minimum is an entropy (plus the mean taste), so a lower value proves that no law exists.
     """
-    theta = np.log(goal) - np.log1p(-np.minimum(goal, 1 - 1e-6))
     finite = taste[np.isfinite(taste)]
     lowest = -np.inf if ridge.any() else min(finite.min(), 0.0) - 1e-6
-    paths, loss = _loss(space, theta, taste, goal, ridge)
-    for _ in range(MAX_NEWTON_STEPS):
+    constant = 0.0 if ridge.any() else 1.0 / len(goal)  # a constant on every theta changes nothing: hold it
+
+    def loss(theta):
+        paths = Paths.at(space, theta, taste)
+        value = paths.log_normaliser - theta @ goal + 0.5 * (ridge * theta) @ theta
         gradient = paths.marginals - goal + ridge * theta
-        if np.abs(gradient).max() <= FIT_ERROR:
-            return theta
-        if loss < lowest or paths.table is None:
-            return None
-        hessian = paths.pairs() - np.outer(paths.marginals, paths.marginals) + np.diag(ridge)
-        try:
-            direction = _solve(hessian, gradient, not ridge.any())
-        except np.linalg.LinAlgError:
-            return None
-        step = 1.0
-        while step > 1e-10:
-            trial, trial_loss = _loss(space, theta - step * direction, taste, goal, ridge)
-            if trial_loss <= loss - 1e-4 * step * (gradient @ direction) + 1e-13 * (1 + abs(loss)):
-                break
-            step /= 2
-        theta, paths, loss = theta - step * direction, trial, trial_loss
-    return theta if np.abs(paths.marginals - goal + ridge * theta).max() <= ACCEPTED_ERROR else None
+        return value if value >= lowest else -np.inf, gradient, lambda: _hessian(paths, ridge, constant)
+
+    start = np.log(goal) - np.log1p(-np.minimum(goal, 1 - 1e-6))
+    found = damped_newton(loss, start, error=FIT_ERROR, max_steps=MAX_NEWTON_STEPS)
+    return found.x if np.abs(found.gradient).max() <= ACCEPTED_ERROR else None
 
 
-def _loss(space, theta, taste, goal, ridge):
-    paths = Paths.at(space, theta, taste)
-    return paths, paths.log_normaliser - theta @ goal + 0.5 * (ridge * theta) @ theta
-
-
-def _solve(hessian, gradient, constant_free):
-    n = len(gradient)
-    scale = 1 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
-    if constant_free:
-        hessian = hessian + 1.0 / n
-    matrix = hessian * np.outer(scale, scale)
-    matrix[np.diag_indices(n)] += 1e-14
-    return scale * np.linalg.solve(matrix, scale * gradient)
+def _hessian(paths, ridge, constant):
+    if paths.table is None:
+        raise np.linalg.LinAlgError("log-worths too far apart for pair marginals")
+    return paths.pairs() - np.outer(paths.marginals, paths.marginals) + np.diag(ridge) + constant
