@@ -6,4 +6,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from dfslab.parallel import keep_compiled_code
+
+keep_compiled_code()
+
 __version__ = "0.1.0"
