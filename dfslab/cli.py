@@ -320,13 +320,15 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet, readme):
     dfslab backtest --data my-data --races 2023-03-05-las-vegas,2023-03-12-phoenix
     DASK_SCHEDULER_ADDRESS=tcp://head:8786 dfslab backtest --data /shared/my-data --out /shared/reports
     """
+    from dfslab.sample import replay
     from dfslab.workflow import run_backtest, summarise
 
     def told(done, total):
         _progress(quiet)(f"{done} of {total} races")
 
     store = Path(out_dir) / "backtest"
-    frames = run_backtest(data_dir, store, races=_listed(races), workers=workers, seed=seed, progress=told)
+    chosen = _listed(races)
+    frames = run_backtest(data_dir, store, races=chosen, replay=replay, workers=workers, seed=seed, progress=told)
     for row in frames["failed"].itertuples():
         _progress(quiet)(f"{row.race_id}: {row.error}")
     tables = summarise(frames)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import metrics, sample
+from dfslab import metrics
 from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
@@ -38,11 +38,9 @@ SETTINGS = {
 of .6 cost 8 % of the expected payout at 20 lineups and 35 % at 3."""
 REPLAY_STREAM = 77
 """Number of the random stream of the replays, apart from those of the stages."""
-LEAST_SHARE = 1e-4
-"""Smallest forecast ownership in a log score."""
 SALARY_BANDS = 12
-"""Bands of salary rank in the salary-only forecast."""
-VERSION = 4
+"""Bands of salary rank in the plainest forecast."""
+VERSION = 5
 """Raised when what is stored of a race changes, so that stored races are scored again."""
 
 
@@ -51,6 +49,7 @@ def run_backtest(
     out_dir="reports/backtest",
     *,
     races=None,
+    replay=None,
     workers: int | None = None,
     seed: int = 1,
     progress=lambda done, total: None,
@@ -63,6 +62,8 @@ def run_backtest(
     data_dir : the data folder, default the bundled sample season
     out_dir : gets one JSON per race; a race whose inputs, seed and settings are those of its file is not run again
     races : race ids, default all with standings, in order of date
+    replay : `sample.replay`, or what runs a race again as it does: judges portfolios of a simulated season by the law
+        that made it; without it, and on real seasons, they are judged by our own simulator on fresh draws
     workers : processes, default one per core; the numbers do not depend on it
     progress : called with (done, total) after each race
     settings : see `SETTINGS`
@@ -80,7 +81,7 @@ def run_backtest(
     if not chosen:
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
     Path(out_dir).mkdir(parents=True, exist_ok=True)
-    jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings) for race_id in chosen]
+    jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
     found = map_jobs(score_race, jobs, workers=workers, progress=progress)
     good = [one for one in found if "error" not in one]
     if not good:
@@ -99,19 +100,20 @@ def _finished_races(data_dir) -> list[str]:
     return sorted(found, key=lambda race_id: (open_folder(race_id, data_dir).race.date, race_id))
 
 
-def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict) -> dict:
+def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict, replay=None) -> dict:
     """Decide one race, then reveal it; return its rows, from its file when nothing has changed.
 
     A race that cannot be decided (bad input, a portfolio out of reach) gives its id and the error.
     """
     try:
         inputs = pipeline.check_inputs(race_id, data_dir)
-        path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings)
+        replay = replay if inputs.simulated else None
+        path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings | {"replayed": bool(replay)})
         if path.exists():
             known = json.loads(path.read_text("utf-8"))
             if known.get("key") == key:
                 return known
-        rows = {"key": key} | _decided_and_revealed(inputs, seed, settings)
+        rows = {"key": key} | _decided_and_revealed(inputs, seed, settings, replay)
     except (UserError, OSError) as error:
         return {"race_id": race_id, "error": str(error)}
     with files.write_atomically(path) as aside:
@@ -129,7 +131,7 @@ def _key(inputs, seed: int, settings: dict) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decided_and_revealed(inputs, seed: int, settings: dict) -> dict:
+def _decided_and_revealed(inputs, seed: int, settings: dict, replay) -> dict:
     contest = inputs.contest
     n = min(settings["n_lineups"], int(contest.max_entries_per_user or settings["n_lineups"]))
     told = {name: value for name, value in settings.items() if not name.startswith("n_replay")}
@@ -143,8 +145,8 @@ def _decided_and_revealed(inputs, seed: int, settings: dict) -> dict:
     facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
     facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(inputs)}
     money = _real_money(strategies, predicted, outcome, lab)
-    if inputs.simulated:
-        money = money.merge(_replayed(strategies, lab, seed, settings), on="strategy")
+    if replay:
+        money = money.merge(_replayed(replay, strategies, lab, seed, settings), on="strategy")
     tables = {
         "ownership": _ownership_scores(lab, outcome),
         "simulator": _simulator_scores(lab, outcome),
@@ -166,19 +168,12 @@ def _records(table: pd.DataFrame) -> list[dict]:
 
 
 def _ownership_scores(lab, outcome) -> pd.DataFrame:
-    """Return mae and crps in points, log score and coverage of the hybrid, the same of salary alone where it can."""
+    """Return mae and crps in points and coverage of the hybrid, the same of salary ranks where it can."""
     racing, fact = ~lab.slate.out, outcome.ownership
     draws, own = lab.forecast.draws, lab.forecast.table["ownership"].to_numpy()
     rows = []
-    for name, told in (("hybrid", own), ("salary only", salary_only(lab.inputs.history.ownership, lab.slate))):
-        share = np.maximum(told[racing], LEAST_SHARE)
-        rows.append(
-            {
-                "estimator": name,
-                "mae": 100 * metrics.mean_absolute_error(told[racing], fact[racing]),
-                "log_score": float(fact[racing] @ np.log(share / share.sum()) / fact[racing].sum()),
-            }
-        )
+    for name, told in (("hybrid", own), ("salary rank", salary_rank(lab.inputs.history.ownership, lab.slate))):
+        rows.append({"estimator": name, "mae": 100 * metrics.mean_absolute_error(told[racing], fact[racing])})
     rows[0]["crps"] = 100 * float(metrics.crps(draws[:, racing], fact[racing]).mean())
     rows[1]["crps"] = rows[1]["mae"]
     for level in (0.5, 0.8, 0.95):
@@ -187,7 +182,7 @@ def _ownership_scores(lab, outcome) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def salary_only(past: pd.DataFrame, slate) -> np.ndarray:
+def salary_rank(past: pd.DataFrame, slate) -> np.ndarray:
     """Return the ownership past contests gave to drivers of the same salary rank, (D,), scaled to the roster size.
 
     Without past contests everybody is owned alike.
@@ -221,25 +216,17 @@ def _simulator_scores(lab, outcome) -> pd.DataFrame:
 
 def _finish_scores(lab, results, racing) -> dict:
     finish = aftermath.by_slate(results.set_index("driver")["finish"], lab.slate)[racing]
-    known, places = np.isfinite(finish), int(np.nanmax(finish))
-    chance = finish_chances(lab.scenarios, places)[racing][known]
+    known, places = np.isfinite(finish), min(int(np.nanmax(finish)), len(lab.slate))
+    races = lab.scenarios
+    chance = metrics.finish_probabilities(np.clip(races.finish, 1, places), races.weight)[racing][known, :places]
     flat = np.full(chance.shape, 1 / places)
-    fact = finish[known]
+    fact = np.minimum(finish[known], places)
     return {
         "rps": metrics.rps(chance, fact),
         "rps_plain": metrics.rps(flat, fact),
         "top10_brier": float(metrics.brier(chance[:, :10].sum(axis=1), fact <= 10).mean()),
         "top10_brier_plain": float(metrics.brier(flat[:, :10].sum(axis=1), fact <= 10).mean()),
     }
-
-
-def finish_chances(scenarios, places: int) -> np.ndarray:
-    """Return P(driver finishes k-th) by the scenarios' weights, (D, places); later places join the last one."""
-    finish = np.clip(scenarios.finish, 1, places).astype(np.int64) - 1
-    size = finish.shape[1]
-    flat = finish + places * np.arange(size)
-    weight = np.repeat(scenarios.weight, size)
-    return np.bincount(flat.ravel(), weight, size * places).reshape(size, places)
 
 
 def _real_money(strategies, predicted, outcome, lab) -> pd.DataFrame:
@@ -265,12 +252,12 @@ def _real_money(strategies, predicted, outcome, lab) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _replayed(strategies, lab, seed: int, settings: dict) -> pd.DataFrame:
+def _replayed(replay, strategies, lab, seed: int, settings: dict) -> pd.DataFrame:
     """Return, by strategy, what it earns when the race is run again by the law that made it."""
     inputs = lab.inputs
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLAY_STREAM,)))
     n, fields = settings["n_replays"], settings["n_replay_fields"]
-    played = sample.replay(inputs.race.race_id, n, rng, inputs.data_dir, n_fields=fields)
+    played = replay(inputs.race.race_id, n, rng, inputs.data_dir, n_fields=fields)
     if not np.array_equal(played.drivers, lab.slate.names):
         raise InputError(f"{inputs.files.path}: the drivers are not those of the simulated season; write it again")
     scores = score_portfolios(
@@ -307,17 +294,15 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _gain(name, ours, plain, cluster, better_high: bool) -> dict:
-    gain, se = metrics.paired_difference(ours, plain, cluster)
-    sign = 1 if better_high else -1
-    return {"measure": name, "score": np.mean(ours), "plain": np.mean(plain), "gain": sign * gain, "se": se}
+def _gain(name, ours, plain, cluster) -> dict:
+    gain, se = metrics.paired_difference(plain, ours, cluster)
+    return {"measure": name, "score": np.mean(ours), "plain": np.mean(plain), "gain": gain, "se": se}
 
 
 def _ownership_summary(rows: pd.DataFrame) -> pd.DataFrame:
-    hybrid, plain = (rows[rows["estimator"] == name] for name in ("hybrid", "salary only"))
+    hybrid, plain = (rows[rows["estimator"] == name] for name in ("hybrid", "salary rank"))
     races = hybrid["race_id"].to_numpy()
-    found = [_gain(m, hybrid[m].to_numpy(), plain[m].to_numpy(), races, m == "log_score") for m in
-             ("mae", "crps", "log_score")]  # fmt: skip
+    found = [_gain(m, hybrid[m].to_numpy(), plain[m].to_numpy(), races) for m in ("mae", "crps")]
     for level in (50, 80, 95):
         mean, se = metrics.clustered_mean(hybrid[f"cover_{level}%"], races)
         found.append({"measure": f"inside {level} % bands", "score": mean, "plain": level / 100, "se": se})
@@ -329,7 +314,7 @@ def _simulator_summary(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ("rps", "top10_brier", "crps_points"):
         if name in rows:
             part = rows.dropna(subset=[name])
-            found.append(_gain(name, part[name].to_numpy(), part[f"{name}_plain"].to_numpy(), part["race_id"], False))
+            found.append(_gain(name, part[name].to_numpy(), part[f"{name}_plain"].to_numpy(), part["race_id"]))
     mean, se = metrics.clustered_mean(rows["inside_80"], rows["race_id"])
     return pd.DataFrame([*found, {"measure": "points inside 80 %", "score": mean, "plain": 0.8, "se": se}])
 
@@ -381,22 +366,9 @@ def _reliability(money: pd.DataFrame) -> pd.DataFrame:
         for rate in ("cash", "top_1pct"):
             if f"{source}{rate}" in money:
                 y, x = money[f"{source}{rate}"].to_numpy(float), money[f"predicted_{rate}"].to_numpy(float)
-                slope, se = clustered_slope(x, y, money["race_id"])
-                inside = bool(abs(slope - 1) <= 2 * se)
-                shown = {"predicted": x.mean(), "realised": y.mean(), "slope": slope, "se": se, "holds": inside}
+                slopes, errors = metrics.clustered_fit(y, np.column_stack([np.ones(len(x)), x]), money["race_id"])
+                inside = bool(abs(slopes[1] - 1) <= 2 * errors[1])
+                shown = {"predicted": x.mean(), "realised": y.mean(), "slope": slopes[1], "se": errors[1]}
+                shown["holds"] = inside
                 rows.append({"rate": rate, "judged_by": "replays" if source else "standings"} | shown)
     return pd.DataFrame(rows)
-
-
-def clustered_slope(x, y, cluster) -> tuple[float, float]:
-    """Return the slope of `y` on `x` and its standard error clustered by `cluster` [cameron2015]."""
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
-    groups = codes.max() + 1
-    if groups < 3 or np.ptp(x) == 0:
-        return float("nan"), float("nan")
-    away = x - x.mean()
-    slope = away @ y / (away @ away)
-    error = y - y.mean() - slope * away
-    sums = np.bincount(codes, away * error)
-    return float(slope), float(np.sqrt(groups / (groups - 1) * (sums @ sums)) / (away @ away))

@@ -52,7 +52,7 @@ def jobs_of(seeds, out: Path, store: Path, every: int, settings: dict) -> list[t
 def score(race_id: str, folder: Path, store: Path, settings: dict) -> None:
     """Decide, reveal and replay one race; its rows are stored."""
     try:
-        run_backtest(folder, store, races=[race_id], workers=1, **settings)
+        run_backtest(folder, store, races=[race_id], replay=sample.replay, workers=1, **settings)
     except ValueError as error:
         click.echo(f"{folder.name} {race_id}: {error}", err=True)
 

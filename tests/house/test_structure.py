@@ -41,7 +41,6 @@ MAX_DOORS, MAX_FACE, MAX_BODY = 20, 15, 60
 
 PENDING = {
     "cli.py",
-    "workflow/_backtest.py",
     "benchmarks/accuracy.py",
     "benchmarks/portfolio.py",
     "benchmarks/race.py",

@@ -10,8 +10,9 @@ from race_files import RACE, write_history, write_race, write_standings
 
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR
+from dfslab.sample import replay
 from dfslab.slate import Contest, Slate
-from dfslab.workflow._backtest import clustered_slope, finish_chances, rate_bands, run_backtest, salary_only, summarise
+from dfslab.workflow._backtest import rate_bands, run_backtest, salary_rank, summarise
 from dfslab.workflow._inputs import SAMPLE, check_inputs
 from dfslab.workflow._race_day import open_lab
 from dfslab.workflow._review import Outcome, after_race, by_slate, ownership_errors, play_real_field, read_outcome
@@ -57,24 +58,6 @@ def test_the_winner_entered_again_shares_the_first_places():
     assert found["beaten"] == pytest.approx((2 + 0.5) / 3)
 
 
-def test_slopes_of_statsmodels_and_known_truth():
-    import statsmodels.api as sm
-
-    rng = np.random.default_rng(3)
-    race = np.repeat(np.arange(30), 5)
-    x = rng.uniform(0.1, 0.4, 150)
-    y = 0.02 + 0.8 * x + 0.05 * rng.normal(size=30)[race] + 0.01 * rng.normal(size=150)
-    slope, se = clustered_slope(x, y, race)
-    fitted = sm.OLS(y, sm.add_constant(x)).fit(cov_type="cluster", cov_kwds={"groups": race, "use_correction": False})
-    assert slope == pytest.approx(fitted.params[1])
-    assert se == pytest.approx(fitted.bse[1] * np.sqrt(30 / 29))
-    assert abs(slope - 0.8) < 3 * se
-
-
-def test_a_slope_without_spread_is_unknown():
-    assert np.isnan(clustered_slope([0.2] * 9, np.arange(9), [1, 2, 3] * 3)).all()
-
-
 def test_salary_alone_finds_again_what_salary_alone_decided():
     rng = np.random.default_rng(1)
     salary = np.sort(rng.choice(np.arange(45, 110), 24, replace=False))[::-1] * 100
@@ -82,20 +65,11 @@ def test_salary_alone_finds_again_what_salary_alone_decided():
     truth *= 6 / truth.sum()
     past = pd.concat([pd.DataFrame({"contest_id": c, "salary": salary, "ownership": truth}) for c in range(4)])
     slate = Slate.from_frame({"driver": [f"d{i}" for i in range(24)], "salary": salary, "out": [True] + [False] * 23})
-    told = salary_only(past, slate)
+    told = salary_rank(past, slate)
     assert told.sum() == pytest.approx(6)
     assert told[0] == 0
     assert np.corrcoef(told[1:], truth[1:])[0, 1] > 0.97
-    np.testing.assert_allclose(salary_only(past.iloc[:0], slate)[1:], 6 / 23)
-
-
-def test_chances_to_finish_follow_the_weights():
-    class Two:
-        finish = np.array([[1, 2, 3], [3, 1, 2]])
-        weight = np.array([0.75, 0.25])
-
-    expected = [[0.75, 0, 0.25], [0.25, 0.75, 0], [0, 0.25, 0.75]]
-    np.testing.assert_allclose(finish_chances(Two, 3), expected)
+    np.testing.assert_allclose(salary_rank(past.iloc[:0], slate)[1:], 6 / 23)
 
 
 def test_names_of_another_spelling_find_their_row():
@@ -110,7 +84,13 @@ def season(tmp_path_factory):
     shutil.copytree(SAMPLE, folder / "data")
     seen = []
     frames = run_backtest(
-        folder / "data", folder / "out", races=RACES, workers=1, progress=lambda a, b: seen.append((a, b)), **SMALL
+        folder / "data",
+        folder / "out",
+        races=RACES,
+        workers=1,
+        replay=replay,
+        progress=lambda a, b: seen.append((a, b)),
+        **SMALL,
     )
     assert seen == [(1, 2), (2, 2)]
     return folder, frames
@@ -167,7 +147,7 @@ def test_a_second_run_reads_what_is_there(season):
     stored = json.loads(path.read_text())
     stored["race"]["track_type"] = "moon"
     path.write_text(json.dumps(stored))
-    again = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, **SMALL)
+    again = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, replay=replay, **SMALL)
     assert again["races"]["track_type"].iloc[0] == "moon"
     pd.testing.assert_frame_equal(again["money"], frames["money"], check_dtype=False)
 
@@ -180,7 +160,7 @@ def test_later_races_change_nothing(season):
     for name, last in (("results", RACES[0][:10]), ("races", RACES[0][:10]), ("ownership", "2026-02-28")):
         table = pd.read_csv(corrupt / "history" / f"{name}.csv")
         table[table["date"] <= last].to_csv(corrupt / "history" / f"{name}.csv", index=False)
-    again = run_backtest(corrupt, folder / "other", races=RACES[:1], workers=1, **SMALL)
+    again = run_backtest(corrupt, folder / "other", races=RACES[:1], workers=1, replay=replay, **SMALL)
     first = frames["money"][frames["money"]["race_id"] == RACES[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(again["money"], first, check_dtype=False)
 
@@ -188,7 +168,7 @@ def test_later_races_change_nothing(season):
 def test_a_race_that_cannot_be_decided_is_told_and_the_others_go_on(season):
     folder, _ = season
     (folder / "data" / "races" / RACES[1] / "contest.json").write_text("{")
-    found = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, **SMALL)
+    found = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, replay=replay, **SMALL)
     assert found["races"]["race_id"].tolist() == [RACES[0]]
     assert found["failed"]["race_id"].tolist() == [RACES[1]]
     assert "contest.json" in found["failed"]["error"].iloc[0]
