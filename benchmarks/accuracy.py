@@ -76,15 +76,15 @@ def simulated_field() -> list[dict]:
 
 def finishing_order(cup: Path) -> list[dict]:
     """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
-    table = tune_race(cup, since=SINCE).tables["finishing order as simulated"].set_index("score")
+    table = tune_race(cup, since=SINCE).tables["finishing order"].set_index(["model", "score"])
     rows = []
     for score, (words, known, goal) in FINISH.items():
-        found = table.loc[score]
-        note = f"reference in this run {found['reference']:.4g}, difference {found['difference']:+.3g} ± "
-        what = f"finishing order, {found['races']:.0f} Cup races, {words}"
-        rows.append(
-            figure(what, known, goal, found["simulator"], note + f"{found['difference_se']:.2g}", found["simulator_se"])
+        found, plain = table.loc[("model", score)], table.loc[("attrition", score), "mean"]
+        note = (
+            f"reference in this run {plain:.4g}, difference {found['difference']:+.3g} ± {found['difference_se']:.2g}"
         )
+        what = f"finishing order, {found['n']:.0f} Cup races, {words}"
+        rows.append(figure(what, known, goal, found["mean"], note, found["mean_se"]))
     return rows
 
 

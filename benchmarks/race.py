@@ -5,13 +5,16 @@ import pandas as pd
 
 from benchmarks.timing import compared, seconds_of
 from dfslab.race import RaceModel
-from dfslab.race._kernels import MAX_CAUTIONS
 from dfslab.rules import fantasy_points, rules_on
 from dfslab.workflow import check_inputs, latest_race
 
 SCENARIOS = 50_000
 LOOPED = 3_000
 DRIVERS = 38
+MAX_CAUTIONS = 40
+"""Random cautions a race can hold, here as in the package."""
+FRONT = 7
+"""Drivers left to fight for the win, here as in the package."""
 
 
 def rows() -> list[dict]:
@@ -51,7 +54,7 @@ def laws_of(figures, race, worth, fuel_miles: float) -> tuple:
 
 
 def race_after_race(laws, worth, scoring, n: int, rng) -> dict[str, np.ndarray]:
-    """Draw `n` races one after another, drivers starting in row order; return laps_led and points, (n, D) each."""
+    """Draw `n` races one after another, drivers starting in row order; return finish, laps_led and points, (n, D)."""
     drawn = [one_race(laws, worth, rng) for _ in range(n)]
     start = np.tile(np.arange(1, len(worth) + 1), n)
     columns = {
@@ -59,7 +62,8 @@ def race_after_race(laws, worth, scoring, n: int, rng) -> dict[str, np.ndarray]:
         for name, x in zip(("finish", "laps_led", "fastest_laps"), zip(*drawn, strict=True), strict=True)
     }
     points = fantasy_points(pd.DataFrame({"start": start, **columns}), scoring).to_numpy()
-    return {"laps_led": columns["laps_led"].reshape(n, -1), "points": points.reshape(n, -1)}
+    drawn = {name: columns[name].reshape(n, -1) for name in ("finish", "laps_led")}
+    return drawn | {"points": points.reshape(n, -1)}
 
 
 def one_race(laws, worth, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,13 +115,16 @@ def _dropouts(law, cautions, drivers, rng) -> tuple[int, int]:
 
 
 def _order(law, worth, cautions, out, rng) -> np.ndarray:
-    """Return finishing positions (D,): who drops out last, then attrition among the others."""
-    first = np.argsort(np.log(rng.standard_exponential(len(worth))) + law.out * worth)
-    scale = law.running / ((cautions["count"] + 1) / (law.caution_mean + 1)) ** law.by_caution
-    left = first[out:]
-    left = left[np.argsort(np.log(rng.standard_exponential(len(left))) + scale * worth[left])]
+    """Return finishing positions (D,): first leave those who drop out, then the others but the last few, then these."""
+    shuffle = ((cautions["count"] + 1) / (law.caution_mean + 1)) ** law.by_caution
+    left, exits = np.arange(len(worth)), []
+    stages = ((law.out, out), (law.running / shuffle, max(0, len(worth) - out - FRONT)), (law.front / shuffle, None))
+    for scale, leaving in stages:
+        left = left[np.argsort(np.log(rng.standard_exponential(len(left))) + scale * worth[left])]
+        exits.append(left[:leaving])
+        left = left[leaving:] if leaving is not None else left[:0]
     finish = np.empty(len(worth), int)
-    finish[np.concatenate([first[:out], left])] = np.arange(len(worth), 0, -1)
+    finish[np.concatenate(exits)] = np.arange(len(worth), 0, -1)
     return finish
 
 

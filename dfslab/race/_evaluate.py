@@ -1,5 +1,6 @@
 """Is the simulator right? Walk forward through history, and a report card by track type on races it had not seen."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,16 +9,15 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.errors import UserError
 from dfslab.race._calibrate import refit_mechanics
-from dfslab.race._finish import FinishModel, walk_forward_finish
-from dfslab.race._form import history_table
-from dfslab.race._simulator import RaceModel, Scenarios
+from dfslab.race._finish import Course, reference_course, working_course
+from dfslab.race._form import KNOWN, history_table
+from dfslab.race._orders import sample_finish
+from dfslab.race._scenarios import Scenarios
+from dfslab.race._simulator import RaceModel
 from dfslab.regimes import race_features
 from dfslab.slate import Race
 
-__all__ = ["forecast_races", "report_card", "score_simulator"]
-
-KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
-"""Columns of results that were known before the race."""
+__all__ = ["finish_scores", "forecast_races", "report_card", "skill_table"]
 
 
 def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) -> dict[str, Scenarios]:
@@ -26,28 +26,35 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) ->
     Coefficients are refitted every `months` on the races before, and the figures of the mechanics are shrunk to a
     prior made of the same races, not to the shipped one; records of drivers are always up to date.
     """
-    date = pd.to_datetime(races["date"])
-    later = races[date >= pd.to_datetime(since)].assign(date=date).sort_values("date", kind="stable")
-    if later.empty or not (date < later["date"].iloc[0]).any():
+    course = working_course(history_table(results, races))
+    walk = _walk(course, results, races, since, None, months, refit_mechanics)
+    return {row.race_id: model.simulate(entry, _race(row), n_scenarios, rng) for row, entry, model in walk}
+
+
+def _walk(course: Course, results, races, since, until, months, prior=None) -> Iterator[tuple]:
+    """Yield every race from `since` to `until`: its row of `races`, its entry list, the model that forecasts it.
+
+    `prior` makes the figures to shrink the mechanics to from results, races and log-worths; None are those shipped.
+    """
+    races = races.assign(date=pd.to_datetime(races["date"])).sort_values("date", kind="stable")
+    wanted = races[races["date"].between(pd.to_datetime(since), pd.to_datetime(until or races["date"].max()))]
+    if wanted.empty or not (races["date"] < wanted["date"].iloc[0]).any():
         raise ValueError(f"races: none from {since} with a race before it; choose another day")
-    table = history_table(results, races)
-    block = (later["date"].dt.year * 12 + later["date"].dt.month - 1) // months
-    scenarios = {}
-    for _, group in later.groupby(block, sort=True):
-        model = _model_before(results, races, group["date"].iloc[0])
-        model = replace(model, finish=replace(model.finish, table=table))
+    block = (wanted["date"].dt.year * 12 + wanted["date"].dt.month - 1) // months
+    for _, group in wanted.groupby(block, sort=True):
+        model = _model_before(course, results, races, group["date"].iloc[0], prior)
         for row in group.itertuples():
             entry = results.loc[results["race_id"] == row.race_id]
-            entry = entry[[c for c in KNOWN if c in entry]].reset_index(drop=True)
-            scenarios[row.race_id] = model.simulate(entry, _race(row), n_scenarios, rng)
-    return scenarios
+            yield row, entry[[c for c in KNOWN if c in entry]].reset_index(drop=True), model
 
 
-def _model_before(results, races, date) -> RaceModel:
-    seen = races[pd.to_datetime(races["date"]) < date]
+def _model_before(course: Course, results, races, date, prior) -> RaceModel:
+    seen = races[races["date"] < date]
     past = results[results["race_id"].isin(seen["race_id"])]
-    finish = FinishModel.fit(past, seen)
-    return RaceModel.around(finish, past, seen, prior=refit_mechanics(past, seen, finish.past_log_worth()))
+    finish = course.model(course.rows_before(date))
+    figures = None if prior is None else prior(past, seen, finish.past_log_worth())
+    model = RaceModel.around(finish, past, seen, prior=figures)
+    return replace(model, finish=replace(finish, table=course.table))
 
 
 def _race(row) -> Race:
@@ -59,29 +66,85 @@ def _race(row) -> Race:
     return Race(row.race_id, row.date, row.track, row.track_type, row.track_length_mi, int(laps))
 
 
-def score_simulator(results, races, first_date, last_date=None, *, n_scenarios=20_000, every=1, seed=0) -> pd.DataFrame:
-    """Score the finishing orders of `RaceModel.simulate`, beside those of the finish model and of the reference.
+# ---------------------------------------------------------------- scores of the finishing order
 
-    Every race is told as `RaceModel.fit` tells it with the shipped figures as prior, refitted after `every` races.
-    Arguments and result as those of `rank.walk_forward_finish`, with the column simulator.
+SCORES = {
+    "rps": "lower",
+    "top10_brier": "lower",
+    "top3_brier": "lower",
+    "winner_log_score": "higher",
+    "spearman": "higher",
+}
+"""Scores of a forecast order and which direction is better."""
+
+
+def finish_scores(results, races, since, until=None, *, n_scenarios=20_000, months=1, seed=0) -> pd.DataFrame:
+    """Score forecasts of the official finishing order, each made from earlier races only, as a user would get them.
+
+    The mechanics are shrunk to the shipped figures, which come from Cup races to mid-2025.
+
+    Parameters
+    ----------
+    results, races : history frames, as for `RaceModel.fit`
+    since, until : races on these days and between are scored; the last left out means to the end
+    n_scenarios : orders drawn per race and model
+    months : coefficients are refitted so often; records of drivers are always up to date
+
+    Returns
+    -------
+    tidy score frame (see `metrics.summarise`) with case (the race), date, track_type, model, score, value: "model" is
+    the simulator, "attrition" the reference, attrition on driver and start alone.
     """
-    table, date = history_table(results, races), pd.to_datetime(races["date"])
-    facts = {row.race_id: row for row in races.itertuples()}
-    fitted = {}
+    table = history_table(results, races)
+    course, reference = working_course(table), reference_course(table)
+    parts = []
+    for k, (row, entry, model) in enumerate(_walk(course, results, races, since, until, months)):
+        here = table["race_id"] == row.race_id
+        finish = table.loc[here, "finish"].to_numpy(float)
+        worth = reference.forecast(row.race_id)
+        streams = np.random.default_rng([seed, k]).spawn(2)
+        plain = metrics.finish_probabilities(sample_finish(worth, n_scenarios, streams[0]))
+        scenarios = model.simulate(entry, _race(row), n_scenarios, streams[1])
+        ours = metrics.finish_probabilities(scenarios.finish, scenarios.weight)
+        for name, chance in (("attrition", plain), ("model", ours)):
+            part = pd.DataFrame(_scores(chance, n_scenarios, finish).items(), columns=["score", "value"])
+            parts.append(part.assign(case=row.race_id, date=row.date, track_type=row.track_type, model=name))
+    return pd.concat(parts, ignore_index=True)[["case", "date", "track_type", "model", "score", "value"]]
 
-    def simulate(finish, rows, rng):
-        race = _race(facts[rows["race_id"].iloc[0]])
-        if fitted.get("finish") is not finish:
-            seen = races[date < pd.to_datetime(race.date)]
-            model = RaceModel.around(finish, results[results["race_id"].isin(seen["race_id"])], seen)
-            fitted.update(finish=finish, model=replace(model, finish=replace(finish, table=table)))
-        entry = rows[list(KNOWN)].reset_index(drop=True)
-        scenarios = fitted["model"].simulate(entry, race, n_scenarios, rng)
-        return scenarios.finish, scenarios.weight
 
-    settings = {"n_samples": n_scenarios, "every": every, "seed": seed, "simulate": simulate}
-    return walk_forward_finish(results, races, first_date, last_date, **settings)
+def _scores(chance, n, finish) -> dict[str, float]:
+    """Return the scores of P(driver finishes k-th), estimated from `n` orders; mean places rank the drivers."""
+    below, size = chance.cumsum(axis=1), len(chance)
+    win = (chance[:, 0] * n + 0.5) / (n + 0.5 * size)
+    return {
+        "rps": metrics.rps(chance, finish),
+        "top10_brier": float(metrics.brier(below[:, min(9, size - 1)], finish <= 10).mean()),
+        "top3_brier": float(metrics.brier(below[:, min(2, size - 1)], finish <= 3).mean()),
+        "winner_log_score": metrics.winner_log_score(win, finish),
+        "spearman": metrics.spearman(chance @ np.arange(1.0, size + 1.0), finish),
+    }
 
+
+def skill_table(scores: pd.DataFrame, by=()) -> pd.DataFrame:
+    """Return by score and model the mean, its error over races, and the paired difference from attrition.
+
+    `scores` as `finish_scores` gives them; `by` names further columns to tell apart, such as track_type. Columns:
+    those of `by`, score, better (which direction is), model, mean, mean_se, n, difference, difference_se, t.
+    """
+    keys = [*by, "score"]
+    gap = metrics.compare(scores, "attrition", keys).rename(columns={"se": "difference_se"})
+    gap = gap[[*keys, "model", "difference", "difference_se", "t"]]
+    table = metrics.summarise(scores, [*keys, "model"]).rename(columns={"se": "mean_se"})
+    table = table.merge(gap, how="left", on=[*keys, "model"])
+    table.insert(len(keys), "better", table["score"].map(SCORES))
+    return table.sort_values(keys, kind="stable", key=_in_order, ignore_index=True)
+
+
+def _in_order(column: pd.Series) -> pd.Series:
+    return pd.Series(pd.factorize(column)[0], column.index)
+
+
+# ---------------------------------------------------------------- report card
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -103,28 +166,28 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
     .5 and .289), CRPS of points, simulated, against climatology by start position, real (lower is better).
     """
     climate = _Climate(results, races)
-    rows = [_compare(scenarios[r], g, r, climate, rng) for r, g in results.groupby("race_id") if r in scenarios]
-    long = pd.DataFrame([row for rows_of_race in rows for row in rows_of_race]).dropna()
+    pairs = [_compare(scenarios[r], g, r, climate, rng) for r, g in results.groupby("race_id") if r in scenarios]
+    wide = pd.DataFrame([row for rows in pairs for row in rows]).dropna()
+    long = wide.melt(["case", "measure"], ["real", "simulated"], var_name="model")
     kind = races.drop_duplicates("race_id").set_index("race_id")["track_type"]
-    long = long.assign(track_type=long["race_id"].map(kind))
-    both = pd.concat([long, long.assign(track_type="all")])
-    cards = [_summary(g, *key) for key, g in both.groupby(["track_type", "measure"], sort=False)]
-    return pd.DataFrame(cards)
+    long = long.assign(track_type=long["case"].map(kind))
+    return _card(pd.concat([long, long.assign(track_type="all")]))
 
 
-def _summary(group, track_type, measure) -> dict:
-    real, real_se = metrics.clustered_mean(group["real"], group["race_id"])
-    more, more_se = metrics.paired_difference(group["simulated"], group["real"], group["race_id"])
-    return {
-        "track_type": track_type,
-        "measure": measure,
-        "races": len(group),
-        "real": real,
-        "real_se": real_se,
-        "simulated": float(group["simulated"].mean()),
-        "difference": more,
-        "difference_se": more_se,
+def _card(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return real and simulated side by side from a tidy frame with the models real and simulated."""
+    by = ["track_type", "measure"]
+    mean = metrics.summarise(scores, [*by, "model"]).set_index([*by, "model"]).unstack("model")
+    gap = metrics.compare(scores, "real", by).set_index(by)
+    columns = {
+        "races": gap["n"],
+        "real": mean["mean", "real"],
+        "real_se": mean["se", "real"],
+        "simulated": mean["mean", "simulated"],
+        "difference": gap["difference"],
+        "difference_se": gap["se"],
     }
+    return pd.DataFrame(columns).reindex(gap.index).reset_index()
 
 
 def _compare(scenarios: Scenarios, results: pd.DataFrame, race_id: str, climate, rng) -> list[dict]:
@@ -148,13 +211,11 @@ def _compare(scenarios: Scenarios, results: pd.DataFrame, race_id: str, climate,
     pairs |= _transforms(scenarios, real, points, rng)
     if not np.isnan(points).any():
         pairs["CRPS of points"] = (climate.crps(race_id, real), _weighted_crps(scenarios, points, rng))
-    return [{"race_id": race_id, "measure": k, "real": a, "simulated": b} for k, (a, b) in pairs.items()]
+    return [{"case": race_id, "measure": k, "real": a, "simulated": b} for k, (a, b) in pairs.items()]
 
 
 def _quantile_hits(share, drawn, weight) -> dict:
-    order = np.argsort(drawn)
-    reached = np.cumsum(weight[order])
-    limits = drawn[order][np.minimum(np.searchsorted(reached, QUANTILES), len(drawn) - 1)]
+    limits = np.quantile(drawn, QUANTILES, weights=weight, method="inverted_cdf")
     return {f"leader_share below {q:.0%}": (float(share <= x), q) for q, x in zip(QUANTILES, limits, strict=True)}
 
 

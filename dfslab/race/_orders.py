@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+from dfslab.metrics import damped_newton
 
 __all__ = ["Choices", "RankModel", "fit_attrition", "fit_plackett_luce", "maximise", "sample_finish"]
 
@@ -69,17 +70,17 @@ class Choices:
     weight: np.ndarray
 
     def objective(self, beta, penalty):
-        """Return the penalised negative log likelihood, its gradient and Hessian at `beta`."""
+        """Return the penalised negative log likelihood at `beta`, its gradient, and its Hessian as a function."""
         utility = self.design @ beta
         total, gradient, expected, log_sum = _stages(utility, self.first, self.weight)
-        means = _stage_means(self.design, utility, log_sum, self.first, self.weight)
-        hessian = (self.design * expected[:, None]).T @ self.design - means.T @ means
-        hessian[np.diag_indices_from(hessian)] += penalty
-        return 0.5 * (penalty * beta**2).sum() - total, penalty * beta - self.design.T @ gradient, hessian
 
-    def value(self, beta, penalty):
-        """Return the penalised negative log likelihood at `beta`."""
-        return 0.5 * (penalty * beta**2).sum() - _stages(self.design @ beta, self.first, self.weight)[0]
+        def hessian():
+            means = _stage_means(self.design, utility, log_sum, self.first, self.weight)
+            curvature = (self.design * expected[:, None]).T @ self.design - means.T @ means
+            curvature[np.diag_indices_from(curvature)] += penalty
+            return curvature
+
+        return 0.5 * (penalty * beta**2).sum() - total, penalty * beta - self.design.T @ gradient, hessian
 
 
 MAX_STEPS = 200
@@ -87,8 +88,8 @@ DECREMENT = 1e-22
 """Squared Newton step in the metric of the Hessian at which to stop: log-worths are then exact to about 1e-11."""
 
 
-def maximise(choices: Choices, penalty, beta=None, pin=None, tolerance=DECREMENT):
-    """Return the penalised maximum-likelihood coefficients (p,) and the Hessian there, by damped Newton steps.
+def maximise(choices: Choices, penalty, beta=None, pin=0.0, tolerance=DECREMENT):
+    """Return the penalised maximum-likelihood coefficients (p,) and the Hessian there, `pin` included.
 
     Parameters
     ----------
@@ -98,22 +99,16 @@ def maximise(choices: Choices, penalty, beta=None, pin=None, tolerance=DECREMENT
     """
     p = choices.design.shape[1]
     penalty = np.broadcast_to(np.asarray(penalty, float), p)
-    beta = np.zeros(p) if beta is None else np.array(beta, float)
-    before = np.inf
-    for _ in range(MAX_STEPS):
+
+    def loss(beta):
         value, gradient, hessian = choices.objective(beta, penalty)
-        step = cho_solve(cho_factor(hessian if pin is None else hessian + pin), gradient)
-        decrement = float(gradient @ step)
-        fine = decrement < 1e-12 * (1 + abs(value))  # the value is too coarse to judge a step; the gradient is not
-        if decrement < tolerance or (fine and decrement > before / 4):
-            return beta - step, hessian
-        before, size = decrement, 1.0
-        while not fine:
-            if choices.value(beta - size * step, penalty) <= value - 1e-4 * size * decrement:
-                break
-            size /= 2
-        beta = beta - size * step
-    raise RuntimeError(f"rank model: no convergence in {MAX_STEPS} Newton steps; raise the ridge")
+        return value, gradient, lambda: hessian() + pin
+
+    start = np.zeros(p) if beta is None else beta
+    found = damped_newton(loss, start, tolerance=tolerance, max_steps=MAX_STEPS)
+    if not found.converged:
+        raise RuntimeError("rank model: the Newton steps do not converge; raise the ridge")
+    return found.x, found.hessian
 
 
 # ---------------------------------------------------------------- drivers alone
@@ -189,7 +184,7 @@ def _fit_order(finishes, ridge, forward) -> RankModel:
     flat = np.full((len(drivers),) * 2, 1.0 / len(drivers))
     beta, hessian = maximise(choices, ridge, pin=flat)
     beta -= beta.mean()
-    covariance = np.linalg.inv(hessian + flat) - flat / (1.0 + ridge)
+    covariance = np.linalg.inv(hessian) - flat / (1.0 + ridge)
     likelihood = _stages(design @ beta, first, choices.weight)[0]
     frame = pd.DataFrame(covariance, drivers, drivers)
     return RankModel(pd.Series(beta, drivers, name="log_worth"), frame, float(likelihood), float(ridge))
@@ -206,7 +201,7 @@ def _checked_finishes(finishes) -> pd.DataFrame:
     blank = rows.isna().any(axis=1)
     if blank.any():
         raise ValueError(
-            f"finishes: row {blank.idxmax() + 1} has a blank or a finish that is no number; drop or mend it"
+            f"finishes: row {blank.idxmax() + 1} has a blank or a finish that is no number; drop or fix it"
         )
     for columns, what in ((["race_id", "driver"], "driver"), (["race_id", "finish"], "finish")):
         twice = rows.duplicated(columns)
@@ -253,29 +248,13 @@ def _positions(life):  # pragma: no cover - compiled
     return finish
 
 
-def sample_finish(log_worth, n: int, rng: np.random.Generator, *, drop_out=None) -> np.ndarray:
+def sample_finish(log_worth, n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `n` finishing orders by attrition, (n, D) int16 positions, 1 = winner.
 
     Each driver lives an exponential time with mean ``exp(log_worth)``; the order of the deaths is the order of
     attrition, so the longest life wins. The first rows of a larger `n` equal those of a smaller one.
-
-    Parameters
-    ----------
-    log_worth : (D,)
-    drop_out : (D,) chances of dropping out, each driver by himself; who drops out finishes behind all others, in an
-        order that hardly knows the worths (`OUT_TIE`). Nobody drops out when it is left out.
     """
     worth = np.asarray(log_worth, float)
     if not np.isfinite(worth).all():
         raise ValueError("log_worth: a driver has no finite value; every driver of the race needs one")
-    worth = worth - worth.max()
-    if drop_out is None:
-        return _positions(rng.standard_exponential((n, len(worth))) * np.exp(worth))
-    draws = rng.standard_exponential((n, 2, len(worth)))
-    gone = draws[:, 1] < -np.log1p(-np.asarray(drop_out, float))
-    return _positions(draws[:, 0] * np.where(gone, BEHIND * np.exp(OUT_TIE * worth), np.exp(worth)))
-
-
-OUT_TIE = 0.25
-"""How much of the log-worth orders those who drop out (a tenth to a third fitted the seasons 2020–2023 alike)."""
-BEHIND = 1e-30
+    return _positions(rng.standard_exponential((n, len(worth))) * np.exp(worth - worth.max()))

@@ -10,7 +10,7 @@ from dfslab.errors import UserError, as_day, whole_number
 from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._finish import FinishModel
 from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
-from dfslab.race._orders import RankModel, fit_attrition, fit_plackett_luce, sample_finish
+from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import PER_DRIVER, PER_SCENARIO, Scenarios
 from dfslab.race._tracks import Mechanics
 from dfslab.regimes import (
@@ -28,7 +28,7 @@ from dfslab.regimes import (
 from dfslab.rules import points_of, rules_on
 from dfslab.slate import Race
 
-__all__ = ["RaceModel", "RankModel", "Scenarios", "fit_attrition", "fit_plackett_luce"]
+__all__ = ["RaceModel"]
 
 CHUNK = 2048
 """Scenarios drawn from one stream; fixed, so that the number of threads changes nothing."""

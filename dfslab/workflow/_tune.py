@@ -9,7 +9,7 @@ import pandas as pd
 from dfslab import data, metrics
 from dfslab.data import files
 from dfslab.ownership import HybridOwnershipEstimator, Prior, band_table, gain_table, score_forecasts, score_table
-from dfslab.race import FinishModel, forecast_races, score_simulator, summarise_scores
+from dfslab.race import FinishModel, finish_scores, forecast_races, skill_table
 from dfslab.regimes import REGIMES, RegimeThresholds, TuningResult, past_conditions, race_features, tune_thresholds
 from dfslab.workflow import _race_day as pipeline
 from dfslab.workflow._as_of import fill_history
@@ -74,17 +74,16 @@ def _past_contests(data_dir, series, seed) -> pd.DataFrame:
 
 
 def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:
-    """Forecast the finishing order of past races from earlier ones and score it; the model is refitted every time.
+    """Forecast the finishing order of past races from earlier ones and score it, beside attrition on driver and start.
 
-    Scored are the orders that a user gets, those of the simulator, and beside them those of its finish model alone.
+    Coefficients are refitted every month, records of drivers before every race.
     """
     history = data.history(data_dir, series=series)
     since = _since(history, since)
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
-    scores = score_simulator(history.results, history.races, since, seed=seed)
-    titles = {"simulator": "finishing order as simulated", "model": "finishing order by the finish model alone"}
-    note = "The reference is attrition on driver and start alone; differences are paired by race."
-    return Tuned({t: summarise_scores(scores, of).reset_index() for of, t in titles.items()}, (note,))
+    scores = finish_scores(history.results, history.races, since, seed=seed)
+    note = "Differences are from attrition on driver and start alone, paired by race."
+    return Tuned({"finishing order": skill_table(scores)}, (note,))
 
 
 def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:

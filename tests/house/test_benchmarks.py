@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from race_history import make_entry, make_history, make_race
 
 from dfslab.lineups import LineupLaw, enumerate_lineups
-from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
-from dfslab.race._tracks import default_mechanics
-from dfslab.rules import ContestRules, fantasy_points, rules_on
-from dfslab.slate import Race
+from dfslab.race import RaceModel
+from dfslab.rules import ContestRules, rules_on
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,37 +38,42 @@ def test_the_sum_over_the_list_is_the_law(bench):
     np.testing.assert_allclose(LineupLaw(found, salary, rules).marginals(), law.marginals(), atol=1e-6)
 
 
-def _kernels(laws, worth, scoring, n) -> dict:
-    """Return laps_led and points, (n, D), and cautions (n, 5) by the package's kernels."""
-    caution_law, dropout_law, order_law, lap_law = laws
-    streams = np.random.default_rng(1).spawn(5)
-    cautions = draw_cautions(caution_law, n, streams[0])
-    dropouts = draw_dropouts(dropout_law, cautions, len(worth), streams[1])
-    finish = draw_order(order_law, worth, cautions, dropouts, streams[2])
-    start = np.tile(np.arange(1, len(worth) + 1, dtype=np.int16), (n, 1))
-    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[3])
-    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[4])
-    columns = {"start": start, "finish": finish, "laps_led": led, "fastest_laps": fast}
-    points = fantasy_points(pd.DataFrame({name: x.ravel() for name, x in columns.items()}), scoring)
-    return {"laps_led": led, "points": points.to_numpy().reshape(n, -1), "cautions": cautions}
-
-
 def _apart(a, b):
     """Return how many standard errors the means of two samples are apart, by column."""
     return np.abs(a.mean(axis=0) - b.mean(axis=0)) / np.sqrt(a.var(axis=0) / len(a) + b.var(axis=0) / len(b))
 
 
-def test_the_loop_over_races_draws_from_the_same_law(bench):
-    race, worth = Race("r", "2024-03-03", "Track", "intermediate", 1.5, 267), np.linspace(1, -1, 20)
-    laws = bench("race").laws_of(default_mechanics()["intermediate"], race, worth, 100.0)
-    scoring, rng = rules_on(race.date).scoring, np.random.default_rng(2)
-    ours, loop = _kernels(laws, worth, scoring, 3000), bench("race").race_after_race(laws, worth, scoring, 600, rng)
-    assert (loop["laps_led"].sum(axis=1) == 267).all()
+@pytest.fixture(scope="module")
+def loop_and_package():
+    """Return races of a made-up model by the naive loop and by the package, 20 drivers starting in row order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        twin = importlib.import_module("benchmarks.race")
+    model, race, drivers = RaceModel.fit(*make_history(24)), make_race(0), make_entry(20)
+    worth = model.finish.log_worth(drivers, race)
+    laws = twin.laws_of(model.mechanics[race.track_type], race, worth, model.thresholds.fuel_miles)
+    loop = twin.race_after_race(laws, worth, rules_on(race.date).scoring, 3000, np.random.default_rng(2))
+    cautions = pd.DataFrame([twin._cautions(laws[0], np.random.default_rng(3 + k)) for k in range(3000)])
+    ours = model.simulate(drivers, race, 20_000, np.random.default_rng(1))
+    return loop | {"cautions": cautions}, ours.relabel(model.thresholds)  # the simulator's own frequencies
+
+
+def test_the_loop_over_races_draws_from_the_same_law(loop_and_package):
+    loop, ours = loop_and_package
+    assert (loop["laps_led"].sum(axis=1) == 120).all()
+    assert (_apart(ours.finish, loop["finish"]) < 4.5).all()
     for name in ("laps_led", "points"):
-        assert (_apart(ours[name], loop[name]) < 4.5).all()
-        assert (_apart(np.sort(ours[name], axis=1)[:, -3:], np.sort(loop[name], axis=1)[:, -3:]) < 4).all()
-    drawn = pd.DataFrame([bench("race")._cautions(laws[0], rng) for _ in range(600)])
-    assert (_apart(ours["cautions"][:, [0, 1, 3]], drawn[["count", "slow", "final"]].to_numpy()) < 4).all()
+        drawn = getattr(ours, name)
+        assert (_apart(drawn, loop[name]) < 4.5).all(), name
+        assert (_apart(np.sort(drawn, axis=1)[:, -3:], np.sort(loop[name], axis=1)[:, -3:]) < 4).all(), name
+    facts = np.column_stack([ours.cautions, ours.caution_laps, ours.final_green_run])
+    assert (_apart(facts, loop["cautions"][["count", "slow", "final"]].to_numpy()) < 4).all()
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 7, 8, 14])
+def test_the_loop_gives_the_strong_half_their_chances_of_a_place(loop_and_package, place):
+    loop, ours = loop_and_package
+    assert (_apart(ours.finish[:, :10] <= place, loop["finish"][:, :10] <= place) < 4.5).all()
 
 
 def test_results_name_the_machine_by_its_size_only(bench):

@@ -9,8 +9,9 @@ from race_history import TRACKS, make_entry, make_history, make_race
 from scipy import stats
 
 from dfslab.race._calibrate import _objective, fit_mechanics
-from dfslab.race._evaluate import forecast_races, report_card, score_simulator
-from dfslab.race._finish import FinishModel
+from dfslab.race._evaluate import finish_scores, forecast_races, report_card, skill_table
+from dfslab.race._finish import FinishModel, reference_course
+from dfslab.race._form import history_table
 from dfslab.race._kernels import (
     COUNT,
     FINAL,
@@ -27,11 +28,12 @@ from dfslab.race._kernels import (
     draw_order,
     draw_reasons,
 )
+from dfslab.race._orders import fit_attrition
 from dfslab.race._simulator import CHUNK, RaceModel, _draw, _entry, _Task
 from dfslab.race._tracks import Mechanics, default_mechanics
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points, points_of
 from dfslab.slate import Slate
-from scripts import fit_race_defaults
+from scripts.fit import race as fit_race
 
 DRAWN = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
 FACTS = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime")
@@ -421,7 +423,7 @@ def test_more_races_move_figures_further_from_the_prior(history):
 
 def test_shipped_figures_survive_a_round_trip(tmp_path, monkeypatch):
 
-    text = fit_race_defaults.as_text(default_mechanics(), "a test")
+    text = fit_race.as_text(default_mechanics(), "a test")
     (tmp_path / "figures.json").write_text(text)
     shipped = default_mechanics()
     monkeypatch.setattr("dfslab.race._tracks._DEFAULTS", tmp_path / "figures.json")
@@ -442,7 +444,7 @@ def test_green_runs_come_from_segments():
             "flag": ["green", "green", "caution", "green", "green", "caution"],
         }
     )
-    runs = fit_race_defaults.green_runs(segments)
+    runs = fit_race.green_runs(segments)
     assert runs["longest_green_run"].tolist() == [30, 60]
     assert runs["final_green_run"].tolist() == [20, 0]
 
@@ -485,30 +487,51 @@ def test_forecasts_use_earlier_races_only(history):
 def test_the_simulator_is_scored_as_a_user_would_have_seen_it(history):
     results, races = history
     since, last = races["date"].iloc[22], races.iloc[-1]
-    scores = score_simulator(results, races, since, n_scenarios=2000)
-    assert scores["race_id"].nunique() == 2
-    mine = scores[scores["race_id"] == last["race_id"]].set_index("score")["simulator"]
+    scores = finish_scores(results, races, since, n_scenarios=2000)
+    assert scores["case"].nunique() == 2 and set(scores["model"]) == {"attrition", "model"}
+    mine = scores[(scores["case"] == last["race_id"]) & (scores["model"] == "model")].set_index("score")["value"]
     entry = results[results["race_id"] == last["race_id"]].reset_index(drop=True)
     here = make_race(23, str(last["date"].date()))
     s = RaceModel.fit(results, races, last["date"]).simulate(
         entry[["driver", "start"]], here, 8000, np.random.default_rng(7)
     )
     top3 = s.weight @ (s.finish <= 3)
-    assert mine["top3_brier"] == pytest.approx(((top3 - (entry["finish"] <= 3)) ** 2).mean(), abs=0.01)
+    assert mine["top3_brier"] == pytest.approx(((top3 - (entry["finish"] <= 3)) ** 2).mean(), abs=0.015)
     win = s.weight @ (s.finish[:, entry["finish"].argmin()] == 1)
-    assert mine["winner_log_score"] == pytest.approx(np.log(win), abs=0.25)
-    assert mine["spearman"] == pytest.approx(stats.spearmanr(s.weight @ s.finish, entry["finish"]).statistic, abs=0.02)
+    assert mine["winner_log_score"] == pytest.approx(np.log(win), abs=0.3)
+    assert mine["spearman"] == pytest.approx(stats.spearmanr(s.weight @ s.finish, entry["finish"]).statistic, abs=0.03)
 
 
-def test_scores_of_the_simulator_know_no_later_race(history):
+def test_scores_know_no_later_race(history):
     results, races = history
     day = races["date"].iloc[22]
     later = results["race_id"] == races["race_id"].iloc[23]
     wrong = results.copy()
     for column in ("finish", "laps_led", "dnf"):
         wrong.loc[later, column] = wrong.loc[later, column].to_numpy()[::-1]
-    a, b = (score_simulator(r, races, day, day, n_scenarios=300) for r in (results, wrong))
+    a, b = (finish_scores(r, races, day, day, n_scenarios=300) for r in (results, wrong))
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_the_reference_is_attrition_on_driver_and_start(history):
+    results, races = history
+    last = races["race_id"].iloc[-1]
+    worth = reference_course(history_table(results, races)).forecast(last)
+    before = results[results["race_id"] != last]
+    grid = results.loc[results["race_id"] == last, "start"]
+    assert np.corrcoef(worth, fit_attrition(before, ridge=1.5).log_worth)[0, 1] > 0.9
+    assert np.corrcoef(worth, -grid)[0, 1] > 0.5
+
+
+def test_the_skill_table_pairs_the_races(history):
+    scores = finish_scores(*history, history[1]["date"].iloc[18], n_scenarios=300)
+    table = skill_table(scores, by=("track_type",)).set_index(["track_type", "score", "model"])
+    assert table.loc["superspeedway"].loc["rps"]["n"].tolist() == [1, 1]
+    row = skill_table(scores).set_index(["score", "model"]).loc[("rps", "model")]
+    wide = scores[scores["score"] == "rps"].pivot(index="case", columns="model", values="value")
+    gap = wide["model"] - wide["attrition"]
+    assert row["difference"] == pytest.approx(gap.mean()) and row["better"] == "lower"
+    assert row["difference_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(6))
 
 
 # ---------------------------------------------------------------- errors for people
@@ -518,7 +541,7 @@ def test_a_race_without_laps_names_the_file(history):
     results, races = history
     blank = races.assign(sched_laps=np.nan, race_laps=np.nan)
     with pytest.raises(ValueError, match="neither sched_laps nor race_laps"):
-        score_simulator(results, blank, races["date"].iloc[23], n_scenarios=20)
+        finish_scores(results, blank, races["date"].iloc[23], n_scenarios=20)
 
 
 @pytest.mark.parametrize(

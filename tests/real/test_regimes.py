@@ -9,7 +9,7 @@ import pytest
 from dfslab import metrics
 from dfslab.race import FinishModel
 from dfslab.regimes import REGIMES, RegimeModel, classify_scenario_regime, past_conditions, race_features
-from scripts.fit_race_defaults import green_runs
+from scripts.fit.race import green_runs
 
 
 @pytest.fixture(scope="module")

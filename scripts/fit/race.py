@@ -1,4 +1,4 @@
-"""Fit `dfslab/race/defaults.json` on real races: `python -m scripts.fit_race_defaults ../shared/data`.
+"""Fit `dfslab/race/defaults.json` on real races: `python -m scripts.fit.race ../shared/data`.
 
 Where the stages end and how often they bring a caution stay as shipped: they were read off lap-by-lap flags once. The
 families start from the shipped figures, so a second run moves them a little further.
@@ -8,23 +8,22 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from dfslab.race import FinishModel
-from dfslab.race._calibrate import family_of, refit_mechanics
-from dfslab.race._kernels import FINAL, LONGEST, draw_cautions
-from dfslab.race._tracks import Mechanics
+from dfslab.race import RaceModel, family_of, refit_mechanics
+from dfslab.slate import Race
 
-OUT = Path(__file__).parents[1] / "dfslab" / "race" / "defaults.json"
+OUT = Path(__file__).parents[2] / "dfslab" / "race" / "defaults.json"
 LATE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 DRAWS = 2000
+ENTRY = pd.DataFrame({"driver": ["a", "b", "c"], "start": [1, 2, 3]})
+"""Who races hardly matters for when cautions fall."""
 
 
-def fit_late_cautions(races: pd.DataFrame, segments: pd.DataFrame, mechanics: dict) -> dict[str, Mechanics]:
-    """Return `mechanics` with the chance of a late caution fitted to lap-by-lap records, by family.
+def fit_late_cautions(model: RaceModel, races: pd.DataFrame, segments: pd.DataFrame) -> dict:
+    """Return the figures of `model` with the chance of a late caution fitted to lap-by-lap records, by family.
 
     The chance is chosen on a grid by the Cramér distance between the real and the drawn distribution of the longest
     and the final green run. (Cautions that follow soon after a restart were tried and fit worse.)
@@ -38,8 +37,9 @@ def fit_late_cautions(races: pd.DataFrame, segments: pd.DataFrame, mechanics: di
     fitted = {}
     for name, group in runs.groupby(runs["track_type"].map(family_of)):
         group = group.assign(distance=group["sched_laps"].fillna(group["race_laps"]))
-        fitted[name] = min(LATE_GRID, key=lambda late: _place_distance(group, mechanics, late))
-    return {kind: replace(old, late=fitted.get(family_of(kind), old.late)) for kind, old in mechanics.items()}
+        fitted[name] = min(LATE_GRID, key=lambda late: _place_distance(group, model, late))
+    figures = model.mechanics.items()
+    return {kind: replace(old, late=fitted.get(family_of(kind), old.late)) for kind, old in figures}
 
 
 def green_runs(segments: pd.DataFrame) -> pd.DataFrame:
@@ -50,14 +50,14 @@ def green_runs(segments: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"longest_green_run": grouped.max(), "final_green_run": grouped.last()}).reset_index()
 
 
-def _place_distance(group: pd.DataFrame, mechanics: dict, late: float) -> float:
+def _place_distance(group: pd.DataFrame, model: RaceModel, late: float) -> float:
     """Return the Cramér distance of both runs, in shares of the distance, pooled over races."""
     rng, drawn = np.random.default_rng(0), []
-    for race in group.itertuples():
-        law = replace(mechanics[race.track_type], late=late).caution_law(
-            SimpleNamespace(sched_laps=int(race.distance), track_length_mi=race.track_length_mi)
-        )
-        drawn.append(draw_cautions(law, DRAWS // len(group) + 20, rng)[:, [LONGEST, FINAL]] / race.distance)
+    model = replace(model, mechanics={kind: replace(old, late=late) for kind, old in model.mechanics.items()})
+    for row in group.itertuples():
+        here = Race(row.race_id, row.date, row.track, row.track_type, row.track_length_mi, int(row.distance))
+        races = model.simulate(ENTRY, here, DRAWS // len(group) + 20, rng)
+        drawn.append(np.column_stack([races.longest_green_run, races.final_green_run]) / row.distance)
     drawn = np.concatenate(drawn)
     real = group[["longest_green_run", "final_green_run"]].to_numpy(float) / group[["distance"]].to_numpy(float)
     grid = np.linspace(0.0, 1.0, 101)
@@ -68,7 +68,7 @@ def _cdf(values, grid) -> np.ndarray:
     return np.searchsorted(np.sort(values), grid, side="right") / len(values)
 
 
-def as_text(mechanics: dict[str, Mechanics], source: str) -> str:
+def as_text(mechanics: dict, source: str) -> str:
     """Return `mechanics` as the text of a defaults file that names its `source`."""
     body = {"source": source, "track_types": {kind: _rounded(asdict(one)) for kind, one in mechanics.items()}}
     return json.dumps(body, indent=1) + "\n"
@@ -85,9 +85,11 @@ def main(data_dir) -> None:
     results, races, segments = (
         pd.read_csv(history / f"{name}.csv", low_memory=False) for name in ("results", "races", "caution_segments")
     )
-    figures = refit_mechanics(results, races, FinishModel.fit(results, races).past_log_worth())
+    model = RaceModel.fit(results, races)
+    figures = refit_mechanics(results, races, model.finish.past_log_worth())
     source = json.loads(OUT.read_text("utf-8"))["source"]
-    OUT.write_text(as_text(fit_late_cautions(races, segments, figures), source), "utf-8")
+    late = fit_late_cautions(replace(model, mechanics=figures), races, segments)
+    OUT.write_text(as_text(late, source), "utf-8")
 
 
 if __name__ == "__main__":
