@@ -2,25 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from dfslab.errors import UserError, number_between, whole_number
-from dfslab.lineups import (
-    EXACT,
-    Rule,
-    SearchTooLarge,
-    Space,
-    best_set,
-    blocking_minima,
-    exact_lineups,
-    milp_lineups,
-    scaled_value,
-    why_few,
-    why_none,
-)
+from dfslab.lineups import LineupProblem, Rule, search, search_set, why_few, why_none
 from dfslab.metrics import mean_value, quantile_value, scenario_weights, tail_weights, upper_tail_mean
 from dfslab.slate import Slate
 
@@ -38,9 +25,8 @@ __all__ = [
     "upper_tail_mean",
 ]
 
-FIXED_POINT_ROUNDS = 50
-"""Guard of the upper-tail search; it climbs strictly and stops by itself after a handful of rounds."""
-ENGINES = ("auto", "exact", "milp")
+TAIL_POOL = 2_000
+"""Lineups whose upper tail is looked at: half of them the best by mean, the others by each driver's own tail."""
 
 
 class InfeasibleLineup(UserError):
@@ -57,25 +43,6 @@ class LineupShortage(InfeasibleLineup):
     def __init__(self, message: str, lineups: np.ndarray, changes: dict | None = None):
         super().__init__(message, changes)
         self.lineups = lineups
-
-
-class _Search:
-    """A search by one engine; "auto" is the exact one, and integer programming where that would take too long."""
-
-    def __init__(self, engine: str):
-        self.engine, self.used = engine, None
-
-    def __call__(self, grid, space, n, max_overlap=None, max_counts=None) -> np.ndarray:
-        limits = {"max_overlap": max_overlap, "max_counts": max_counts}
-        if self.engine != "milp":
-            self.used = "exact"
-            try:
-                return exact_lineups(grid, space, n, **limits)
-            except SearchTooLarge:
-                if self.engine == "exact":
-                    raise
-        self.used = "milp"
-        return milp_lineups(grid, space, n, **limits)
 
 
 @dataclass(frozen=True)
@@ -97,8 +64,8 @@ class NASCAROptimizer:
         each slate group
     min_salary : dollars a lineup must spend
     locks, bans : names of drivers every lineup must have, or none may have
-    groups : `Group`s
-    avoid, avoid_overlap : (L, K) rows of given lineups, and how many drivers a lineup may share with each of them
+    groups : `Group`s, or dicts of their options
+    excluded, excluded_overlap : (L, K) rows of given lineups, and how many drivers a lineup may share with each of them
         (default: all but one, so that none is repeated)
 
     Raises
@@ -121,8 +88,8 @@ class NASCAROptimizer:
     locks: tuple[str, ...] = ()
     bans: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
-    avoid: np.ndarray | None = None
-    avoid_overlap: int | None = None
+    excluded: np.ndarray | None = None
+    excluded_overlap: int | None = None
     last_engine: str | None = field(default=None, init=False)
 
     def __post_init__(self):
@@ -130,7 +97,13 @@ class NASCAROptimizer:
         gone = [n for n, row in zip(self.locks, self.slate.rows(self.locks), strict=True) if self.slate.out[row]]
         if gone:
             raise UserError(f"locks: {', '.join(gone)} will not race; unlock him")
-        self._space = self._rows_by_name(self._rules())
+        rules = self.slate.rules
+        self.problem = LineupProblem(
+            self.slate.salary, rules.roster_size, rules.salary_cap, self.slate.groups, tuple(self._rules())
+        )
+        racing = np.flatnonzero(~self.slate.out)
+        self._order = racing[np.argsort(self.slate.names[racing].astype(str), kind="stable")]
+        self._by_name = self.problem.take(self._order)  # the searches break ties by row
 
     def objective(self, value) -> np.ndarray:
         """Return what each driver adds to a lineup, (D,): his value."""
@@ -140,6 +113,18 @@ class NASCAROptimizer:
         """Return the objective of each of `lineups` (L, K), (L,): the sum the search maximises."""
         return self.objective(value)[np.asarray(lineups)].sum(axis=1)
 
+    def allows(self, lineups) -> np.ndarray:
+        """Return which `lineups` (L, K) obey every rule, (L,) bool."""
+        legal = self.problem.legal(lineups)
+        legal[legal] = ~self.slate.out[np.asarray(lineups)[legal]].any(axis=1)
+        return legal
+
+    def best(self, value, n: int, **limits) -> np.ndarray:
+        """Return up to `n` of the best lineups, (≤ n, K), fewer where fewer exist; `limits` as for `optimize`."""
+        limits = self._limits(n, **limits)
+        found, self.last_engine = search(self.objective(value)[self._order], self._by_name, n, **limits)
+        return self._to_slate(found)
+
     def optimize(
         self, value, n_lineups=1, *, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
     ) -> np.ndarray:
@@ -147,7 +132,8 @@ class NASCAROptimizer:
 
         Each lineup is the best one given those before it: it shares at most `max_overlap` drivers with any of them
         and uses no driver beyond his `max_exposure`. With `min_exposure` the whole set is chosen at once for the
-        largest total value among candidate lineups. Equal values: the alphabetically first drivers win.
+        largest total value among candidate lineups. Equal values: the alphabetically first drivers win (with the
+        exact engine).
 
         Parameters
         ----------
@@ -168,23 +154,14 @@ class NASCAROptimizer:
         LineupShortage : some lineups exist, fewer than asked; they are in its `lineups`
         """
         n = whole_number(n_lineups, "n_lineups", 1)
-        if engine not in ENGINES:
-            raise UserError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
-        if max_overlap is not None:
-            max_overlap = whole_number(max_overlap, "max_overlap", 0)
-        grid = scaled_value(self.objective(value)[self._order])
-        most = self._counts(max_exposure, n, "max_exposure", 1.0)
-        least = self._counts(min_exposure, n, "min_exposure", 0.0)
-        search = _Search(engine)
-        if least is None or not least.any():
-            found = search(grid, self._space, n, max_overlap, most)
+        worth, limits = self.objective(value)[self._order], self._limits(n, max_overlap, max_exposure, engine)
+        least = exposure_counts(self.slate, min_exposure, n, "min_exposure")[self._order]
+        if least.any():
+            found = self._with_minima(worth, n, least, limits)
         else:
-            found = best_set(search, grid, self._space, n, max_overlap, most, least)
-        self.last_engine = search.used
-        if found is None:
-            self._explain_minima(grid, n, max_overlap, most, least)
+            found, self.last_engine = search(worth, self._by_name, n, **limits)
         if len(found) < n:
-            self._explain(found, grid, n, max_overlap, most, max_exposure)
+            self._explain(found, worth, n, limits, max_exposure)
         return self._to_slate(found)
 
     def optimize_upper_tail(
@@ -192,10 +169,8 @@ class NASCAROptimizer:
     ) -> np.ndarray:
         """Return lineups of large mean score over their own best scenarios, less the leverage terms, best first.
 
-        A fixed point: take the scenarios of the tail, find the best lineup for their mean points, take its tail, and
-        so on. Each step can only gain. It starts from the mean and from every driver's own best scenarios, because
-        each start may end on another peak: the result is the best of them and not proved to be the optimum. Further
-        lineups are the best by the same measure among those near the peaks.
+        They are taken in order of that score, computed exactly, from the lineups that are best by mean points and by
+        each driver's own best scenarios: the best of these candidates, not proved to be the optimum.
 
         Parameters
         ----------
@@ -203,65 +178,42 @@ class NASCAROptimizer:
         tail : weight of the best scenarios, above 0 and at most 1
         n_lineups, max_overlap, max_exposure, engine : see `optimize`
         """
-        n = whole_number(n_lineups, "n_lineups", 1)
+        n, order = whole_number(n_lineups, "n_lineups", 1), self._order
         points = np.where(self.slate.out, 0.0, np.asarray(points, float))
-        search, terms, order = _Search(engine), self.objective(np.zeros(len(self.slate))), self._order
-        tails = [tail_weights(score, tail, weight) for score in points[:, order].T]
-        starts = [start @ points + terms for start in (scenario_weights(weight, len(points)), *tails)]
-        peaks = [self._climb(search, start[order], points, terms, tail, weight) for start in starts]
-        self.last_engine = search.used
-        if peaks[0] is None:
-            self._explain([], scaled_value(terms[order]), 1, None, None, None)
-        most = self._counts(max_exposure, n, "max_exposure", 1.0)
-        peaks = np.unique(np.array(peaks), axis=0)
-        spread = [search(grid, self._space, n, max_overlap, most) for grid in peaks]
-        if len(spread[0]) < n:
-            self._explain(spread[0], peaks[0], n, max_overlap, most, max_exposure)
-        near = [search(grid, self._space, 4 * n // len(peaks) + 1) for grid in peaks]
-        for lineups in (np.concatenate([*near, *spread]), spread[0]):
+        terms, limits = self.objective(np.zeros(len(self.slate)))[order], self._limits(n, max_overlap, max_exposure)
+        mean = mean_value(points[:, order], weight) + terms
+        tails = [tail_weights(score, tail, weight) @ points[:, order] + terms for score in points[:, order].T]
+        found, self.last_engine = search(mean, self._by_name, n, **limits | {"engine": engine})
+        if len(found) < n:
+            self._explain(found, mean, n, limits, max_exposure)
+        pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine)[0] for worth in tails]
+        pool = np.concatenate([*pool, search(mean, self._by_name, TAIL_POOL // 2, engine=engine)[0]])
+        for lineups in (np.concatenate([pool, found]), found):
             lineups = np.unique(lineups, axis=0)
-            score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[order][lineups].sum(axis=1)
-            chosen = _greedy(lineups[np.argsort(-np.round(score, 9), kind="stable")], n, max_overlap, most)
+            score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[lineups].sum(axis=1)
+            best_first = lineups[np.argsort(-np.round(score, 9), kind="stable")]
+            chosen = _greedy(best_first, n, limits["max_overlap"], limits["max_count"])
             if len(chosen) == n:
                 break
         return self._to_slate(np.array(chosen))
 
-    def _climb(self, search, value, points, terms, tail, weight):
-        """Return the scaled value at which taking the best lineup's tail changes nothing; None without a lineup."""
-        grid = lineup = None
-        for _ in range(FIXED_POINT_ROUNDS):
-            grid = scaled_value(value)
-            found = search(grid, self._space, 1)
-            if not len(found):
-                return None
-            if lineup is not None and (found[0] == lineup).all():
-                break
-            lineup = found[0]
-            mean = tail_weights(points[:, self._order[lineup]].sum(axis=1), tail, weight) @ points
-            value = (mean + terms)[self._order]
-        return grid
+    def _limits(self, n, max_overlap=None, max_exposure=None, engine="auto") -> dict:
+        most = None
+        if max_exposure is not None:
+            most = exposure_counts(self.slate, max_exposure, n, "max_exposure")[self._order]
+        if max_overlap is not None:
+            max_overlap = whole_number(max_overlap, "max_overlap", 0)
+        return {"max_overlap": max_overlap, "max_count": most, "engine": engine}
 
     def _to_slate(self, found) -> np.ndarray:
         return np.sort(self._order[found], axis=1).reshape(-1, self.slate.rules.roster_size)
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        """Rows of the racing drivers in the order of their names: the searches break ties by row."""
-        racing = np.flatnonzero(~self.slate.out)
-        return racing[np.argsort(self.slate.names[racing].astype(str), kind="stable")]
-
-    def _rows_by_name(self, rules) -> Space:
-        order, slate = self._order, self.slate
-        groups = None if slate.groups is None else slate.groups[order]
-        salary = slate.salary[order].astype(float)
-        return Space(salary, slate.rules.roster_size, slate.rules.salary_cap, groups, tuple(r.on(order) for r in rules))
-
     def _rules(self) -> list[Rule]:
-        rules = [Rule(f"locks: {name}", self._who([name]), low=1, unit="drop") for name in self.locks]
-        rules += [Rule(f"bans: {name}", self._who([name]), high=0, unit="drop") for name in self.bans]
+        rules = [Rule(f"locks: {name}", self._who([name]), low=1, unit="name") for name in self.locks]
+        rules += [Rule(f"bans: {name}", self._who([name]), high=0, unit="name") for name in self.bans]
         if self.min_salary is not None:
             number_between(self.min_salary, "min_salary", 0, np.inf)
-            rules.append(Rule("min_salary", self.slate.salary.astype(float), low=self.min_salary, unit="dollars"))
+            rules.append(Rule("min_salary", self.slate.salary, low=self.min_salary, unit="dollars"))
         for j, group in enumerate(self.groups):
             group = _group(group)
             who = self._who(group.drivers)
@@ -269,26 +221,22 @@ class NASCAROptimizer:
                 rules.append(Rule(f"groups[{j}] at_least", who, low=whole_number(group.at_least, "at_least", 0)))
             if group.at_most is not None:
                 rules.append(Rule(f"groups[{j}] at_most", who, high=whole_number(group.at_most, "at_most", 0)))
-        return rules + self._avoid_rules()
+        return rules + self._excluded_rules()
 
-    def _avoid_rules(self) -> list[Rule]:
-        size = self.slate.rules.roster_size
-        if self.avoid is None:
-            if self.avoid_overlap is not None:
-                raise UserError("avoid_overlap is given without avoid; give the lineups to keep away from")
+    def _excluded_rules(self) -> list[Rule]:
+        size, n = self.slate.rules.roster_size, len(self.slate)
+        if self.excluded is None or not len(self.excluded):
+            if self.excluded_overlap is not None and self.excluded is None:
+                raise UserError("excluded_overlap is given without excluded; give the lineups to keep away from")
             return []
-        most = size - 1 if self.avoid_overlap is None else whole_number(self.avoid_overlap, "avoid_overlap", 0)
-        lineups = np.asarray(self.avoid, np.int64)
-        if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(len(self.slate))).all():
-            raise UserError(f"avoid: lineups are (L, {size}) row numbers of the slate, 0 to {len(self.slate) - 1}")
-        members = np.zeros((len(lineups), len(self.slate)))
-        np.put_along_axis(members, lineups, 1.0, axis=1)
-        return [Rule("avoid_overlap", row, high=most) for row in members]
+        most = size - 1 if self.excluded_overlap is None else whole_number(self.excluded_overlap, "excluded_overlap", 0)
+        lineups = np.asarray(self.excluded, np.int64)
+        if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(n)).all():
+            raise UserError(f"excluded: lineups are (L, {size}) row numbers of the slate, 0 to {n - 1}")
+        return [Rule.on("excluded_overlap", row, n, high=most) for row in lineups]
 
     def _who(self, names) -> np.ndarray:
-        weights = np.zeros(len(self.slate))
-        weights[self.slate.rows(names)] = 1.0
-        return weights
+        return np.isin(np.arange(len(self.slate)), self.slate.rows(names)) * 1.0
 
     def _value(self, value) -> np.ndarray:
         value = aligned(self.slate, value, "value")
@@ -297,45 +245,32 @@ class NASCAROptimizer:
             raise UserError(f"value: {bad[0]} has none; give every racing driver a finite number")
         return value
 
-    def _counts(self, share, n, name, default) -> np.ndarray | None:
-        """Return the count of lineups per driver that `share` allows (or asks for), in rows by name."""
-        if share is None:
-            return None
-        if isinstance(share, Mapping):
-            share = pd.Series(share, dtype=float)
-        if isinstance(share, pd.Series):
-            self.slate.rows(share.index)
-            share = share.reindex(self.slate.names).fillna(default)
-        elif np.ndim(share) == 0:
-            share = np.full(len(self.slate), float(share))
-        share = self.slate.align(share, name)[self._order]
-        if not ((share >= 0) & (share <= 1)).all():
-            raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
-        count = share * n
-        return (np.floor(count + 1e-9) if name == "max_exposure" else np.ceil(count - 1e-9)).astype(np.int64)
-
-    def _explain(self, found, grid, n, max_overlap, most, max_exposure):
+    def _explain(self, found, worth, n, limits, max_exposure):
         """Raise the error that says why fewer than `n` lineups were found."""
-        space, search = self._space, _Search("auto")
-        if not len(search(grid, space, 1)):
-            raise InfeasibleLineup(*why_none(space, search))
-        limits = {"max_overlap": max_overlap, "max_exposure": max_exposure}
-        sentence, changes = why_few(search, grid, space, n, len(found), max_overlap, most, limits)
+        problem = self._by_name
+        if not len(search(worth, problem, 1)[0]):
+            raise InfeasibleLineup(*why_none(problem))
+        given = limits["max_overlap"], limits["max_count"], max_exposure
+        sentence, changes = why_few(worth, problem, n, len(found), *given)
         raise LineupShortage(sentence, self._to_slate(found), changes)
 
-    def _explain_minima(self, grid, n, max_overlap, most, least):
-        """Raise the error that says why no set of lineups has the exposures asked for."""
-        space, search = self._space, _Search("auto")
-        without = search(grid, space, n, max_overlap, most)
-        if len(without) < n:
-            self._explain(without, grid, n, max_overlap, most, None)
-        blocking = blocking_minima(search, grid, space, n, max_overlap, most, least)
-        changes = {f"min_exposure: {self.slate.names[self._order[row]]}": c / n for row, c in blocking.items()}
-        parts = [f"{name} is too high, {share:.2f} works" for name, share in changes.items()]
-        places = n * space.roster_size
-        several = f"they ask for {least.sum()} places of {places}, lower several"
-        what = f"change one: {'; '.join(parts)}" if parts else several
-        raise InfeasibleLineup(f"no {n} lineups with every min_exposure were found; {what}.", changes)
+    def _with_minima(self, worth, n, asked, limits) -> np.ndarray:
+        """Return the best set with minimum counts; where there is none, raise with minima that can be had together."""
+        least = asked
+        while True:
+            found, self.last_engine = search_set(worth, self._by_name, n, least, **limits)
+            count = np.bincount(found.ravel(), minlength=len(least))
+            if len(found) < n or (count >= least).all():
+                break
+            least = np.minimum(least, count)
+        changes = {
+            f"min_exposure: {self.slate.names[self._order[i]]}": least[i] / n for i in np.flatnonzero(asked > least)
+        }
+        if changes:
+            parts = "; ".join(f"{name} is too high, {share:.2g} works" for name, share in changes.items())
+            says = f"no {n} lineups with every min_exposure were found. These changes together are enough: {parts}."
+            raise InfeasibleLineup(says, changes)
+        return found
 
 
 @dataclass(eq=False)
@@ -373,6 +308,8 @@ class LeverageAwareOptimizer(NASCAROptimizer):
     def __post_init__(self):
         self.ownership = fractions(self.slate, self.ownership)
         check_options(vars(self), self.slate.rules.roster_size)
+        least = self.min_low_ownership_drivers
+        self.min_low_ownership_drivers = whole_number(least or 0, "min_low_ownership_drivers", 0) or None
         super().__post_init__()
 
     def objective(self, value) -> np.ndarray:
@@ -380,38 +317,46 @@ class LeverageAwareOptimizer(NASCAROptimizer):
         return self._value(value) - self.leverage_penalty * self.ownership**self.ownership_power
 
     def _rules(self) -> list[Rule]:
-        rules, own = super()._rules(), self.ownership
-        if self.max_ownership_per_driver is not None:
-            limit = self.max_ownership_per_driver
-            above = (own > limit + EXACT) * 1.0
-            rules.append(Rule("max_ownership_per_driver", above, high=0, unit="fraction", limit=limit, levels=own))
-        if self.min_low_ownership_drivers is not None:
-            least = whole_number(self.min_low_ownership_drivers, "min_low_ownership_drivers", 0)
-            rules.append(Rule("min_low_ownership_drivers", (own < self.low_ownership_threshold) * 1.0, low=least))
-        if self.max_total_ownership is not None:
-            rules.append(Rule("max_total_ownership", own, high=self.max_total_ownership, unit="fraction"))
-        logs = np.log(np.maximum(own, LOG_FLOOR))
-        if self.min_log_ownership is not None:
-            rules.append(Rule("min_log_ownership", logs, low=self.min_log_ownership, unit="log"))
-        if self.max_log_ownership is not None:
-            rules.append(Rule("max_log_ownership", logs, high=self.max_log_ownership, unit="log"))
-        return rules
+        own, logs = self.ownership, np.log(np.maximum(self.ownership, LOG_FLOOR))
+        bounds = {
+            "max_ownership_per_driver": (
+                own,
+                {"high": self.max_ownership_per_driver, "each": True, "unit": "fraction"},
+            ),
+            "min_low_ownership_drivers": (own < self.low_ownership_threshold, {"low": self.min_low_ownership_drivers}),
+            "max_total_ownership": (own, {"high": self.max_total_ownership, "unit": "fraction"}),
+            "min_log_ownership": (logs, {"low": self.min_log_ownership, "unit": "log"}),
+            "max_log_ownership": (logs, {"high": self.max_log_ownership, "unit": "log"}),
+        }
+        given = [name for name in bounds if getattr(self, name) is not None]
+        return super()._rules() + [Rule(name, bounds[name][0], **bounds[name][1]) for name in given]
 
 
-def _greedy(lineups, n: int, max_overlap, most) -> list:
+def exposure_counts(slate: Slate, share, n: int, name: str) -> np.ndarray:
+    """Return in how many of `n` lineups each driver may be (max_exposure) or must be (min_exposure), (D,).
+
+    `share` is one number for all or driver → share; drivers left out may be in all and must be in none.
+    """
+    if share is None or isinstance(share, Mapping):
+        share = pd.Series(share or {}, dtype=float)
+    if isinstance(share, pd.Series):
+        slate.rows(share.index)
+        share = share.reindex(slate.names).fillna(1.0 if name == "max_exposure" else 0.0).to_numpy()
+    share = np.broadcast_to(np.asarray(share, float), len(slate))
+    if not ((share >= 0) & (share <= 1)).all():
+        raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
+    return (np.floor(share * n + 1e-9) if name == "max_exposure" else np.ceil(share * n - 1e-9)).astype(np.int64)
+
+
+def _greedy(lineups, n: int, max_overlap, max_count) -> list:
     """Take `lineups` in order as far as overlap and exposure allow, at most `n`."""
-    left = None if most is None else most.copy()
-    chosen = []
+    left, chosen = None if max_count is None else max_count.copy(), []
     for lineup in lineups:
-        if len(chosen) == n:
-            break
-        if max_overlap is not None and any(np.isin(lineup, other).sum() > max_overlap for other in chosen):
-            continue
-        if left is not None:
-            if (left[lineup] <= 0).any():
-                continue
-            left[lineup] -= 1
-        chosen.append(lineup)
+        apart = max_overlap is None or all(np.isin(lineup, other).sum() <= max_overlap for other in chosen)
+        if len(chosen) < n and apart and (left is None or (left[lineup] > 0).all()):
+            chosen.append(lineup)
+            if left is not None:
+                left[lineup] -= 1
     return chosen
 
 

@@ -1,14 +1,16 @@
 """Exact search over legal lineups: the best n under any linear rules, in order, and plain enumeration."""
 
-from dataclasses import dataclass, replace
+from copy import copy
 from functools import cached_property
 
 import numpy as np
 from numba import njit
 
-from dfslab.lineups._paths import Limit, checked_limits, lineup_codes, lineup_space
+from dfslab.errors import UserError, whole_number
+from dfslab.lineups._paths import lineup_codes
+from dfslab.lineups._problem import EXACT, LineupProblem, Rule
 
-__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups"]
+__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups", "search_exact"]
 
 MAX_STEPS = 200_000_000
 """Steps after which a search gives up (a few seconds)."""
@@ -183,51 +185,67 @@ def _scan(lineups, holds, n_held, counts, quota, overlap, wanted):
     return accepted[:n_accepted]
 
 
-@dataclass(frozen=True)
 class _Question:
-    """What is searched: maximise `value` over lineups that hold `locks`, within `limits` and the salary range."""
+    """A value and a problem made ready: who is locked, who may be used, the least salary, the other rules as sides."""
 
-    value: np.ndarray
-    salary: np.ndarray
-    roster_size: int
-    min_salary: int
-    salary_cap: int
-    groups: np.ndarray | None
-    locks: np.ndarray
-    keep: np.ndarray
-    limits: tuple[Limit, ...]
-    tick: float
+    def __init__(self, value, problem: LineupProblem):
+        self.value, self.problem = value, problem
+        self.keep, self.locked = np.ones(len(value), bool), np.zeros(len(value), bool)
+        self.least_salary, self.sides = 0.0, []
+        for rule in problem.rules:
+            self._sort(*rule.linear())
+        self.locks = np.flatnonzero(self.locked)
+        scale = np.abs(value).max(initial=0.0) or 1.0
+        self.tick = 10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1)
+
+    def _sort(self, weights, low, high):
+        """Put a rule where the search is fastest with it."""
+        counts = bool(((weights == 0) | (weights == 1)).all())
+        if counts and low == weights.sum() <= high:
+            self.locked |= weights == 1
+        elif low == -np.inf and high == 0 and (weights >= 0).all():
+            self.keep &= weights == 0
+        elif high == np.inf and np.array_equal(weights, self.problem.salary):
+            self.least_salary = max(self.least_salary, low)
+        else:
+            slack = EXACT * np.abs(weights).max(initial=0.0)
+            both = (weights, high + slack), (-weights, slack - low)
+            self.sides += [side for side in both if side[1] < np.inf]
+
+    @property
+    def possible(self) -> bool:
+        """Whether the locked drivers may be together."""
+        groups = np.zeros(0) if self.problem.groups is None else self.problem.groups[self.locks]
+        return len(self.locks) <= self.problem.size and len(np.unique(groups)) == len(groups)
 
     def ban(self, drivers) -> "_Question":
-        keep = self.keep.copy()
-        keep[drivers] = False
-        return replace(self, keep=keep)
+        banned = copy(self)
+        banned.keep = self.keep.copy()
+        banned.keep[drivers] = False
+        return banned
 
     def ticks(self, lineups) -> np.ndarray:
         return np.rint(self.value[lineups].sum(axis=1) / self.tick).astype(np.int64)
 
 
 class _Tables:
-    """The bounds of one question: one row for the value, one per one-sided side rule, one for their dual."""
+    """The bounds of one question: one row for the value, one per side, one for their dual."""
 
     def __init__(self, question: _Question, holds, overlap):
-        q = self.question = question
-        locked = np.zeros(len(q.salary), bool)
-        locked[q.locks] = True
-        free = q.keep & ~locked
-        if q.groups is not None:
-            free &= ~np.isin(q.groups, q.groups[q.locks])
-        spent = int(q.salary[q.locks].sum())
-        self.space = s = lineup_space(
-            q.salary, q.roster_size - len(q.locks), q.salary_cap - spent, groups=q.groups, keep=free
+        q, problem, locks = question, question.problem, question.locks
+        self.question, free = q, q.keep & ~q.locked
+        if problem.groups is not None:
+            free &= ~np.isin(problem.groups, problem.groups[locks])
+        rest = LineupProblem(
+            problem.salary, problem.size - len(locks), problem.cap - problem.salary[locks].sum(), problem.groups
         )
-        self.terminal = np.where(s.unspent <= q.salary_cap - q.min_salary, 0.0, np.inf)
-        sides = [side for limit in q.limits for side in limit.sides()]
-        self.amounts = np.array([-q.value, *(w for w, _ in sides)])
-        self.limits = np.array([np.inf, *(h for _, h in sides)]) - self.amounts[:, q.locks].sum(axis=1)
+        self.space = s = rest.paths(free)
+        self.terminal = np.where(s.unspent <= problem.cap - q.least_salary, 0.0, np.inf)
+        self.amounts = np.array([-q.value, *(weights for weights, _ in q.sides)])
+        self.limits = np.array([np.inf, *(high for _, high in q.sides)]) - self.amounts[:, locks].sum(axis=1)
         self.amounts = self.amounts[:, s.rows]
-        self.taken = holds[s.rows], holds[q.locks].sum(axis=0, dtype=np.uint8), overlap
-        self.exists, self.offset = bool(s.width > 0 and q.keep[q.locks].all()), q.value[q.locks].sum()
+        self.taken = holds[s.rows], holds[locks].sum(axis=0, dtype=np.uint8), overlap
+        self.exists, self.offset = bool(s.width > 0 and q.keep[locks].all()), q.value[locks].sum()
         if self.exists:
             self.tables = np.array([self._least(a) for a in self.amounts])
             least = self.tables[:, -1, -1, 0]
@@ -250,7 +268,7 @@ class _Tables:
         lineups, locks = self.space.rows[items], self.question.locks
         if len(locks):
             lineups = np.concatenate([lineups, np.broadcast_to(locks, (len(items), len(locks)))], axis=1)
-        if len(locks) or self.question.groups is not None:
+        if len(locks) or self.question.problem.groups is not None:
             lineups = np.sort(lineups, axis=1)
         return lineups, ending == 1
 
@@ -271,6 +289,23 @@ class _Tables:
         return prices, np.vstack([row, self.amounts]), np.concatenate([self._least(row)[None], self.tables])
 
 
+def search_exact(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count=None) -> np.ndarray:
+    """Return the `n` lineups of highest total value, best first, exactly, (≤ n, K) with sorted rows.
+
+    With `max_overlap` (drivers two lineups may share) or `max_count` ((D,) lineups a driver may be in) each lineup is
+    the best one that still respects them given the lineups before it. Equal totals are ordered by driver rows.
+
+    Raises
+    ------
+    SearchTooLarge : the rules leave a search of more than `MAX_STEPS` steps
+    """
+    question = _Question(np.asarray(value, float), problem)
+    selection = _Selection(question, n, max_overlap, max_count)
+    if question.possible:
+        _select(question, selection)
+    return selection.lineups()
+
+
 def best_lineups(
     value,
     salary,
@@ -283,7 +318,7 @@ def best_lineups(
     locks=(),
     bans=(),
     min_salary: int | None = None,
-    limits: tuple[Limit, ...] = (),
+    limits: tuple[Rule, ...] = (),
 ) -> np.ndarray:
     """Return the `n` legal lineups of highest total value, best first, exactly.
 
@@ -301,7 +336,7 @@ def best_lineups(
     max_exposure : fraction of `n`, or (D,) fractions: a driver is in at most floor(max_exposure * n) lineups
     locks, bans : driver rows that every lineup, or none, holds
     min_salary : dollars a lineup must spend
-    limits : linear rules, see `Limit`
+    limits : further `Rule`s
 
     Returns
     -------
@@ -309,25 +344,43 @@ def best_lineups(
 
     Raises
     ------
-    SearchTooLarge : the side rules leave a search of more than `MAX_STEPS` steps
+    SearchTooLarge : the rules leave a search of more than `MAX_STEPS` steps
+
+    Examples
+    --------
+    >>> from dfslab.rules import ContestRules
+    >>> best_lineups([30, 28, 20], [50, 40, 30], ContestRules(roster_size=2, salary_cap=80), 2).tolist()
+    [[0, 2], [1, 2]]
     """
-    n, max_overlap = checked_limits(n, max_overlap, max_exposure)
-    question = _ask(value, salary, rules, groups, locks, bans, min_salary, limits)
-    selection = _Selection(question, n, max_overlap, max_exposure)
-    _select(question, selection)
-    return selection.lineups()
+    n, count = whole_number(n, "n", 0), None
+    value, salary = np.array(value, float), np.array(salary, np.int64)
+    if value.shape != salary.shape:
+        raise ValueError(f"value has shape {value.shape}, salary {salary.shape}; give one value per driver")
+    if not np.isfinite(value).all():
+        raise ValueError(f"value of driver row {np.flatnonzero(~np.isfinite(value))[0]} is not a finite number")
+    if max_exposure is not None:
+        share = np.broadcast_to(np.asarray(max_exposure, float), value.shape)
+        if not ((share >= 0) & (share <= 1)).all():
+            raise UserError("max_exposure: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
+        count = np.floor(share * n + 1e-9).astype(np.int64)
+    if max_overlap is not None:
+        max_overlap = whole_number(max_overlap, "max_overlap", 0)
+    asked = [Rule.on("locks", [row], len(value), low=1) for row in locks]
+    asked += [Rule.on("bans", list(bans), len(value), high=0)] if len(bans) else []
+    asked += [Rule("min_salary", salary, low=min_salary, unit="dollars")] if min_salary else []
+    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups, (*asked, *limits))
+    return search_exact(value, problem, n, max_overlap=max_overlap, max_count=count)
 
 
 class _Selection:
     """Lineups taken so far, and what they leave open: exposure quotas and overlap."""
 
-    def __init__(self, question, n, max_overlap, max_exposure):
-        size, drivers = question.roster_size, len(question.value)
+    def __init__(self, question, n, max_overlap, max_count):
+        size, drivers = question.problem.size, len(question.value)
         self.wanted, self.taken = n, []
-        self.simple = max_overlap is None and max_exposure is None
+        self.simple = max_overlap is None and max_count is None
         self.overlap = np.uint8(size - 1 if max_overlap is None else min(int(max_overlap), size - 1))
-        share = np.broadcast_to(np.inf if max_exposure is None else max_exposure, drivers)
-        self.quota = np.floor(np.minimum(share * max(n, 1) + 1e-9, 2**31)).astype(np.int64)
+        self.quota = np.full(drivers, 2**31) if max_count is None else np.asarray(max_count, np.int64)
         self.counts, self.held, self.roster_size = np.zeros(drivers, np.int64), 0, size
         self.holds = np.zeros((drivers, 0 if self.simple else n), np.uint8)
 
@@ -356,29 +409,8 @@ class _Selection:
         self.taken.append(lineups[accepted])
 
 
-def _ask(value, salary, rules, groups=None, locks=(), bans=(), min_salary=None, limits=()) -> _Question:
-    value, salary = np.array(value, float), np.array(salary, np.int64)
-    if value.shape != salary.shape:
-        raise ValueError(f"value has shape {value.shape}, salary {salary.shape}; give one value per driver")
-    if not np.isfinite(value).all():
-        raise ValueError(f"value of driver row {np.flatnonzero(~np.isfinite(value))[0]} is not a finite number")
-    locks = np.unique(np.asarray(list(locks), np.int64))
-    keep = np.ones(len(salary), bool)
-    keep[np.asarray(list(bans), np.int64)] = False
-    scale = np.abs(value).max(initial=0.0) or 1.0
-    tick = 10.0 ** (np.floor(np.log10(scale)) - TIE_DIGITS + 1)
-    groups = None if groups is None else np.asarray(groups)
-    lowest = int(min_salary or 0)
-    return _Question(
-        value, salary, rules.roster_size, lowest, rules.salary_cap, groups, locks, keep, tuple(limits), tick
-    )
-
-
 def _select(question: _Question, selection: _Selection) -> None:
     """Offer lineups to the selection in descending order, window by window, until it is full or none is left."""
-    locks, groups = question.locks, question.groups
-    if len(locks) > question.roster_size or (groups is not None and len(np.unique(groups[locks])) < len(locks)):
-        return
     upper, depth, want = np.inf, None, selection.wanted if selection.simple else max(2 * selection.wanted, 300)
     while selection.missing:
         tables = _Tables(question.ban(selection.used_up), *selection.taken_before)
@@ -426,7 +458,8 @@ def _window(tables: _Tables, upper: float, want: int, depth: float | None):
 
 def enumerate_lineups(salary, rules, *, groups=None, limit: int = 10_000_000) -> np.ndarray:
     """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
-    question = _ask(np.zeros(len(salary)), salary, rules, groups)
+    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups)
+    question = _Question(np.zeros(len(problem.salary)), problem)
     tables = _Tables(question, np.zeros((len(salary), 0), np.uint8), np.uint8(0))
     if not tables.exists:
         return np.empty((0, rules.roster_size), np.int64)

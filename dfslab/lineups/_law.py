@@ -11,21 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from dfslab.errors import UserError, whole_number
-from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups
-from dfslab.lineups._paths import Limit, LineupSpace, Paths, distinct, is_legal, lineup_space
+from dfslab.lineups._paths import LineupSpace, Paths
+from dfslab.lineups._problem import LineupProblem
 from dfslab.metrics import damped_newton
 from dfslab.rules import ContestRules
 
-__all__ = [
-    "InfeasibleOwnership",
-    "LineupLaw",
-    "Limit",
-    "SearchTooLarge",
-    "best_lineups",
-    "distinct",
-    "enumerate_lineups",
-    "is_legal",
-]
+__all__ = ["InfeasibleOwnership", "LineupLaw"]
 
 UNSPENT_STEP = 100
 """Dollars between two entries of a table of tastes for unspent salary."""
@@ -119,17 +110,21 @@ class LineupLaw:
         InfeasibleOwnership : no mix of legal lineups has this ownership, and not `nearest`
         """
         ownership, salary = _checked_target(ownership, salary)
+        problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups)
         if not nearest:
-            _check_necessary(ownership, salary, rules, groups)
+            _check_necessary(ownership, problem)
         total = ownership.sum()
-        target = ownership * (rules.roster_size / total) if total > 0 else ownership
-        theta = _fit_theta(target, salary, rules, groups, unspent, nearest)
+        target = ownership * (problem.size / total) if total > 0 else ownership
+        theta = _fit_theta(target, problem, unspent, nearest)
         return cls(theta, salary, rules, groups, unspent)
+
+    @property
+    def _problem(self) -> LineupProblem:
+        return LineupProblem(self.salary, self.rules.roster_size, self.rules.salary_cap, self.groups)
 
     @cached_property
     def _space(self) -> LineupSpace:
-        size, cap = self.rules.roster_size, self.rules.salary_cap
-        space = lineup_space(self.salary, size, cap, groups=self.groups, keep=np.isfinite(self.theta))
+        space = self._problem.paths(np.isfinite(self.theta))
         if space.width == 0 or len(space.rows) == 0:
             raise ValueError("no legal lineup can be built from the drivers of this law")
         return space
@@ -174,7 +169,7 @@ class LineupLaw:
     def log_prob(self, lineups) -> np.ndarray:
         """Return the log probability of each lineup, (L,); -inf for an illegal one."""
         lineups = np.asarray(lineups)
-        legal = is_legal(lineups, self.salary, self.rules, groups=self.groups)
+        legal = self._problem.legal(lineups)
         rows = lineups[legal].astype(np.int64)
         log_prob = np.full(len(lineups), -np.inf)
         left = self.rules.salary_cap - self.salary[rows].sum(axis=1)
@@ -197,9 +192,9 @@ def _checked_target(ownership, salary):
     return ownership, salary
 
 
-def _check_necessary(ownership, salary, rules, groups) -> None:
+def _check_necessary(ownership, problem) -> None:
     """Raise with the numbers when a condition fails that needs no search."""
-    size, total = rules.roster_size, ownership.sum()
+    size, total, spent = problem.size, ownership.sum(), ownership @ problem.salary
     if abs(total - size) > SUM_TOLERANCE * size:
         raise InfeasibleOwnership(f"ownership sums to {total:.6g}, a lineup has {size} drivers; rescale it to {size}")
     top = int(np.argmax(ownership))
@@ -207,44 +202,42 @@ def _check_necessary(ownership, salary, rules, groups) -> None:
         raise InfeasibleOwnership(
             f"ownership of driver row {top} is {ownership[top]:.6g}; it must stay below 1 (100 % of the entries)"
         )
-    spent = ownership @ salary
-    if spent > rules.salary_cap * (1 + 1e-12):
-        dollars = f"${spent:,.0f}" if spent >= rules.salary_cap + 1 else f"${spent:,.4f}"
+    if spent > problem.cap * (1 + 1e-12):
+        dollars = f"${spent:,.0f}" if spent >= problem.cap + 1 else f"${spent:,.4f}"
         raise InfeasibleOwnership(
-            f"ownership implies an average lineup of {dollars}, above the cap of ${rules.salary_cap:,}; "
+            f"ownership implies an average lineup of {dollars}, above the cap of ${problem.cap:,}; "
             "lower the expensive drivers or ask for the nearest feasible law"
         )
-    if groups is not None:
-        for group in np.unique(groups):
-            share = ownership[np.asarray(groups) == group].sum()
-            if share > 1 + 1e-9:
-                raise InfeasibleOwnership(
-                    f"ownership of group {group} sums to {share:.6g}, a lineup holds at most one of its drivers"
-                )
+    for group in () if problem.groups is None else np.unique(problem.groups):
+        share = ownership[problem.groups == group].sum()
+        if share > 1 + 1e-9:
+            raise InfeasibleOwnership(
+                f"ownership of group {group} sums to {share:.6g}, a lineup holds at most one of its drivers"
+            )
 
 
-def _fit_theta(target, salary, rules, groups, unspent, nearest) -> np.ndarray:
-    space = _usable_space(target, salary, rules, groups, unspent, nearest)
+def _fit_theta(target, problem, unspent, nearest) -> np.ndarray:
+    space = _usable_space(target, problem, unspent, nearest)
     taste, goal = _taste(unspent, space.unspent), target[space.rows]
-    goal = goal * (rules.roster_size / goal.sum())
+    goal = goal * (problem.size / goal.sum())
     solution = _newton(space, taste, goal, np.zeros(len(goal)))
     if solution is None:
         ridges = (NEAREST_RIDGE * 10**power * goal for power in range(4))
         closest = next((found for ridge in ridges if (found := _newton(space, taste, goal, ridge)) is not None), None)
         if not nearest or closest is None:
-            raise InfeasibleOwnership(_outside(space, taste, goal, closest, salary))
+            raise InfeasibleOwnership(_outside(space, taste, goal, closest, problem.salary))
         solution = closest
     theta = np.full(len(target), -np.inf)
     theta[space.rows] = solution - solution.mean()
     return theta
 
 
-def _usable_space(target, salary, rules, groups, unspent, nearest) -> LineupSpace:
+def _usable_space(target, problem, unspent, nearest) -> LineupSpace:
     """Return the space of the drivers with ownership; one that fits no legal lineup raises, or leaves if `nearest`."""
     keep = target > 0
     for _ in range(2):
-        space = lineup_space(salary, rules.roster_size, rules.salary_cap, groups=groups, keep=keep)
-        if space.width == 0 or len(space.rows) < rules.roster_size:
+        space = problem.paths(keep)
+        if space.width == 0 or len(space.rows) < problem.size:
             break
         marginals = Paths.at(space, np.zeros(len(space.rows)), _taste(unspent, space.unspent)).marginals
         stuck = space.rows[marginals == 0]
@@ -254,8 +247,8 @@ def _usable_space(target, salary, rules, groups, unspent, nearest) -> LineupSpac
             return space
         if not nearest:
             raise InfeasibleOwnership(
-                f"driver row {stuck[0]} (${salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
-                f"but fits no legal lineup under the cap of ${rules.salary_cap:,}"
+                f"driver row {stuck[0]} (${problem.salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
+                f"but fits no legal lineup under the cap of ${problem.cap:,}"
             )
         keep = keep & ~np.isin(np.arange(len(keep)), stuck)
     raise InfeasibleOwnership(f"the {int(keep.sum())} drivers with ownership above 0 make no legal lineup")

@@ -1,4 +1,4 @@
-"""The lineup space: legal lineups as paths, legality, and the path sums that the lineup law is made of.
+"""Legal lineups as paths, and the path sums that the lineup law is made of.
 
 Sums over all legal lineups are sums over paths of a dynamic programme over (driver, drivers still to take, salary
 left), so nothing is enumerated.
@@ -10,9 +10,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from dfslab.errors import UserError, whole_number
-
-__all__ = ["Limit", "LineupSpace", "Paths", "checked_limits", "distinct", "is_legal", "lineup_codes", "lineup_space"]
+__all__ = ["LineupSpace", "Paths", "distinct", "lineup_codes", "lineup_space"]
 
 SMALLEST_SUM = 1e-250
 """Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
@@ -42,33 +40,6 @@ class LineupSpace:
     def unspent(self) -> np.ndarray:
         """Dollars below the cap by steps left, (width,)."""
         return np.arange(self.width) * self.unit + self.remainder
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A linear rule `low ≤ Σ weights[i] over the lineup ≤ high`.
-
-    Total ownership (weights = ownership), the ownership product (weights = log ownership), at least m drivers of
-    a kind (weights = 0 or 1, low = m), overlap with one lineup: all are limits.
-    """
-
-    weights: np.ndarray
-    """(D,) float."""
-    low: float = -np.inf
-    high: float = np.inf
-    name: str = ""
-
-    def sides(self):
-        """Yield (weights, high) for each bound that is finite, as `Σ weights ≤ high`, rounding allowed for."""
-        weights = np.array(self.weights, float)
-        bad = np.flatnonzero(~np.isfinite(weights))
-        if len(bad):
-            raise ValueError(f"limit {self.name}: weight of driver row {bad[0]} is not a finite number")
-        slack = 1e-9 * np.abs(weights).max(initial=0.0)
-        if self.high < np.inf:
-            yield weights, self.high + slack
-        if self.low > -np.inf:
-            yield -weights, -self.low + slack
 
 
 def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
@@ -105,30 +76,6 @@ def _layers(rows, groups):
     layer = first[code][order]
     following = np.searchsorted(layer, layer, side="right")
     return rows[order], following
-
-
-def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:
-    """Return whether each lineup may be entered, (L,) bool.
-
-    `roster_size` different drivers of the slate, within the cap, none of them in `out` ((D,) bool), at most one of
-    each group.
-    """
-    lineups, salary = np.asarray(lineups), np.asarray(salary, np.int64)
-    if lineups.ndim != 2 or lineups.shape[1] != rules.roster_size:
-        return np.zeros(len(lineups), bool)
-    known = ((lineups >= 0) & (lineups < len(salary))).all(axis=1)
-    rows = np.where(known[:, None], lineups, 0).astype(np.int64)
-    legal = known & _all_different(rows) & (salary[rows].sum(axis=1) <= rules.salary_cap)
-    if groups is not None:
-        legal &= _all_different(np.asarray(groups)[rows])
-    if out is not None:
-        legal &= ~np.asarray(out, bool)[rows].any(axis=1)
-    return legal
-
-
-def _all_different(rows) -> np.ndarray:
-    rows = np.sort(rows, axis=1)
-    return (rows[:, 1:] != rows[:, :-1]).all(axis=1)
 
 
 def distinct(lineups) -> tuple[np.ndarray, np.ndarray]:
@@ -364,10 +311,3 @@ class Paths:
     def draw(self, uniforms) -> np.ndarray:
         """Return a lineup of items for each row of `uniforms` (n, K) in [0, 1), exactly distributed."""
         return _draw(uniforms, self._columns, self.space.cost, self.space.following)
-
-
-def checked_limits(n, max_overlap=None, max_exposure=None) -> tuple[int, int | None]:
-    """Return how many lineups are wanted and what two may share, as ints; raise `UserError` for what cannot be."""
-    if max_exposure is not None and not ((np.asarray(max_exposure) >= 0) & (np.asarray(max_exposure) <= 1)).all():
-        raise UserError("max_exposure: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
-    return whole_number(n, "n", 0), None if max_overlap is None else whole_number(max_overlap, "max_overlap", 0)

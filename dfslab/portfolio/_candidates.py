@@ -117,7 +117,7 @@ def more_within_limits(slate, value, own, chosen, limits, n: int, penalties=PENA
     used = np.bincount(chosen.ravel(), minlength=len(slate))
     left, rest = limits.most(n) - used, n - len(chosen)
     share = pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names)
-    given = {"avoid": chosen, "avoid_overlap": limits.max_overlap} if len(chosen) else {}
+    given = {"excluded": chosen, "excluded_overlap": limits.max_overlap} if len(chosen) else {}
     bans = tuple(slate.names[(left <= 0) & ~slate.out])
     found = [np.empty((0, slate.rules.roster_size), int)]
     for penalty in penalties:

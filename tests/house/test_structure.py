@@ -58,7 +58,6 @@ PENDING = {
     "tests/sample/test_sample.py",
     "contest",
     "field",
-    "lineups",
     "ownership",
     "portfolio",
     "regimes",

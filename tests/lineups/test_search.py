@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups
-from dfslab.lineups._paths import Limit, distinct, is_legal
+from dfslab.lineups._paths import distinct
+from dfslab.lineups._problem import Rule, is_legal
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_NASCAR, ContestRules
 
 RULES = ContestRules(roster_size=4, salary_cap=26_000)
@@ -54,9 +55,9 @@ def slow_best(value, salary, rules, n, max_overlap=None, max_exposure=None, **wh
 
 def rule_sets():
     _, _, groups, own = slate()
-    own_limit = Limit(own, high=1.0, name="total ownership")
-    product = Limit(np.log(own), low=-8.0, high=-6.0)
-    low_owned = Limit((own < 0.2) * 1.0, low=2)
+    own_limit = Rule("total ownership", own, high=1.0)
+    product = Rule("side", np.log(own), low=-8.0, high=-6.0)
+    low_owned = Rule("side", (own < 0.2) * 1.0, low=2)
     return {
         "plain": {},
         "groups": {"groups": groups},
@@ -83,7 +84,7 @@ def rule_sets():
         "locked and banned": {"locks": [2], "bans": [2]},
         "too many locks": {"locks": [1, 2, 3, 4, 5]},
         "nothing is that dear": {"min_salary": 26_100},
-        "contradiction": {"limits": (Limit(own, low=1.0), Limit(own, high=0.9))},
+        "contradiction": {"limits": (Rule("own", own, low=1.0), Rule("own", own, high=0.9))},
     }
 
 
@@ -112,7 +113,7 @@ def test_search_equals_slow_search_on_random_slates(seed, n, overlap, exposure, 
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, 1, (limits, 11))
     which = {
-        "limits": tuple(Limit(w, low=-2.0, high=1.0) for w in weights),
+        "limits": tuple(Rule("side", w, low=-2.0, high=1.0) for w in weights),
         "groups": groups if grouped else None,
         "max_overlap": overlap,
         "max_exposure": exposure,
@@ -134,9 +135,9 @@ def test_order_of_drivers_changes_only_the_row_numbers():
     value, salary, groups, own = slate()
     order = np.random.default_rng(1).permutation(13)
     which = {"max_overlap": 2, "max_exposure": 0.5}
-    straight = best_lineups(value, salary, RULES, 20, groups=groups, limits=(Limit(own, high=1.1),), **which)
+    straight = best_lineups(value, salary, RULES, 20, groups=groups, limits=(Rule("own", own, high=1.1),), **which)
     moved = best_lineups(
-        value[order], salary[order], RULES, 20, groups=groups[order], limits=(Limit(own[order], high=1.1),), **which
+        value[order], salary[order], RULES, 20, groups=groups[order], limits=(Rule("o", own[order], high=1.1),), **which
     )
     np.testing.assert_array_equal(np.sort(order[moved], axis=1), straight)
 
@@ -169,7 +170,7 @@ def test_side_rules_on_a_golf_slate_agree_with_integer_programming():
     from scipy.optimize import LinearConstraint, milp
 
     value, salary, own = golf()
-    limits = (Limit(own, high=0.35), Limit((own < 0.02) * 1.0, low=2), Limit(np.log(own), low=-26.0))
+    limits = (Rule("own", own, high=0.35), Rule("low", own < 0.02, low=2), Rule("log", np.log(own), low=-26.0))
     rows = np.vstack([np.ones(156), salary, *(li.weights for li in limits)])
     low, high = [6, 0, *(li.low for li in limits)], [6, 50_000, *(li.high for li in limits)]
     solved = milp(-value, constraints=LinearConstraint(rows, low, high), integrality=np.ones(156), bounds=(0, 1))
@@ -179,7 +180,7 @@ def test_side_rules_on_a_golf_slate_agree_with_integer_programming():
 
 def test_priced_side_rules_change_no_answer(monkeypatch):
     value, salary, own = golf()
-    which = {"limits": (Limit(own, high=0.8), Limit((own < 0.05) * 1.0, low=2))}
+    which = {"limits": (Rule("own", own, high=0.8), Rule("side", (own < 0.05) * 1.0, low=2))}
     plain = best_lineups(value, salary, DRAFTKINGS_GOLF, 20, **which)
     monkeypatch.setattr("dfslab.lineups._exact.EASY_STEPS", 10)
     np.testing.assert_array_equal(best_lineups(value, salary, DRAFTKINGS_GOLF, 20, **which), plain)
@@ -227,8 +228,8 @@ def test_values_that_are_not_numbers_are_refused():
         best_lineups(np.where(np.arange(13) == 4, np.nan, value), salary, RULES, 1)
     with pytest.raises(ValueError, match="one value per driver"):
         best_lineups(value[:-1], salary, RULES, 1)
-    with pytest.raises(ValueError, match="limit mine: weight of driver row 0"):
-        best_lineups(value, salary, RULES, 1, limits=(Limit(own * np.nan, high=1, name="mine"),))
+    with pytest.raises(ValueError, match="rule mine: weight of driver row 0"):
+        best_lineups(value, salary, RULES, 1, limits=(Rule("mine", own * np.nan, high=1),))
 
 
 @pytest.mark.parametrize(

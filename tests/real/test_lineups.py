@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups, enumerate_lineups, is_legal
-from dfslab.lineups._paths import Limit
+from dfslab.lineups import InfeasibleOwnership, LineupLaw, Rule, best_lineups, enumerate_lineups, is_legal
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_MMA, DRAFTKINGS_NASCAR
 
 
@@ -64,7 +63,7 @@ def test_best_lineups_of_every_real_slate_are_the_best_of_all(shared):
         lineups = enumerate_lineups(salary, DRAFTKINGS_NASCAR)
         lineups = lineups[own[lineups].sum(axis=1) <= 0.9]
         order = np.argsort(-value[lineups].sum(axis=1), kind="stable")[:150]
-        found = best_lineups(value, salary, DRAFTKINGS_NASCAR, 150, limits=(Limit(own, high=0.9),))
+        found = best_lineups(value, salary, DRAFTKINGS_NASCAR, 150, limits=(Rule("total ownership", own, high=0.9),))
         np.testing.assert_array_equal(found, lineups[order], err_msg=race_id)
 
 

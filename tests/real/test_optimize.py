@@ -58,7 +58,7 @@ def combinations_of_rules(slate, own):
         ({"max_total_ownership": 1.0}, {}),
         ({"min_log_ownership": -14.0, "leverage_penalty": 150}, {}),
         ({"max_log_ownership": -16.0}, {}),
-        ({"avoid": avoid, "avoid_overlap": 2}, {}),
+        ({"excluded": avoid, "avoid_overlap": 2}, {}),
         ({}, {"max_overlap": 3}),
         ({}, {"max_exposure": 0.5}),
         ({"leverage_penalty": 20}, {"max_overlap": 4, "max_exposure": 0.5}),
@@ -66,7 +66,7 @@ def combinations_of_rules(slate, own):
         ({"locks": (popular[1],), "bans": (popular[0],), "min_salary": 49_500}, {"max_overlap": 3}),
         ({"min_low_ownership_drivers": 2, "max_ownership_per_driver": 0.4, "groups": (punts,)}, {"max_overlap": 4}),
         ({"max_log_ownership": -12.0, "min_log_ownership": -18.0}, {"max_exposure": {popular[0]: 0.5}}),
-        ({"avoid": avoid, "leverage_penalty": 40, "max_total_ownership": 1.3}, {"max_exposure": 0.75}),
+        ({"excluded": avoid, "leverage_penalty": 40, "max_total_ownership": 1.3}, {"max_exposure": 0.75}),
     ]
 
 
@@ -78,8 +78,8 @@ def test_both_engines_agree_whatever_the_order_of_drivers(slate, number):
     found = exact.optimize(value, 3, engine="exact", **limits)
     move = np.random.default_rng(number).permutation(len(slate))
     place = np.argsort(move)
-    if "avoid" in options:
-        options = options | {"avoid": place[options["avoid"]]}
+    if "excluded" in options:
+        options = options | {"excluded": place[options["excluded"]]}
     moved = LeverageAwareOptimizer(Slate.from_frame(slate.drivers.iloc[move]), own[move], **options)
     again = moved.optimize(value[move], 3, engine="milp", **limits)
     np.testing.assert_array_equal(np.sort(move[again], axis=1), found)
