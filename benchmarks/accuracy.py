@@ -12,9 +12,8 @@ from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
 from dfslab.ownership import HybridOwnershipEstimator, score_table, walk_forward
-from dfslab.race import forecast_races
 from dfslab.workflow import tune_race
-from dfslab.workflow._tune import dominator_skill
+from dfslab.workflow._tune import tune_thresholds
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SINCE = "2022-01-01"
@@ -90,15 +89,14 @@ def finishing_order(cup: Path) -> list[dict]:
 
 def dominator(cup: Path) -> list[dict]:
     """Return Brier skill over the base rate and AUC of `dominator` before Cup races, with bootstrap intervals."""
-    history, rng = data.history(cup, series="cup"), np.random.default_rng(1)
-    drawn = forecast_races(history.results, history.races, SINCE, n_scenarios=SCENARIOS, rng=rng)
-    told = dominator_skill(drawn, history.results, history.races, np.random.default_rng(1))
-    known = {"AUC": (".50–.57", "≥ .70", "the goal is a dream"), "Brier skill over the base rate": ("–", "≥ 0", "")}
+    choices = {"grid": {"leader_share": [0.5]}, "n_permutations": 0}
+    found = tune_thresholds(data.history(cup, series="cup"), since=SINCE, n_scenarios=SCENARIOS, **choices)
+    skill = found.skill(np.random.default_rng(1)).set_index("regime").loc["dominator"]
     rows = []
-    for found in told.itertuples():
-        best, goal, note = known[found.score]
-        band = f"95 % {found.low:.3f} to {found.high:.3f}" + (f"; {note}" if note else "")
-        rows.append(figure(f"dominator, {found.races} Cup races, {found.score}", best, goal, found.value, band))
+    for score, name, best, goal in (("AUC", "auc", ".50–.57", "≥ .70"), ("Brier skill", "brier", "–", "≥ 0")):
+        value = skill["auc" if name == "auc" else "brier_skill"]
+        note = f"95 % {skill[f'{name}_low']:.3f} to {skill[f'{name}_high']:.3f}"
+        rows.append(figure(f"dominator, {skill['races']:.0f} Cup races, {score}", best, goal, value, note))
     return rows
 
 

@@ -27,7 +27,7 @@ def rows() -> list[dict]:
     model.simulate(drivers, race, 100, np.random.default_rng(0))
     ours, seconds = seconds_of(lambda: model.simulate(drivers, race, SCENARIOS, np.random.default_rng(1)), repeats=3)
     worth = np.asarray(model.finish.log_worth(drivers, race), float)
-    laws = laws_of(model.mechanics[race.track_type], race, worth, model.thresholds.fuel_miles)
+    laws = laws_of(model.mechanics[race.track_type], race, worth)
     scoring = rules_on(race.date).scoring
     looped, loop = seconds_of(
         lambda: race_after_race(laws, worth, scoring, LOOPED, np.random.default_rng(2)), repeats=1
@@ -46,10 +46,10 @@ def rows() -> list[dict]:
     ]
 
 
-def laws_of(figures, race, worth, fuel_miles: float) -> tuple:
+def laws_of(figures, race, worth) -> tuple:
     """Return the laws of cautions, drop-outs, order and laps that drivers of log-worths `worth` race by."""
     drivers = len(worth)
-    led = figures.lap_law(race, worth, fuel_miles)
+    led = figures.lap_law(race, worth)
     return figures.caution_law(race), figures.dropout_law(race, drivers), figures.order_law(race), led
 
 

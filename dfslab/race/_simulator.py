@@ -17,7 +17,6 @@ from dfslab.regimes import (
     REGIMES,
     RegimeModel,
     RegimeThresholds,
-    classify_scenario_regime,
     feature_matrix,
     past_conditions,
     race_conditions,
@@ -44,7 +43,7 @@ class RaceModel:
     thresholds: RegimeThresholds = field(default_factory=RegimeThresholds)
 
     @classmethod
-    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None, prior=None) -> "RaceModel":
+    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None, prior=None, predicted=()):
         """Fit on the races before the date `before`; later rows are not used.
 
         Parameters
@@ -52,17 +51,19 @@ class RaceModel:
         results, races : history tables; loop data and cautions may be missing
         before : anything `pandas.to_datetime` reads; left out, all races count
         thresholds : `RegimeThresholds` for the labels
+        predicted : regimes whose chance past races predict; none, and scenarios keep the simulator's own frequencies,
+            which no tuning on real or simulated seasons has bettered yet
         prior : figures of the mechanics by track type to shrink to; left out, those shipped
         """
         results, races = _before(results, races, before)
-        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior)
+        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior, predicted)
 
     @classmethod
-    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None) -> "RaceModel":
+    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None, predicted=()):
         """Fit all but the finish model, which is given; `results` and `races` are those it was fitted on."""
         worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
-        labels = classify_scenario_regime(race_features(results, races), thresholds)
-        regime_model = RegimeModel.fit(past_conditions(worth, results, races), labels)
+        conditions, features = past_conditions(worth, results, races), race_features(results, races)
+        regime_model = RegimeModel.fit(conditions, features, thresholds, predicted)
         return cls(finish, fit_mechanics(results, races, worth, prior), regime_model, thresholds)
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
@@ -89,7 +90,7 @@ class RaceModel:
         return replace(scenarios, weight=regime_weights(scenarios.regime, told))
 
     def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
-        """Return regime, probability, simulated (before reweighting) and base_rate at this track type, n_races."""
+        """Return regime, probability, simulated (before reweighting), base_rate at this track type, n_races (known)."""
         codes, n = scenarios.regime, len(REGIMES)
         base = self.regime_model.base_rate(race.track_type)
         return pd.DataFrame(
@@ -97,8 +98,8 @@ class RaceModel:
                 "regime": list(REGIMES),
                 "probability": np.bincount(codes, scenarios.weight, minlength=n),
                 "simulated": np.bincount(codes, minlength=n) / len(codes),
-                "base_rate": base[list(REGIMES)].to_numpy(),
-                "n_races": int(base["n_races"]),
+                "base_rate": base["rate"].reindex(REGIMES).to_numpy(),
+                "n_races": base["races"].reindex(REGIMES).to_numpy(),
             }
         )
 
@@ -108,7 +109,7 @@ class RaceModel:
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
         figures = self.mechanics[race.track_type]
         cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
-        led = figures.lap_law(race, worth, self.thresholds.fuel_miles)
+        led = figures.lap_law(race, worth)
         return cautions, dropouts, figures.order_law(race), led
 
 

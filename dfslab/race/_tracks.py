@@ -105,7 +105,7 @@ class Mechanics:
         mean = self.others_mean(race) + self.stage_probability * len(self.stage_ends)
         return OrderLaw(self.order_out, self.order_running, self.order_front, self.order_by_caution, mean)
 
-    def lap_law(self, race, worth: np.ndarray, fuel_miles: float = FUEL_MILES) -> LapLaw:
+    def lap_law(self, race, worth: np.ndarray) -> LapLaw:
         """Return the law of laps led and fastest laps among drivers of log-worths `worth`."""
         place = np.arange(1, len(worth) + 1)
         usual = _by_finish(self.lead, place)
@@ -122,7 +122,7 @@ class Mechanics:
             fast_led=self.fast["led"],
             fast_power=self.fast["power"],
             short_run=max(2, round(SHORT_RUN_MILES / race.track_length_mi)),
-            fuel_window=max(3, int(np.ceil(fuel_miles / race.track_length_mi))),
+            fuel_window=max(3, int(np.ceil(FUEL_MILES / race.track_length_mi))),
             laps=int(race.sched_laps),
             lost=self.lost,
             lost_by_caution=self.lost_by_caution,

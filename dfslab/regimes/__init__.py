@@ -1,33 +1,49 @@
-"""TODO regimes"""
+"""What kind of race it was, how likely each kind is before the race, and where to draw the lines between the kinds.
+
+One car dominates, wrecks shuffle the order, a long green run makes fuel decide, or none of these: `race_features`
+measure a finished race and a simulated one alike, `classify_scenario_regime` labels them by `RegimeThresholds`, and
+`RegimeModel` says before a race how likely each label is, from past races where it is known. `tune_thresholds` chooses
+the thresholds by what reweighted scenarios were worth on later seasons; its `TuningResult` says if they were worth it:
+`.verdict` in words, `.table` and `.heat()` over the grid, `.by_season`, `.by_race`, `.parts`, `.placebo` with `.p`,
+`.comparison` with thresholds of one's own, `.timeline` of past races, `.confusion` with a clustering, `.skill()` and
+`.reliability()` of what was forecast before, and `.save()` for the house default.
+
+>>> import pandas as pd
+>>> features = race_features(pd.DataFrame({
+...     "race_id": "2024-bristol", "start": [1, 2, 3], "finish": [2, 1, 3],
+...     "laps_led": [260, 140, 100], "dk_points": [90.0, 60.0, 40.0], "dnf": [0, 0, 0],
+... }))
+>>> classify_scenario_regime(features, RegimeThresholds(leader_share=0.5)).to_dict()
+{'2024-bristol': 'dominator'}
+"""
 
 from dfslab.regimes._features import (
     REGIMES,
     RegimeThresholds,
     classify_scenario_regime,
     feature_matrix,
+    known_regimes,
     race_features,
     regime_codes,
 )
-from dfslab.regimes._model import (
-    RegimeModel,
-    TuningResult,
-    past_conditions,
-    race_conditions,
-    regime_weights,
-    tune_thresholds,
-)
+from dfslab.regimes._model import RegimeModel, past_conditions, race_conditions, regime_weights
+from dfslab.regimes._result import SavedRegimes, TuningResult
+from dfslab.regimes._tune import PastRace, tune_thresholds
 
 __all__ = [
     "classify_scenario_regime",
     "feature_matrix",
+    "known_regimes",
     "past_conditions",
+    "PastRace",
     "race_conditions",
     "race_features",
     "regime_codes",
-    "regime_weights",
     "RegimeModel",
     "REGIMES",
     "RegimeThresholds",
+    "regime_weights",
+    "SavedRegimes",
     "tune_thresholds",
     "TuningResult",
 ]

@@ -3,11 +3,13 @@
 A label belongs to one race or one scenario. History and scenarios go through the same function.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numba import njit
+
+from dfslab.errors import UserError, number_between
 
 __all__ = [
     "FEATURES",
@@ -15,6 +17,7 @@ __all__ = [
     "RegimeThresholds",
     "classify_scenario_regime",
     "feature_matrix",
+    "known_regimes",
     "race_features",
     "regime_codes",
 ]
@@ -37,9 +40,16 @@ FEATURES = (
 """Columns of `race_features`, in order; the last five are properties of the race, the others of its drivers."""
 
 
+BOUNDS = {"leader_share": (0.01, 1.0), "dropout_share": (0.01, 1.0), "cautions": (1, 100), "fuel_miles": (1, 1000)}
+"""Least and largest value of each threshold; outside, a regime would hold every race or none."""
+
+
 @dataclass(frozen=True)
 class RegimeThresholds:
-    """The heuristic: a race is the first of dominator, chaos, fuel_mileage whose threshold it reaches, or balanced."""
+    """The heuristic: a race is the first of dominator, chaos, fuel_mileage whose threshold it reaches, or balanced.
+
+    A threshold outside `BOUNDS` raises `UserError`.
+    """
 
     leader_share: float = 0.5
     """dominator: one driver leads at least this share of the laps."""
@@ -50,18 +60,21 @@ class RegimeThresholds:
     fuel_miles: float = 100.0
     """fuel_mileage: the final green run is at least this long, in miles."""
 
+    def __post_init__(self):
+        for name, (low, high) in BOUNDS.items():
+            number_between(getattr(self, name), f"regime threshold {name}", low, high)
+
     def to_dict(self) -> dict:
         """Return the thresholds as a plain dict."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict) -> "RegimeThresholds":
-        """Return thresholds from `to_dict`'s answer; an unknown key raises."""
-        unknown = set(values) - {f.name for f in fields(cls)}
+        """Return thresholds from `to_dict`'s answer; an unknown name, or a value out of bounds, raises `UserError`."""
+        unknown = set(values) - set(BOUNDS)
         if unknown:
-            known = ", ".join(f.name for f in fields(cls))
-            raise ValueError(f"regime thresholds: unknown {', '.join(sorted(unknown))}; have {known}")
-        return cls(**{k: float(v) for k, v in values.items()})
+            raise UserError(f"regime thresholds: unknown {', '.join(sorted(unknown))}; have {', '.join(BOUNDS)}")
+        return cls(**{k: number_between(v, f"regime threshold {k}", *BOUNDS[k]) for k, v in values.items()})
 
 
 def race_features(outcomes, races=None) -> pd.DataFrame:
@@ -76,12 +89,12 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
 
     Returns
     -------
-    frame with the columns `FEATURES`; the index is race_id for history, the scenario number otherwise.
+    frame with the columns `FEATURES`; the index is race_id for history, the scenario number otherwise. What was not
+    recorded is NaN.
     """
     if isinstance(outcomes, pd.DataFrame):
         ids, arrays = _history_arrays(outcomes, races)
-        features = pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
-        return features if "dnf" in outcomes else features.assign(dropout_share=np.nan)
+        return pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
     return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
 
 
@@ -108,7 +121,7 @@ def _driver_features(start, finish, led, points, dropped):
     value = np.empty(d)
     for s in range(n):
         racing, total, first, second, squares = 0, 0.0, 0.0, 0.0, 0.0
-        mean, quit_ = 0.0, 0
+        mean, quit_ = 0.0, 0.0
         for i in range(d):
             if finish[s, i] <= 0:
                 continue
@@ -121,9 +134,10 @@ def _driver_features(start, finish, led, points, dropped):
                 second = x
             value[racing] = points[s, i]
             mean += points[s, i]
-            quit_ += dropped[s, i] > 0
+            quit_ += dropped[s, i]
             racing += 1
-        total = max(total, 1.0)
+        if total < 1.0:  # not for a NaN: laps led that nobody recorded stay unknown
+            total = 1.0
         mean /= racing
         ranked = np.sort(value[:racing])
         top = max(1, round(0.2 * racing))
@@ -179,7 +193,8 @@ def _history_facts(races, ids) -> tuple[np.ndarray, np.ndarray]:
 def classify_scenario_regime(features: pd.DataFrame, thresholds: RegimeThresholds | None = None) -> pd.Series:
     """Return the regime of every row of `features` (see `race_features`), a Series of names on its index.
 
-    A feature that is NaN reaches no threshold. For one race pass a frame of one row.
+    A feature that is NaN reaches no threshold; `known_regimes` says which labels rest on recorded features only. For
+    one race pass a frame of one row.
     """
     frame = features.to_frame().T if isinstance(features, pd.Series) else features
     matrix = frame.reindex(columns=list(FEATURES)).to_numpy(float)
@@ -195,3 +210,15 @@ def regime_codes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarray
     chaos |= column["cautions"] >= thresholds.cautions
     fuel = column["final_green_miles"] >= thresholds.fuel_miles
     return np.select([dominator, chaos, fuel], [0, 1, 2], default=3).astype(np.int8)
+
+
+def known_regimes(matrix: np.ndarray) -> np.ndarray:
+    """Return whether everything that decides each of `REGIMES` was recorded, (R, 4) bool, by feature matrix (R, 12).
+
+    A regime is the first whose threshold is reached, so it rests on the features of those before it, too.
+    """
+    recorded = dict(zip(FEATURES, ~np.isnan(matrix.T), strict=True))
+    dominator = recorded["leader_share"]
+    chaos = dominator & recorded["dropout_share"] & recorded["cautions"]
+    fuel = chaos & recorded["final_green_miles"]
+    return np.column_stack([dominator, chaos, fuel, fuel])

@@ -1,53 +1,36 @@
-"""Regimes before the race: their probabilities, the weights of scenarios, and the choice of thresholds.
+"""Regimes before the race: their probabilities, and the weights that give scenarios these probabilities."""
 
-Features and labels come from `dfslab.labels` and are offered here too.
-"""
-
-import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import product
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numba import njit
 
-from dfslab.regimes._features import (
-    FEATURES,
-    REGIMES,
-    RegimeThresholds,
-    classify_scenario_regime,
-    feature_matrix,
-    race_features,
-    regime_codes,
-)
+from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_regimes, regime_codes
 
 __all__ = [
-    "FEATURES",
-    "GRID",
-    "REGIMES",
+    "PREDICTED",
     "RegimeModel",
-    "RegimeThresholds",
-    "TuningResult",
-    "classify_scenario_regime",
-    "feature_matrix",
+    "base_rates",
+    "fit_logits",
     "past_conditions",
     "race_conditions",
-    "race_features",
-    "regime_codes",
     "regime_weights",
-    "tune_thresholds",
+    "split_probability",
+    "stage_outcomes",
 ]
-
-# ---------------------------------------------------------------- before the race
 
 CONDITIONS = ("superspeedway", "road", "favourite")
 """What is known before the race and moves a regime's probability."""
-PENALTY = 1.0
-"""Absolute-value penalty on standardised slopes; .5 to 4 score alike on 126 races, 2022-2025."""
+PREDICTED = ("dominator",)
+"""Regimes whose chance the logit predicts: on 163 Cup races from 2022 on that of dominator gains 1.0 ± .5 % in skill;
+with chaos, too, .4 ± .8 % (`docs/methods.md`)."""
+RIDGE = 1.0
+"""Squared penalty on standardised slopes; .3 to 10 score alike on the same races."""
 BASE_RACES = 8.0
 """Weight, in races, of all track types in the base rate of one."""
-FEWEST_RACES = 40
-"""Below so many races a regime keeps the simulator's own probability."""
+FEWEST_RACES = 30
+"""Below so many races whose label is known, a regime keeps the simulator's own probability."""
 
 
 def race_conditions(log_worth, start, track_type: str) -> dict[str, float]:
@@ -82,68 +65,158 @@ def past_conditions(worth: pd.DataFrame, results: pd.DataFrame, races: pd.DataFr
 class RegimeModel:
     """Probabilities of the regimes before a race.
 
-    A multinomial logit (statsmodels `MNLogit`, absolute-value penalty) tells dominator, chaos and the rest apart. Only
-    its probability of dominator is used; the rest is split as the simulator has it: on 126 races of 2022-2025 the
-    logit beat the simulator on dominator and lost to it on chaos (past labels seldom know the cautions), and the lap of
-    the last restart, which fuel_mileage needs, is seldom known. `coefficients` is None when history is too short: then
-    the simulator's frequencies stand.
+    Labels are decided in stages: is the race a dominator; if not, is it chaos; if neither, fuel mileage. Each stage
+    has its own logit, fitted on the races that reached it and whose features were recorded, so what nobody recorded
+    counts neither for nor against a regime. A stage that is not predicted, or has too short a history, is split as
+    the simulator splits it.
     """
 
-    coefficients: np.ndarray | None
-    """(1 + conditions, 2): intercept and slopes of dominator and chaos against the rest."""
+    coefficients: np.ndarray
+    """(3, 1 + conditions): intercept and slopes of dominator, chaos, fuel_mileage; NaN where the simulator stands."""
     centre: np.ndarray
     scale: np.ndarray
     base_rates: pd.DataFrame
-    """Share of each regime by track type, shrunk to all (row `all`); columns the regimes and n_races."""
+    """See `base_rates`."""
 
     @classmethod
-    def fit(cls, conditions: pd.DataFrame, labels: pd.Series) -> "RegimeModel":
-        """Fit on finished races: `conditions` (see `past_conditions`) and `labels`, both by race_id."""
-        labels = labels.reindex(conditions.index)
-        design = conditions[list(CONDITIONS)].to_numpy(float)
-        base_rates = _base_rates(conditions["track_type"], labels)
-        y = labels.map({"dominator": 1, "chaos": 2}).fillna(0).to_numpy(int)
-        if len(y) < FEWEST_RACES or np.bincount(y, minlength=3).min() == 0:
-            return cls(None, np.zeros(len(CONDITIONS)), np.ones(len(CONDITIONS)), base_rates)
-        centre, scale = design.mean(axis=0), np.maximum(design.std(axis=0), 1e-9)
-        return cls(_logit(y, (design - centre) / scale), centre, scale, base_rates)
+    def fit(cls, conditions: pd.DataFrame, features: pd.DataFrame, thresholds=None, predicted=PREDICTED):
+        """Fit on finished races.
+
+        Parameters
+        ----------
+        conditions, features : `past_conditions` and `race_features`, both by race_id
+        thresholds : `RegimeThresholds`; the labels follow from them
+        predicted : regimes whose chance the logit predicts; none, and scenarios keep the simulator's frequencies
+        """
+        matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
+        codes, known = regime_codes(matrix, thresholds or RegimeThresholds()), known_regimes(matrix)
+        raw = conditions[list(CONDITIONS)].to_numpy(float)
+        centre, scale = standard_of(raw)
+        outcomes = np.where(_is_predicted(predicted)[:, None], stage_outcomes(codes, known), np.int8(-1))
+        rates = base_rates(conditions["track_type"], codes, known)
+        return cls(fit_logits(design_of(raw, centre, scale), outcomes), centre, scale, rates)
 
     def probabilities(self, conditions: dict, simulated) -> np.ndarray:
         """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
         simulated = np.asarray(simulated, float)
-        if self.coefficients is None:
+        if np.isnan(self.coefficients).all():
             return simulated
-        x = (np.array([conditions[k] for k in CONDITIONS]) - self.centre) / self.scale
-        odds = np.exp(np.concatenate([[0.0], np.concatenate([[1.0], x]) @ self.coefficients]))
-        dominator = odds[1] / odds.sum()
-        others = np.maximum(simulated[1:], 1e-9)
-        return np.concatenate([[dominator], (1.0 - dominator) * others / others.sum()])
+        raw = np.array([[conditions[k] for k in CONDITIONS]], float)
+        design = design_of(raw, self.centre, self.scale)
+        return split_probability(simulated, hazard_of(self.coefficients @ design[0]))
 
-    def base_rate(self, track_type: str) -> pd.Series:
-        """Return the share of each regime in past races of `track_type`, shrunk to all; of all when it is new."""
-        return self.base_rates.loc[track_type if track_type in self.base_rates.index else "all"]
+    def base_rate(self, track_type: str) -> pd.DataFrame:
+        """Return rate and races by regime at `track_type`, shrunk to all track types; those of all when it is new."""
+        table = self.base_rates
+        kind = track_type if (table["track_type"] == track_type).any() else "all"
+        return table[table["track_type"] == kind].set_index("regime")[["rate", "races"]]
 
-
-def _logit(y, design) -> np.ndarray:
-    from statsmodels.discrete.discrete_model import MNLogit
-
-    exog = np.column_stack([np.ones(len(y)), design])
-    penalty = np.full((exog.shape[1], 2), PENALTY)
-    penalty[0] = 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the penalised optimum is checked below, not by the solver's messages
-        fit = MNLogit(y, exog).fit_regularized(alpha=penalty.ravel("F"), disp=0)
-    if not np.isfinite(fit.params).all():
-        raise RuntimeError("regimes: the logit did not converge; give more races")
-    return np.asarray(fit.params, float)
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Regimes that happened, in at least `FEWEST_RACES` past races where it is known whether they did."""
+        every = self.base_rate("all")
+        return tuple(every.index[(every["races"] >= FEWEST_RACES) & (every["rate"] > 0)])
 
 
-def _base_rates(track_type: pd.Series, labels: pd.Series) -> pd.DataFrame:
-    counts = pd.crosstab(track_type, labels).reindex(columns=list(REGIMES), fill_value=0)
-    overall = counts.sum() / max(counts.to_numpy().sum(), 1)
-    rates = (counts + BASE_RACES * overall).div(counts.sum(axis=1) + BASE_RACES, axis=0)
-    rates.loc["all"] = overall
-    return rates.assign(n_races=[*counts.sum(axis=1), counts.to_numpy().sum()])
+def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> pd.DataFrame:
+    """Return the share of each regime by track type, over the races where it is known.
+
+    Returns
+    -------
+    frame track_type (and `all`), regime, rate (shrunk to that of all track types; NaN where it is nowhere known),
+    races (known ones)
+    """
+    happened = np.where(known, codes[:, None] == np.arange(len(REGIMES)), np.nan)
+    table = pd.DataFrame(happened, columns=list(REGIMES)).assign(track_type=track_type.to_numpy())
+    counted = table.groupby("track_type").agg(["sum", "count"]).stack(level=0, future_stack=True)
+    overall = table[list(REGIMES)].agg(["mean", "count"]).T
+    prior = overall["mean"].reindex(counted.index.get_level_values(1)).to_numpy()
+    rate = (counted["sum"] + BASE_RACES * prior) / (counted["count"] + BASE_RACES)
+    by_type = pd.DataFrame({"rate": rate, "races": counted["count"]}).rename_axis(["track_type", "regime"])
+    every = overall.set_axis(["rate", "races"], axis=1).rename_axis("regime").reset_index().assign(track_type="all")
+    return pd.concat([by_type.reset_index(), every], ignore_index=True).astype({"races": int})
+
+
+def _is_predicted(predicted) -> np.ndarray:
+    return np.array([name in predicted for name in REGIMES[:-1]])
+
+
+# ---------------------------------------------------------------- stages
+
+
+def stage_outcomes(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return whether each stage was passed, (3, R) int8: 1 this regime, 0 a later one, −1 not reached or not known."""
+    stage = np.arange(len(REGIMES) - 1)[:, None]
+    open_ = (codes >= stage) & known.T[: len(stage)]
+    return np.where(open_, codes == stage, -1).astype(np.int8)
+
+
+def split_probability(simulated, hazard) -> np.ndarray:
+    """Return probabilities (…, 4) from the chance of each stage, `hazard` (…, 3); NaN takes that of `simulated`."""
+    simulated = np.asarray(simulated, float)
+    left = np.cumsum(simulated[..., ::-1], axis=-1)[..., ::-1][..., :-1]
+    own = simulated[..., :-1] / np.maximum(left, 1e-12)
+    chance = np.where(np.isnan(hazard), own, hazard)
+    ones = np.ones_like(chance[..., :1])
+    return np.concatenate([chance, ones], -1) * np.concatenate([ones, np.cumprod(1.0 - chance, axis=-1)], -1)
+
+
+def standard_of(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and spread of every column of (R, conditions)."""
+    if not len(raw):
+        return np.zeros(raw.shape[1]), np.ones(raw.shape[1])
+    return raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
+
+
+def design_of(raw, centre, scale) -> np.ndarray:
+    """Return the standardised conditions behind a column of ones, (R, 1 + conditions)."""
+    return np.column_stack([np.ones(len(raw)), (raw - centre) / scale])
+
+
+def hazard_of(worth) -> np.ndarray:
+    """Return the logistic of `worth`; NaN stays."""
+    return 1.0 / (1.0 + np.exp(-np.asarray(worth, float)))
+
+
+@njit(cache=True, nogil=True)
+def fit_logits(design, outcomes, ridge=RIDGE, fewest=FEWEST_RACES):
+    """Fit one ridge logit per row of `outcomes` by Newton's method.
+
+    `design` (R, p) with ones in the first column, `outcomes` (B, R) of 1, 0 and −1 (left out). Returns (B, p); a row
+    of NaN where fewer than `fewest` count, or all that count are alike. The intercept is not penalised. Thousands of
+    permuted labels are fitted at once, hence the kernel; without penalty it equals statsmodels' `Logit`.
+    """
+    n, p = design.shape
+    out = np.full((len(outcomes), p), np.nan)
+    for b in range(len(outcomes)):
+        yes, no = 0, 0
+        for i in range(n):
+            yes += outcomes[b, i] == 1
+            no += outcomes[b, i] == 0
+        if yes + no < fewest or yes == 0 or no == 0:
+            continue
+        beta = np.zeros(p)
+        beta[0] = np.log(yes / no)
+        for _ in range(25):
+            slope, curve = -ridge * beta, ridge * np.eye(p)
+            slope[0], curve[0, 0] = 0.0, 0.0
+            for i in range(n):
+                if outcomes[b, i] >= 0:
+                    worth = 0.0
+                    for j in range(p):
+                        worth += design[i, j] * beta[j]
+                    chance = 1.0 / (1.0 + np.exp(-worth))
+                    for j in range(p):
+                        slope[j] += (outcomes[b, i] - chance) * design[i, j]
+                        for k in range(p):
+                            curve[j, k] += chance * (1.0 - chance) * design[i, j] * design[i, k]
+            step = np.linalg.solve(curve, slope)
+            size = np.abs(step).max()
+            beta += step / max(1.0, size)  # at most 1 in any coefficient: far from the optimum Newton overshoots
+            if size < 1e-9:
+                break
+        out[b] = beta
+    return out
 
 
 def regime_weights(codes, probabilities) -> np.ndarray:
@@ -157,225 +230,3 @@ def regime_weights(codes, probabilities) -> np.ndarray:
     if share.sum() <= 0:
         return np.full(len(codes), 1.0 / len(codes))
     return (share / share.sum() / np.maximum(counts, 1))[codes]
-
-
-# ---------------------------------------------------------------- tuning
-
-GRID = {
-    "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60),
-    "dropout_share": (0.20, 0.25, 0.30, 0.35),
-    "cautions": (10.0, 12.0, 14.0),
-}
-"""Thresholds that `tune_thresholds` tries (any field of `RegimeThresholds`); the others stay as they are."""
-LEADER_BINS = (0.25, 0.35, 0.50, 0.65)
-CRASH_BINS = (1.5, 3.5, 6.5, 10.5)
-"""Inner edges of the bins of the leader's share and of crash drop-outs in the log scores."""
-_PAIRS = 300
-"""Scenarios of a race that enter the energy score."""
-
-
-@dataclass(frozen=True)
-class TuningResult:
-    """What tuning found; gains are losses of unweighted scenarios minus losses of reweighted ones, per race."""
-
-    thresholds: RegimeThresholds
-    table: pd.DataFrame
-    """One row per candidate: its thresholds, gain, gain_se, energy, leader, crash (parts of the gain), plateau (mean
-    gain of the candidate and its neighbours on the grid)."""
-    gain: float
-    gain_se: float
-    placebo: float
-    """Gain of the chosen thresholds when the labels of past races are permuted."""
-    placebo_se: float
-    kappa: float
-    """Mean agreement (Cohen's κ) of labels between the choice and choices on resampled races."""
-    cluster_kappa: float
-    """Agreement of the labels with four clusters of the features, each named after its commonest label."""
-    base_rates: pd.DataFrame
-    n_races: int
-
-    @property
-    def helps(self) -> bool:
-        """Whether reweighting gains more than twice its standard error over unweighted scenarios and over placebo."""
-        return self.gain > 2 * self.gain_se and self.gain > self.placebo
-
-    def to_dict(self) -> dict:
-        """Return what later races need, as plain values for a JSON file."""
-        names = ("gain", "gain_se", "placebo", "placebo_se", "kappa", "cluster_kappa", "n_races")
-        numbers = {n: getattr(self, n) for n in names}
-        base = self.base_rates.to_dict(orient="index")
-        return {"thresholds": self.thresholds.to_dict(), **numbers, "helps": bool(self.helps), "base_rates": base}
-
-    @staticmethod
-    def thresholds_from(saved: dict) -> RegimeThresholds:
-        """Return the thresholds kept in `to_dict`'s answer, as read back from a file."""
-        return RegimeThresholds.from_dict(saved["thresholds"])
-
-
-def tune_thresholds(
-    simulate, results, races, conditions, *, since, grid=None, rng, n_resamples=100, default=None
-) -> TuningResult:
-    """Choose the regime thresholds by what reweighted scenarios are worth on races they had not seen.
-
-    Parameters
-    ----------
-    simulate : function of a race_id that returns `Scenarios` drawn by a model fitted before that race
-    results, races : history; `races` may carry final_green_run
-    conditions : `past_conditions` of history, told before each race
-    since : first date of the races scored; for each season the logit is fitted on the races before it
-    grid : thresholds to try, as `GRID`
-    n_resamples : bootstrap choices behind κ
-    default : thresholds to keep unless the choice gains two standard errors more (left out: `RegimeThresholds()`)
-
-    Notes
-    -----
-    The loss of a race is log of the energy score [gneiting2007] of the points vector, plus minus the log probability of
-    the bin of the leader's share and of the bin of crash drop-outs. The choice is the highest plateau, not the highest
-    peak: the mean gain of a candidate and its neighbours on the grid.
-    """
-    features = race_features(results, races)
-    conditions = conditions[conditions.index.isin(features.index)]
-    scored = conditions.index[conditions["date"] >= pd.to_datetime(since)]
-    if len(scored) < 2:
-        raise ValueError(f"regimes: {len(scored)} races from {since}; tuning needs at least 2 to score")
-    cases = [_case(simulate(r), results[results["race_id"] == r], r) for r in scored]
-    task = _Task(features.loc[conditions.index], conditions, cases)
-    default, grid = default or RegimeThresholds(), grid or GRID
-    candidates = [replace(default, **dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
-    by_part = np.array([task.gains(c, task.labels(c)) for c in candidates])
-    gains, smooth = by_part.sum(axis=2), _neighbours(candidates)
-    kept = task.gains(default, task.labels(default)).sum(axis=1)
-    best = candidates[int(np.argmax(smooth @ gains.mean(axis=1)))]
-    more, error = _mean_se(gains[candidates.index(best)] - kept)
-    best = best if more > 2 * error else default
-    labels, parts = task.labels(best), task.gains(best, task.labels(best))
-    permuted = pd.Series(rng.permutation(labels.to_numpy()), labels.index)
-    placebo = task.gains(best, permuted).sum(axis=1)
-    picks = [_resampled(gains, smooth, rng) for _ in range(n_resamples)]
-    kappas = [_kappa(labels, task.labels(candidates[k])) for k in picks]
-    gain, gain_se = _mean_se(parts.sum(axis=1))
-    return TuningResult(
-        thresholds=best,
-        table=_tuning_table(candidates, by_part, smooth),
-        gain=gain,
-        gain_se=gain_se,
-        placebo=_mean_se(placebo)[0],
-        placebo_se=_mean_se(placebo)[1],
-        kappa=float(np.mean(kappas)),
-        cluster_kappa=_cluster_agreement(task.features, labels, rng),
-        base_rates=_base_rates(conditions["track_type"], labels),
-        n_races=len(cases),
-    )
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One scored race: its scenarios reduced to what the loss needs."""
-
-    race_id: str
-    features: np.ndarray
-    to_truth: np.ndarray
-    between: np.ndarray
-    bins: np.ndarray
-    """(n, 2) bins of leader's share and crash drop-outs; `truth` the real ones."""
-    truth: np.ndarray
-
-    @cached_property
-    def even(self) -> np.ndarray:
-        """Losses of unweighted scenarios."""
-        return self.losses(np.full(len(self.features), 1.0 / len(self.features)))
-
-    def losses(self, weight) -> np.ndarray:
-        """Return log energy score, minus log probability of the leader's bin and of the crash bin, (3,)."""
-        n = len(self.to_truth)
-        head = weight[:n] / weight[:n].sum()
-        energy = head @ self.to_truth - 0.5 * head @ self.between @ head
-        hits = (self.bins == self.truth).T @ weight
-        return np.array([np.log(energy), *-np.log((hits * len(weight) + 0.5) / (len(weight) + 2.5))])
-
-
-def _case(scenarios, results: pd.DataFrame, race_id) -> _Case:
-    real = results.set_index("driver").reindex(scenarios.drivers)
-    points = real["dk_points"].to_numpy(float)
-    known = ~np.isnan(points)
-    drawn = scenarios.points[:_PAIRS, known]
-    squares = (drawn**2).sum(axis=1)
-    between = np.sqrt(np.maximum(squares[:, None] + squares - 2 * drawn @ drawn.T, 0.0))
-    features = feature_matrix(scenarios)
-    share = real["laps_led"].max() / real["laps_led"].sum()
-    bins = np.column_stack(
-        [np.digitize(features[:, 0], LEADER_BINS), np.digitize(scenarios.crashed.sum(axis=1), CRASH_BINS)]
-    )
-    truth = np.array([np.digitize(share, LEADER_BINS), np.digitize(real["dnf_crash"].sum(), CRASH_BINS)])
-    return _Case(race_id, features, np.linalg.norm(drawn - points[known], axis=1), between, bins, truth)
-
-
-@dataclass(frozen=True)
-class _Task:
-    features: pd.DataFrame
-    conditions: pd.DataFrame
-    cases: list
-
-    def labels(self, thresholds) -> pd.Series:
-        return classify_scenario_regime(self.features, thresholds)
-
-    def gains(self, thresholds, labels) -> np.ndarray:
-        """Return the gain of reweighting in each scored race by part of the loss, (races, 3)."""
-        dates, models, out = self.conditions["date"], {}, []
-        for case in self.cases:
-            season = dates[case.race_id].year
-            if season not in models:
-                models[season] = RegimeModel.fit(self.conditions[dates < pd.Timestamp(season, 1, 1)], labels)
-            codes = regime_codes(case.features, thresholds)
-            told = models[season].probabilities(
-                self.conditions.loc[case.race_id], np.bincount(codes, minlength=len(REGIMES)) / len(codes)
-            )
-            out.append(case.even - case.losses(regime_weights(codes, told)))
-        return np.array(out)
-
-
-def _neighbours(candidates) -> np.ndarray:
-    """Return the averaging matrix over each candidate and those one grid step away in one threshold."""
-    values = np.array([list(c.to_dict().values()) for c in candidates])
-    steps = np.column_stack([np.unique(column, return_inverse=True)[1] for column in values.T])
-    near = np.abs(steps[:, None, :] - steps[None]).sum(axis=2) <= 1
-    return near / near.sum(axis=1, keepdims=True)
-
-
-def _resampled(gains, smooth, rng) -> int:
-    pick = rng.integers(gains.shape[1], size=gains.shape[1])
-    return int(np.argmax(smooth @ gains[:, pick].mean(axis=1)))
-
-
-def _mean_se(values) -> tuple[float, float]:
-    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
-def _kappa(a, b) -> float:
-    """Return Cohen's κ of two label vectors; 1 when both are one and the same constant."""
-    a, b = np.asarray(a), np.asarray(b)
-    chance = sum((a == r).mean() * (b == r).mean() for r in REGIMES)
-    return 1.0 if chance == 1.0 else float(((a == b).mean() - chance) / (1.0 - chance))
-
-
-def _tuning_table(candidates, by_part, smooth) -> pd.DataFrame:
-    gains, parts = by_part.sum(axis=2), by_part.mean(axis=1)
-    table = pd.DataFrame([c.to_dict() for c in candidates]).assign(
-        gain=gains.mean(axis=1),
-        gain_se=gains.std(axis=1, ddof=1) / np.sqrt(gains.shape[1]),
-        **dict(zip(("energy", "leader", "crash"), parts.T, strict=True)),
-        plateau=smooth @ gains.mean(axis=1),
-    )
-    return table.sort_values("plateau", ascending=False, ignore_index=True)
-
-
-def _cluster_agreement(features: pd.DataFrame, labels: pd.Series, rng) -> float:
-    """Return κ between `labels` and k-means clusters of the features that every race has, named by majority."""
-    from scipy.cluster.vq import kmeans2
-
-    columns = [c for c in FEATURES if features[c].notna().all()]
-    values = features[columns].to_numpy(float)
-    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
-    cluster = kmeans2(values, len(REGIMES), minit="++", seed=rng)[1]
-    named = labels.groupby(cluster).agg(lambda x: x.value_counts().index[0])
-    return _kappa(labels, named[cluster])

@@ -11,7 +11,7 @@ from dfslab import __version__, data
 from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator
-from dfslab.regimes import TuningResult
+from dfslab.regimes import SavedRegimes
 from dfslab.slate import Contest, Slate
 
 __all__ = ["ROOT", "SAMPLE", "Inputs", "check_extras", "check_inputs", "latest_race", "load_models", "save_model"]
@@ -109,5 +109,5 @@ def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
     return found, tuple(notes)
 
 
-_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": TuningResult.thresholds_from}
+_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": SavedRegimes.from_dict}
 """What tuning saves for later reports, by name, and what reads it."""

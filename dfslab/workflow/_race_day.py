@@ -133,8 +133,8 @@ class Lab:
 
     def _fit(self):
         history, saved = self.inputs.history, self.inputs.saved.get("regimes")
-        thresholds = regimes.TuningResult.thresholds_from(saved) if saved else None
-        return race.RaceModel.fit(history.results, history.races, self.inputs.race.date, thresholds)
+        kept = regimes.SavedRegimes.from_dict(saved)._asdict() if saved else {}
+        return race.RaceModel.fit(history.results, history.races, self.inputs.race.date, **kept)
 
     @cached_property
     def race_card(self) -> pd.DataFrame:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import data, metrics
+from dfslab import data, regimes
 from dfslab.data import files
+from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator, Prior, band_table, gain_table, score_forecasts, score_table
 from dfslab.race import FinishModel, finish_scores, forecast_races, skill_table
-from dfslab.regimes import REGIMES, RegimeThresholds, TuningResult, past_conditions, race_features, tune_thresholds
+from dfslab.regimes import TuningResult
 from dfslab.workflow import _race_day as pipeline
 from dfslab.workflow._as_of import fill_history
+from dfslab.workflow._cache import cached
 
-__all__ = ["Tuned", "tune_ownership", "tune_race", "tune_regimes"]
+__all__ = ["Tuned", "tune_ownership", "tune_race", "tune_regimes", "tune_thresholds"]
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -86,52 +88,76 @@ def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda lin
     return Tuned({"finishing order": skill_table(scores)}, (note,))
 
 
-def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:
-    """Choose the regime thresholds on races their scenarios had not seen and save them for the reports."""
-    history = data.history(data_dir, series=series)
-    results, races, since = history.results, history.races, _since(history, since)
-    simulating, choosing = np.random.default_rng(seed).spawn(2)
-    progress(f"regimes: simulating the races from {since:%Y-%m-%d}, each by a model that had not seen it")
-    drawn = forecast_races(results, races, since, n_scenarios=n_scenarios, rng=simulating)
-    conditions = past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
-    progress("regimes: choosing the thresholds")
-    found = tune_thresholds(drawn.__getitem__, results, races, conditions, since=since, rng=choosing)
-    path = pipeline.save_model(data_dir, "regimes", found.to_dict(), races["date"].max())
-    table = found.table.sort_values("plateau", ascending=False).head(10)
-    told = dominator_skill(drawn, results, races, np.random.default_rng(seed))
-    tables = {"dominator told before the race": told, "ten best candidates": table}
-    return Tuned(tables | {"base rates": found.base_rates.reset_index()}, _said(found), path)
+SCORED_SEASONS = 4.5
+"""Seasons before the day that are scored when no `since` is given: simulating them takes under a minute."""
+LEARNED_RACES = 40
+"""Races at the beginning of the history that are never scored: a model of less would be no test."""
 
 
-def dominator_skill(drawn: dict, results, races, rng) -> pd.DataFrame:
-    """Return Brier skill over the base rate and AUC of `dominator`, each with its 95 % bootstrap interval over races.
+def tune_thresholds(
+    history,
+    *,
+    grid=None,
+    since=None,
+    until=None,
+    seed=1,
+    n_scenarios=500,
+    progress=lambda line: None,
+    **choices,
+) -> TuningResult:
+    """Choose the regime thresholds on past races that their scenarios had not seen; nothing is saved.
 
-    `drawn` holds the scenarios of every race, told before it; the label is one driver leading half the laps or more,
-    the baseline its share in all earlier races.
+    Past races are simulated once and kept by content, so that another grid takes seconds.
+
+    Parameters
+    ----------
+    history : its results and races; those on `until` or later are not looked at, neither to fit nor to score
+    grid, since, until, choices : see `regimes.tune_thresholds`; without `since` the last four and a half seasons
+    seed, n_scenarios : of the simulated races
     """
-    features = race_features(results, races)
-    led = (features["leader_share"] >= RegimeThresholds().leader_share).astype(float)
-    dates = pd.to_datetime(races.set_index("race_id")["date"])
-    base = np.array([led[dates.reindex(led.index) < dates[race_id]].mean() for race_id in drawn])
-    code = REGIMES.index("dominator")
-    chance = np.array([s.weight @ (s.regime == code) for s in drawn.values()])
-    happened = led.reindex(list(drawn)).to_numpy()
-    rows = [
-        ("Brier skill over the base rate", *metrics.brier_skill(chance, happened, base, rng=rng)),
-        ("AUC", *metrics.auc(chance, happened, rng=rng)),
-    ]
-    return pd.DataFrame(rows, columns=["score", "value", "low", "high"]).assign(races=len(drawn))
-
-
-def _said(found: TuningResult) -> tuple[str, ...]:
-    chosen = ", ".join(f"{name} {value:g}" for name, value in found.thresholds.to_dict().items())
-    worth = "worth having" if found.helps else "not told apart from no reweighting"
-    return (
-        f"Chosen on {found.n_races} races: {chosen}.",
-        f"Gain of reweighting {found.gain:.4f} ± {found.gain_se:.4f} a race ({worth}); with permuted labels "
-        f"{found.placebo:.4f} ± {found.placebo_se:.4f}.",
-        f"Agreement (κ) with choices on resamples {found.kappa:.2f}, with a clustering {found.cluster_kappa:.2f}.",
+    results, races = history.results, history.races
+    dates = pd.to_datetime(races["date"])
+    if until not in (None, ""):
+        races = races[dates < as_day(until, "until")]
+        results, dates = results[results["race_id"].isin(races["race_id"])], dates[races.index]
+    since = _first_scored(dates) if since in (None, "") else as_day(since, "since")
+    progress(f"regimes: races from {since:%Y-%m-%d}, each simulated by a model that had not seen it")
+    drawn, conditions = cached(_simulated_past, results, races, since, int(n_scenarios), int(seed))
+    progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    return regimes.tune_thresholds(
+        drawn, results, races, conditions, rng=rng, grid=grid, since=since, until=until or None, **choices
     )
+
+
+def _first_scored(dates: pd.Series) -> pd.Timestamp:
+    """Return the first day to score: that of the last seasons that leaves enough races before it."""
+    dates = dates.sort_values()
+    if len(dates) <= LEARNED_RACES:
+        raise data.InputError(
+            f"history/races.csv holds {len(dates)} races of this series before that day; {LEARNED_RACES} are only "
+            "learned from, and two seasons are scored: run dfslab fetch for earlier seasons"
+        )
+    return max(dates.iloc[LEARNED_RACES], dates.iloc[-1] - pd.Timedelta(days=365.25 * SCORED_SEASONS))
+
+
+def _simulated_past(results, races, since, n_scenarios: int, seed: int):
+    """Return every race from `since` on as simulated before it, by race_id, and `past_conditions` of history."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    drawn = forecast_races(results, races, since, n_scenarios=n_scenarios, rng=rng)
+    worth = FinishModel.fit(results, races).past_log_worth()
+    past = {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
+    return past, regimes.past_conditions(worth, results, races)
+
+
+def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:
+    """Choose the regime thresholds and save them, with the verdict, for the reports of later races."""
+    history = data.history(data_dir, series=series)
+    found = tune_thresholds(history, since=since, n_scenarios=n_scenarios, seed=seed, progress=progress)
+    best = found.table.sort_values("smoothed", ascending=False).head(10)
+    tables = {"season by season": found.by_season, "thresholds held": found.comparison, "best candidates": best}
+    tables["forecast before the race"] = found.skill()
+    return Tuned(tables, (found.verdict,), found.save(data_dir))
 
 
 def _since(history, since) -> pd.Timestamp:

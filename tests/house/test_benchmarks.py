@@ -51,7 +51,7 @@ def loop_and_package():
         twin = importlib.import_module("benchmarks.race")
     model, race, drivers = RaceModel.fit(*make_history(24)), make_race(0), make_entry(20)
     worth = model.finish.log_worth(drivers, race)
-    laws = twin.laws_of(model.mechanics[race.track_type], race, worth, model.thresholds.fuel_miles)
+    laws = twin.laws_of(model.mechanics[race.track_type], race, worth)
     loop = twin.race_after_race(laws, worth, rules_on(race.date).scoring, 3000, np.random.default_rng(2))
     cautions = pd.DataFrame([twin._cautions(laws[0], np.random.default_rng(3 + k)) for k in range(3000)])
     ours = model.simulate(drivers, race, 20_000, np.random.default_rng(1))

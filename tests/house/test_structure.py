@@ -60,7 +60,6 @@ PENDING = {
     "field",
     "ownership",
     "portfolio",
-    "regimes",
     "report",
     "workflow",
 }

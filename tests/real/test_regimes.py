@@ -9,7 +9,6 @@ import pytest
 from dfslab import metrics
 from dfslab.race import FinishModel
 from dfslab.regimes import REGIMES, RegimeModel, classify_scenario_regime, past_conditions, race_features
-from scripts.fit.race import green_runs
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +17,7 @@ def cup():
     if not folder.exists():
         pytest.skip("the real data folder ../shared/data is not there")
     read = {name: pd.read_csv(folder / f"{name}.csv", low_memory=False) for name in ("results", "races")}
-    runs = green_runs(pd.read_csv(folder / "caution_segments.csv"))
-    races = read["races"].drop(columns="longest_green_run").merge(runs, on=["season", "race_no"], how="left")
-    return read["results"], races
+    return read["results"], read["races"]
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +39,14 @@ def test_features_agree_with_the_published_columns(cup):
     assert np.allclose(features["start_finish_correlation"], races["spearman_start_finish"], atol=1e-3)
 
 
-def test_a_dominator_is_told_better_than_by_the_base_rate(cup, labels):
+def test_a_dominator_is_forecast_better_than_by_the_base_rate(cup, labels):
     results, races = cup
+    features = race_features(results, races)
     conditions = past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
     told, base, happened = [], [], []
     for year in (2022, 2023, 2024, 2025):
         past = conditions[conditions["date"] < f"{year}-01-01"]
-        model = RegimeModel.fit(past, labels)
+        model = RegimeModel.fit(past, features)
         for race_id, row in conditions[conditions["date"].dt.year == year].iterrows():
             told.append(model.probabilities(row, np.full(4, 0.25))[0])
             base.append((labels[past.index] == "dominator").mean())

@@ -1,4 +1,4 @@
-"""Regimes: features against a slow twin, labels by hand, probabilities that come back, weights, tuning."""
+"""Regimes: features against a slow twin, labels by hand, probabilities that come back, weights."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,26 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dfslab.errors import UserError
 from dfslab.regimes._features import (
     FEATURES,
-    REGIMES,
     RegimeThresholds,
     classify_scenario_regime,
     feature_matrix,
+    known_regimes,
     race_features,
     regime_codes,
 )
 from dfslab.regimes._model import (
     FEWEST_RACES,
+    REGIMES,
     RegimeModel,
-    TuningResult,
-    _case,
-    _kappa,
-    _Task,
+    fit_logits,
     past_conditions,
     race_conditions,
     regime_weights,
-    tune_thresholds,
+    split_probability,
+    stage_outcomes,
 )
 
 
@@ -146,6 +146,11 @@ def test_what_history_lacks_is_missing_not_zero():
     assert features[["points_variance", "dominance_ratio", "cautions"]].isna().all(axis=None)
     assert features[["leader_share", "final_green_miles", "dropout_share"]].notna().all(axis=None)
     assert race_features(results.drop(columns="dnf"), races)["dropout_share"].isna().all()
+    first = results["race_id"] == "race 000"
+    results[["laps_led", "dnf"]] = results[["laps_led", "dnf"]].mask(first, axis=0)
+    blank = race_features(results, races)
+    assert blank.loc["race 000", ["leader_share", "top2_share", "led_hhi", "dropout_share"]].isna().all()
+    assert blank.drop("race 000")[["leader_share", "dropout_share"]].notna().all(axis=None)
 
 
 def make_features(**changes) -> pd.DataFrame:
@@ -196,8 +201,27 @@ def test_a_higher_threshold_labels_fewer():
 def test_thresholds_survive_a_round_trip_and_refuse_unknown_names():
     thresholds = RegimeThresholds(leader_share=0.45, fuel_miles=90.0)
     assert RegimeThresholds.from_dict(thresholds.to_dict()) == thresholds
-    with pytest.raises(ValueError, match=r"leeder.*leader_share"):
+    with pytest.raises(UserError, match=r"leeder.*leader_share"):
         RegimeThresholds.from_dict({"leeder": 1})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"leader_share": 1.2}, {"leader_share": 0.0}, {"dropout_share": -1}, {"cautions": 0}, {"fuel_miles": np.nan}],
+)
+def test_thresholds_out_of_bounds_are_refused(values):
+    with pytest.raises(UserError, match=next(iter(values))):
+        RegimeThresholds(**values)
+    with pytest.raises(UserError, match="a number from"):
+        RegimeThresholds.from_dict(dict.fromkeys(values, "much"))
+
+
+def test_a_label_is_known_where_its_features_and_those_of_the_labels_before_it_are():
+    matrix = np.zeros((4, len(FEATURES)))
+    for row, name in enumerate(("final_green_miles", "cautions", "leader_share"), start=1):
+        matrix[row, FEATURES.index(name)] = np.nan
+    expected = [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert known_regimes(matrix).astype(int).tolist() == expected
 
 
 # ---------------------------------------------------------------- before the race
@@ -212,7 +236,10 @@ def test_conditions_by_hand():
 
 
 def make_conditions(n: int, rng, effect: float):
-    """Return conditions and labels in which the favourite moves the log-odds of a dominator by `effect`."""
+    """Return conditions, features and chances of a history where the favourite moves a dominator's log-odds.
+
+    The log-odds of a dominator are `effect` times the favourite; of the others three in ten are chaos.
+    """
     kind = rng.choice(["intermediate", "road", "superspeedway"], n)
     favourite = rng.normal(size=n)
     conditions = pd.DataFrame(
@@ -225,40 +252,94 @@ def make_conditions(n: int, rng, effect: float):
         },
         index=pd.Index([f"race {k:03d}" for k in range(n)], name="race_id"),
     )
-    odds = np.exp(np.column_stack([np.full(n, 0.5), effect * favourite, np.full(n, -0.3)]))
-    chance = odds / odds.sum(axis=1, keepdims=True)
-    drawn = (rng.random(n)[:, None] > chance.cumsum(axis=1)).sum(axis=1)
-    return conditions, pd.Series(np.array(["balanced", "dominator", "chaos"])[drawn], conditions.index), chance
+    chance = 1 / (1 + np.exp(-effect * favourite))
+    dominated, wrecked = rng.random(n) < chance, rng.random(n) < 0.3
+    features = pd.DataFrame(0.0, conditions.index, list(FEATURES)).assign(
+        leader_share=np.where(dominated, 0.7, 0.3), dropout_share=np.where(wrecked, 0.5, 0.1)
+    )
+    return conditions, features, chance
 
 
 def test_the_logit_recovers_what_moves_a_dominator():
-    conditions, labels, chance = make_conditions(2000, np.random.default_rng(0), effect=1.2)
-    model = RegimeModel.fit(conditions, labels)
+    conditions, features, chance = make_conditions(2000, np.random.default_rng(0), effect=1.2)
+    model = RegimeModel.fit(conditions, features)
     simulated = np.array([0.3, 0.3, 0.1, 0.3])
     told = np.array([model.probabilities(c, simulated) for _, c in conditions.iloc[:300].iterrows()])
-    assert np.abs(told[:, 0] - chance[:300, 1]).max() < 0.07
+    assert np.abs(told[:, 0] - chance[:300]).max() < 0.07
     assert np.allclose(told.sum(axis=1), 1.0)
-    assert told[:, 1:] == pytest.approx((1 - told[:, :1]) * np.array([3, 1, 3]) / 7)
-    order = np.argsort(conditions["favourite"].iloc[:300].to_numpy())
-    same_kind = order[(conditions["track_type"].iloc[:300] == "intermediate").to_numpy()[order]]
-    assert (np.diff(told[same_kind, 0]) >= 0).all(), "a stronger favourite never lowers the chance of a dominator"
+    assert told[:, 1:] == pytest.approx((1 - told[:, :1]) * np.array([3, 1, 3]) / 7), "the rest is the simulator's"
+
+
+def test_without_a_penalty_the_kernel_is_the_logit_of_statsmodels():
+    from statsmodels.discrete.discrete_model import Logit
+
+    rng = np.random.default_rng(0)
+    design = np.column_stack([np.ones(150), rng.normal(size=(150, 3))])
+    outcomes = (rng.random((4, 150)) < 1 / (1 + np.exp(-design @ [0.4, -1.0, 0.5, 2.0]))).astype(np.int8)
+    outcomes[2, rng.random(150) < 0.3] = -1
+    fitted = fit_logits(design, outcomes, ridge=0.0)
+    for row, found in zip(outcomes, fitted, strict=True):
+        assert found == pytest.approx(Logit(row[row >= 0], design[row >= 0]).fit(disp=0).params, abs=1e-6)
+    assert np.abs(fit_logits(design, outcomes, ridge=50.0)[:, 1:]).sum() < np.abs(fitted[:, 1:]).sum()
+
+
+def test_a_logit_with_nothing_to_learn_from_is_missing():
+    design = np.ones((FEWEST_RACES, 1))
+    alike, few = np.zeros((1, FEWEST_RACES), np.int8), np.full((1, FEWEST_RACES), -1, np.int8)
+    few[0, :5] = [0, 1, 0, 1, 1]
+    assert np.isnan(fit_logits(design, alike)).all() and np.isnan(fit_logits(design, few)).all()
 
 
 def test_short_history_leaves_the_simulator_as_it_is():
-    conditions, labels, _ = make_conditions(FEWEST_RACES - 1, np.random.default_rng(0), effect=1.0)
+    conditions, features, _ = make_conditions(FEWEST_RACES - 1, np.random.default_rng(0), effect=1.0)
     simulated = np.array([0.2, 0.3, 0.1, 0.4])
-    assert np.array_equal(RegimeModel.fit(conditions, labels).probabilities({}, simulated), simulated)
+    assert np.array_equal(RegimeModel.fit(conditions, features).probabilities({}, simulated), simulated)
 
 
-def test_base_rates_are_shrunk_counts():
-    conditions, labels, _ = make_conditions(90, np.random.default_rng(1), effect=0.0)
-    model = RegimeModel.fit(conditions, labels)
-    here = (conditions["track_type"] == "road").to_numpy()
-    overall = (labels == "chaos").mean()
-    expected = ((labels[here] == "chaos").sum() + 8 * overall) / (here.sum() + 8)
-    assert model.base_rate("road")["chaos"] == pytest.approx(expected)
-    assert model.base_rate("never raced")["chaos"] == pytest.approx(overall)
-    assert model.base_rate("road")["n_races"] == here.sum()
+def test_no_regime_predicted_leaves_the_simulator_as_it_is():
+    conditions, features, _ = make_conditions(200, np.random.default_rng(0), effect=1.0)
+    simulated = np.array([0.2, 0.3, 0.1, 0.4])
+    model = RegimeModel.fit(conditions, features, predicted=())
+    assert np.array_equal(model.probabilities({}, simulated), simulated)
+
+
+def test_a_race_whose_cautions_nobody_counted_is_no_evidence_for_or_against_chaos():
+    conditions, features, _ = make_conditions(400, np.random.default_rng(0), effect=0.0)
+    blank = features.copy()
+    blank.iloc[:200, FEATURES.index("cautions")] = np.nan
+    later = RegimeModel.fit(conditions.iloc[200:], features.iloc[200:], predicted=("chaos",))
+    found = RegimeModel.fit(conditions, blank, predicted=("chaos",))
+    ask, simulated = conditions.iloc[0], np.full(4, 0.25)
+    assert found.probabilities(ask, simulated) == pytest.approx(later.probabilities(ask, simulated), abs=2e-3)
+    zero = RegimeModel.fit(conditions, features.assign(dropout_share=blank["cautions"] + 0.5), predicted=("chaos",))
+    assert abs(found.probabilities(ask, simulated)[1] - zero.probabilities(ask, simulated)[1]) > 0.05
+
+
+def test_stages_and_probabilities_by_hand():
+    codes, known = np.array([0, 1, 2, 3, 3]), np.ones((5, 4), bool)
+    known[4, 1:] = False
+    expected = [[1, 0, 0, 0, 0], [-1, 1, 0, 0, -1], [-1, -1, 1, 0, -1]]
+    assert stage_outcomes(codes, known).tolist() == expected
+    simulated = np.array([0.1, 0.3, 0.2, 0.4])
+    assert split_probability(simulated, np.full(3, np.nan)) == pytest.approx(simulated)
+    assert split_probability(simulated, np.array([0.5, np.nan, 0.25])) == pytest.approx(
+        [0.5, 0.5 / 3, 0.25 / 3, 0.75 / 3]
+    )
+
+
+def test_base_rates_are_shrunk_counts_over_races_where_it_is_known():
+    conditions, features, _ = make_conditions(90, np.random.default_rng(1), effect=0.0)
+    features.iloc[:30, FEATURES.index("cautions")] = np.nan
+    features["final_green_miles"] = np.nan
+    model = RegimeModel.fit(conditions, features)
+    chaos = ((features["leader_share"] < 0.5) & (features["dropout_share"] >= 0.25)).to_numpy()[30:]
+    here = (conditions["track_type"] == "road").to_numpy()[30:]
+    expected = (chaos[here].sum() + 8 * chaos.mean()) / (here.sum() + 8)
+    assert model.base_rate("road").loc["chaos"].tolist() == pytest.approx([expected, here.sum()])
+    assert model.base_rate("never raced").loc["chaos", "rate"] == pytest.approx(chaos.mean())
+    assert model.base_rate("never raced")["races"].tolist() == [90, 60, 0, 0]
+    assert np.isnan(model.base_rate("road").loc["fuel_mileage", "rate"]), "what nobody recorded is not zero"
+    assert model.evidence == ("dominator", "chaos")
 
 
 def test_past_conditions_are_in_order_of_date():
@@ -287,87 +368,3 @@ def test_a_regime_nobody_shows_leaves_its_probability_to_the_others():
     weight = regime_weights(np.array([0, 0, 1, 3]), np.array([0.4, 0.2, 0.25, 0.15]))
     assert weight == pytest.approx(np.array([0.2, 0.2, 0.2, 0.15]) / 0.75)
     assert regime_weights(np.array([2, 2]), np.array([1.0, 0, 0, 0])).tolist() == [0.5, 0.5]
-
-
-# ---------------------------------------------------------------- tuning
-
-
-def make_season(races: int, effect: float, seed: int):
-    """Return history whose leader's share follows the favourite, and a simulator that does not know it."""
-    rng = np.random.default_rng(seed)
-    conditions, _, _ = make_conditions(races, rng, 0.0)
-    dominated = rng.random(races) < 1 / (1 + np.exp(-effect * conditions["favourite"].to_numpy()))
-    history = make_drawn(races, rng, leader=np.where(dominated, 0.75, 0.28))
-    results, facts = as_frames(history)
-
-    def simulate(race_id):
-        own = np.random.default_rng(int(race_id[-3:]))
-        return make_drawn(300, own, leader=np.where(own.random(300) < 0.5, 0.75, 0.28))
-
-    return simulate, results, facts, conditions
-
-
-GRID = {"leader_share": (0.4, 0.5, 0.6), "dropout_share": (0.3, 0.9)}
-
-
-def test_tuning_sees_when_regimes_help():
-    task = make_season(160, effect=4.0, seed=0)
-    found = tune_thresholds(*task, since="2021-01-01", grid=GRID, rng=np.random.default_rng(0), n_resamples=10)
-    assert found.helps
-    assert found.gain > found.placebo + 3 * found.placebo_se
-    assert found.n_races == (task[3]["date"] >= "2021-01-01").sum()
-    best = found.table.loc[found.table["plateau"].idxmax()]
-    assert np.isclose(best[["energy", "leader", "crash"]].sum(), best["gain"])
-    assert TuningResult.thresholds_from(found.to_dict()) == found.thresholds
-
-
-def test_tuning_sees_when_regimes_do_not_help():
-    task = make_season(160, effect=0.0, seed=1)
-    found = tune_thresholds(*task, since="2021-01-01", grid=GRID, rng=np.random.default_rng(0), n_resamples=10)
-    assert not found.helps
-    assert found.thresholds == RegimeThresholds(), "without a clear gain the thresholds stay"
-    assert -1.0 <= found.kappa <= 1.0
-
-
-def test_tuning_does_not_see_the_races_it_scores():
-    simulate, results, facts, conditions = make_season(120, effect=3.0, seed=2)
-    last = conditions.index[-1]
-    task = _Task(race_features(results, facts), conditions, [])
-    case = _case(simulate(last), results[results["race_id"] == last], last)
-    task = _Task(task.features, conditions, [case])
-    labels = task.labels(RegimeThresholds())
-    season = conditions.index[conditions["date"] >= "2021-01-01"]
-    other = labels.copy()
-    other[season] = "chaos"
-    same_year = conditions["date"].dt.year == conditions.loc[last, "date"].year
-    assert same_year.loc[season].any()
-    before = labels.where(~same_year, "chaos")
-    gain = task.gains(RegimeThresholds(), labels)
-    assert np.array_equal(gain, task.gains(RegimeThresholds(), before))
-
-
-def test_the_energy_score_equals_a_double_sum():
-    rng = np.random.default_rng(0)
-    drawn = make_drawn(40, rng)
-    real = as_frames(make_drawn(1, rng))[0]
-    case = _case(drawn, real, "race 000")
-    weight = rng.dirichlet(np.ones(40))
-    points = real["dk_points"].to_numpy()
-    near = sum(w * np.linalg.norm(x - points) for w, x in zip(weight, drawn.points, strict=True))
-    spread = sum(
-        weight[i] * weight[j] * np.linalg.norm(drawn.points[i] - drawn.points[j]) for i in range(40) for j in range(40)
-    )
-    assert case.losses(weight)[0] == pytest.approx(np.log(near - 0.5 * spread))
-
-
-def test_kappa_of_a_textbook_table():
-    a = ["dominator"] * 25 + ["chaos"] * 25
-    b = ["dominator"] * 20 + ["chaos"] * 5 + ["dominator"] * 10 + ["chaos"] * 15
-    assert _kappa(a, b) == pytest.approx(0.4)
-    assert _kappa(a, a) == 1.0
-
-
-def test_too_few_races_to_tune_is_said():
-    task = make_season(20, effect=0.0, seed=3)
-    with pytest.raises(ValueError, match="at least 2"):
-        tune_thresholds(*task, since="2099-01-01", rng=np.random.default_rng(0))

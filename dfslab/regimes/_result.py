@@ -1,0 +1,251 @@
+"""What tuning found: frames ready for a picture, the verdict in words, and the file that keeps the house default."""
+
+import hashlib
+import html
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfslab import __version__, metrics
+from dfslab.data import files
+from dfslab.errors import UserError
+from dfslab.regimes._features import REGIMES, RegimeThresholds
+
+__all__ = ["SavedRegimes", "TuningResult"]
+
+FEWEST_PERMUTATIONS = 200
+"""Fewer are run when asked, and said: p then cannot be told finely."""
+LEVEL = 0.05
+DRAWS = 500
+"""Bootstrap draws behind the intervals of `TuningResult.skill`."""
+EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
+"""Bands of a regime's probability in `TuningResult.reliability`."""
+
+
+class SavedRegimes(NamedTuple):
+    """What a report needs of `models/regimes.json`."""
+
+    thresholds: RegimeThresholds
+    predicted: tuple[str, ...]
+    """Regimes whose chance the logit predicts; none where the verdict was against reweighting."""
+
+    @classmethod
+    def from_dict(cls, saved: dict) -> "SavedRegimes":
+        """Return what `TuningResult.to_dict` saved; raise `UserError` where it is damaged or out of bounds."""
+        if not isinstance(saved, dict) or not isinstance(saved.get("thresholds"), dict):
+            raise UserError("regime thresholds: none in the file; tune again, or remove it")
+        predicted = saved.get("predicted", [])  # a file written by hand has no verdict
+        if not isinstance(predicted, list) or set(map(str, predicted)) - set(REGIMES):
+            raise UserError(f"regimes: predicted is {predicted!r}; a list out of {', '.join(REGIMES)} is needed")
+        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted))
+
+
+@dataclass(frozen=True, repr=False)
+class TuningResult:
+    """The walk-forward choice of thresholds and what speaks for and against it.
+
+    Gains are skill: the share of the score of unweighted scenarios that reweighting takes off (.01 is one percent).
+    """
+
+    best: RegimeThresholds
+    """Chosen on all scored seasons: what the next season would use."""
+    in_use: RegimeThresholds
+    use: RegimeThresholds | None
+    """Thresholds of one's own, if any."""
+    predicted: tuple[str, ...]
+    score: dict[str, float]
+    """Weight of each part of the score."""
+    table: pd.DataFrame
+    """By candidate of the grid: thresholds, gain, gain_se (over all scored races), energy, leader, crash (parts of the
+    gain), smoothed (mean with its neighbours), behind, behind_se (the best gain less this one, paired by race),
+    plateau (within one error of the best), chosen, in_use."""
+    by_race: pd.DataFrame
+    """By race from the second scored season on: race_id, date, track_type, season, gain and its parts, thresholds
+    chosen before the season."""
+    placebo: np.ndarray
+    """(n,) walk-forward gain when labels are permuted within season and track type."""
+    comparison: pd.DataFrame
+    """In use, best and yours, each held through the seasons of `by_race`: gain, gain_se, p of the same permutations
+    (the best was chosen on these races, so its p flatters), more, more_se (gain above the ones in use)."""
+    forecasts: pd.DataFrame
+    """By scored race and regime: forecast, simulated, base (share of the races before), actual (NaN: not recorded)."""
+    timeline: pd.DataFrame
+    """Past races: race_id, date, track_type, season, the features, regime (by `best`), known (the features that decide
+    the label were recorded), scored."""
+    base_rates: pd.DataFrame
+    """track_type, regime, rate, races: over the races where it is known."""
+    confusion: pd.DataFrame
+    """Races by label (rows) and cluster of the features (columns), among those whose features were all recorded."""
+    kappa: float
+    """Mean agreement (Cohen's κ) of the labels by `best` with those by choices on resampled races."""
+    since: pd.Timestamp
+    until: pd.Timestamp
+    """Races on this day or later were not looked at."""
+
+    @property
+    def gain(self) -> float:
+        """Mean walk-forward gain."""
+        return float(self.by_race["gain"].mean())
+
+    @property
+    def gain_se(self) -> float:
+        """Standard error of `gain` over races."""
+        return float(self.by_race["gain"].std(ddof=1) / np.sqrt(len(self.by_race)))
+
+    @property
+    def p(self) -> float:
+        """Share of the permutations that gain as much: (1 + hits) / (1 + n) [phipson2010]."""
+        return (1 + hits(self.placebo, self.gain)) / (1 + len(self.placebo))
+
+    @property
+    def helps(self) -> bool:
+        """Whether scenarios are to be reweighted: the gain is above 0 and p at most .05."""
+        return self.gain > 0 and self.p <= LEVEL
+
+    @property
+    def thresholds(self) -> RegimeThresholds:
+        """The thresholds to save: one's own if given, else the best where reweighting helps, else those in use."""
+        return self.use or (self.best if self.helps else self.in_use)
+
+    @property
+    def n_races(self) -> int:
+        """Races scored with thresholds chosen before their season."""
+        return len(self.by_race)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        few = "" if len(self.placebo) >= FEWEST_PERMUTATIONS else f"; {FEWEST_PERMUTATIONS} are needed for a firm one"
+        does = "reweight them" if self.helps else "keep the simulator's own frequencies"
+        return (
+            f"On {self.n_races} races, with thresholds chosen on earlier seasons, reweighting scenarios by regime "
+            f"gains {100 * self.gain:.1f} ± {100 * self.gain_se:.1f} % of the score over unweighted ones; "
+            f"{hits(self.placebo, self.gain)} of {len(self.placebo)} permutations of the labels gain as much "
+            f"(p = {self.p:.3f}{few}): {does}."
+        )
+
+    @property
+    def by_season(self) -> pd.DataFrame:
+        """By season: races, the thresholds chosen before it, gain in it with se, and the parts of the gain."""
+        thresholds = list(self.best.to_dict())
+        by = self.by_race.groupby("season")
+        table = by[thresholds].first().assign(races=by.size(), gain=by["gain"].mean(), gain_se=by["gain"].sem())
+        return table.join(by[list(self.score)].mean()).reset_index()
+
+    @property
+    def parts(self) -> pd.DataFrame:
+        """By part of the score: its weight, and its share of the walk-forward gain with se; they add up to it."""
+        parts = self.by_race[list(self.score)]
+        table = pd.DataFrame({"weight": self.score, "gain": parts.mean(), "gain_se": parts.sem()})
+        return table.rename_axis("part").reset_index()
+
+    def heat(self, x="leader_share", y="dropout_share", value="gain", **held) -> pd.DataFrame:
+        """Return `value` of the table over two thresholds, index `y` and columns `x`.
+
+        `value` may be any column of `table`, `plateau` for its outline. Other thresholds are held at `held`, else at
+        the choice.
+        """
+        chosen = self.table[self.table["chosen"]].iloc[0]
+        rest = [name for name in self.best.to_dict() if name not in (x, y)]
+        at = {name: held.get(name, chosen[name]) for name in rest}
+        picked = self.table[np.logical_and.reduce([self.table[name] == v for name, v in at.items()])]
+        if picked.empty:
+            tried = {name: sorted(self.table[name].unique().tolist()) for name in rest}
+            raise UserError(f"heat: nothing was tried at {at}; the grid holds {tried}")
+        return picked.pivot(index=y, columns=x, values=value)
+
+    def reliability(self, regime="dominator", edges=EDGES) -> pd.DataFrame:
+        """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
+        told = self._recorded(regime)
+        return metrics.reliability(told["forecast"], told["actual"], told["race_id"], edges)
+
+    def skill(self, rng=None) -> pd.DataFrame:
+        """Return how well each regime was forecast before the scored races where it is known.
+
+        By regime: races, happened (share), AUC of the forecast with its 95 % bootstrap interval, AUC of the simulator,
+        Brier skill of the forecast over the base rate with its interval; NaN where it never or always happened.
+        """
+        rows = []
+        for regime in REGIMES:
+            told = self._recorded(regime).dropna()
+            row = {"regime": regime, "races": len(told), "happened": told["actual"].mean()}
+            if told["actual"].nunique() == 2:
+                auc = metrics.auc(told["forecast"], told["actual"], n_draws=DRAWS, rng=rng)
+                brier = metrics.brier_skill(told["forecast"], told["actual"], told["base"], n_draws=DRAWS, rng=rng)
+                row |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
+                row["auc_simulated"] = metrics.auc(told["simulated"], told["actual"], n_draws=1).value
+                row |= {"brier_skill": brier.value, "brier_low": brier.low, "brier_high": brier.high}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _recorded(self, regime: str) -> pd.DataFrame:
+        if regime not in REGIMES:
+            raise UserError(f"regime {regime!r} is unknown; one of {', '.join(REGIMES)}")
+        return self.forecasts[self.forecasts["regime"] == regime].dropna(subset="actual")
+
+    @property
+    def cluster_kappa(self) -> float:
+        """Agreement (Cohen's κ) of the labels with the clusters of `confusion`."""
+        from statsmodels.stats.inter_rater import cohens_kappa
+
+        return float(cohens_kappa(self.confusion.to_numpy(), return_results=False))
+
+    def to_dict(self) -> dict:
+        """Return what is saved, as plain values for a JSON file: see `save`."""
+        numbers = {name: getattr(self, name) for name in ("gain", "gain_se", "p", "kappa", "n_races")}
+        days = {name: f"{getattr(self, name):%Y-%m-%d}" for name in ("since", "until")}
+        frames = {name: getattr(self, name) for name in ("table", "by_season", "comparison", "base_rates")}
+        race = self.by_race[["race_id", "gain", *self.score]]
+        return {
+            "thresholds": self.thresholds.to_dict(),
+            "predicted": list(self.predicted) if self.helps else [],
+            "helps": bool(self.helps),
+            "verdict": self.verdict,
+            **numbers,
+            **days,
+            "through": f"{self.timeline['date'].max():%Y-%m-%d}",
+            "score": self.score,
+            "n_permutations": len(self.placebo),
+            **{name: _plain(frame) for name, frame in (frames | {"by_race": race}).items()},
+        }
+
+    def save(self, where) -> Path:
+        """Write `<data>/models/regimes.json`, the house default from `until` on, and return its path.
+
+        `where` is the data folder, or a race's day that knows it. The file keeps thresholds, verdict, p, grid table,
+        gains by season and race, since, until, and the digests of the history behind them.
+        """
+        folder = Path(getattr(where, "data_dir", where))
+        history = sorted((folder / "history").glob("*.csv"))
+        sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in history}
+        path = folder / "models" / "regimes.json"
+        with files.write_atomically(path) as aside:
+            saved = {"dfslab": __version__, "sources": sources, **self.to_dict()}
+            aside.write_text(json.dumps(saved, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        chosen = ", ".join(f"{name} {value:g}" for name, value in self.best.to_dict().items())
+        what = "reweighting helps" if self.helps else "reweighting does not help"
+        return (
+            f"TuningResult({self.n_races} races: {what}, gain {self.gain:.4f} ± {self.gain_se:.4f}, "
+            f"p {self.p:.3f}; best {chosen})"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.comparison.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
+        return f"<p>{html.escape(self.verdict)}</p>{table}"
+
+
+def hits(placebo: np.ndarray, gain: float) -> int:
+    """Return how many permutations gain as much, to rounding."""
+    return int((placebo >= gain - 1e-12).sum())
+
+
+def _plain(frame: pd.DataFrame) -> list[dict]:
+    """Return the rows of `frame` as plain values, None for what is missing."""
+    return json.loads(frame.to_json(orient="records", date_format="iso"))

@@ -1,0 +1,518 @@
+"""The choice of thresholds: walk-forward, by what reweighted scenarios are worth on races they had not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfslab.errors import UserError, as_day, whole_number
+from dfslab.regimes._features import (
+    BOUNDS,
+    FEATURES,
+    REGIMES,
+    RegimeThresholds,
+    feature_matrix,
+    known_regimes,
+    race_features,
+    regime_codes,
+)
+from dfslab.regimes._model import (
+    CONDITIONS,
+    PREDICTED,
+    base_rates,
+    design_of,
+    fit_logits,
+    hazard_of,
+    split_probability,
+    stage_outcomes,
+    standard_of,
+)
+from dfslab.regimes._result import TuningResult, hits
+
+__all__ = ["GRID", "PARTS", "PastRace", "tune_thresholds"]
+
+GRID = {
+    "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60, 0.65),
+    "dropout_share": (0.20, 0.25, 0.30),
+    "cautions": (10.0, 12.0, 14.0),
+    "fuel_miles": (100.0,),
+}
+"""Thresholds that `tune_thresholds` tries where no others are given."""
+TIE = 1e-6
+"""Skill within which candidates count as equal: more than distances in single precision lose."""
+PARTS = ("energy", "leader", "crash")
+"""Parts of the score: points vector of the drivers, leader's share of the laps, crash drop-outs."""
+
+
+class PastRace(NamedTuple):
+    """A race that is over, as it was simulated before it: what tuning needs of its scenarios, all of equal weight."""
+
+    drivers: np.ndarray
+    """(D,) names."""
+    features: np.ndarray
+    """(S, 12), see `feature_matrix`."""
+    points: np.ndarray
+    """(S, D) DraftKings points."""
+    crashes: np.ndarray
+    """(S,) crash drop-outs."""
+
+    @classmethod
+    def of(cls, scenarios) -> "PastRace":
+        """Return what tuning needs of `Scenarios`."""
+        points = scenarios.points.astype(np.float32)
+        return cls(scenarios.drivers.astype(str), feature_matrix(scenarios), points, scenarios.crashed.sum(axis=1))
+
+
+def tune_thresholds(
+    simulated: Mapping[str, PastRace],
+    results: pd.DataFrame,
+    races: pd.DataFrame,
+    conditions: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    since=None,
+    until=None,
+    grid: Mapping | None = None,
+    score: str | Mapping[str, float] = "energy+leader+crash",
+    in_use: RegimeThresholds | None = None,
+    use: RegimeThresholds | Mapping | None = None,
+    predicted=PREDICTED,
+    n_permutations: int = 200,
+    n_resamples: int = 100,
+) -> TuningResult:
+    """Choose the regime thresholds by what reweighted scenarios are worth on races they had not seen.
+
+    Every scored season is forecast by logits fitted on the seasons before it. The thresholds that count in a season
+    were chosen on the scored seasons before it, so the first one only teaches. A placebo repeats all of this on labels
+    permuted within season and track type.
+
+    Parameters
+    ----------
+    simulated : by race_id, each `PastRace` drawn by a model fitted before that race
+    results, races : history frames
+    conditions : `past_conditions` of history, as known before each race
+    since : first day of the races scored; left out, all that are simulated
+    until : as of this day: races on it or later are not looked at
+    grid : threshold → values to try (default `GRID`); thresholds left out stay as they are in use
+    score : parts of the score joined by +, or part → weight; see Notes
+    in_use : the thresholds in use, which win ties (default `RegimeThresholds()`)
+    use : thresholds of one's own, compared on the same races; a dict may leave out what stays in use
+    predicted : regimes whose chance the logit predicts; the others keep the simulator's odds
+    n_permutations : of the placebo; 200 are needed for a verdict that stands
+    n_resamples : bootstrap choices behind κ
+
+    Notes
+    -----
+    Energy score [gneiting2007] of the points vector, CRPS of the leader's share of the laps and CRPS of crash
+    drop-outs, without bins and unbiased in the number of scenarios [ferro2014], each as skill against unweighted
+    scenarios (mean gain over mean score), averaged. All three are `a·w − w·B·w / 2` in the weights `w` of the
+    regimes, so a permutation costs four numbers a race. The choice is the highest plateau: the mean gain of a
+    candidate and its neighbours on the grid.
+    """
+    in_use = in_use or RegimeThresholds()
+    past = _Past.of(results, races, conditions, simulated, since, until)
+    candidates = _Candidates.of(_grid(grid), in_use, use)
+    unknown = set(predicted) - set(REGIMES[:-1])
+    if unknown:
+        raise UserError(f"predicted: {', '.join(sorted(unknown))} unknown; regimes are {', '.join(REGIMES[:-1])}")
+    walk = _Walk(past, candidates, _reduced(past, candidates, simulated, results), _weights(score), tuple(predicted))
+    return _result(walk, whole_number(n_permutations, "n_permutations", 0), n_resamples, rng)
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def _grid(grid: Mapping | None) -> dict[str, tuple[float, ...]]:
+    grid = GRID if grid is None else grid
+    unknown = set(grid) - set(BOUNDS)
+    if unknown:
+        raise UserError(f"grid: {', '.join(sorted(unknown))} unknown; thresholds are {', '.join(BOUNDS)}")
+    lists = {name: np.unique(np.atleast_1d(np.asarray(values, float))) for name, values in grid.items()}
+    empty = [name for name, values in lists.items() if not len(values)]
+    if empty:
+        raise UserError(f"grid: no value to try for {', '.join(empty)}; leave it out, or give one")
+    return {name: tuple(values.tolist()) for name, values in lists.items()}
+
+
+def _weights(score: str | Mapping[str, float]) -> np.ndarray:
+    """Return the weight of each of `PARTS`, summing to 1."""
+    given = dict.fromkeys(score.split("+"), 1.0) if isinstance(score, str) else dict(score)
+    given = {str(name).strip(): float(weight) for name, weight in given.items()}
+    weights = np.array([given.get(name, 0.0) for name in PARTS])
+    if set(given) - set(PARTS) or not (weights >= 0).all() or not weights.sum() > 0:
+        raise UserError(f"score: {score!r} given; name parts out of {' + '.join(PARTS)}, or give them weights above 0")
+    return weights / weights.sum()
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Thresholds to score: those on the grid first, nearest to the ones in use ahead, so that these win ties."""
+
+    listed: tuple[RegimeThresholds, ...]
+    n_grid: int
+    """The first so many may be chosen."""
+    in_use: int
+    use: int | None
+    grid: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def of(cls, grid, in_use, use) -> "_Candidates":
+        own = in_use.to_dict()
+        nearest = [sorted(values, key=lambda v, at=own[name]: abs(v - at)) for name, values in grid.items()]
+        steps = sorted(product(*(range(len(values)) for values in nearest)), key=sum)
+        chosen = [[values[k] for values, k in zip(nearest, step, strict=True)] for step in steps]
+        listed = [replace(in_use, **dict(zip(grid, values, strict=True))) for values in chosen]
+        n_grid, mine = len(listed), None if use is None else _thresholds(use, in_use)
+        for extra in [in_use, *([] if mine is None else [mine])]:
+            if extra not in listed:
+                listed.append(extra)
+        return cls(tuple(listed), n_grid, listed.index(in_use), None if mine is None else listed.index(mine), grid)
+
+    @cached_property
+    def smooth(self) -> np.ndarray:
+        """The averaging matrix over each candidate of the grid and those one step away in one threshold."""
+        values = np.array([list(c.to_dict().values()) for c in self.listed[: self.n_grid]])
+        steps = np.column_stack([np.unique(column, return_inverse=True)[1] for column in values.T])
+        near = np.abs(steps[:, None, :] - steps[None]).sum(axis=2) <= 1
+        return near / near.sum(axis=1, keepdims=True)
+
+    def choice(self, skill: np.ndarray) -> int:
+        """Return the candidate on the highest plateau of `skill` (C,): of equal ones the nearest to those in use."""
+        smoothed = self.smooth @ skill[: self.n_grid]
+        return int(np.argmax(smoothed >= smoothed.max() - TIE))
+
+
+def _thresholds(use, in_use: RegimeThresholds) -> RegimeThresholds:
+    return use if isinstance(use, RegimeThresholds) else RegimeThresholds.from_dict(in_use.to_dict() | dict(use))
+
+
+@dataclass(frozen=True)
+class _Past:
+    """Finished races before `until` in order of date, and which of them are scored."""
+
+    conditions: pd.DataFrame
+    features: np.ndarray
+    """(H, 12)."""
+    scored: np.ndarray
+    """(R,) rows of history."""
+    until: pd.Timestamp
+
+    @classmethod
+    def of(cls, results, races, conditions, simulated, since, until) -> "_Past":
+        dates = conditions["date"]
+        until = dates.max() + pd.Timedelta(days=1) if until in (None, "") else as_day(until, "until")
+        conditions = conditions[dates < until].sort_values("date", kind="stable")
+        features = race_features(results[results["race_id"].isin(conditions.index)], races)
+        since = dates.min() if since in (None, "") else as_day(since, "since")
+        scored = conditions.index.isin(list(simulated)) & (conditions["date"] >= since).to_numpy()
+        seasons = conditions["date"][scored].dt.year.nunique()
+        if seasons < 2:
+            raise UserError(
+                f"regimes: {int(scored.sum())} races of {seasons} season from {since:%Y-%m-%d} to before "
+                f"{until:%Y-%m-%d}; thresholds are chosen on one season and scored in the next, so give an earlier "
+                "since, or more history"
+            )
+        matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
+        return cls(conditions, matrix, np.flatnonzero(scored), until)
+
+    @cached_property
+    def season(self) -> np.ndarray:
+        """(H,) years."""
+        return self.conditions["date"].dt.year.to_numpy()
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """(H, 4), see `known_regimes`."""
+        return known_regimes(self.features)
+
+    def permutation(self, rng) -> np.ndarray:
+        """Return rows of history permuted within season and track type, (H,)."""
+        kind = self.conditions["track_type"].to_numpy(str)
+        group = np.unique(np.char.add(self.season.astype(str), kind), return_inverse=True)[1]
+        permuted = np.empty(len(group), int)
+        permuted[np.lexsort((np.arange(len(group)), group))] = np.lexsort((rng.random(len(group)), group))
+        return permuted
+
+
+# ---------------------------------------------------------------- the score
+
+
+class _Reduced(NamedTuple):
+    """Scores of all scored races as quadratic forms in the regimes' probabilities."""
+
+    near: np.ndarray
+    """(R, C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part."""
+    between: np.ndarray
+    """(R, C, 3, 4, 4) mean distance between the scenarios of two regimes."""
+    counts: np.ndarray
+    """(R, C, 4) scenarios of each regime."""
+    unweighted: np.ndarray
+    """(R, 3) scores of unweighted scenarios."""
+
+
+def _reduced(past: _Past, candidates: _Candidates, simulated, results) -> _Reduced:
+    ids, by_race = past.conditions.index[past.scored], dict(iter(results.groupby("race_id")))
+    cases = [_reduce(simulated[r], by_race[r], candidates.listed) for r in ids]
+    return _Reduced(*(np.array(x) for x in zip(*cases, strict=True)))
+
+
+def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple:
+    near, between = _distances(drawn, results)
+    codes = np.array([regime_codes(drawn.features, c) for c in listed])
+    member = (codes[..., None] == np.arange(len(REGIMES))).astype(np.float32)
+    counts = member.sum(axis=1)
+    least = np.maximum(counts, 1.0)
+    wide = member.transpose(1, 0, 2).reshape(len(near[0]), -1)
+    sums = np.array([(distance @ wide).reshape(-1, *counts.shape).transpose(1, 0, 2) for distance in between])
+    pairs = member.transpose(0, 2, 1) @ sums / (least[:, :, None] * least[:, None, :])
+    means = near @ wide / least.ravel()
+    n = len(near[0])
+    even = near.mean(axis=1) - 0.5 * between.sum(axis=(1, 2)) / (n * (n - 1))
+    return means.reshape(len(near), *counts.shape).swapaxes(0, 1), pairs.swapaxes(0, 1), counts.astype(float), even
+
+
+def _distances(drawn: PastRace, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances from each scenario to what came, (3, S), and between scenarios, (3, S, S), by part."""
+    real = results.set_index("driver").reindex(drawn.drivers)
+    actual = real["dk_points"].to_numpy(float)
+    known = ~np.isnan(actual)
+    points, share = drawn.points[:, known].astype(float), drawn.features[:, FEATURES.index("leader_share")]
+    squares = (points**2).sum(axis=1)
+    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0))
+    np.fill_diagonal(apart, 0.0)
+    led, crashed = real["laps_led"].to_numpy(float), real["dnf_crash"].to_numpy(float)
+    lines = (share, np.nanmax(led) / max(np.nansum(led), 1.0)), (drawn.crashes.astype(float), np.nansum(crashed))
+    near = [np.linalg.norm(points - actual[known], axis=1), *(np.abs(x - came) for x, came in lines)]
+    between = [apart, *(np.abs(x[:, None] - x) for x, _ in lines)]
+    return np.array(near, np.float32), np.array(between, np.float32)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """All candidates through all scored races, with labels as they are or permuted."""
+
+    past: _Past
+    candidates: _Candidates
+    reduced: _Reduced
+    weights: np.ndarray
+    predicted: tuple[str, ...]
+
+    @cached_property
+    def season(self) -> np.ndarray:
+        """(R,) season of every scored race."""
+        return self.past.season[self.past.scored]
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """(C, H) labels of history."""
+        return np.array([regime_codes(self.past.features, c) for c in self.candidates.listed])
+
+    @cached_property
+    def _outcomes(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """By predicted stage: its number, the distinct outcomes (U, H), and which of them each candidate has (C,)."""
+        every = np.array([stage_outcomes(codes, self.past.known) for codes in self.codes])
+        stages = [k for k, name in enumerate(REGIMES[:-1]) if name in self.predicted]
+        return [(k, *np.unique(every[:, k], axis=0, return_inverse=True)) for k in stages]
+
+    @cached_property
+    def _designs(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """By scored season: design of the races before it, scored rows of the season, their design."""
+        raw, season = self.past.conditions[list(CONDITIONS)].to_numpy(float), self.past.season
+        designs = []
+        for year in np.unique(self.season):
+            rows, before = np.flatnonzero(self.season == year), raw[season < year]
+            if len(before):
+                standard = standard_of(before)
+                designs.append((design_of(before, *standard), rows, design_of(raw[self.past.scored[rows]], *standard)))
+        return designs
+
+    @cached_property
+    def simulated(self) -> np.ndarray:
+        """(R, C, 4) share of each regime among the scenarios."""
+        return self.reduced.counts / self.reduced.counts.sum(axis=2, keepdims=True)
+
+    @cached_property
+    def _even(self) -> np.ndarray:
+        return self._scores(self.simulated)
+
+    def probabilities(self, permuted=None) -> np.ndarray:
+        """Return the chance of each regime before each scored race, (R, C, 4)."""
+        hazard = np.full((*self.simulated.shape[:2], len(REGIMES) - 1), np.nan)
+        for stage, outcomes, of in self._outcomes:
+            outcomes = outcomes if permuted is None else outcomes[:, permuted]
+            for before, rows, design in self._designs:
+                coefficients = fit_logits(before, np.ascontiguousarray(outcomes[:, : len(before)]))
+                hazard[rows, :, stage] = hazard_of(design @ coefficients.T)[:, of.ravel()]
+        return split_probability(self.simulated, hazard)
+
+    def gains(self, probabilities) -> np.ndarray:
+        """Return score of unweighted less that of reweighted scenarios, (R, C, 3)."""
+        return self._even - self._scores(probabilities)
+
+    def _scores(self, probabilities) -> np.ndarray:
+        near, between, counts, _ = self.reduced
+        share = np.where(counts > 0, probabilities, 0.0)
+        share = share / share.sum(axis=2, keepdims=True)
+        same = (share**2 / np.maximum(counts, 1.0)).sum(axis=2)
+        column = share[:, :, None, :, None]
+        spread = (column.swapaxes(-1, -2) @ between @ column)[..., 0, 0] / (1.0 - same)[..., None]
+        return (near @ share[..., None])[..., 0] - 0.5 * spread
+
+    def skill(self, gains, rows=slice(None)) -> np.ndarray:
+        """Return the skill of every candidate over the scored races `rows`, (C,)."""
+        return (gains[rows].mean(axis=0) / self.reduced.unweighted[rows].mean(axis=0)) @ self.weights
+
+    def choices(self, gains) -> dict[int, int]:
+        """Return the candidate chosen before each scored season but the first, on the scored seasons before it."""
+        years = np.unique(self.season)[1:]
+        return {int(year): self.candidates.choice(self.skill(gains, self.season < year)) for year in years}
+
+    def by_race(self, gains, choices) -> np.ndarray:
+        """Return the parts of the walk-forward gain as skill, (races of the seasons chosen for, 3)."""
+        rows = [gains[self.season == year, chosen] for year, chosen in choices.items()]
+        later = np.isin(self.season, list(choices))
+        return np.concatenate(rows) / self.reduced.unweighted[later].mean(axis=0) * self.weights
+
+    def placebo(self, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Return the walk-forward gain of `n` permutations, (n,), and that of every candidate held, (n, C)."""
+        walked, held = np.empty(n), np.empty((n, len(self.candidates.listed)))
+        later = self.season > self.season.min()
+        for k in range(n):
+            gains = self.gains(self.probabilities(self.past.permutation(rng)))
+            walked[k] = self.by_race(gains, self.choices(gains)).sum(axis=1).mean()
+            held[k] = self.skill(gains, later)
+        return walked, held
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningResult:
+    placebo_rng, resample_rng, cluster_rng = rng.spawn(3)
+    past, candidates = walk.past, walk.candidates
+    chances = walk.probabilities()
+    gains = walk.gains(chances)
+    choices, best = walk.choices(gains), candidates.choice(walk.skill(gains))
+    placebo, held = walk.placebo(n_permutations, placebo_rng)
+    picks = [_resampled(walk, gains, resample_rng) for _ in range(n_resamples)]
+    return TuningResult(
+        best=candidates.listed[best],
+        in_use=candidates.listed[candidates.in_use],
+        use=None if candidates.use is None else candidates.listed[candidates.use],
+        predicted=walk.predicted,
+        score=dict(zip(PARTS, walk.weights.tolist(), strict=True)),
+        table=_table(walk, gains, best),
+        by_race=_by_race(walk, gains, choices),
+        placebo=placebo,
+        comparison=_comparison(walk, gains, held, best),
+        forecasts=_forecasts(walk, chances, choices),
+        timeline=_timeline(past, walk.codes[best]),
+        base_rates=base_rates(past.conditions["track_type"], walk.codes[best], past.known),
+        confusion=_confusion(past, walk.codes[best], cluster_rng),
+        kappa=float(np.mean([_kappa(_labels(walk, best), _labels(walk, k)) for k in picks])),
+        since=past.conditions["date"].iloc[past.scored[0]],
+        until=past.until,
+    )
+
+
+def _resampled(walk: _Walk, gains, rng) -> int:
+    return walk.candidates.choice(walk.skill(gains, rng.integers(len(gains), size=len(gains))))
+
+
+def _labels(walk: _Walk, candidate: int) -> np.ndarray:
+    """Return the labels of past races whose every regime is known."""
+    return walk.codes[candidate][walk.past.known[:, -1]]
+
+
+def _mean_se(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
+    """Return the grid with gains over all scored races; see `TuningResult.table`."""
+    candidates, n = walk.candidates, walk.candidates.n_grid
+    parts = gains[:, :n] / walk.reduced.unweighted.mean(axis=0) * walk.weights
+    by_race = parts.sum(axis=2)
+    (gain, se), top = _mean_se(by_race), int(by_race.mean(axis=0).argmax())
+    behind, behind_se = _mean_se(by_race[:, [top]] - by_race)
+    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(gain=gain, gain_se=se)
+    table = table.assign(**dict(zip(PARTS, parts.mean(axis=0).T, strict=True)), smoothed=candidates.smooth @ gain)
+    table = table.assign(behind=behind, behind_se=behind_se, plateau=behind <= behind_se + TIE)
+    return table.assign(chosen=np.arange(n) == best, in_use=np.arange(n) == candidates.in_use)
+
+
+def _by_race(walk: _Walk, gains, choices) -> pd.DataFrame:
+    later = walk.past.scored[np.isin(walk.season, list(choices))]
+    parts, years = walk.by_race(gains, choices), walk.past.season[later]
+    chosen = [walk.candidates.listed[choices[year]].to_dict() for year in years]
+    frame = walk.past.conditions.iloc[later][["date", "track_type"]].reset_index()
+    frame = frame.assign(season=years, gain=parts.sum(axis=1), **dict(zip(PARTS, parts.T, strict=True)))
+    return pd.concat([frame, pd.DataFrame(chosen)], axis=1)
+
+
+def _comparison(walk: _Walk, gains, held, best: int) -> pd.DataFrame:
+    """Return thresholds held through the seasons scored: in use, the best of the grid, one's own."""
+    named = {"in use": walk.candidates.in_use, "best": best, "yours": walk.candidates.use}
+    later = walk.season > walk.season.min()
+    skill = gains[later] / walk.reduced.unweighted[later].mean(axis=0) @ walk.weights
+    rows = []
+    for name, k in named.items():
+        if k is not None:
+            (gain, se), (more, more_se) = _mean_se(skill[:, k]), _mean_se(skill[:, k] - skill[:, named["in use"]])
+            p = (1 + hits(held[:, k], gain)) / (1 + len(held))
+            numbers = {"gain": gain, "gain_se": se, "p": p, "more": more, "more_se": more_se}
+            rows.append({"thresholds": name, **walk.candidates.listed[k].to_dict(), **numbers})
+    return pd.DataFrame(rows)
+
+
+def _forecasts(walk: _Walk, chances, choices) -> pd.DataFrame:
+    """Return what was forecast of every regime before every scored race, under the thresholds chosen before it."""
+    past, tables = walk.past, []
+    for row, history in enumerate(past.scored):
+        k, year = choices.get(walk.season[row], walk.candidates.in_use), past.season[history]
+        happened, known = walk.codes[k], past.known
+        before = np.where(known & (past.season < year)[:, None], happened[:, None] == np.arange(len(REGIMES)), np.nan)
+        counted = np.isfinite(before).sum(axis=0)
+        table = {"forecast": chances[row, k], "simulated": walk.simulated[row, k]}
+        table["base"] = np.where(counted > 0, np.nansum(before, axis=0) / np.maximum(counted, 1), np.nan)
+        table["actual"] = np.where(known[history], happened[history] == np.arange(len(REGIMES)), np.nan)
+        tables.append(pd.DataFrame(table).assign(race_id=past.conditions.index[history], regime=list(REGIMES)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _timeline(past: _Past, codes) -> pd.DataFrame:
+    """Return past races with features, label, and whether what decides the label was recorded."""
+    frame = past.conditions[["date", "track_type"]].reset_index().assign(season=past.season)
+    shown = pd.DataFrame(past.features, columns=list(FEATURES))
+    sure = np.where(codes == 0, past.known[:, 0], past.known[np.arange(len(codes)), np.maximum(codes - 1, 0)])
+    sure = np.where(codes == len(REGIMES) - 1, past.known[:, -1], sure)
+    scored = np.isin(np.arange(len(codes)), past.scored)
+    return pd.concat([frame, shown], axis=1).assign(regime=np.array(REGIMES)[codes], known=sure, scored=scored)
+
+
+def _confusion(past: _Past, codes, rng) -> pd.DataFrame:
+    """Return races by label (rows) and k-means cluster of the features, each named by its commonest label."""
+    from scipy.cluster.vq import kmeans2
+
+    known = past.known[:, -1] if past.known[:, -1].sum() > len(REGIMES) else np.ones(len(codes), bool)
+    values = past.features[known]
+    values = values[:, np.isfinite(values).all(axis=0)]
+    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
+    cluster = kmeans2(values, len(REGIMES), minit="++", seed=rng)[1]
+    labels = pd.Series(np.array(REGIMES)[codes[known]])
+    named = labels.groupby(cluster).agg(lambda x: x.value_counts().index[0]).reindex(cluster).to_numpy()
+    table = pd.crosstab(labels, named).reindex(index=REGIMES, columns=REGIMES, fill_value=0)
+    return table.rename_axis(index="label", columns="cluster")
+
+
+def _kappa(a, b) -> float:
+    """Return Cohen's κ of two label vectors; 1 when both are one and the same constant."""
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    counts = np.zeros((len(REGIMES), len(REGIMES)))
+    np.add.at(counts, (a, b), 1)
+    return 1.0 if counts.max() == counts.sum() else float(cohens_kappa(counts, return_results=False))
