@@ -1,8 +1,10 @@
 """What a person is told when something is wrong, and the checks of single numbers and dates, written once."""
 
 import math
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["InputError", "UserError", "as_day", "number_between", "whole_number"]
 
@@ -40,8 +42,10 @@ def number_between(number, name: str, low: float, high: float, hint: str = "") -
     return value
 
 
-def as_day(date, name: str = "date") -> pd.Timestamp:
+def as_day(date, name: str = "date") -> "pd.Timestamp":
     """Return `date`, anything `pandas.to_datetime` reads, as a day; with a time zone it is the day there."""
+    import pandas as pd
+
     day = pd.to_datetime(date, errors="coerce")
     if not isinstance(day, pd.Timestamp) or pd.isna(day):
         raise UserError(f"{name} is {str(date)[:40]!r}; give a date such as 2025-04-13")
