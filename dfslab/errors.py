@@ -1,12 +1,12 @@
 """What a person is told when something is wrong, and the checks of single numbers and dates, written once."""
 
 import math
-from typing import TYPE_CHECKING
+import re
+from datetime import datetime
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
-__all__ = ["InputError", "UserError", "as_day", "number_between", "whole_number"]
+__all__ = ["InputError", "UserError", "as_day", "day_of", "number_between", "whole_number"]
 
 
 class UserError(ValueError):
@@ -42,11 +42,41 @@ def number_between(number, name: str, low: float, high: float, hint: str = "") -
     return value
 
 
-def as_day(date, name: str = "date") -> "pd.Timestamp":
-    """Return `date`, anything `pandas.to_datetime` reads, as a day; with a time zone it is the day there."""
-    import pandas as pd
+def as_day(date, name: str = "date") -> pd.Timestamp:
+    """Return `date`, a text such as 2025-04-13 or anything of datetime, pandas or numpy, as a day without a time zone.
 
-    day = pd.to_datetime(date, errors="coerce")
-    if not isinstance(day, pd.Timestamp) or pd.isna(day):
-        raise UserError(f"{name} is {str(date)[:40]!r}; give a date such as 2025-04-13")
+    A text that can be read as two days (`05.03.2032`) or names none (`2032`, `today`) raises `UserError`.
+    """
+    if isinstance(date, str):
+        day = day_of(date)
+    else:
+        day = pd.NaT if isinstance(date, int | float) else pd.to_datetime(date, errors="coerce")
+    if not isinstance(day, pd.Timestamp):
+        raise UserError(f"{name} is {str(date)[:40]!r}; write it as 2025-04-13")
     return day.tz_localize(None).normalize()
+
+
+def day_of(text: str, day_first: bool | None = None) -> pd.Timestamp:
+    """Return the day that `text` names, NaT where it names none or, `day_first` being unknown, two."""
+    text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$", "", text.strip(), flags=re.DOTALL)
+    numbers = re.fullmatch(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})", text, re.ASCII)
+    compact = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", text, re.ASCII)
+    if compact or (numbers and len(numbers[1]) == 4):
+        form, text = "%Y %m %d", " ".join(compact.groups() if compact else numbers.group(1, 3, 4))
+    elif numbers:
+        first, second = int(numbers[1]), int(numbers[3])
+        known = first > 12 if max(first, second) > 12 or first == second else day_first
+        form, text = (None if known is None else "%d %m %Y" if known else "%m %d %Y"), " ".join(numbers.group(1, 3, 4))
+    else:
+        text = re.sub(r"[\s,.-]+", " ", re.sub(r"^[A-Za-z]+day,?\s+", "", text))
+        form = "%B %d %Y" if text[:1].isalpha() else "%d %B %Y"
+        form = form.replace("B", "b") if re.search(r"\b[A-Za-z]{3}\b", text) else form
+    try:
+        day = pd.Timestamp(datetime.strptime(text, form or ""))
+    except ValueError:
+        return pd.NaT
+    return day if FIRST_YEAR <= day.year <= LAST_YEAR else pd.NaT
+
+
+FIRST_YEAR, LAST_YEAR = 1949, 2100
+"""NASCAR's first season, and a year beyond which a date is a typing error."""

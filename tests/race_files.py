@@ -102,7 +102,7 @@ def write_race(data: Path, lineup=True, contest=True, race_id=RACE) -> Path:
     folder = data / "races" / race_id
     folder.mkdir(parents=True)
     (folder / "DKSalaries.csv").write_bytes(csv_bytes(salary_rows()))
-    (folder / "race.json").write_text(json.dumps(race_facts(race_id=race_id)))
+    (folder / "race.json").write_text(json.dumps(race_facts(race_id=race_id, date=race_id[:10])))
     if lineup:
         grid = [["driver", "start"], *[[name, n] for n, name in enumerate(reversed(DRIVERS), 1)]]
         (folder / "starting_lineup.csv").write_bytes(csv_bytes(grid))

@@ -1,14 +1,17 @@
 """Contests and their prizes: a simple JSON or CSV, DraftKings' own API JSON, or a list of either."""
 
-import math
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field
 
 from dfslab.data._files import read_json, read_strings
-from dfslab.data._schema import PAYOUTS
-from dfslab.data._tables import conform
+from dfslab.data._json import Id, Text, checked, number
+from dfslab.data._schema import TABLES
+from dfslab.data._tables import conform, number_of
 from dfslab.errors import InputError, UserError
 from dfslab.slate import Contest
 
@@ -16,6 +19,58 @@ __all__ = ["read_contest", "read_contests"]
 
 MAX_ENTRIES = 10_000_000
 """The largest contest so far held about 1.2 million entries; more is a typing error."""
+
+_Money = number(0)
+_Entries = number(1, MAX_ENTRIES, whole=True, hint="write how many entries the contest holds, a whole number")
+
+
+class _Payout(BaseModel):
+    min_rank: _Money
+    max_rank: _Money
+    prize: _Money
+
+
+class _Contest(BaseModel):
+    """A contest in our own keys."""
+
+    payouts: list[_Payout] = Field(min_length=1)
+    entry_fee: _Money
+    entries: _Entries
+    max_entries_per_user: _Money | None = None
+    pool: _Money | None = None
+    name: Text = ""
+    contest_id: Id | None = None
+
+
+class _Prize(BaseModel):
+    value: _Money | None = None
+    payoutDescription: Text = ""
+
+
+class _Tier(BaseModel):
+    minPosition: _Money
+    maxPosition: _Money
+    payoutDescriptions: list[_Prize]
+    tierPayoutDescriptions: dict[str, Any] | None = None
+
+
+class _Detail(BaseModel):
+    """A contest as DraftKings' API answers."""
+
+    payoutSummary: list[_Tier]
+    entryFee: _Money
+    maximumEntries: _Entries
+    maximumEntriesPerUser: _Money | None = None
+    totalPayouts: _Money | None = None
+    name: Text = ""
+    contestName: Text = ""
+    contestId: Id | None = None
+    contestKey: Id | None = None
+    id: Id | None = None
+
+
+class _Answer(BaseModel):
+    contestDetail: _Detail
 
 
 def read_contests(path) -> list[Contest]:
@@ -26,19 +81,26 @@ def read_contests(path) -> list[Contest]:
 
     Raises
     ------
-    InputError : a key is missing, or the prizes overlap, leave a gap, or contradict the advertised pool
+    InputError : a key is missing, a ticket has no value, nothing is paid, or the prizes overlap, leave a gap, or
+        contradict the advertised pool
     """
     if Path(path).suffix.lower() == ".csv":
-        return _contests_of_table(conform(read_strings(path), PAYOUTS, path), path)
+        return _contests_of_table(conform(read_strings(path), TABLES["payouts"], path), path)
     content = read_json(path)
     if isinstance(content, dict) and isinstance(content.get("contests"), list):
         content = content["contests"]
     entries = content if isinstance(content, list) else [content]
     if not entries:
         raise InputError(f"{path}: the list of contests is empty; add one or remove the file")
-    return [
+    found = [
         _contest(item, f"{path}, contest {n}" if len(entries) > 1 else str(path)) for n, item in enumerate(entries, 1)
     ]
+    by_id: dict[str, Contest] = {}
+    for contest in found:
+        other = by_id.setdefault(contest.contest_id or str(id(contest)), contest)
+        if not np.array_equal(other.prizes, contest.prizes) or other.entry_fee != contest.entry_fee:
+            raise InputError(f"{path}: contest_id {contest.contest_id} stands for two contests; correct one of them")
+    return found
 
 
 def read_contest(path) -> Contest:
@@ -53,110 +115,69 @@ def _contests_of_table(table: pd.DataFrame, where) -> list[Contest]:
 
 
 def _contest_of_rows(rows: pd.DataFrame, where) -> Contest:
-    facts = {name: rows[name].iloc[0] for name in PAYOUTS.names if name in rows}
+    facts = {name: rows[name].iloc[0] for name in TABLES["payouts"].names if name in rows}
     for name in ("entry_fee", "entries", "max_entries_per_user", "pool"):
         if name in rows and rows[name].nunique(dropna=False) > 1:
             raise InputError(f"{where}: {name} differs between rows of one contest; write the same in each")
     facts = {name: value for name, value in facts.items() if pd.notna(value)}
-    return _contest({**facts, "payouts": rows[["min_rank", "max_rank", "prize"]].to_dict("records")}, where)
+    payouts = rows[["min_rank", "max_rank", "prize"]].to_dict("records")
+    return _contest({**facts, "entries": int(facts["entries"]), "payouts": payouts}, where)
 
 
 def _contest(item, where: str) -> Contest:
-    if not isinstance(item, dict):
-        raise InputError(f"{where}: a contest must be an object with entry_fee, entries and payouts")
     notes: tuple[str, ...] = ()
-    if "contestDetail" in item:
-        item, notes = _of_api(item["contestDetail"], where)
-    payouts = _payout_rows(item, where)
-    limit = _money(item.get("max_entries_per_user"), "max_entries_per_user", where, optional=True)
-    entries = _money(_key(item, "entries", where), "entries", where)
-    if not 1 <= entries <= MAX_ENTRIES or entries % 1:
-        raise InputError(f"{where}: entries is {entries:g}; write how many entries the contest holds, a whole number")
+    if isinstance(item, dict) and "contestDetail" in item:
+        detail = checked(_Answer, item, where, "save the whole answer of the contest page").contestDetail
+        item, notes = _of_api(detail, where)
+    known = checked(_Contest, item, where, "a contest needs entry_fee, entries and payouts")
+    if not any(payout.prize for payout in known.payouts):
+        raise InputError(f"{where}: no rank is paid anything; write the prizes in dollars")
+    facts = {**known.model_dump(), "entries": int(known.entries), "contest_id": known.contest_id or ""}
     try:
-        return Contest(
-            entry_fee=_money(_key(item, "entry_fee", where), "entry_fee", where),
-            entries=int(entries),
-            payouts=payouts,
-            max_entries_per_user=limit,
-            pool=_money(item.get("pool"), "pool", where, optional=True),
-            name=str(item.get("name") or ""),
-            contest_id=_id_text(item.get("contest_id")),
-            notes=notes,
-        )
+        return Contest(**facts, notes=notes)
     except UserError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _id_text(value) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value)
-
-
-def _key(item: dict, name: str, where: str):
-    if item.get(name) is None:
-        raise InputError(f"{where}: '{name}' is missing; a contest needs entry_fee, entries and payouts")
-    return item[name]
-
-
-def _payout_rows(item: dict, where: str) -> list[dict]:
-    rows = _key(item, "payouts", where)
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{where}: payouts must be a list of objects with min_rank, max_rank and prize")
-    names = ("min_rank", "max_rank", "prize")
-    return [
-        {name: _money(_key(row, name, f"{where}, payout {n}"), name, f"{where}, payout {n}") for name in names}
-        for n, row in enumerate(rows, 1)
-    ]
-
-
-def _money(value, name: str, where: str, optional: bool = False) -> float | None:
-    if value is None and optional:
-        return None
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        number = float(value.replace("$", "").replace(",", "")) if isinstance(value, str) else float(value)
-        if not math.isfinite(number) or not 0 <= number <= 1e10:
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where}: {name} is {str(value)[:40]!r}; write a number, 0 or more") from None
-    return number
-
-
-def _of_api(detail, where: str) -> tuple[dict, tuple[str, ...]]:
-    """Return DraftKings' contest detail in our own keys, and a sentence about tickets."""
-    if not isinstance(detail, dict) or not isinstance(detail.get("payoutSummary"), list):
-        raise InputError(f"{where}: contestDetail has no payoutSummary; save the whole answer of the contest page")
-    rows, tickets = [], 0
-    for n, tier in enumerate(detail["payoutSummary"], 1):
-        here = f"{where}, payoutSummary {n}"
-        if not isinstance(tier, dict) or not isinstance(tier.get("payoutDescriptions"), list):
-            raise InputError(f"{here}: payoutDescriptions is missing; save the whole answer of the contest page")
-        low, high = (_money(_key(tier, name, here), name, here) for name in ("minPosition", "maxPosition"))
-        values = [_prize(part, here) for part in tier["payoutDescriptions"]]
-        rows.append({"min_rank": low, "max_rank": high, "prize": sum(value for value, _ in values)})
-        tickets += int(high - low + 1) * sum(ticket for _, ticket in values)
+def _of_api(detail: _Detail, where: str) -> tuple[dict, tuple[str, ...]]:
+    """Return DraftKings' contest detail in our own keys, and what to know of its tickets."""
+    rows, tickets, worth, stated = [], 0, 0.0, {}
+    for n, tier in enumerate(detail.payoutSummary, 1):
+        ranks, prize = tier.maxPosition - tier.minPosition + 1, 0.0
+        for part in tier.payoutDescriptions:
+            ticket, value = _is_ticket(part, tier), part.value or _stated(part.payoutDescription)
+            if not value > 0:
+                what = f"the {'ticket' if ticket else 'prize'} '{part.payoutDescription[:40]}' has no value"
+                raise InputError(f"{where}, payoutSummary {n}: {what}; write its worth in dollars as its value")
+            if not part.value:
+                stated[part.payoutDescription[:40]] = value
+            prize, tickets, worth = prize + value, tickets + int(ticket * ranks), worth + ticket * ranks * value
+        rows.append({"min_rank": tier.minPosition, "max_rank": tier.maxPosition, "prize": prize})
+    total = sum((row["max_rank"] - row["min_rank"] + 1) * row["prize"] for row in rows)
+    cash_only = tickets and detail.totalPayouts is not None and abs(total - worth - detail.totalPayouts) < 0.005
     item = {
         "payouts": rows,
-        "entry_fee": detail.get("entryFee"),
-        "entries": detail.get("maximumEntries"),
-        "max_entries_per_user": detail.get("maximumEntriesPerUser"),
-        "pool": detail.get("totalPayouts"),
-        "name": detail.get("name") or detail.get("contestName"),
-        "contest_id": next((detail[k] for k in ("contestId", "contestKey", "id") if detail.get(k)), None),
+        "entry_fee": detail.entryFee,
+        "entries": detail.maximumEntries,
+        "max_entries_per_user": detail.maximumEntriesPerUser,
+        "pool": None if cash_only else detail.totalPayouts,
+        "name": detail.name or detail.contestName,
+        "contest_id": detail.contestId or detail.contestKey or detail.id,
     }
-    return item, (f"{tickets} prizes are tickets, counted at their face value.",) if tickets else ()
+    notes = [f"{tickets} prizes are tickets, counted at their face value."] if tickets else []
+    notes += [
+        f"'{words}' has no value in the file: counted as the ${value:,.2f} it names." for words, value in stated.items()
+    ]
+    return item, tuple(notes)
 
 
-def _prize(part, where: str) -> tuple[float, bool]:
-    if not isinstance(part, dict):
-        raise InputError(f"{where}: a payout description must be an object with a value")
-    words = str(part.get("payoutDescription") or "")
-    value = part.get("value")
-    if value is None:
-        found = re.search(r"\$\s*([\d,]+(?:\.\d+)?)", words)
-        if not found:
-            raise InputError(f"{where}: the prize '{words[:40]}' has no value; write its worth in dollars")
-        value = found.group(1)
-    return _money(value, "value", where), "ticket" in words.lower()
+def _is_ticket(part: _Prize, tier: _Tier) -> bool:
+    """Return whether a prize is a ticket: by the kind the tier names, else by its words."""
+    kinds = {kind: str(words) for kind, words in (tier.tierPayoutDescriptions or {}).items()}
+    mine = [kind for kind, words in kinds.items() if words == part.payoutDescription] or list(kinds)
+    return mine[0].lower() != "cash" if len(mine) == 1 else "ticket" in part.payoutDescription.lower()
+
+
+def _stated(words: str) -> float:
+    found = re.search(r"\$\s*(\d[\d.,]*)", words)
+    return number_of(found[1].rstrip(".,")) if found else 0.0

@@ -11,6 +11,7 @@ import pandas as pd
 from dfslab.data._files import csv_text, decode, read_bytes, split_cells, write_atomically
 from dfslab.data._names import match_names
 from dfslab.data._schema import header_key
+from dfslab.data._tables import whole_id
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
@@ -141,40 +142,50 @@ def read_entries(path) -> Entries:
     InputError : another file, another sport's, an entry that comes twice, or no entry at all
     """
     text = decode(read_bytes(path), path)
-    cells = split_cells(path, text)
+    sheet = split_cells(path, text)
+    top = next(n for n, row in enumerate(sheet) if any(row))
+    cells = sheet[top:]
     header = [header_key(cell) for cell in cells[0]]
-    at = {key: header.index(key) for key in ("entry_id", "contest_id", "contest_name", "entry_fee") if key in header}
+    names = ("entry_id", "contest_id", "contest_name", "entry_fee")
+    at = {name: header.index(header_key(name)) for name in names if header_key(name) in header}
     slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
     if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
         raise InputError(
             f"{path}: the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D; "
             "download DKEntries.csv of a NASCAR slate"
         )
-    frame = pd.DataFrame(_entry_rows(cells, at, slots, path))
+    frame = pd.DataFrame(_entry_rows(cells, at, slots, path, top + 1))
     newline = "\r\n" if "\r\n" in text else "\n"
     return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
 
 
-def _entry_rows(cells, at: dict, slots, path) -> list[dict]:
+def _entry_rows(cells, at: dict, slots, path, first: int) -> list[dict]:
+    """Return the entries; ids that a data frame made into floats are put right in `cells`, too."""
     rows, seen = [], {}
     for n, row in enumerate(cells[1:], 1):
         fact = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
         if not fact["entry_id"]:
             continue
-        if not fact["entry_id"].isdigit():
-            raise InputError(
-                f"{path}, row {n + 1}: entry id '{fact['entry_id'][:20]}' is not a number; download it again"
-            )
+        where = f"{path}, row {n + first}"
+        for key, what in (("entry_id", "entry id"), ("contest_id", "contest id")):
+            fact[key] = _whole(fact[key], f"{where}: {what}") if fact[key] or key == "entry_id" else ""
+            if fact[key]:
+                row[at[key]] = fact[key]
         if fact["entry_id"] in seen:
-            raise InputError(
-                f"{path}, row {n + 1}: entry {fact['entry_id']} stands in row {seen[fact['entry_id']]} too"
-            )
-        seen[fact["entry_id"]] = n + 1
+            raise InputError(f"{where}: entry {fact['entry_id']} stands in row {seen[fact['entry_id']]} too")
+        seen[fact["entry_id"]] = n + first
         drivers = tuple(row[s].strip() if s < len(row) else "" for s in slots)
         rows.append({"row": n, **fact, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
     if not rows:
         raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
     return rows
+
+
+def _whole(text: str, where: str) -> str:
+    number = whole_id(text)
+    if number is None or not number.isdecimal():
+        raise InputError(f"{where} '{text[:20]}' is not a number; download it again")
+    return number
 
 
 def _player_pool(cells) -> dict[str, str]:
@@ -183,10 +194,10 @@ def _player_pool(cells) -> dict[str, str]:
     columns: tuple[int, int] | None = None
     for row in cells:
         keys = [header_key(cell) for cell in row]
-        if "name_+_id" in keys and "name" in keys and "id" in keys:
+        if "name+id" in keys and "name" in keys and "id" in keys:
             columns = keys.index("name"), keys.index("id")
-        elif columns and max(columns) < len(row) and row[columns[1]].strip().isdigit():
-            pool[row[columns[1]].strip()] = row[columns[0]].strip()
+        elif columns and max(columns) < len(row) and (whole_id(row[columns[1]].strip()) or "").isdecimal():
+            pool[whole_id(row[columns[1]].strip())] = row[columns[0]].strip()
     return pool
 
 
@@ -209,8 +220,12 @@ def _refuse_copies(rows: np.ndarray, where: str) -> None:
 def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
     if not entries.pool or "name_id" not in slate.drivers:
         return
-    ours = {_driver_id(cell) for cell in slate.drivers["name_id"]}
-    if not ours & set(entries.pool):
+    ours = {_driver_id(cell): name for cell, name in zip(slate.drivers["name_id"], slate.names, strict=True)}
+    for number in ours.keys() & entries.pool.keys():
+        if not match_names([entries.pool[number]], [ours[number]]).pairs:
+            told = f"{entries.pool[number]} there, {ours[number]} in DKSalaries.csv"
+            raise InputError(f"{entries.path}: ID {number} is {told}; download both files again")
+    if not ours.keys() & entries.pool.keys():
         same = match_names(entries.pool.values(), slate.names).pairs
         raise InputError(
             f"{entries.path}: none of its driver ids is in DKSalaries.csv ({len(same)} names are); "

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from dfslab import __version__
-from dfslab.data._feed_tables import FeedError, RaceTables, race_tables, raced, scheduled
-from dfslab.data._files import locked, read_strings, write_atomically, write_csv
+from dfslab.data._feed_tables import FeedError, RaceTables, race_tables, scheduled
+from dfslab.data._files import MAX_JSON, locked, read_strings, write_atomically, write_csvs
 from dfslab.data._names import match_names, name_key
-from dfslab.data._schema import HISTORY_RACES, HISTORY_RESULTS
+from dfslab.data._schema import TABLES, Table
 from dfslab.data._tables import conform, for_file
 from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
@@ -27,6 +27,8 @@ PAUSE = 1.0
 """Seconds between two requests."""
 TIMEOUT = 20.0
 ATTEMPTS = 4
+WHOLE_WITHIN = 6
+"""Timeouts within which a whole answer must have come, however often a byte does."""
 SETTLED_DAYS = 4
 """Days after a race from which its result is final (inspection and appeals of a disqualification take days)."""
 GIVE_UP_AFTER = 3
@@ -58,6 +60,26 @@ class _Feed:
     attempts: int
     last: float = field(default=-1e9)
 
+    def __post_init__(self):
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3 import Retry
+
+        class Polite(Retry):
+            def get_backoff_time(self):
+                return max(self.backoff_factor, super().get_backoff_time())
+
+        again = {
+            "status_forcelist": (429, 500, 502, 503, 504),
+            "raise_on_status": False,
+            "backoff_max": 30 * self.pause,
+        }
+        retries = Polite(self.attempts - 1, backoff_factor=self.pause, respect_retry_after_header=False, **again)
+        self.session = requests.Session()
+        self.session.mount(self.base_url, HTTPAdapter(max_retries=retries))
+        agent = f"dfslab/{__version__} (personal research; at most one request a second)"
+        self.session.headers["User-Agent"] = agent
+
     def get(self, path: str, fresh_since: float = -1.0):
         """Return the JSON of `path`, from the cache when it was saved after `fresh_since` (seconds of the epoch)."""
         saved = self.cache / path.strip("/")
@@ -71,57 +93,57 @@ class _Feed:
             aside.write_text(text, encoding="utf-8")
         return content
 
+    def forget(self, *paths: str) -> None:
+        """Drop what was saved of `paths`: an answer that could not be used is asked for again."""
+        for path in paths:
+            (self.cache / path.strip("/")).unlink(missing_ok=True)
+
     def _download(self, path: str):
-        import requests
-        from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+        for _ in range(self.attempts):
+            try:
+                text = self._body(self._answer(path)).decode("utf-8-sig", errors="replace")
+                return text, json.loads(text)
+            except FeedError:
+                raise
+            except (ValueError, RecursionError, OSError):
+                continue
+        raise FeedError(f"{self.base_url}{path}: the answer is no whole JSON after {self.attempts} attempts")
 
-        again = (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError, _Transient)
-        retrying = Retrying(
-            retry=retry_if_exception_type(again),
-            stop=stop_after_attempt(self.attempts),
-            wait=wait_exponential(multiplier=self.pause, max=30 * self.pause),
-        )
-        try:
-            return retrying(self._request, path)
-        except RetryError as error:
-            reason = error.last_attempt.exception()
-            raise FeedError(f"{self.base_url}{path}: {_in_words(reason)} after {self.attempts} attempts") from None
-        except requests.RequestException as error:
-            raise FeedError(f"{self.base_url}{path}: {_in_words(error)}") from None
-
-    def _request(self, path: str):
+    def _answer(self, path: str):
+        """Return the answer's head, after retries."""
         import requests
 
         time.sleep(max(0.0, self.last + self.pause - time.monotonic()))
-        agent = {"User-Agent": f"dfslab/{__version__} (personal research; at most one request a second)"}
+        after = f" after {self.attempts} attempts"
         try:
-            answer = requests.get(self.base_url + path, headers=agent, timeout=self.timeout)
+            answer = self.session.get(self.base_url + path, timeout=self.timeout, stream=True)
+        except (requests.Timeout, requests.ConnectionError) as error:
+            said = "no answer in time" if "timed out" in str(error).lower() else "no connection"
+            raise FeedError(f"{self.base_url}{path}: {said}{after}") from None
+        except requests.RequestException as error:
+            raise FeedError(f"{self.base_url}{path}: {str(error)[:200]}") from None
         finally:
             self.last = time.monotonic()
         if answer.status_code in (403, 404, 410):
             raise _Missing(path)
-        if answer.status_code >= 500 or answer.status_code == 429:
-            raise _Transient(f"the server answered {answer.status_code}")
-        answer.raise_for_status()
-        text = answer.content.decode("utf-8-sig", errors="replace")
-        try:
-            return text, json.loads(text)
-        except (ValueError, RecursionError):
-            raise _Transient("the answer is no whole JSON") from None
+        if not answer.ok:
+            again = after if answer.status_code >= 500 or answer.status_code == 429 else ""
+            raise FeedError(f"{self.base_url}{path}: the server answered {answer.status_code}{again}")
+        return answer
 
-
-class _Transient(Exception):
-    """An answer that may be better next time."""
-
-
-def _in_words(error: BaseException) -> str:
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return str(error)[:200]
+    def _body(self, answer) -> bytes:
+        """Return the whole body; one that is too long, or drips without end, is a `FeedError`."""
+        body, deadline = bytearray(), time.monotonic() + WHOLE_WITHIN * self.timeout
+        with answer:
+            for chunk in answer.iter_content(1 << 16):
+                body += chunk
+                if len(body) > MAX_JSON:
+                    raise FeedError(f"{answer.url}: the answer is longer than {MAX_JSON / 1e6:.0f} MB")
+                if time.monotonic() > deadline:
+                    raise FeedError(
+                        f"{answer.url}: no end of the answer within {WHOLE_WITHIN * self.timeout:g} seconds"
+                    )
+        return bytes(body)
 
 
 def fetch_season(
@@ -195,33 +217,35 @@ def _download_all(feed: _Feed, races: list[dict], series: str, tell) -> tuple[li
 
 
 def _race(feed: _Feed, facts: dict, series_id: int):
-    """Return the results and the race row of one race, asked for again while it may still change."""
+    """Return the results and the race row of one race, asked for again while it may still change or was of no use."""
     settled = (facts["date"] + pd.Timedelta(days=SETTLED_DAYS)).timestamp()
-    since = min(settled, time.time())
-    folder = f"/cacher/{facts['season']}/{series_id}/{facts['feed_id']}"
-    try:
-        weekend = feed.get(f"{folder}/weekend-feed.json", since)
-    except _Missing:
-        raise FeedError(f"{feed.base_url}{folder}/weekend-feed.json: the feed has no such race") from None
-    if not raced(weekend, f"{folder}/weekend-feed.json"):
-        raise FeedError(f"{folder}/weekend-feed.json: no finishing positions yet; fetch again later")
-    loop = _or_none(feed, f"/loopstats/prod/{facts['season']}/{series_id}/{facts['feed_id']}.json", since)
-    laps = None if loop else _or_none(feed, f"{folder}/lap-times.json", since)
+    since, season = min(settled, time.time()), facts["season"]
+    folder, loops = f"/cacher/{season}/{series_id}/{facts['feed_id']}", f"/loopstats/prod/{season}/{series_id}"
+    paths = f"{folder}/weekend-feed.json", f"{loops}/{facts['feed_id']}.json", f"{folder}/lap-times.json"
     where = f"{feed.base_url}{folder}"
-    tables = race_tables(facts, weekend, loop, laps, where)
-    _refuse_odd_values(tables, where)
+    try:
+        weekend = feed.get(paths[0], since)
+        loop = _or_none(feed, paths[1], since)
+        laps = None if loop else _or_none(feed, paths[2], since)
+    except _Missing:
+        raise FeedError(f"{where}/weekend-feed.json: the feed has no such race") from None
+    try:
+        tables = race_tables(facts, weekend, loop, laps, where)
+        _as_written(tables.results, TABLES["results"], where)
+        _as_written(pd.DataFrame([tables.race]), TABLES["races"], where)
+    except InputError as error:
+        feed.forget(*paths)
+        raise FeedError(error) from None
+    feed.forget(*(path for path, content in zip(paths[1:], (loop, laps), strict=True) if not content))
     return tables
 
 
-def _refuse_odd_values(tables: RaceTables, where: str) -> None:
-    """Raise `FeedError` when a row would not pass the contract of its history file."""
-    rows = ((tables.results, HISTORY_RESULTS), (pd.DataFrame([tables.race]), HISTORY_RACES))
-    for frame, table in rows:
-        text = _text(for_file(frame, table))
-        try:
-            conform(text.set_axis(range(1, len(text) + 1)), table, where)
-        except InputError as error:
-            raise FeedError(error) from None
+def _as_written(frame: pd.DataFrame, table: Table, where) -> pd.DataFrame:
+    """Return `frame` as its file holds it; raise `InputError` when the reader would not accept that."""
+    written = for_file(frame, table)
+    text = {name: ["" if pd.isna(v) else str(v) for v in written[name]] for name in written}
+    conform(pd.DataFrame(text, index=range(2, len(written) + 2), dtype=object), table, where)
+    return written
 
 
 def _or_none(feed: _Feed, path: str, since: float):
@@ -231,49 +255,42 @@ def _or_none(feed: _Feed, path: str, since: float):
         return None
 
 
-def _merge(folder: Path, tables: list) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _merge(folder: Path, tables: list[RaceTables]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Merge the races into both history files, which are checked before they take the old ones' places together."""
     if not tables:
         return (), ()
     results = pd.concat([table.results for table in tables], ignore_index=True)
     races = pd.DataFrame([table.race for table in tables])
     notes = [note for table in tables for note in table.notes]
     with locked(folder):
-        old_results = _earlier(folder / "results.csv", HISTORY_RESULTS)
-        old_races = _earlier(folder / "races.csv", HISTORY_RACES)
+        old_results, old_races = (_earlier(folder, name) for name in ("results", "races"))
         ids, tracks = _known_ids(old_races, old_results), _known_tracks(old_races)
         results, races = (_as_known(frame, ids, tracks) for frame in (results, races))
-        results = _with_known_names(results, old_results)
-        notes += _gone(old_results, results)
-        for name, table, old, new in (
-            ("results.csv", HISTORY_RESULTS, old_results, results),
-            ("races.csv", HISTORY_RACES, old_races, races),
-        ):
-            write_csv(folder / name, _merged(old, _text(for_file(new, table)), list(table.key)))
+        old_results, results, more = _one_name_an_id(old_results, results)
+        notes += more + _gone(old_results, results)
+        files = {}
+        for name, old, new in (("results", old_results, results), ("races", old_races, races)):
+            path = folder / f"{name}.csv"
+            files[path] = _as_written(_merged(old, new, list(TABLES[name].key)), TABLES[name], path)
+        write_csvs(files)
     return tuple(races["race_id"]), tuple(dict.fromkeys(notes))
 
 
-def _earlier(path: Path, table) -> pd.DataFrame:
-    """Return an existing history file as text in package names, checked; an empty frame when there is none."""
+def _earlier(folder: Path, name: str) -> pd.DataFrame:
+    """Return an existing history file, checked, further columns as text; an empty frame when there is none."""
+    path, table = folder / f"{name}.csv", TABLES[name]
     if not path.exists():
-        return pd.DataFrame(columns=list(table.key), dtype=object)
-    strings = read_strings(path)
-    return strings.set_axis(conform(strings, table, path).columns, axis=1).reset_index(drop=True)
+        return pd.DataFrame(columns=["date", "race_id", "driver", "nascar_driver_id"], dtype=object)
+    return conform(read_strings(path), table, path).reset_index(drop=True)
 
 
-def _text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `frame` as the text of a CSV, blanks for what is not known."""
-    return pd.DataFrame({name: ["" if pd.isna(v) else str(v) for v in frame[name]] for name in frame}, dtype=object)
-
-
-def _known_ids(*frames) -> dict[tuple[str, str], str]:
+def _known_ids(*frames) -> dict[tuple, str]:
     """Return (day, series) → race_id of the races in the history: one series runs one race a day."""
-    ids: dict[tuple[str, str], str] = {}
+    ids: dict[tuple, str] = {}
     for frame in frames:
-        if "date" in frame:
-            series = frame["series"].replace("", "cup") if "series" in frame else ["cup"] * len(frame)
-            days = pd.to_datetime(frame["date"], format="mixed").dt.strftime("%Y-%m-%d")
-            for race_id, day, name in zip(frame["race_id"], days, series, strict=True):
-                ids.setdefault((day, name), race_id)
+        series = frame["series"].fillna("cup") if "series" in frame else ["cup"] * len(frame)
+        for race_id, day, name in zip(frame["race_id"], frame["date"], series, strict=True):
+            ids.setdefault((day, name), race_id)
     return ids
 
 
@@ -284,7 +301,7 @@ def _known_tracks(races: pd.DataFrame) -> dict:
     """Return what the history says of a track's key, kind and length, by race, by track and kind, and by track."""
     known: dict = {}
     for row in races.to_dict("records"):
-        facts = {name: row[name] for name in _TRACK_FACTS if row.get(name)}
+        facts = {name: row[name] for name in _TRACK_FACTS if pd.notna(row.get(name))}
         track = name_key(row.get("track") or "")
         known[row["race_id"]] = known[track, facts.get("track_type")] = known[track, None] = facts
     return known
@@ -298,28 +315,43 @@ def _as_known(frame: pd.DataFrame, ids: dict, tracks: dict) -> pd.DataFrame:
     """
     rows = frame.to_dict("records")
     for row in rows:
-        row["race_id"] = ids.get((f"{row['date']:%Y-%m-%d}", row["series"]), row["race_id"])
+        row["race_id"] = ids.get((row["date"], row["series"]), row["race_id"])
         kind, guessed = track_type(row["track"], row["season"], row["track_length_mi"])
         track = name_key(row["track"])
         row.update(tracks.get(row["race_id"]) or tracks.get((track, None if guessed else kind)) or {})
     return pd.DataFrame(rows)
 
 
-def _with_known_names(results: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
-    """Write drivers as the history does: by NASCAR's id first, then by name."""
-    numbers = old["nascar_driver_id"] if "nascar_driver_id" in old else [""] * len(old)
-    by_id = dict(zip(numbers, old["driver"], strict=True))
+def _one_name_an_id(old: pd.DataFrame, new: pd.DataFrame):
+    """Return both with one name for each of NASCAR's ids, and notes: the history's spelling, or the latest name.
+
+    Drivers without an id in the history are written as there. An id that two drivers of one race have decides nothing.
+    """
+    columns = ["race_id", "date", "nascar_driver_id", "driver"]
+    every = pd.concat([old.reindex(columns=columns), new[columns]]).dropna(subset=["nascar_driver_id"])
+    every = every.sort_values("date", kind="stable")
     spelling = {name_key(name): name for name in old["driver"]}
-    names = [
-        by_id[number] if _same_driver(by_id.get(number), name) else spelling.get(name_key(name), name)
-        for number, name in zip(results["nascar_driver_id"], results["driver"], strict=True)
-    ]
-    return results.assign(driver=names)
+    names: dict[str, str] = {}
+    notes: list[str] = []
+    for number, rows in every.groupby("nascar_driver_id", sort=False):
+        written, latest = list(dict.fromkeys(rows["driver"])), rows["driver"].iloc[-1]
+        others = [name for name in written if not match_names([name], [latest]).pairs]
+        if others and rows.drop_duplicates(["race_id", "driver"])["race_id"].duplicated().any():
+            notes.append(f"Driver {number}: {' and '.join(written)} raced together; their rows are kept apart.")
+            continue
+        notes += [f"Driver {number}: {', '.join(others)} is now {latest}."] if others else []
+        names[number] = (
+            spelling.get(name_key(latest), latest)
+            if others
+            else next((name for name in written if name in spelling.values()), spelling.get(name_key(latest), latest))
+        )
 
+    def named(frame):
+        ids = frame["nascar_driver_id"] if "nascar_driver_id" in frame else pd.Series(None, frame.index, dtype=object)
+        plain = frame["driver"].map(lambda name: spelling.get(name_key(name), name))
+        return frame.assign(driver=ids.map(names).where(ids.isin(list(names)), plain))
 
-def _same_driver(known: str | None, name: str) -> bool:
-    """Return whether two spellings of one id can be one person."""
-    return bool(known) and bool(match_names([name], [known]).pairs)
+    return named(old), named(new), notes
 
 
 def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
@@ -337,9 +369,9 @@ def _merged(old: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.DataFram
     """Return `old` with the races of `new` put in their place; what `new` does not know is kept from the old row."""
     columns = [*old.columns, *(name for name in new if name not in old)]
     same = old["race_id"].isin(new["race_id"])
-    earlier = old[same].set_index(key).reindex(columns=[name for name in columns if name not in key])
-    fresh = new.set_index(key).reindex(columns=earlier.columns)
-    kept = earlier.reindex(fresh.index)
-    filled = fresh.where(fresh.notna() & (fresh != ""), kept).fillna("")
-    rows = pd.concat([old[~same], filled.reset_index()], ignore_index=True).reindex(columns=columns).fillna("")
+    earlier = old[same].astype(object).set_index(key).replace("", None)
+    fresh = new.astype(object).set_index(key)
+    filled = fresh.combine_first(earlier).reindex(fresh.index).reset_index()
+    rows = pd.concat([old[~same].astype(object), filled], ignore_index=True).reindex(columns=columns)
+    rows["date"] = pd.to_datetime(rows["date"])
     return rows.sort_values(["date", "race_id"], kind="stable", ignore_index=True)

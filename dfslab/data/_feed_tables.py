@@ -8,9 +8,9 @@ import pandas as pd
 
 from dfslab.data._names import clean_name
 from dfslab.data._tracks import track_slug, track_type
-from dfslab.errors import InputError
+from dfslab.errors import InputError, day_of
 
-__all__ = ["FeedError", "RaceTables", "race_tables", "raced", "scheduled"]
+__all__ = ["FeedError", "RaceTables", "race_tables", "scheduled"]
 
 POINTS_RACE = 1
 """`race_type_id` of a race for points; anything else is an exhibition."""
@@ -43,62 +43,79 @@ def _field(item, name: str, kind, where: str):
     return value
 
 
-_NUMBER = (int, float)
+def _number(item, name: str, where: str, absent: float = np.nan):
+    """Return the number `item[name]`, `absent` where it is null; anything else is a changed feed."""
+    value = _field(item, name, (int, float, type(None)), where)
+    return absent if value is None else value
 
 
 def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dict], list[str]]:
     """Return the finished points races of the season's list in order, with their facts, and why others are left out.
 
-    A race counts as run when it has a winner and laps (lists that do not name winners: when it has laps).
+    A race counts as run when it has a winner and laps (lists that do not name winners: when it has laps). An entry that
+    cannot be read costs only itself; a list most of whose entries cannot be read is a `FeedError`.
     """
+    races, skipped, odd = [], [], []
     entries = _field(listed, f"series_{series_id}", list, where)
-    races, skipped, number = [], [], 0
     for entry in sorted(entries, key=lambda item: str(item.get("race_date", "")) if isinstance(item, dict) else ""):
-        name = _field(entry, "race_name", str, where)
-        date = pd.to_datetime(_field(entry, "race_date", str, where), errors="coerce")
-        if pd.isna(date):
-            raise FeedError(f"{where}: {name} has the date {entry['race_date']!r}; the feed has changed its form")
-        if _field(entry, "race_type_id", int, where) != POINTS_RACE:
-            skipped.append(f"{name} ({date:%Y-%m-%d}): an exhibition")
-            continue
-        number += 1
-        if not entry.get("winner_driver_id", True) or not entry.get("actual_laps"):
-            skipped.append(f"{name} ({date:%Y-%m-%d}): not run yet")
-            continue
-        races.append(_facts(entry, date, number, series, where))
-    return races, skipped
+        try:
+            races.append(_facts(entry, series, where))
+        except _Left as reason:
+            skipped.append(str(reason))
+        except FeedError as error:
+            odd.append(error)
+    if len(odd) > len(races) + len(skipped):
+        raise odd[0]
+    days = sorted({day_of(str(entry.get("race_date"))) for entry in entries if _for_points(entry)} - {pd.NaT})
+    once: dict[pd.Timestamp, dict] = {}
+    for facts in sorted(races, key=lambda facts: -facts["race_laps"]):
+        if once.setdefault(facts["date"], facts) is not facts:
+            skipped.append(
+                f"{facts['race_name']} ({facts['date']:%Y-%m-%d}): listed twice, or a second race of that day"
+            )
+    left = [f"an entry that cannot be read: {error}" for error in odd]
+    return [{**once[day], "race_no": days.index(day) + 1} for day in sorted(once)], skipped + left
 
 
-def _facts(entry: dict, date: pd.Timestamp, number: int, series: str, where: str) -> dict:
+def _for_points(entry) -> bool:
+    return isinstance(entry, dict) and entry.get("race_type_id") == POINTS_RACE
+
+
+class _Left(Exception):
+    """An entry of the list that is no finished points race; the message says why."""
+
+
+def _facts(entry, series: str, where: str) -> dict:
+    name = " ".join(_field(entry, "race_name", str, where).split())
+    date = day_of(_field(entry, "race_date", (str, type(None)), where) or "")
+    label = f"{name} ({date:%Y-%m-%d})" if not pd.isna(date) else f"{name} (no date that can be read)"
+    if _field(entry, "race_type_id", int, where) != POINTS_RACE:
+        raise _Left(f"{label}: an exhibition")
+    if not entry.get("winner_driver_id", True) or not entry.get("actual_laps"):
+        raise _Left(f"{label}: not run yet")
+    if pd.isna(date):
+        raise _Left(f"{label}: fetch again when the feed has one")
     track = " ".join(_field(entry, "track_name", str, where).split())
-    laps = _field(entry, "scheduled_laps", int, where)
-    miles = _field(entry, "scheduled_distance", _NUMBER, where)
+    laps, miles = (_number(entry, key, where) for key in ("scheduled_laps", "scheduled_distance"))
     length = round(miles / laps, 3) if laps > 0 and miles > 0 else np.nan
     season = _field(entry, "race_season", int, where)
     kind, guessed = track_type(track, season, length)
-    kind = "superspeedway" if guessed and entry.get("restrictor_plate") is True else kind
     return {
         "race_id": f"{date:%Y-%m-%d}-{track_slug(track)}",
         "feed_id": _field(entry, "race_id", int, where),
         "season": season,
-        "race_no": number,
-        "date": date.normalize(),
-        "race_name": " ".join(entry["race_name"].split()),
+        "race_no": 0,
+        "date": date,
+        "race_name": name,
         "series": series,
         "track": track,
         "track_id": track_slug(track).replace("-", "_"),
-        "track_type": kind,
+        "track_type": "superspeedway" if guessed and entry.get("restrictor_plate") is True else kind,
         "track_length_mi": length,
         "sched_laps": laps or np.nan,
         "race_laps": _field(entry, "actual_laps", int, where),
         "guessed": guessed,
     }
-
-
-def raced(weekend, where: str) -> bool:
-    """Return whether the weekend feed has finishing positions."""
-    results = _field(_race_of(weekend, where), "results", list, where)
-    return any(isinstance(row, dict) and row.get("finishing_position") for row in results)
 
 
 def _race_of(weekend, where: str) -> dict:
@@ -135,11 +152,11 @@ def race_tables(facts: dict, weekend, loop, laps, where: str) -> RaceTables:
 
 def _drivers(race: dict, facts: dict, where: str) -> tuple[list[dict], list[str]]:
     listed = _field(race, "results", list, where)
-    finished = [row for row in listed if _field(row, "finishing_position", int, where) > 0]
-    absent = [clean_name(row.get("driver_fullname", "?")) for row in listed if row["finishing_position"] <= 0]
+    finished = [row for row in listed if _number(row, "finishing_position", where, 0) > 0]
+    absent = [clean_name(row.get("driver_fullname") or "?") for row in listed if row not in finished]
     notes = [f"{facts['race_id']}: {', '.join(absent)} did not start, left out."] if absent else []
     if not finished:
-        raise FeedError(f"{where}: nobody has a finishing position; fetch again later")
+        raise FeedError(f"{where}: nobody has a finishing position yet; fetch again later")
     finished.sort(key=lambda row: (bool(row.get("disqualified")), row["finishing_position"]))
     rows = [_driver(row, finish, where) for finish, row in enumerate(finished, 1)]
     last = max((row["start"] for row in rows), default=0)
@@ -151,27 +168,29 @@ def _drivers(race: dict, facts: dict, where: str) -> tuple[list[dict], list[str]
     return rows, notes
 
 
+_TEXT = {"car": "car_number", "team": "team_name", "manufacturer": "car_make"}
+_WHOLE = {"start": "starting_position", "laps": "laps_completed", "laps_led": "laps_led"}
+_FIGURES = {"points": "points_earned", "qual_pos": "qualifying_position", "qual_speed_mph": "qualifying_speed"}
+"""Columns of the history and the feed's fields they come from."""
+
+
 def _driver(row: dict, finish: int, where: str) -> dict:
     status = " ".join(str(row.get("finishing_status") or "running").lower().split())
     status = {"accident": "crash"}.get(status, status)
-    out = status != "running"
+    figures = {ours: _or_nan(row.get(theirs)) for ours, theirs in _FIGURES.items()}
     return {
         "driver": clean_name(_field(row, "driver_fullname", str, where)),
         "nascar_driver_id": str(_field(row, "driver_id", int, where)),
-        "car": str(row.get("car_number") or ""),
-        "team": str(row.get("team_name") or "").strip(),
-        "manufacturer": str(row.get("car_make") or "").strip(),
-        "start": _field(row, "starting_position", int, where),
+        **{ours: str(row.get(theirs) or "").strip() or None for ours, theirs in _TEXT.items()},
+        **{ours: _number(row, theirs, where, np.nan if ours == "laps" else 0) for ours, theirs in _WHOLE.items()},
         "finish": finish,
-        "laps": _field(row, "laps_completed", int, where),
-        "laps_led": _field(row, "laps_led", int, where),
         "status": status,
-        "dnf": out,
+        "dnf": status != "running",
         "dnf_crash": status == "crash",
         "disqualified": bool(row.get("disqualified")),
-        "points": _or_nan(row.get("points_earned")),
-        "qual_pos": _or_nan(row.get("qualifying_position")) or np.nan,
-        "qual_speed_mph": _or_nan(row.get("qualifying_speed")) or np.nan,
+        **figures,
+        "qual_pos": figures["qual_pos"] or np.nan,
+        "qual_speed_mph": figures["qual_speed_mph"] or np.nan,
     }
 
 
@@ -264,14 +283,14 @@ def _practice(weekend, where: str) -> pd.DataFrame:
 
 def _race_row(race: dict, results: pd.DataFrame, facts: dict, where: str) -> dict:
     led, fastest = np.sort(results["laps_led"].to_numpy(float))[::-1], results["fastest_laps"].to_numpy(float)
-    caution_laps = _field(race, "number_of_caution_laps", int, where)
+    caution_laps = _number(race, "number_of_caution_laps", where)
     runs = _green_runs(race, facts["race_laps"], where)
     cars = results[["start", "finish"]].astype(float)
     return {
         "n_cars": len(results),
         "winner": results["driver"].iloc[0],
         "winner_start": int(results["start"].iloc[0]),
-        "cautions": _field(race, "number_of_cautions", int, where),
+        "cautions": _number(race, "number_of_cautions", where),
         "caution_laps": caution_laps,
         "green_laps": facts["race_laps"] - caution_laps,
         "lead_changes": race.get("number_of_lead_changes"),
@@ -303,9 +322,9 @@ def _green_runs(race: dict, race_laps: int, where: str) -> list[int]:
     """Return the lengths in laps of the green runs in order; empty when the caution segments do not fit the race."""
     cautions = sorted(
         (_field(part, "start_lap", int, where), _field(part, "end_lap", int, where))
-        for part in _field(race, "caution_segments", list, where)
+        for part in race.get("caution_segments") or []
     )
-    if len(cautions) != _field(race, "number_of_cautions", int, where) or any(end > race_laps for _, end in cautions):
+    if len(cautions) != race.get("number_of_cautions") or any(end > race_laps for _, end in cautions):
         return []
     starts = [1, *(end + 1 for _, end in cautions)]
     ends = [*(start - 1 for start, _ in cautions), race_laps]

@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import tempfile
-import time
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from dfslab.errors import InputError
 
@@ -30,11 +31,14 @@ __all__ = [
     "split_cells",
     "write_atomically",
     "write_csv",
+    "write_csvs",
     "write_folder_atomically",
 ]
 
-MAX_BYTES = 500_000_000
-"""Nothing a user has comes near it (standings of a 250,000-entry contest are 40 MB); a larger file is a mistake."""
+MAX_BYTES, MAX_JSON = 200_000_000, 20_000_000
+"""A larger file is a mistake: standings of 250,000 entries are 40 MB, an answer of DraftKings' far below 1 MB."""
+MAX_CELLS = 15_000_000
+"""A sheet with more is a mistake: the largest contest so far, 1.2 million entries of 11 cells, has 13 million."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
@@ -42,14 +46,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d*)?([eE][+-]?\d+)?%?|[+-]?\.\d+%?")
 
 
-def read_bytes(path) -> bytes:
-    """Return the bytes of `path`; raise `InputError` when there is no such file, it is empty, or absurdly large."""
+def read_bytes(path, most: int = MAX_BYTES) -> bytes:
+    """Return the bytes of `path`; raise `InputError` when there is no such file, it is empty, or larger than `most`."""
     path = Path(path)
     try:
         size = path.stat().st_size
         if size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes); download it again")
-        if size > MAX_BYTES:
+        if size > most:
             raise InputError(f"{path}: {size / 1e6:,.0f} MB is too large to be what it should be; check the file")
         return path.read_bytes()
     except FileNotFoundError:
@@ -92,11 +96,15 @@ def read_cells(path, text: str | None = None) -> list[list[str]]:
 
 
 def split_cells(path, text: str) -> list[list[str]]:
-    """Return CSV `text` as lists of cells exactly as they stand."""
+    """Return CSV `text` as lists of cells exactly as they stand; a first line `sep=;` is believed and left blank."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty; download it again")
+    told = re.match(r'\s*"?sep=(.)"?[ ,;\t]*\r?\n', text, re.IGNORECASE)
+    text = "\n" * text.count("\n", 0, told.end()) + text[told.end() :] if told else text
     first = text.lstrip().split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
+    separator = told[1] if told else max(",;\t", key=first.count)
+    if text.count(separator) + text.count("\n") > MAX_CELLS:
+        raise InputError(f"{path}: more than {MAX_CELLS:,} cells, more than any contest has; download it again")
     try:
         return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
@@ -141,7 +149,7 @@ def _header(path, header: list[str]) -> list[str]:
 
 def read_json(path):
     """Return the content of a JSON file; raise `InputError` naming the line where it breaks."""
-    text = decode(read_bytes(path), path)
+    text = decode(read_bytes(path, MAX_JSON), path)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -247,35 +255,33 @@ def write_folder_atomically(path):
 
 
 @contextmanager
-def locked(folder, timeout: float = 60.0):
+def locked(folder, timeout: float = 60.0, tell: Callable[[str], object] | None = None):
     """Hold `folder` for one writer at a time; raise `InputError` when another keeps it longer than `timeout` seconds.
 
-    The lock is the operating system's, on a file `.lock`: it is released even when the holder is killed.
+    The lock is the operating system's, on a file `.lock`: it is released even when the holder is killed. `tell` is
+    called with a sentence when there is a wait.
     """
     folder = Path(folder)
-    with _in_words(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + timeout
-    with open(folder / ".lock", "a+b") as handle:
-        while not _try_lock(handle):
-            if time.monotonic() >= deadline:
-                raise InputError(f"{folder}: another run is writing here; wait for it to end, then run again")
-            time.sleep(0.05)
-        yield
-
-
-def _try_lock(handle) -> bool:
+    lock = FileLock(folder / ".lock", thread_local=False)
     try:
-        if os.name == "nt":
-            import msvcrt
+        with _in_words(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not _at_once(lock):
+                if tell:
+                    tell(f"{folder}: another run is writing here; waiting for it, {timeout:.0f} seconds at most")
+                lock.acquire(timeout=timeout)
+    except Timeout:
+        raise InputError(f"{folder}: another run is writing here; wait for it to end, then run again") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
-            handle.seek(0)
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+def _at_once(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
         return False
     return True
 
@@ -283,16 +289,18 @@ def _try_lock(handle) -> bool:
 def escape_cell(value):
     """Return `value` as it may go into a CSV cell: text a spreadsheet would run as a formula gets a leading '.
 
-    Numbers pass as they are, also as text. A carriage return becomes a line feed, which every reader takes as quoted.
+    So does what follows a semicolon or tab, at which spreadsheets cut where a comma is the decimal sign. Numbers pass
+    as they are, also as text. A carriage return becomes a line feed, which every reader takes as quoted.
 
     Examples
     --------
-    >>> escape_cell("=1+1"), escape_cell("-4.5"), escape_cell("Kyle Larson")
-    ("'=1+1", '-4.5', 'Kyle Larson')
+    >>> escape_cell("=1+1"), escape_cell("-4.5"), escape_cell("Kyle Larson;=1")
+    ("'=1+1", '-4.5', "Kyle Larson;'=1")
     """
     if not isinstance(value, str):
         return value
     value = value.replace("\r\n", "\n").replace("\r", "\n")
+    value = re.sub(r"(?<!^)([;\t\n]\s*)(?=[=+@-])", r"\1'", value)
     return "'" + value if value.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(value) else value
 
 
@@ -306,11 +314,19 @@ def csv_text(rows, newline: str = "\n") -> str:
 
 def write_csv(path, frame: pd.DataFrame) -> Path:
     """Write `frame` without its index to `path`, atomically, every text cell made safe for a spreadsheet."""
-    safe = frame.copy()
-    for column in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[column]) and not pd.api.types.is_datetime64_any_dtype(safe[column]):
-            safe[column] = safe[column].map(escape_cell)
-    safe.columns = [escape_cell(name) for name in safe.columns]
-    with write_atomically(path) as aside:
-        safe.to_csv(aside, index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    write_csvs({path: frame})
     return Path(path)
+
+
+def write_csvs(frames: Mapping) -> None:
+    """Write path → frame as `write_csv` does; none is moved before all are whole, the last given is moved first."""
+    with ExitStack() as moves:
+        for path, frame in frames.items():
+            aside = moves.enter_context(write_atomically(path))
+            safe = frame.copy()
+            for column in safe.columns:
+                kinds = pd.api.types.is_numeric_dtype, pd.api.types.is_datetime64_any_dtype
+                if not any(is_kind(safe[column]) for is_kind in kinds):
+                    safe[column] = safe[column].map(escape_cell)
+            safe.columns = [escape_cell(name) for name in safe.columns]
+            safe.to_csv(aside, index=False, date_format="%Y-%m-%d", lineterminator="\n")

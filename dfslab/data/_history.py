@@ -1,17 +1,30 @@
 """The history folder: past races and past contests before a date, and how finished contests join it."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfslab.data._files import locked, write_csv
-from dfslab.data._names import match_names, name_key
-from dfslab.data._race_folder import RaceFolder, open_folder
-from dfslab.data._schema import OWNERSHIP_HISTORY
+from dfslab.data._market import read_odds
+from dfslab.data._names import match_names, name_key, spellings
+from dfslab.data._race_folder import RaceFolder, list_races, open_folder
+from dfslab.data._schema import TABLES
 from dfslab.data._standings import Standings
-from dfslab.data._tables import for_file, of_series, read_ownership_history, read_races, read_results, stored
+from dfslab.data._tables import (
+    empty,
+    for_file,
+    of_series,
+    read_ownership_history,
+    read_partial,
+    read_races,
+    read_results,
+    read_table,
+    stored,
+    with_cautions,
+)
 from dfslab.errors import InputError, as_day
 from dfslab.slate import Slate
 
@@ -20,36 +33,60 @@ __all__ = ["History", "Ingested", "history", "ingest_standings"]
 
 @dataclass(frozen=True)
 class History:
-    """What happened before a date: `results` by driver and race, `races`, and `ownership` by driver and contest."""
+    """What happened before a date.
+
+    `results` by driver and race, `races`, and `ownership` by driver and contest. `partial`: past contests of which
+    only some ownership is known (contest_id, race_id, date, driver, salary, ownership, known, entries, entry_fee, kind;
+    ownership is NaN where `known` is False). `odds`: race_id, driver, probability, the margin still in.
+    """
 
     results: pd.DataFrame
     races: pd.DataFrame
     ownership: pd.DataFrame
+    partial: pd.DataFrame
+    odds: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def before(self, date) -> "History":
         """Return only what happened before the day `date`."""
         day = as_day(date)
-        return History(*(frame[frame["date"] < day].reset_index(drop=True) for frame in self._frames))
+        cut = {name: getattr(self, name) for name in ("results", "races", "ownership", "partial")}
+        cut = {name: frame[frame["date"] < day].reset_index(drop=True) for name, frame in cut.items()}
+        odds = self.odds[self.odds["race_id"].isin(cut["races"].get("race_id", []))].reset_index(drop=True)
+        return replace(self, **cut, odds=odds)
 
     def with_names(self, names) -> "History":
-        """Return the same with drivers written as in `names` wherever they match (see `match_names`)."""
-        return History(_renamed(self.results, names), self.races, _renamed(self.ownership, names))
+        """Return the same with drivers written as in `names`; several spellings may be one driver's, and it is noted.
 
-    @property
-    def _frames(self):
-        return self.results, self.races, self.ownership
+        A spelling that fits two drivers is nobody's, nor is one that raced in the same race as a better one.
+        """
+        frames = {name: getattr(self, name) for name in ("results", "ownership", "partial", "odds")}
+        written = pd.unique(pd.concat([frame["driver"] for frame in frames.values() if "driver" in frame]))
+        pairs = spellings(written, list(names), _races_of(self.results))
+        joined: dict[str, list[str]] = {}
+        for old, new in pairs.items():
+            if name_key(old) != name_key(new):
+                joined.setdefault(new, []).append(old)
+        notes = tuple(f"History: {' and '.join(old)} taken for {new}." for new, old in joined.items())
+        renamed = {
+            name: frame.assign(driver=frame["driver"].map(lambda old: pairs.get(old, old)))
+            for name, frame in frames.items()
+            if "driver" in frame
+        }
+        return replace(self, **renamed, notes=(*self.notes, *notes))
 
 
-def _renamed(frame: pd.DataFrame, names) -> pd.DataFrame:
-    pairs = match_names(frame["driver"].unique(), names).pairs
-    return frame.assign(driver=frame["driver"].map(lambda name: pairs.get(name, name)))
+def _races_of(results: pd.DataFrame) -> dict[str, set]:
+    return {} if results.empty else results.groupby("driver")["race_id"].agg(set).to_dict()
 
 
 def history(data_dir, before=None, series: str = "cup", *, without_races: bool = False) -> History:
     """Return the history of one series, of days earlier than `before` (all of it when None).
 
     Without ownership.csv the ownership is empty: a cold start, which a page must state. Drivers of past contests who
-    had a salary but did not race are left out: the ownership holds the choices a player had.
+    had a salary but did not race are left out: the ownership holds the choices a player had. Every column of the data
+    dictionary is there, blank where the file lacks it. Cautions and green runs that races.csv lacks are those of
+    caution_segments.csv.
 
     Raises
     ------
@@ -57,49 +94,78 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
         only past contests, is allowed by `without_races`
     """
     folder = Path(data_dir) / "history"
-    contests = _past_contests(folder / "ownership.csv", series)
-    if without_races and not (folder / "results.csv").exists():
-        found = History(
-            pd.DataFrame({"date": pd.to_datetime([])}), pd.DataFrame({"date": pd.to_datetime([])}), contests
-        )
-        return found if before is None else found.before(before)
-    for name in ("results.csv", "races.csv"):
-        if not (folder / name).exists():
-            raise InputError(
-                f"{folder / name}: there is no race history; run `dfslab fetch --season 2025`, or put it there"
-            )
-    frames = (stored(read_results, folder / "results.csv"), stored(read_races, folder / "races.csv"))
-    found = History(*(_one_spelling(of_series(frame, series)) for frame in frames), contests)
+    contests = of_series(_kept(folder / "ownership.csv", read_ownership_history, "ownership"), series)
+    contests = _one_spelling(contests[contests["out"].isna() | (contests["out"] == 0)].reset_index(drop=True))
+    partial, odds = _partial(Path(data_dir), series), _kept(folder / "odds.csv", _read_odds_history, "odds_history")
+    results, races = (empty(name) for name in ("results", "races"))
+    if not without_races or (folder / "results.csv").exists():
+        for name in ("results.csv", "races.csv"):
+            if not (folder / name).exists():
+                said = "there is no race history; run `dfslab fetch --season 2025`, or put it there"
+                raise InputError(f"{folder / name}: {said}")
+        results = _one_spelling(of_series(stored(read_results, folder / "results.csv"), series))
+        races = of_series(with_cautions(stored(read_races, folder / "races.csv"), folder), series)
+    found = History(results, races, contests, partial, odds)
     found = found if before is None else found.before(before)
-    if found.results.empty:
+    if found.results.empty and not without_races:
         when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
 
 
-def _past_contests(path: Path, series: str) -> pd.DataFrame:
-    """Return the ownership history of one series, without drivers who had a salary but did not race."""
-    frame = stored(read_ownership_history, path) if path.exists() else _empty_ownership()
-    return _who_raced(_one_spelling(of_series(frame, series)))
+def _kept(path: Path, reader, table: str) -> pd.DataFrame:
+    return stored(reader, path) if path.exists() else empty(table)
+
+
+def _read_odds_history(path) -> pd.DataFrame:
+    return read_odds(path, "odds_history")
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write each driver as in his latest row: `BJ McLeod` and `B.J. McLeod` are one."""
-    if "driver" not in frame:
-        return frame
-    latest = frame.sort_values("date", kind="stable").drop_duplicates("driver", keep="last")["driver"]
-    spelling = {name_key(name): name for name in latest}
-    return frame.assign(driver=frame["driver"].map({name: spelling[name_key(name)] for name in latest}))
+    """Write each driver as in his latest row: NASCAR's id decides, else `BJ McLeod` and `B.J. McLeod` are one."""
+    key = frame["driver"].map({name: name_key(name) for name in frame["driver"].unique()})
+    if "nascar_driver_id" in frame and frame["nascar_driver_id"].notna().any():
+        by_id = key.groupby(frame["nascar_driver_id"]).transform("last")
+        key = by_id.where(frame["nascar_driver_id"].notna(), key.map(dict(zip(key, by_id, strict=True))).fillna(key))
+    latest = frame.assign(key=key).sort_values("date", kind="stable").drop_duplicates("key", keep="last")
+    return frame.assign(driver=key.map(dict(zip(latest["key"], latest["driver"], strict=True))))
 
 
-def _who_raced(ownership: pd.DataFrame) -> pd.DataFrame:
-    if "out" not in ownership:
-        return ownership
-    return ownership[ownership["out"].isna() | (ownership["out"] == 0)].reset_index(drop=True)
+PARTIAL = ("contest_id", "race_id", "date", "driver", "salary", "ownership", "known", "entries", "entry_fee", "kind")
 
 
-def _empty_ownership() -> pd.DataFrame:
-    return pd.DataFrame({name: [] for name in OWNERSHIP_HISTORY.names}).assign(date=pd.to_datetime([]))
+def _partial(data_dir: Path, series: str) -> pd.DataFrame:
+    """Return the partly known contests of the folder; drivers of the salary file who are not listed are not known."""
+    found = [_partial_of(path, data_dir) for path in sorted(data_dir.glob("contests_*/ownership_partial.csv"))]
+    if not found or series != "cup":
+        return empty("partial").assign(known=False).reindex(columns=PARTIAL)
+    return pd.concat(found, ignore_index=True).reindex(columns=PARTIAL)
+
+
+def _partial_of(path: Path, data_dir: Path) -> pd.DataFrame:
+    rows, beside = read_partial(path).assign(known=True), path.with_name("contests.csv")
+    facts = read_table(beside, "partial_contests", every=True) if beside.exists() else empty("partial_contests")
+    facts, races, parts = facts.set_index("contest_id"), list_races(data_dir), []
+    for contest_id, known in rows.groupby("contest_id", sort=False):
+        first, of = known.iloc[0], facts.reindex([contest_id]).iloc[0]
+        race_id = next((race for race in races if race.startswith(f"{first['date']:%Y-%m-%d}")), None)
+        known = _with_unknown(known, open_folder(race_id, data_dir).slate) if race_id else known
+        words = " ".join(map(str, (first["contest"], of["type"], of["name"]))).lower()
+        kind = "cash" if re.search(r"double.?up|50.?50|cash", words) else "tournament"
+        fee = of["entry_fee"] if pd.isna(first["entry_fee"]) else first["entry_fee"]
+        shared = {"contest_id": contest_id, "race_id": race_id, "date": first["date"], "entries": first["entries"]}
+        parts.append(known.assign(**shared, entry_fee=fee, kind=kind))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _with_unknown(known: pd.DataFrame, slate: Slate) -> pd.DataFrame:
+    """Return all who could be rostered, in the spelling of the slate, with `known` where the ownership is."""
+    pairs = match_names(known["driver"], slate.names).pairs
+    known = known.assign(driver=known["driver"].map(lambda name: pairs.get(name, name))).set_index("driver")
+    racing = slate.drivers[~slate.drivers["out"]].set_index("driver")["salary"]
+    every = known.reindex([*known.index, *racing.index.difference(known.index, sort=False)])
+    salary = every["salary"].fillna(racing.reindex(every.index))
+    return every.assign(salary=salary, known=every["ownership"].notna()).reset_index()
 
 
 @dataclass(frozen=True)
@@ -146,6 +212,7 @@ def _contest_facts(race: RaceFolder):
         limit = contest.max_entries_per_user if contest else None
         facts[standings.contest_id] = {
             "entry_fee": contest.entry_fee if contest else np.nan,
+            "kind": contest.kind if contest else None,
             "max_entries_per_user": limit or standings.most_entries or np.nan,
         }
     return facts, notes
@@ -158,7 +225,17 @@ def _ownership_rows(slate: Slate, standings: Standings, facts: dict) -> tuple[pd
             f"contest {standings.contest_id}: {len(found.left)} of its {len(standings.ownership)} drivers are not on "
             f"the slate of {slate.race.race_id}; the standings belong to another race, move them there"
         )
-    known = ["driver", "salary", "start", "avg_points", "projected_points", "projected_ownership", "out"]
+    standings.lineups(slate)
+    known = [
+        "driver",
+        "salary",
+        "start",
+        "avg_points",
+        "projected_points",
+        "projected_ownership",
+        "projected_ownership_2",
+        "out",
+    ]
     rows = slate.drivers[[name for name in known if name in slate.drivers]].copy()
     by_slate = {name: theirs for theirs, name in found.pairs.items()}
     theirs = rows["driver"].map(by_slate)
@@ -181,8 +258,17 @@ def _ownership_rows(slate: Slate, standings: Standings, facts: dict) -> tuple[pd
 
 
 def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
-    if path.exists():
-        earlier = read_ownership_history(path)
-        rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
+    """Put the contests of `rows` into the history, checked before it takes the old one's place."""
+    earlier = read_ownership_history(path) if path.exists() else empty("ownership")
+    again = earlier[earlier["contest_id"].isin(rows["contest_id"])].merge(rows, on=["contest_id", "driver"])
+    other = again[again["date_x"] != again["date_y"]]
+    if len(other):
+        first = other.iloc[0]
+        when, where = f"{first['date_x']:%Y-%m-%d}", first["race_id_y"]
+        raise InputError(
+            f"{path}: contest {first['contest_id']} is one of {when}; the standings in {where} are another race's"
+        )
+    rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
+    rows = rows.dropna(axis=1, how="all")
     order = ["date", "contest_id"]
-    write_csv(path, for_file(rows.sort_values(order, kind="stable", ignore_index=True), OWNERSHIP_HISTORY))
+    write_csv(path, for_file(rows.sort_values(order, kind="stable", ignore_index=True), TABLES["ownership"]))

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["Matched", "clean_name", "match_names", "name_key", "near_names"]
+__all__ = ["Matched", "clean_name", "match_names", "name_key", "near_names", "spellings"]
 
 _MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|[#*†‡§]", re.IGNORECASE)
 _ID = re.compile(r"\s*\(\d+\)\s*$")
@@ -105,6 +105,43 @@ def match_names(names, known) -> Matched:
         left, free = _without(left, found), _without(free, set(found.values()))
     ambiguous = {name: who for name, who in ambiguous.items() if name in left}
     return Matched(pairs, tuple(name for name in left if name not in ambiguous), ambiguous)
+
+
+def spellings(written, names, races: dict[str, set]) -> dict[str, str]:
+    """Return the one of `names` that each spelling of `written` stands for; several may stand for one.
+
+    A spelling is left out when it could be somebody else's: it fits two of `names`, fits another spelling that is
+    nobody's, shares a race with a spelling that is nearer, or two spellings that are not each other's are as near.
+
+    Parameters
+    ----------
+    written, names : iterables of str; a driver's own spelling, or the same normal form, is nearest
+    races : spelling → the races it was in
+    """
+    keys = {name: name_key(clean_name(name)) for name in written}
+    by_last: dict[str, list[str]] = {}
+    for name in names:
+        by_last.setdefault(_last(name_key(clean_name(name))), []).append(name)
+    fits = {old: match_names([old], by_last.get(_last(key), [])).pairs.get(old) for old, key in keys.items()}
+    pairs: dict[str, str] = {}
+    for new in dict.fromkeys(filter(None, fits.values())):
+        mine = [old for old in keys if fits[old] == new]
+        near = [old for old in mine if keys[old] == name_key(clean_name(new))]
+        others = [old for old in mine if old not in near and not _could_be_another(old, mine, keys)]
+        apart = {one for one in others for two in others if one != two and _two_people(one, two, races)}
+        alone = {old for old in others if not any(_two_people(old, own, races) for own in near)} - apart
+        pairs |= dict.fromkeys([*near, *(old for old in others if old in alone)], new)
+    return pairs
+
+
+def _could_be_another(old: str, mine: list[str], keys: dict[str, str]) -> bool:
+    """Return whether a spelling is also that of somebody who is not among `mine`."""
+    same_last = [other for other in keys if other not in mine and _last(keys[other]) == _last(keys[old])]
+    return any(match_names([old], [other]).pairs for other in same_last)
+
+
+def _two_people(one: str, two: str, races: dict[str, set]) -> bool:
+    return bool(races.get(one, set()) & races.get(two, set())) or not match_names([one], [two]).pairs
 
 
 def _without(names: dict, taken) -> dict:

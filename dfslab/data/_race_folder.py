@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, read_entries
 from dfslab.data._files import digest, read_json
+from dfslab.data._json import Day, Series, Text, checked, number, word
 from dfslab.data._names import Matched, match_names, near_names
 from dfslab.data._schema import TRACK_TYPES
-from dfslab.data._standings import Standings, read_standings, standings_files
+from dfslab.data._standings import Standings, read_all_standings, standings_files
 from dfslab.data._tables import (
     of_series,
     read_projections,
@@ -28,8 +29,24 @@ from dfslab.slate import Contest, Race, Results, Slate, SlateError
 
 __all__ = ["RaceFolder", "list_races", "load_slate", "open_folder", "read_slate"]
 
-SERIES = ("cup", "xfinity", "trucks")
 CONTEST_FILES = ("contest.json", "contest.csv")
+
+
+class _Facts(BaseModel):
+    """What race.json holds."""
+
+    date: Day
+    track: Text
+    track_type: word(*TRACK_TYPES)
+    track_length_mi: number(0.05, 10)
+    sched_laps: number(1, 1000, whole=True)
+    series: Series = "cup"
+    race_id: Text = ""
+    race_name: Text = ""
+    name: Text = ""
+    simulated: bool = False
+    out: list[str] = []
+    to_rear: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -50,14 +67,21 @@ class RaceFolder:
         return self.data_dir / "races" / self.race_id
 
     @cached_property
+    def facts(self) -> "_Facts":
+        """What race.json says: the fields of `race`, and simulated, out and to_rear."""
+        return _read_facts(self.path)
+
+    @cached_property
     def race(self) -> Race:
-        """The facts of `race.json`."""
-        return _load_race(self.path)
+        """The race as known before it starts."""
+        of = self.facts
+        facts = {name: getattr(of, name) for name in ("date", "track", "track_type", "track_length_mi", "sched_laps")}
+        return Race(race_id=self.race_id, **facts, series=of.series, name=of.race_name or of.name)
 
     @cached_property
     def slate(self) -> Slate:
         """The slate with everything known before lock (see `load_slate`)."""
-        return _load_slate(self.path, self.race)
+        return _load_slate(self)
 
     @cached_property
     def contests(self) -> tuple[Contest, ...]:
@@ -76,7 +100,7 @@ class RaceFolder:
     @cached_property
     def standings(self) -> tuple[Standings, ...]:
         """The standings in the folder, one per contest; empty before the race."""
-        return tuple(read_standings(path) for path in standings_files(self.path))
+        return read_all_standings(self.path, self.race.date if self.has_standings else None)
 
     @property
     def has_standings(self) -> bool:
@@ -86,7 +110,7 @@ class RaceFolder:
     @property
     def simulated(self) -> bool:
         """Whether `race.json` says that the race is invented."""
-        return bool(_race_facts(self.path / "race.json").get("simulated", False))
+        return self.facts.simulated
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -117,17 +141,22 @@ class RaceFolder:
 
 def list_races(data_dir) -> list[str]:
     """Return the race ids of the folder that have a salary file, in order of date (the id begins with it)."""
-    return sorted(path.parent.name for path in Path(data_dir).glob("races/*/DKSalaries.csv"))
+    found = sorted(path.parent.name for path in Path(data_dir).glob("races/*/DKSalaries.csv"))
+    return [name for name in found if not name.startswith(".")]
 
 
 def open_folder(race_id, data_dir) -> RaceFolder:
     """Return the folder of a race; raise `InputError` with the nearest names when it is not there."""
     race_id = str(race_id)
     folder = RaceFolder(race_id, Path(data_dir))
-    if re.fullmatch(r"[\w][\w.\-]*", race_id) and folder.path.is_dir():
-        return folder
     if not Path(data_dir).is_dir():
         raise InputError(f"{data_dir}: there is no such data folder; correct --data, or make it")
+    if folder.path.is_dir() and folder.path.parent == folder.data_dir / "races":
+        better = "-".join(re.findall(r"[\w.-]+", race_id)).lstrip(".-")
+        if better == race_id:
+            return folder
+        name = f"rename the folder to {better}" if better else "rename the folder"
+        raise InputError(f"{folder.path}: a race id has letters, digits, '.', '-' and '_' only; {name}")
     have = sorted(path.name for path in Path(data_dir).glob("races/*") if path.is_dir())
     near = near_names(race_id, have, 3)
     latest = f"the latest of {len(have)}: {', '.join(have[:-4:-1])}" if have else "there is none yet"
@@ -135,63 +164,15 @@ def open_folder(race_id, data_dir) -> RaceFolder:
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 
-def _load_race(folder: Path) -> Race:
-    """Return the facts of `race.json`; raise `InputError` naming a key that is missing or cannot be."""
-    path, race_id = folder / "race.json", folder.name
-    facts = _race_facts(path)
-    if str(facts.get("race_id", race_id)) != race_id:
-        raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{race_id}'; make them the same")
-    laps = _number(facts, "sched_laps", 1, 1000, path)
-    if laps % 1:
-        raise InputError(f"{path}: sched_laps is {laps:g}; write a whole number")
-    return Race(
-        race_id=race_id,
-        date=_date(facts["date"], path),
-        track=str(facts["track"]),
-        track_type=_one_of(facts["track_type"], TRACK_TYPES, "track_type", path),
-        track_length_mi=_number(facts, "track_length_mi", 0.05, 10, path),
-        sched_laps=laps,
-        series=_one_of(facts.get("series") or "cup", SERIES, "series", path),
-        name=str(facts.get("race_name") or facts.get("name") or ""),
-    )
-
-
-def _race_facts(path: Path) -> dict:
-    facts = read_json(path)
-    if not isinstance(facts, dict):
-        raise InputError(f"{path}: it must be one object with date, track, track_type, track_length_mi, sched_laps")
-    for name in ("date", "track", "track_type", "track_length_mi", "sched_laps"):
-        if facts.get(name) is None:
-            raise InputError(f"{path}: '{name}' is missing; add it")
-    for name in ("out", "to_rear"):
-        listed = facts.get(name, [])
-        if not isinstance(listed, list) or not all(isinstance(driver, str) for driver in listed):
-            raise InputError(f"{path}: '{name}' must be a list of driver names")
+def _read_facts(folder: Path) -> _Facts:
+    path = folder / "race.json"
+    facts = checked(_Facts, read_json(path), path)
+    if (facts.race_id or folder.name) != folder.name:
+        raise InputError(f"{path}: race_id is '{facts.race_id}', the folder is '{folder.name}'; make them the same")
+    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", folder.name)
+    if said and said[0] != f"{facts.date:%Y-%m-%d}":
+        raise InputError(f"{path}: date is {facts.date:%Y-%m-%d}, the race id says {said[0]}; correct one of them")
     return facts
-
-
-def _date(value, path) -> pd.Timestamp:
-    date = pd.to_datetime(value, errors="coerce") if isinstance(value, str) else pd.NaT
-    if pd.isna(date):
-        raise InputError(f"{path}: date is {repr(value)[:40]}; write it as 2025-04-13")
-    return date.tz_localize(None).normalize() if date.tzinfo else date.normalize()
-
-
-def _one_of(value, allowed, name: str, path) -> str:
-    if value not in allowed:
-        raise InputError(f"{path}: {name} is {repr(value)[:40]}; write one of {', '.join(allowed)}")
-    return value
-
-
-def _number(facts: dict, name: str, low: float, high: float, path) -> float:
-    value = facts[name]
-    try:
-        number = float(value) if not isinstance(value, bool) else np.nan
-    except (TypeError, ValueError, OverflowError):
-        number = np.nan
-    if not low <= number <= high:
-        raise InputError(f"{path}: {name} is {repr(value)[:40]}; write a number from {low:g} to {high:g}")
-    return number
 
 
 def load_slate(race_id, data_dir) -> Slate:
@@ -205,24 +186,43 @@ def load_slate(race_id, data_dir) -> Slate:
     return open_folder(race_id, data_dir).slate
 
 
-def _load_slate(folder: Path, race: Race) -> Slate:
-    facts = _race_facts(folder / "race.json")
-    drivers = read_salaries(folder / "DKSalaries.csv")
-    drivers, notes = _without_results(drivers)
-    drivers, starters, more = _with_lineup(drivers, folder / "starting_lineup.csv")
-    notes += more
-    drivers, starters, more = _with_facts(drivers, starters, facts, folder / "race.json")
-    notes += more
-    if (folder / "projections.csv").exists():
-        drivers, more = _with_projections(drivers, folder / "projections.csv")
+def _load_slate(folder: RaceFolder) -> Slate:
+    path, race = _only(folder.path, "DKSalaries.csv"), folder.race
+    drivers, notes = _without_results(read_salaries(path))
+    drivers, starters, more = _with_lineup(drivers, folder.path / "starting_lineup.csv")
+    drivers, starters, told = _with_facts(drivers, starters, folder.facts, folder.path / "race.json")
+    notes += more + told
+    for n, vendor in enumerate(_projection_files(folder.path)):
+        drivers, more = _with_projections(drivers, vendor, "" if n == 0 else f"_{n + 1}")
         notes += more
-    return _slate(folder / "DKSalaries.csv", drivers, rules_on(race.date), race, starters, notes=notes)
+    return _slate(path, drivers, rules_on(race.date), race, starters, notes=notes)
+
+
+def _only(folder: Path, name: str) -> Path:
+    """Return the file called `name`; raise when another download of it, such as `DKSalaries (1).csv`, differs."""
+    path = folder / name
+    for other in sorted(folder.glob(f"{path.stem}*{path.suffix}")) if path.exists() else ():
+        if re.fullmatch(rf"{path.stem} ?\(\d+\)", other.stem) and other.read_bytes() != path.read_bytes():
+            raise InputError(f"{folder}: {name} and {other.name} differ; keep the one of this race, as {name}")
+    return path
+
+
+def _projection_files(folder: Path) -> list[Path]:
+    """Return projections.csv and further vendors' files, in order."""
+    found = [path for path in (folder / "projections.csv", *sorted(folder.glob("projections-*.csv"))) if path.exists()]
+    if len(found) > VENDORS:
+        raise InputError(f"{folder}: {len(found)} files of projections; at most {VENDORS} are used, remove the others")
+    return found
+
+
+VENDORS = 2
+"""Vendors whose projections are read."""
 
 
 def read_slate(salaries, projections) -> Slate:
     """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
     drivers, notes = _without_results(read_salaries(salaries))
-    drivers, _, more = _with_facts(drivers.assign(out=False), None, {}, salaries)
+    drivers, _, more = _with_facts(drivers.assign(out=False), None, None, salaries)
     drivers, told = _with_projections(drivers, Path(projections))
     return _slate(salaries, drivers, notes=notes + more + told)
 
@@ -236,8 +236,11 @@ def _slate(path, drivers: pd.DataFrame, *facts, notes) -> Slate:
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
 """Headers that would carry the outcome into a slate."""
-OUT_STATUS = {"O", "OUT", "IR"}
-"""What DraftKings writes into `Status` of somebody who will not take part."""
+OUT_STATUS = {"O", "OUT", "IR", "WD", "W/D", "DNQ", "DNS", "SUSP", "NA", "N/A", "INACTIVE", "SCRATCHED", "WITHDRAWN"}
+OUT_STATUS |= {"SUSPENDED", "SCR", "SCRATCH", "WITHDREW", "INJURED", "DID NOT QUALIFY", "DID NOT START", "NOT RACING"}
+"""What `Status` says of somebody who will not take part."""
+RACING_STATUS = {"", "Q", "D", "P", "GTD", "QUESTIONABLE", "DOUBTFUL", "PROBABLE", "ACTIVE", "OK", "START", "STARTING"}
+"""What `Status` says of somebody who may."""
 
 
 def _without_results(drivers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -283,25 +286,28 @@ def _refuse_ambiguous(found: Matched, path) -> None:
         raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
 
 
-def _with_facts(drivers: pd.DataFrame, starters, facts: dict, path):
+def _with_facts(drivers: pd.DataFrame, starters, facts: _Facts | None, path):
     """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
     others = () if starters is None else tuple(starters["driver"])
     known = list(dict.fromkeys([*drivers["driver"], *others]))
-    out, rear = (_listed(facts, name, known, path) for name in ("out", "to_rear"))
-    if "status" in drivers:
-        out |= set(drivers.loc[drivers["status"].fillna("").str.upper().isin(OUT_STATUS), "driver"])
+    out, rear = (_listed(getattr(facts, name, ()), name, known, path) for name in ("out", "to_rear"))
+    status = drivers.get("status", pd.Series("", drivers.index)).fillna("").str.upper().str.split().str.join(" ")
+    out |= set(drivers.loc[status.isin(OUT_STATUS), "driver"])
     new = drivers.loc[drivers["driver"].isin(out) & ~drivers["out"], "driver"]
-    notes = tuple(f"{name} is listed as out: never rostered." for name in new)
+    notes = [f"{name} is listed as out: never rostered." for name in new]
+    odd = ~status.isin(OUT_STATUS | RACING_STATUS) & ~drivers["out"]
+    for name, text in zip(drivers.loc[odd, "driver"], status[odd], strict=True):
+        notes.append(f"{name} has the status {text}, which is not known: taken to race; list him in `out` if not.")
     drivers = drivers.assign(out=drivers["out"] | drivers["driver"].isin(out), to_rear=drivers["driver"].isin(rear))
     if starters is not None:
         starters = starters[~starters["driver"].isin(out)].reset_index(drop=True)
         starters = starters.assign(to_rear=starters["driver"].isin(rear))
-    return drivers, starters, notes
+    return drivers, starters, tuple(notes)
 
 
-def _listed(facts: dict, name: str, known: list[str], path) -> set[str]:
+def _listed(listed, name: str, known: list[str], path) -> set[str]:
     """Return the drivers a list of race.json names, in the spelling of the slate; an unknown one raises."""
-    found = match_names(facts.get(name, []), known)
+    found = match_names(listed, known)
     _refuse_ambiguous(found, path)
     for driver in found.unmatched:
         near = near_names(driver, known)
@@ -310,18 +316,25 @@ def _listed(facts: dict, name: str, known: list[str], path) -> set[str]:
     return set(found.pairs.values())
 
 
-def _with_projections(drivers: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _with_projections(drivers: pd.DataFrame, path: Path, suffix: str = "") -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Add a vendor's columns; a further vendor's get `suffix`."""
     frame, notes = read_projections(path)
     found = match_names(frame["driver"], drivers["driver"])
+    if len(found.pairs) < min(len(frame), len(drivers)) / 2:
+        held = f"{len(found.pairs)} of the {len(drivers)} drivers with a salary"
+        raise InputError(f"{path}: it holds {held}; is it of another race?")
     frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
-    columns = [name for name in ("projected_points", "projected_ownership") if name in frame]
-    drivers = drivers.drop(columns=columns, errors="ignore").merge(frame[["driver", *columns]], on="driver", how="left")
-    _refuse_wrong_total(drivers, path)
+    if suffix:
+        frame = frame.drop(columns="projected_ownership_2", errors="ignore").rename(columns=lambda c: c + suffix)
+        frame = frame.rename(columns={f"driver{suffix}": "driver"})
+    columns = [name for name in frame if name != "driver"]
+    drivers = drivers.drop(columns=columns, errors="ignore").merge(frame, on="driver", how="left")
+    _refuse_wrong_totals(drivers, path)
     missing = drivers.loc[~drivers["out"] & drivers[columns].isna().all(axis=1), "driver"].tolist()
     if found.left:
-        notes += (f"projections.csv: {', '.join(found.left)} not found on the slate, not used.",)
+        notes += (f"{path.name}: {', '.join(found.left)} not found on the slate, not used.",)
     if missing:
-        notes += (f"projections.csv has nothing for {', '.join(missing)}.",)
+        notes += (f"{path.name} has nothing for {', '.join(missing)}.",)
     return drivers, notes
 
 
@@ -329,12 +342,12 @@ FULL_SHARE = 0.9
 """Share of the racing drivers from which projected ownership is taken to be complete and must come near six."""
 
 
-def _refuse_wrong_total(drivers: pd.DataFrame, path) -> None:
-    if "projected_ownership" not in drivers:
-        return
-    shares = drivers.loc[~drivers["out"], "projected_ownership"]
-    total, k = shares.sum(), DRAFTKINGS_NASCAR.roster_size
-    if total > 1.5 * k or (shares.notna().mean() >= FULL_SHARE and total < 0.5 * k):
-        raise InputError(
-            f"{path}: projected_ownership adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
-        )
+def _refuse_wrong_totals(drivers: pd.DataFrame, path) -> None:
+    k = DRAFTKINGS_NASCAR.roster_size
+    for name in ("projected_ownership", "projected_ownership_2"):
+        shares = drivers.loc[~drivers["out"], name] if name in drivers else pd.Series(dtype=float)
+        total = shares.sum()
+        if total > 1.5 * k or (shares.notna().mean() >= FULL_SHARE and total < 0.5 * k):
+            raise InputError(
+                f"{path}: {name} adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
+            )

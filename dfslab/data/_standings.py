@@ -1,8 +1,10 @@
 """Contest standings as DraftKings exports them: who was rostered how often, and every lineup; no handles."""
 
+import lzma
 import re
 import zipfile
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,15 @@ import pandas as pd
 
 from dfslab.data._files import MAX_BYTES, as_frame, decode, read_bytes, read_cells
 from dfslab.data._names import match_names
-from dfslab.data._schema import STANDINGS, STANDINGS_DRIVERS, header_key
+from dfslab.data._schema import TABLES, header_key
 from dfslab.data._tables import conform, refuse_other_sport, share_of_entries
-from dfslab.errors import InputError
+from dfslab.errors import InputError, day_of
+from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
 
-__all__ = ["Standings", "read_standings", "standings_files"]
+__all__ = ["Standings", "read_all_standings", "read_standings", "standings_files"]
 
-ROSTER_SIZE = 6
+ROSTER_SIZE = DRAFTKINGS_NASCAR.roster_size
 DISAGREEMENT = 0.01
 """%Drafted is rounded to .01 %; a driver whose share of the listed lineups is a whole point off means a cut file."""
 
@@ -29,6 +32,7 @@ class Standings:
     `entries`: entry_id, rank, points, drivers (tuple of names, empty for an unfilled entry), in the file's order.
     `ownership`: fraction of all entries by driver; `points`: DraftKings points by driver (NaN where not given).
     `most_entries`: the largest number of entries one user had, as far as the names tell. No handle is kept.
+    `file`: its name; `running`: it was exported while the race ran, so nothing in it is final.
     """
 
     contest_id: str
@@ -36,39 +40,105 @@ class Standings:
     ownership: pd.Series
     points: pd.Series
     most_entries: int | None = None
+    file: str = ""
+    running: bool = False
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def lineups(self, slate: Slate) -> np.ndarray:
-        """Return the filled entries as rows of `slate`, (F, K) int, sorted within a row, in the file's order."""
+        """Return the filled entries as rows of `slate`, (F, K) int, sorted within a row, in the file's order.
+
+        Lineups with a driver who is not on the slate are left out (see `strangers`). The standings of another race are
+        refused: fewer than half of the drivers are on the slate, or lineups cost more than the cap by its salaries.
+        """
         filled = [drivers for drivers in self.entries["drivers"] if drivers]
         names = sorted({name for drivers in filled for name in drivers})
-        found = match_names(names, slate.names)
-        if found.left:
-            raise InputError(f"contest {self.contest_id}: {', '.join(found.left)} is not on the slate; another race's?")
-        row = dict(zip(names, slate.rows(found.pairs[name] for name in names), strict=True))
-        return np.sort(
-            np.array([[row[name] for name in drivers] for drivers in filled]).reshape(len(filled), -1), axis=1
-        )
+        pairs = match_names(names, slate.names).pairs
+        if len(pairs) < len(names) / 2:
+            raise InputError(self._elsewhere(slate, f"{len(names) - len(pairs)} of {len(names)} drivers are not on"))
+        row = dict(zip(pairs, slate.rows(pairs.values()).tolist(), strict=True))
+        known = [[row[name] for name in drivers] for drivers in filled if all(name in row for name in drivers)]
+        rows = np.sort(np.array(known, np.int64).reshape(len(known), ROSTER_SIZE), axis=1)
+        dear = int((slate.salary[rows].sum(axis=1) > slate.rules.salary_cap).sum())
+        if dear > DISAGREEMENT * len(rows):
+            raise InputError(self._elsewhere(slate, f"{dear} of {len(rows)} lineups cost more than the cap by"))
+        return rows
+
+    def strangers(self, slate: Slate) -> tuple[str, ...]:
+        """Return the drivers of the standings who are not on `slate`, such as one added after the salary file."""
+        return match_names(self.ownership.index, slate.names).left
+
+    def _elsewhere(self, slate: Slate, what: str) -> str:
+        race = f" of {slate.race.race_id}" if slate.race else ""
+        return f"contest {self.contest_id}: {what} the slate{race}; the standings belong to another race, move them"
+
+
+def read_all_standings(folder, date=None) -> tuple[Standings, ...]:
+    """Return the standings in a race folder, one per contest.
+
+    Raises
+    ------
+    InputError : an export was made while the race ran, two of one contest differ, or a file's name says another day
+    """
+    found: dict[str, Standings] = {}
+    for path in standings_files(folder):
+        _refuse_other_day(path, date)
+        new = read_standings(path)
+        found[new.contest_id] = _final(found[new.contest_id], new) if new.contest_id in found else new
+    for standings in found.values():
+        if standings.running:
+            where = Path(folder) / standings.file
+            raise InputError(
+                f"{where}: exported while the race ran (TimeRemaining is not 0); download it again after it"
+            )
+    return tuple(found.values())
+
+
+def _final(one: Standings, other: Standings) -> Standings:
+    """Return the export of two of one contest that was made after the race."""
+    if one.running == other.running:
+        if one.entries.equals(other.entries) and one.ownership.equals(other.ownership):
+            return one
+        both, contest = f"{one.file} and {other.file}", one.contest_id
+        raise InputError(f"{both} are exports of contest {contest} that differ; keep the one made after the race")
+    early, final = (one, other) if one.running else (other, one)
+    note = f"{early.file} was exported while the race ran: {final.file} is used."
+    return replace(final, notes=(*final.notes, note))
+
+
+def _refuse_other_day(path: Path, date) -> None:
+    said = _DATE.search(path.stem)
+    day = day_of("-".join(said.groups())) if said else pd.NaT
+    if date is not None and not pd.isna(day) and not 0 <= (day - date).days <= EXPORTED_WITHIN:
+        raise InputError(f"{path}: its name says {day:%Y-%m-%d}, the race is on {date:%Y-%m-%d}; move it to its race")
+
+
+_DATE = re.compile(r"(?<!\d)(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)(?!\d)")
+EXPORTED_WITHIN = 7
+"""Days after a race on which its standings may have been saved under that day's name."""
 
 
 def standings_files(folder) -> list[Path]:
-    """Return the standings in a race folder, one file per contest; a zip stands for the csv it holds."""
-    chosen: dict[str, Path] = {}
-    for path in sorted(Path(folder).glob("contest-standings*")):
-        if path.suffix.lower() not in (".csv", ".zip"):
-            continue
-        key = _contest_id(path)
-        if key not in chosen or not chosen[key].stat().st_size:
-            chosen[key] = path
-    return list(chosen.values())
+    """Return the exports in a race folder; an expired one (0 bytes) only where it is the only one of its contest."""
+    found = [p for p in sorted(Path(folder).glob("contest-standings*")) if p.suffix.lower() in (".csv", ".zip")]
+    whole = {_contest_id(path) for path in found if path.stat().st_size}
+    return [path for path in found if path.stat().st_size or _contest_id(path) not in whole]
 
 
-def _contest_id(path) -> str:
-    found = re.search(r"(\d{4,})", Path(path).stem)
-    return found.group(1) if found else Path(path).stem
+def _number_in(name: str) -> str | None:
+    """Return the digits in a file's name that are no date."""
+    found = re.search(r"\d{4,}", _DATE.sub(" ", name))
+    return found[0] if found else None
+
+
+def _contest_id(path: Path, inside: str = "") -> str:
+    """Return the contest's number from the name of the file, or of the one inside a zip, else race and file name."""
+    named, within = _number_in(path.stem), _number_in(inside)
+    if named and within and named != within:
+        raise InputError(f"{path}: it holds the standings of contest {within}; name it after what it holds")
+    return named or within or f"{path.parent.name}-{path.stem}"
 
 
 def read_standings(path) -> Standings:
@@ -79,46 +149,64 @@ def read_standings(path) -> Standings:
     InputError : an expired (0 bytes) or cut-off export, another sport's, a lineup that is not six drivers, ownership
         that does not add up
     """
-    rows = read_cells(path, _text(path))
-    left, right = _blocks(rows, path)
-    entries = conform(left, STANDINGS, path)
-    refuse_other_sport(right, "roster_position", path)
-    drivers = conform(right, STANDINGS_DRIVERS, path)
+    path = Path(path)
+    text, inside = _text(path)
+    left, right = _blocks(read_cells(path, text), path)
+    entries = conform(left, TABLES["standings"], path)
+    refuse_other_sport(right, "rosterposition", path)
+    drivers = conform(right, TABLES["standings_drivers"], path)
     share, _ = share_of_entries(drivers["drafted"], f"{path}, %Drafted")
     ownership = pd.Series(share.to_numpy(float), index=drivers["driver"].to_numpy(object), name="ownership")
     points = drivers.get("fpts", pd.Series(np.nan, drivers.index)).astype(float).set_axis(ownership.index)
     lineups = _lineups(entries["lineup"], frozenset(drivers["driver"]), path)
     return Standings(
-        contest_id=_contest_id(path),
+        contest_id=_contest_id(path, inside),
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
         ownership=ownership,
         points=points.rename("points"),
         most_entries=_most_entries(entries),
+        file=path.name,
+        running=_is_running(entries),
         notes=_checked_total(ownership, lineups, path),
     )
 
 
-def _text(path) -> str:
+def _is_running(entries: pd.DataFrame) -> bool:
+    """Return whether a filled entry still has time left."""
+    if "time_remaining" not in entries:
+        return False
+    left = pd.to_numeric(entries.loc[entries["lineup"].notna(), "time_remaining"], errors="coerce")
+    return bool((left > 0).any())
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """Return the text of an export, and the name of the file in a zip."""
     raw = read_bytes(path)
     if raw[:2] != b"PK":
-        return decode(raw, path)
+        return decode(raw, path), ""
     try:
-        with zipfile.ZipFile(Path(path)) as archive:
-            inside = [item for item in archive.infolist() if item.filename.lower().endswith(".csv")]
+        with zipfile.ZipFile(path) as archive:
+            names = [(item, item.filename.rsplit("/", 1)[-1]) for item in archive.infolist()]
+            inside = [
+                (item, name)
+                for item, name in names
+                if name.lower().endswith(".csv") and not name.startswith("._") and "__MACOSX/" not in item.filename
+            ]
             if len(inside) != 1:
                 raise InputError(f"{path}: {len(inside)} CSV files inside; a standings export holds one")
-            if inside[0].file_size > MAX_BYTES or not inside[0].file_size:
-                raise InputError(f"{path}: the CSV inside has {inside[0].file_size} bytes; download the export again")
-            return decode(archive.read(inside[0]), path)
+            (item, name), *_ = inside
+            if not 0 < item.file_size <= MAX_BYTES:
+                raise InputError(f"{path}: the CSV inside has {item.file_size:,} bytes; download the export again")
+            return decode(archive.read(item), path), Path(name).stem
     except InputError:
         raise
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError, EOFError, zipfile.zlib.error):
+    except (zipfile.BadZipFile, RuntimeError, OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         raise InputError(f"{path}: the zip is damaged or cut off; download the export again") from None
 
 
 def _blocks(rows: list[list[str]], where) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the sheet into entries (left) and drivers (right), each with the row numbers of the file."""
-    header = [header_key(cell) for cell in rows[0]]
+    header = [header_key(cell) for cell in next(filter(any, rows), [])]
     if "player" not in header or "lineup" not in header or header.index("player") < header.index("lineup"):
         raise InputError(
             f"{where}: columns 'Lineup' and 'Player' are missing; this is not a contest-standings export, "

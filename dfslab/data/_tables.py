@@ -1,5 +1,6 @@
 """Readers of the CSV tables: cells are parsed by kind, checked once against the schema, and blamed by row."""
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,23 +9,15 @@ import pandas as pd
 
 from dfslab.data._files import as_frame, read_cells, read_strings
 from dfslab.data._names import clean_name, name_key
-from dfslab.data._schema import (
-    HISTORY_RACES,
-    HISTORY_RESULTS,
-    OWNERSHIP_HISTORY,
-    PROJECTIONS,
-    SALARIES,
-    STARTING_LINEUP,
-    Table,
-    header_key,
-    pandera_schema,
-)
-from dfslab.errors import InputError
+from dfslab.data._schema import TABLES, Table, header_key, pandera_schema
+from dfslab.errors import InputError, day_of
 from dfslab.rules import fantasy_points, rules_on
 
 __all__ = [
     "conform",
+    "finished",
     "for_file",
+    "number_of",
     "of_series",
     "read_ownership_history",
     "read_projections",
@@ -33,8 +26,10 @@ __all__ = [
     "read_salaries",
     "read_starting_lineup",
     "refuse_other_sport",
+    "series_of",
     "share_of_entries",
     "stored",
+    "whole_id",
 ]
 
 FLAGS = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False, "1.0": True, "0.0": False}
@@ -61,10 +56,10 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
     headers = _headers(strings, table, where)
     frame = strings.rename(columns={header: name for name, header in headers.items()})
     for name, header in headers.items():
-        frame[name] = _parsed(frame[name], table.column(name).kind, f"{where}, row {{}}: {header}")
+        frame[name] = _parsed(frame[name], table.column(name).kind, where, header)
     _validate(frame, table, headers, where)
     _refuse_repeats(frame, table, where)
-    whole = [column.name for column in table.columns if column.required and column.kind == "int"]
+    whole = [column.name for column in table.columns if column.needed == "yes" and column.kind == "int"]
     return frame.astype(dict.fromkeys(whole, np.int64))
 
 
@@ -79,7 +74,7 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
         found = [written[key] for key in keys if key in written]
         if found:
             headers[column.name] = found[0]
-        elif column.required:
+        elif column.needed:
             wanted, have = (column.also or (column.name,))[0], ", ".join(map(str, strings.columns[:12]))
             raise InputError(f"{where}: column '{wanted}' is missing; the header has {have}; is it the right file?")
     clash = [h for h in strings.columns if h in headers and h not in headers.values()]
@@ -88,44 +83,93 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
     return headers
 
 
-def _parsed(cells: pd.Series, kind: str, blame: str) -> pd.Series:
+def _parsed(cells: pd.Series, kind: str, where, header: str) -> pd.Series:
     blank = cells.str.lower().isin(BLANKS)
-    if kind in ("text", "id"):
+    if kind == "text":
         return cells.where(cells != "", None)
+    given = cells.where(~blank, None)
     if kind == "share":
-        return cells.where(~blank, None)
-    if kind == "flag":
-        values = cells.str.lower().map(FLAGS).where(~blank, np.nan).astype(object)
+        return given
+    if kind in _CHANGED:
+        values = given.map({text: _CHANGED[kind](text) for text in given.dropna().unique()}).astype(object)
+        values = values.where(~blank, np.nan if kind == "flag" else None)
     elif kind == "date":
-        values = _days(cells.where(~blank, None))
+        values = _days(given)
     else:
         values = _numbers(cells.where(~blank, ""))
         values = values.where(values % 1 == 0) if kind == "int" else values
     wrong = values.isna() & ~blank
     if wrong.any():
         row = cells.index[wrong][0]
-        raise InputError(f"{blame.format(row)} is '{cells[row][:40]}'; write {_KIND_WORDS[kind]}")
+        raise InputError(f"{where}, row {row}: {header} is '{cells[row][:40]}'; {_REMEDY[kind]}")
     return values
 
 
-_KIND_WORDS = {"int": "a whole number", "number": "a number", "date": "a date such as 2025-04-13", "flag": "0 or 1"}
+_REMEDY = {
+    "int": "write a whole number",
+    "number": "write a number such as 12.50",
+    "date": "write a date such as 2025-04-13",
+    "flag": "write 0 or 1",
+    "series": "write cup, xfinity or trucks",
+    "id": "a spreadsheet has cut it; download the file again",
+}
+"""What to do about a cell that is none of its kind."""
+
+SERIES = {"cup": r"cup|\bm?e?ncs\b", "xfinity": r"xfinity|\bnxs\b|o.?reilly", "trucks": r"truck|\bnc?w?ts\b"}
+"""What tells a series in its name, however it is written."""
+
+
+def series_of(text) -> str | None:
+    """Return the series that `text` names, or None.
+
+    Examples
+    --------
+    >>> series_of("NASCAR Cup Series"), series_of("XFINITY"), series_of("Cup or trucks")
+    ('cup', 'xfinity', None)
+    """
+    found = [name for name, words in SERIES.items() if re.search(words, str(text).lower())]
+    return found[0] if len(found) == 1 else None
+
+
+def whole_id(text: str) -> str | None:
+    """Return an id without what a data frame made of it (`7000.0`), or None where a spreadsheet cut it (`2.68E+07`)."""
+    if re.fullmatch(r"[+-]?\d+([.,]\d*)?[eE]\+?\d+", text):
+        return None
+    return re.sub(r"^(\d+)\.0*$", r"\1", text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", text) else text)
+
+
+_CHANGED = {
+    "flag": lambda text: FLAGS.get(text.lower(), np.nan),
+    "word": lambda text: "_".join(text.lower().split()),
+    "series": series_of,
+    "id": whole_id,
+}
+"""Kinds of text that are read word by word."""
 
 
 def _days(cells: pd.Series) -> pd.Series:
-    """Return dates as days, each in its own time zone; NaT where a cell is none."""
-    known = {text: pd.to_datetime(text, errors="coerce") for text in cells.dropna().unique()}
-    plain = {text: day.tz_localize(None) if day.tzinfo else day for text, day in known.items()}
-    return pd.to_datetime(cells.map(plain), errors="coerce").dt.normalize()
+    """Return dates as days, NaT where a cell is none; what can be read two ways is read as the rest of the column."""
+    texts = cells.dropna().unique()
+    parts = [re.match(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}", text) for text in texts]
+    orders = {int(part[1]) > 12 for part in parts if part and max(int(part[1]), int(part[2])) > 12}
+    known = {text: day_of(text, next(iter(orders)) if len(orders) == 1 else None) for text in texts}
+    return pd.to_datetime(cells.map(known))
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    """Return text as floats, NaN where it is none; `$1,234.5` is a number, `inf` is not."""
+    """Return text as floats, NaN where it is none; `$1,234.5` is a number, `inf`, `12,50` and `0,125` are not."""
     values = pd.to_numeric(cells, errors="coerce").astype(float)
     odd = values.isna() & (cells != "")
     if odd.any():
-        plain = cells[odd].str.replace("$", "", regex=False).str.replace(r",(?=\d{3}(?!\d))", "", regex=True)
-        values[odd] = pd.to_numeric(plain, errors="coerce").astype(float)
+        plain = cells[odd].str.replace("$", "", regex=False)
+        grouped = plain.str.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?").fillna(False)
+        values[odd] = pd.to_numeric(plain.where(~grouped, plain.str.replace(",", "")), errors="coerce").astype(float)
     return values.where(np.isfinite(values))
+
+
+def number_of(text: str) -> float:
+    """Return the number that `text` writes, NaN where it writes none (see `_numbers`)."""
+    return float(_numbers(pd.Series([text.strip()], dtype=object)).iloc[0])
 
 
 @lru_cache(maxsize=16)
@@ -204,13 +248,38 @@ def read_salaries(path) -> pd.DataFrame:
     """
     strings = as_frame(path, _from_pool_header(read_cells(path)))
     refuse_other_sport(strings, "position", path)
-    frame = _finished(conform(strings, SALARIES, path), SALARIES)
-    ids = frame["name_id"].fillna("").str.extract(r"\((\d+)\)\s*$")[0] if "name_id" in frame else None
-    if "dk_id" not in frame and ids is not None:
-        frame["dk_id"] = ids.where(ids.notna(), None)
-    if "name_id" not in frame and "dk_id" in frame:
-        frame["name_id"] = frame["driver"] + " (" + frame["dk_id"].astype(str) + ")"
-    return frame
+    frame = conform(strings, TABLES["salaries"], path)
+    if "name_id" in frame or "dk_id" in frame:
+        frame = _with_one_identity(frame, path)
+    return finished(frame, TABLES["salaries"])
+
+
+def _with_one_identity(frame: pd.DataFrame, path) -> pd.DataFrame:
+    """Return `frame` with dk_id and name_id; raise where name, ID and `Name + ID` contradict, or two share an id."""
+    given = {name: frame[name] if name in frame else [None] * len(frame) for name in ("dk_id", "name_id")}
+    ids, cells, owner = [], [], {}
+    for row, name, number, cell in zip(frame.index, frame["driver"], *given.values(), strict=True):
+        theirs, found = _split_id(cell, f"{path}, row {row}: Name + ID") if cell else (name, None)
+        number = number or found
+        if name_key(theirs) != name_key(clean_name(name)) or (found or number) != number:
+            told = f"Name is {name}, ID {number}, Name + ID '{cell[:60]}'"
+            raise InputError(f"{path}, row {row}: {told}; download the file again")
+        if number and owner.setdefault(number, name) != name:
+            raise InputError(
+                f"{path}, row {row}: ID {number} is {name}'s and {owner[number]}'s; download the file again"
+            )
+        ids.append(number)
+        cells.append(cell if found and cell.rstrip().endswith(f"({found})") else number and f"{name} ({number})")
+    return frame.assign(dk_id=pd.Series(ids, frame.index, object), name_id=pd.Series(cells, frame.index, object))
+
+
+def _split_id(cell: str, where: str) -> tuple[str, str | None]:
+    """Return the clean name and the id of a cell such as `Name (123)`; the id is None where there is none."""
+    parts = re.fullmatch(r"(.*?)\s*\(([^()]*\d[^()]*)\)\s*", cell)
+    found = whole_id(parts[2]) if parts else None
+    if parts and not found:
+        raise InputError(f"{where} is '{cell[:40]}'; {_REMEDY['id']}")
+    return clean_name(parts[1] if parts else cell), found
 
 
 def _from_pool_header(cells: list[list[str]]) -> list[list[str]]:
@@ -238,26 +307,49 @@ def refuse_other_sport(strings: pd.DataFrame, column: str, where) -> None:
         )
 
 
-def _finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def finished(frame: pd.DataFrame, table: Table, every: bool = False) -> pd.DataFrame:
     """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0."""
     changed = {}
     if "driver" in frame:
         changed["driver"] = frame["driver"].map({name: clean_name(name) or name for name in frame["driver"].unique()})
     for name in frame.columns.difference(table.names):
+        if pd.api.types.is_numeric_dtype(frame[name]):
+            continue
         blank = frame[name].str.lower().isin(BLANKS)
         values = _numbers(frame[name].where(~blank, ""))
         if not (values.isna() & ~blank).any() and not blank.all():
             changed[name] = values
-    return frame.assign(**changed).reset_index(drop=True)
+    absent = {c.name: _BLANK.get(c.kind, np.nan) for c in table.columns if every and c.name not in frame}
+    return frame.assign(**changed, **absent).reset_index(drop=True)
 
 
-def _read(path, table: Table) -> pd.DataFrame:
-    return _finished(conform(read_strings(path), table, path), table)
+_BLANK = {"text": None, "word": None, "series": None, "id": None}
+"""What is in a column that a file lacks, by kind."""
+
+
+def read_table(path, name: str, every: bool = False) -> pd.DataFrame:
+    """Return the file of table `name`, shares as fractions; with `every` all its columns, blank where absent."""
+    frame = with_shares(conform(read_strings(path), TABLES[name], path), TABLES[name], path)
+    return finished(frame, TABLES[name], every)
+
+
+def with_shares(frame: pd.DataFrame, table: Table, path) -> pd.DataFrame:
+    """Return `frame` with its columns of ownership as fractions."""
+    for column in table.columns:
+        if column.kind == "share" and column.name in frame:
+            frame[column.name], _ = share_of_entries(frame[column.name], f"{path}, {column.name}")
+    return frame
+
+
+def empty(name: str) -> pd.DataFrame:
+    """Return table `name` without a row."""
+    kinds = {"date": "datetime64[us]", "int": float, "number": float, "share": float, "flag": object}
+    return pd.DataFrame({c.name: pd.Series([], dtype=kinds.get(c.kind, object)) for c in TABLES[name].columns})
 
 
 def read_starting_lineup(path) -> pd.DataFrame:
     """Return the starting lineup (driver, start, …), in order of start; two cars on one place raise."""
-    frame = _read(path, STARTING_LINEUP)
+    frame = read_table(path, "starting_lineup")
     twice = frame["start"].duplicated()
     if twice.any():
         place = frame.loc[twice, "start"].iloc[0]
@@ -267,33 +359,46 @@ def read_starting_lineup(path) -> pd.DataFrame:
 
 
 def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return projections (driver, projected_points, projected_ownership as a fraction) and how units were read."""
-    frame = conform(read_strings(path), PROJECTIONS, path)
-    if "projected_points" not in frame and "projected_ownership" not in frame:
-        raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so")
-    notes: tuple[str, ...] = ()
-    if "projected_ownership" in frame:
-        cells = frame["projected_ownership"]
-        frame["projected_ownership"], note = share_of_entries(cells, f"{path}, projected_ownership")
-        notes = (note.replace(str(path), Path(path).name),) if cells.notna().any() else ()
-    return _finished(frame, PROJECTIONS), notes
+    """Return projections (driver, projected_points, projected_ownership as a fraction), how units were read, and which
+    columns were not."""
+    table, name = TABLES["projections"], Path(path).name
+    frame = conform(read_strings(path), table, path)
+    unread = [column for column in frame if column not in table.names]
+    if len(frame.columns) - len(unread) < 2:
+        have = f"; the header has {', '.join(unread[:12])}" if unread else ""
+        raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so{have}")
+    notes = [f"{name}: {', '.join(unread)} not read."] if unread else []
+    for share in ("projected_ownership", "projected_ownership_2"):
+        if share in frame:
+            cells = frame[share]
+            frame[share], note = share_of_entries(cells, f"{path}, {share}")
+            notes += [note.replace(str(path), name)] if cells.notna().any() else []
+    return finished(frame[[c for c in table.names if c in frame]], table), tuple(notes)
 
 
 def read_results(path) -> pd.DataFrame:
     """Return race results, one row per driver and race, with `dk_points` under the rules of each race's date.
 
-    `fastest_laps` may be missing; `dk_points` is NaN where it is.
+    `fastest_laps` may be missing; `dk_points` is NaN where it is. So is every column that the file lacks.
     """
-    frame = conform(read_strings(path), HISTORY_RESULTS, path)
+    frame = conform(read_strings(path), TABLES["results"], path)
     twice = frame.duplicated(["race_id", "finish"])
     if twice.any():
         race_id, finish = frame.loc[twice.idxmax(), ["race_id", "finish"]]
         raise InputError(f"{path}, row {twice.idxmax()}: two drivers finish {finish} in {race_id}; correct one of them")
-    frame = _finished(frame, HISTORY_RESULTS)
-    if "fastest_laps" not in frame:
-        frame["fastest_laps"] = np.nan
-    frame["dk_points"] = _points_by_date(frame)
-    return frame
+    _refuse_other_day(frame, path)
+    frame = finished(frame, TABLES["results"], every=True)
+    return frame.assign(dk_points=_points_by_date(frame))
+
+
+def _refuse_other_day(frame: pd.DataFrame, path) -> None:
+    """Raise where a date contradicts the one a race id begins with."""
+    said = frame["race_id"].str.extract(r"^(\d{4}-\d\d-\d\d)(?!\d)")[0]
+    wrong = said.notna() & (said != frame["date"].dt.strftime("%Y-%m-%d"))
+    if wrong.any():
+        row = frame.index[wrong][0]
+        told = f"race_id is {frame['race_id'][row]}, date {frame['date'][row]:%Y-%m-%d}"
+        raise InputError(f"{path}, row {row}: {told}; correct one of them")
 
 
 def _points_by_date(frame: pd.DataFrame) -> pd.Series:
@@ -307,17 +412,57 @@ def _points_by_date(frame: pd.DataFrame) -> pd.Series:
 
 def read_races(path) -> pd.DataFrame:
     """Return the races, one row each; unknown facts (cautions of early seasons) are NaN."""
-    return _read(path, HISTORY_RACES)
+    frame = conform(read_strings(path), TABLES["races"], path)
+    _refuse_other_day(frame, path)
+    return finished(frame, TABLES["races"], every=True)
+
+
+def with_cautions(races: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return `races` with cautions and green runs they lack from `caution_segments.csv` of the folder."""
+    path = folder / "caution_segments.csv"
+    if not path.exists():
+        return races
+    runs = stored(read_segments, path).sort_values("start_lap")
+    runs = runs.assign(laps=runs["laps"].fillna(runs["end_lap"] - runs["start_lap"] + 1))
+    green, caution = (
+        runs[runs["flag"] == flag].groupby(["season", "race_no"])["laps"] for flag in ("green", "caution")
+    )
+    found = pd.DataFrame(
+        {
+            "cautions": caution.size(),
+            "caution_laps": caution.sum(),
+            "n_green_runs": green.size(),
+            "longest_green_run": green.max(),
+            "final_green_run": green.last(),
+        }
+    )
+    found[["cautions", "caution_laps"]] = found[["cautions", "caution_laps"]].fillna(0)
+    beside = found.reindex(pd.MultiIndex.from_frame(races[["season", "race_no"]])).set_axis(races.index)
+    return races.assign(**{name: races[name].fillna(beside[name]) for name in found})
+
+
+def read_segments(path) -> pd.DataFrame:
+    """Return the runs under green and caution of past races, one row each."""
+    return read_table(path, "cautions", every=True)
+
+
+def read_partial(path) -> pd.DataFrame:
+    """Return partly known ownership, one row per driver and contest; a contest without an id goes by its name."""
+    strings = read_strings(path)
+    frame = conform(strings, TABLES["partial"], path)
+    frame = finished(with_shares(frame, TABLES["partial"], path), TABLES["partial"], every=True)
+    if "sport" in frame:
+        frame = frame[frame["sport"].str.upper().isin(("NASCAR", "NAS"))]
+    unnamed = frame["date"].dt.strftime("%Y-%m-%d ") + frame["contest"].fillna("")
+    return frame.assign(contest_id=frame["contest_id"].fillna(unnamed)).reset_index(drop=True)
 
 
 def read_ownership_history(path) -> pd.DataFrame:
     """Return the ownership history with ownership as a fraction of entries."""
-    frame = conform(read_strings(path), OWNERSHIP_HISTORY, path)
-    for name in ("ownership", "projected_ownership"):
-        if name in frame:
-            frame[name], _ = share_of_entries(frame[name], f"{path}, {name}")
+    table = TABLES["ownership"]
+    frame = with_shares(conform(read_strings(path), table, path), table, path)
     _refuse_wrong_totals(frame, path)
-    return _finished(frame, OWNERSHIP_HISTORY)
+    return finished(frame, table, every=True)
 
 
 def of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:

@@ -228,7 +228,7 @@ def test_odd_values_cost_only_their_race(server, tmp_path, changed, says):
 def test_a_race_without_finishing_positions_waits(server, tmp_path):
     rows = [driver(n, 0) for n in range(12)]
     server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
-    assert "no finishing positions yet" in _fetch(server, tmp_path).failed[0]
+    assert "nobody has a finishing position yet" in _fetch(server, tmp_path).failed[0]
 
 
 def test_fastest_laps_come_from_lap_times_without_loop_statistics(server, tmp_path):
@@ -279,7 +279,11 @@ def test_history_already_there_is_completed_not_doubled(server, tmp_path):
     changed = weekend(
         11,
         [
-            driver(n, n + 1, **({"driver_fullname": "AB Reed", "qualifying_position": 0} if n == 0 else {}))
+            driver(
+                n,
+                n + 1,
+                **({"driver_fullname": "AB Reed", "driver_id": 900, "qualifying_position": 0} if n == 0 else {}),
+            )
             for n in range(12)
         ],
     )

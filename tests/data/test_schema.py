@@ -6,12 +6,22 @@ import pandas as pd
 import pandera.errors
 import pytest
 
-from dfslab.data._schema import SALARIES, STARTING_LINEUP, TABLES, data_dictionary, header_key, pandera_schema
+from dfslab.data._schema import TABLES, data_dictionary, header_key, pandera_schema
 from dfslab.data._tables import conform
 from dfslab.errors import InputError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "data.md"
-SAMPLES = {"text": "D", "id": "17", "int": "7", "number": "7.5", "share": "12.5%", "date": "2031-05-04", "flag": "1"}
+SAMPLES = {
+    "text": "D",
+    "word": "D",
+    "series": "cup",
+    "id": "17",
+    "int": "7",
+    "number": "7.5",
+    "share": "12.5%",
+    "date": "2031-05-04",
+    "flag": "1",
+}
 
 
 def _row(table) -> dict:
@@ -38,23 +48,23 @@ def test_the_data_dictionary_is_the_rendered_schema():
 
 def test_the_dictionary_holds_every_column_once_per_table():
     text = data_dictionary()
-    for table in TABLES:
+    for table in TABLES.values():
         part = text.split(f"## {table.title}\n", 1)[1].split("\n## ", 1)[0]
         for column in table.columns:
             assert part.count(f"| `{column.name}` |") == 1 and column.meaning in part
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.title)
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.title)
 def test_headers_of_a_table_never_mean_two_columns(table):
     keys = [{header_key(name) for name in (column.name, *column.also)} for column in table.columns]
     for n, one in enumerate(keys):
         assert not any(one & other for other in keys[n + 1 :])
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.title)
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.title)
 def test_a_needed_column_is_missed_by_name(table):
     for column in table.columns:
-        if column.required:
+        if column.needed:
             frame = pd.DataFrame([_row(table)], index=[2], dtype=object).drop(columns=column.name)
             with pytest.raises(InputError, match="is missing"):
                 conform(frame, table, "file.csv")
@@ -68,7 +78,7 @@ def _refused(frame, table) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.title)
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.title)
 def test_bounds_hold_and_the_bound_itself_is_allowed(table):
     good = _conform(table)
     for side, step in (("low", -1), ("high", 1)):
@@ -78,31 +88,31 @@ def test_bounds_hold_and_the_bound_itself_is_allowed(table):
         assert _refused(good.assign(**{name: bound + step for name, bound in bounds.items()}), table) == set(bounds)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.title)
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.title)
 def test_blank_cells_pass_only_where_allowed(table):
     blank = pd.DataFrame([dict.fromkeys(table.names)], dtype=object)
-    assert _refused(blank, table) == {column.name for column in table.columns if not column.blank}
+    assert _refused(blank, table) == {column.name for column in table.columns if column.needed == "yes"}
 
 
 def test_the_first_row_that_offends_is_blamed():
     grid = pd.DataFrame({"driver": ["A", "B", "C"], "start": ["1", "0", "99"]}, index=[2, 4, 5], dtype=object)
     with pytest.raises(InputError, match=r"grid.csv, row 4: start is 0; it must be 1 to 60"):
-        conform(grid, STARTING_LINEUP, "grid.csv")
+        conform(grid, TABLES["starting_lineup"], "grid.csv")
     with pytest.raises(InputError, match=r"grid.csv, row 5: start is blank; fill it in"):
-        conform(grid.assign(start=["1", "2", ""]), STARTING_LINEUP, "grid.csv")
+        conform(grid.assign(start=["1", "2", ""]), TABLES["starting_lineup"], "grid.csv")
 
 
 def test_any_spelling_of_a_header_is_the_column():
     for header in ("Salary", "SALARY", " salary ", "$alary"):
-        frame = pd.DataFrame([_row(SALARIES)], index=[2], dtype=object).rename(columns={"salary": header})
+        frame = pd.DataFrame([_row(TABLES["salaries"])], index=[2], dtype=object).rename(columns={"salary": header})
         if header == "$alary":
             with pytest.raises(InputError, match="'Salary' is missing"):
-                conform(frame, SALARIES, "file.csv")
+                conform(frame, TABLES["salaries"], "file.csv")
         else:
-            assert conform(frame, SALARIES, "file.csv")["salary"].tolist() == [7]
+            assert conform(frame, TABLES["salaries"], "file.csv")["salary"].tolist() == [7]
 
 
 def test_two_headers_of_one_meaning_are_refused_or_the_exact_one_wins():
     with pytest.raises(InputError, match=r"mean the same|twice"):
         frame = pd.DataFrame([["A", "1", "2"]], columns=["driver", "START", "start"], index=[2], dtype=object)
-        conform(frame, STARTING_LINEUP, "grid.csv")
+        conform(frame, TABLES["starting_lineup"], "grid.csv")

@@ -139,7 +139,7 @@ def test_a_date_with_a_time_or_a_zone_is_the_day_there(date):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"date": "soon"}, "race r: date is 'soon'; give a date such as"),
+        ({"date": "soon"}, "race r: date is 'soon'; write it as 2025-04-13"),
         ({"date": None}, "race r: date is 'None'"),
         ({"sched_laps": 0}, "race r: sched_laps: 0 given; a whole number of at least 1"),
         ({"sched_laps": 26.5}, "sched_laps: 26.5 given"),

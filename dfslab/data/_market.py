@@ -1,0 +1,68 @@
+"""Odds of the market: decimal, American or fractional prices as chances to win, the bookmaker's margin still in."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from dfslab.data._files import read_strings
+from dfslab.data._schema import TABLES
+from dfslab.data._tables import conform, finished, number_of
+from dfslab.errors import InputError
+
+__all__ = ["read_odds"]
+
+DECIMAL_BELOW = 100
+"""Unsigned prices below it are decimal; American ones begin there."""
+MOST = 2.5
+"""Chances of a whole field add up to 1.1 to 1.6 with a bookmaker's margin; beyond this they are not chances to win."""
+
+
+def read_odds(path, table: str = "odds") -> pd.DataFrame:
+    """Return odds with `probability`, what each price says of a win before the margin is taken out.
+
+    A column `format` says how a price is written. Without it a slash means fractional, any sign in the file American,
+    only unsigned prices below 100 decimal. `EVEN` is 1/2; a dash alone is blank.
+
+    Parameters
+    ----------
+    path : odds.csv (table "odds") or history/odds.csv (table "odds_history": the key is race_id and driver)
+
+    Raises
+    ------
+    InputError : a price that cannot be read, or can be read two ways
+    """
+    frame = conform(read_strings(path), TABLES[table], path)
+    cells = frame["win"].str.replace("[\u2212\u2013\u2014]", "-", regex=True).str.strip()
+    given = frame["format"] if "format" in frame else pd.Series(None, frame.index, dtype=object)
+    plain = cells[given.isna() & ~cells.str.contains("/")].str.replace(" ", "")
+    american = plain.str.match(r"[+-]\d").any()
+    if not american and (plain.map(number_of) >= DECIMAL_BELOW).any():
+        row = plain.index[plain.map(number_of) >= DECIMAL_BELOW][0]
+        raise InputError(f"{path}, row {row}: win is '{cells[row]}'; write its sign, or a column format: american")
+    told = {True: "fractional", False: "american" if american else "decimal"}
+    formats = given.where(given.notna(), cells.str.contains("/").map(told))
+    chances = [_chance(price, form) for price, form in zip(cells, formats, strict=True)]
+    frame["probability"] = np.where(cells.isin(["-", ""]), np.nan, chances)
+    wrong = frame["probability"].isna() & ~cells.isin(["-", ""])
+    if wrong.any():
+        row = frame.index[wrong][0]
+        raise InputError(f"{path}, row {row}: win is '{cells[row][:40]}'; write a price such as 5.50, +450 or 9/2")
+    races = frame.groupby("race_id")["probability"] if "race_id" in frame else frame["probability"]
+    if np.max(races.sum()) > MOST:
+        raise InputError(f"{path}: the chances add up to {np.max(races.sum()):.0%}; these are not prices of a win")
+    return finished(frame.dropna(subset=["probability"]), TABLES[table])
+
+
+def _chance(price: str, form: str) -> float:
+    """Return the chance that a price says, NaN when it is none of its form."""
+    if re.fullmatch(r"(?i)ev(en|ens|s)?|pk|pick", price):
+        return 0.5
+    if form == "fractional":
+        parts = [number_of(part) for part in re.split("[/-]", price)]
+        return parts[1] / sum(parts) if len(parts) == 2 and min(parts) > 0 else np.nan
+    value = number_of(price.replace(" ", ""))
+    if form == "american":
+        stake = max(-value, 100.0)
+        return stake / (abs(value) + 100.0) if abs(value) >= 100 else np.nan
+    return 1.0 / value if value > 1 else np.nan
