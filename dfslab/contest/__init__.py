@@ -1,6 +1,32 @@
-"""TODO contest"""
+"""The contest: where our lineups rank in a field, how ties are split, and what is paid, race by simulated race.
+
+Our entries are part of the contest: they compete with the field and with each other, equal scores share the prizes of
+the ranks they cover, and what is paid out is the pool, to the cent.
+
+>>> prizes = [{"min_rank": 1, "max_rank": 1, "prize": 10}, {"min_rank": 2, "max_rank": 2, "prize": 5}]
+>>> two_of_three = Contest(entry_fee=5, entries=3, payouts=prizes)
+>>> simulate_contest([[0, 1]], [[0, 2], [1, 2]], [[30.0, 20.0, 20.0]], two_of_three).payout
+array([[7.5]])
+"""
 
 from dfslab.contest._kernels import in_threads
-from dfslab.contest._simulate import ContestResult, FieldScores, expected_payouts, simulate_contest
+from dfslab.contest._simulate import (
+    ContestError,
+    ContestResult,
+    FieldScores,
+    expected_payouts,
+    simulate_contest,
+    unpaid,
+)
+from dfslab.slate import Contest
 
-__all__ = ["ContestResult", "expected_payouts", "FieldScores", "in_threads", "simulate_contest"]
+__all__ = [
+    "Contest",
+    "ContestError",
+    "ContestResult",
+    "expected_payouts",
+    "FieldScores",
+    "in_threads",
+    "simulate_contest",
+    "unpaid",
+]

@@ -246,8 +246,22 @@ def table_kernel(at_least, offset, total, tables, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def expected_kernel(tables, offset, low, ticks, lineups, weight, sums, start, stop):
-    """Add Σ w x, Σ w² x and Σ w² x², x the table value of a lineup, to `sums` (3, L) for lineups start … stop."""
+def top_kernel(at_least, offset, top, first, start, stop):
+    """Fill `first` with the lowest kept tick at which one more entry is among the best `top`, by scenario."""
+    for s in range(start, stop):
+        counts = at_least[offset[s] : offset[s + 1]]
+        j = len(counts) - 1
+        while j > 0 and counts[j] < top:
+            j -= 1
+        first[s] = j
+
+
+@njit(cache=True, nogil=True)
+def expected_kernel(tables, offset, low, first, ticks, lineups, weight, sums, start, stop):
+    """Add what lineups start … stop get in a block of scenarios to `sums` (5, L), x the table value of a lineup.
+
+    The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a score of `first` or more.
+    """
     k = lineups.shape[1]
     for s in range(len(low)):
         n = offset[s + 1] - offset[s]
@@ -262,6 +276,10 @@ def expected_kernel(tables, offset, low, ticks, lineups, weight, sums, start, st
             sums[0, i] += worth
             sums[1, i] += weight[s] * worth
             sums[2, i] += worth * worth
+            if paid > 0:
+                sums[3, i] += weight[s]
+            if j >= first[s]:
+                sums[4, i] += weight[s]
 
 
 @njit(cache=True, nogil=True)

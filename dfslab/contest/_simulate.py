@@ -5,7 +5,7 @@ the prizes of the ranks they cover, and what is paid out in a scenario is the po
 their face value.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as _field
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from dfslab.metrics import quantile_value, scenario_weights, tail_weights
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest
 
-__all__ = ["Contest", "ContestError", "ContestResult", "FieldScores", "expected_payouts", "simulate_contest"]
+__all__ = ["ContestError", "ContestResult", "FieldScores", "expected_payouts", "simulate_contest", "unpaid"]
 
 BLOCK = 128
 """Scenarios whose payout tables are held at once: a few megabytes."""
@@ -70,7 +70,7 @@ class ContestResult:
         """
         mean, error = _mean_and_error(self.payout, self.weight)
         fee = self.contest.entry_fee
-        top = max(1, int(np.ceil(0.01 * self.contest.entries)))
+        top = self.contest.top_ranks(0.01)
         inside = self.rank > 0
         frame = pd.DataFrame(
             {
@@ -181,6 +181,18 @@ def simulate_contest(
     return ContestResult(cents / 100, rank, contest, entered, scenario_weights(weight, len(points)), notes)
 
 
+def unpaid(lineups, field, points, contest: Contest, *, rules: ContestRules = DRAFTKINGS_NASCAR) -> np.ndarray:
+    """Return what is left of the pool when our lineups that enter and the whole field are paid, (S,) dollars.
+
+    It is 0 in every scenario of a full contest: nothing is lost or made in splitting ties.
+    """
+    ours = np.asarray(lineups)[: contest.entering(len(lineups))]
+    everybody = np.concatenate([ours, np.asarray(field)[: contest.entries - len(ours)]])
+    alone = replace(contest, max_entries_per_user=None)
+    paid = simulate_contest(everybody, everybody[:0], points, alone, rules=rules).payout
+    return np.round(contest.pool - paid.sum(axis=1), 6)
+
+
 @dataclass(frozen=True)
 class FieldScores:
     """The field's scores in every scenario, kept from the cash line upwards: the stage for choosing a portfolio.
@@ -210,7 +222,7 @@ class FieldScores:
     @classmethod
     def _from_ticks(cls, ticks, field, contest, threads) -> "FieldScores":
         counted = _payout.count_lineups(field, ticks.shape[1])
-        paid = int(np.count_nonzero(contest.prizes))
+        paid = max(int(np.count_nonzero(contest.prizes)), contest.top_ranks(0.01))
 
         def count(start, stop):
             return _payout.field_kernel(ticks, field.shape[1], paid, *counted, start, stop)
@@ -256,13 +268,14 @@ def expected_payouts(
     rules: ContestRules = DRAFTKINGS_NASCAR,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Return the expected payout of every candidate entering alone against the field, with its standard error.
+    """Return what every candidate gets who enters alone against the field.
 
     Parameters are those of `simulate_contest`; `candidates` is (L, K), and L may be 100,000 and more.
 
     Returns
     -------
-    frame with L rows and the columns expected_payout, expected_payout_se (dollars before the fee)
+    frame with L rows: expected_payout, expected_payout_se (dollars before the fee), chances `cash` of a prize and
+    `top_1pct` of a rank within the best 1 % of the contest's entries
     """
     points = _checked_points(points)
     candidates = _checked_lineups(candidates, points.shape[1], "candidates")
@@ -270,23 +283,27 @@ def expected_payouts(
     _entering(1, len(field), contest)
     weight = scenario_weights(weight, len(points))
     ticks = _ticks(points, rules)[0]
-    sums = np.zeros((3, len(candidates)))
+    sums = np.zeros((5, len(candidates)))
     for start in range(0, len(points), BLOCK):
         block = slice(start, start + BLOCK)
         _add_block(FieldScores._from_ticks(ticks[block], field, contest, threads), candidates, weight[block], sums)
-    mean, first, second = sums
+    mean, first, second, cash, top = sums
     spread = 1.0 - (weight**2).sum()
     squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)
     error = np.sqrt(squares / spread) if spread > 0 else mean * np.nan
-    return pd.DataFrame({"expected_payout": mean / 100, "expected_payout_se": error / 100})
+    money = {"expected_payout": mean / 100, "expected_payout_se": error / 100}
+    return pd.DataFrame(money | {"cash": cash, "top_1pct": top})
 
 
 def _add_block(scores: FieldScores, candidates, weight, sums) -> None:
-    """Add Σ w x, Σ w² x and Σ w² x² over a block of scenarios to the rows of `sums`, x the payout in cents."""
-    tables = scores.tables()
+    """Add what the candidates get over a block of scenarios to the rows of `sums`, payouts in cents."""
+    tables, first = scores.tables(), np.empty(len(weight), np.int64)
+    _payout.top_kernel(scores.at_least, scores.offset, scores.contest.top_ranks(0.01), first, 0, len(first))
 
     def add(start, stop):
-        _payout.expected_kernel(tables, scores.offset, scores.low, scores.ticks, candidates, weight, sums, start, stop)
+        _payout.expected_kernel(
+            tables, scores.offset, scores.low, first, scores.ticks, candidates, weight, sums, start, stop
+        )
 
     _payout.in_threads(add, len(candidates), scores.threads, chunk=2048)
 

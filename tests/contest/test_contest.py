@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from dfslab.contest import ContestError, FieldScores, expected_payouts, simulate_contest, unpaid
 from dfslab.contest._kernels import count_lineups
-from dfslab.contest._simulate import ContestError, FieldScores, expected_payouts, simulate_contest
 from dfslab.rules import DRAFTKINGS_MMA, DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
 
@@ -137,6 +137,19 @@ def test_expected_payouts_are_those_of_each_candidate_alone(case):
     np.testing.assert_allclose(table["expected_payout"], share @ alone, atol=1e-9)
     error = np.sqrt(share**2 @ (alone - share @ alone) ** 2 / (1 - (share**2).sum()))
     np.testing.assert_allclose(table["expected_payout_se"], error, atol=1e-9)
+    ranks = [simulate_contest(row[None], field, points, contest).rank[:, 0] for row in lineups]
+    np.testing.assert_allclose(table["cash"], share @ (alone > 0), atol=1e-12)
+    np.testing.assert_allclose(table["top_1pct"], share @ (np.column_stack(ranks) == 1), atol=1e-12)
+
+
+def test_the_best_hundredth_is_counted_where_it_is_longer_than_the_list_of_prizes():
+    rng = np.random.default_rng(3)
+    lineups, field = draw_lineups(rng, 40), draw_lineups(rng, 299)
+    points = rng.normal(20, 10, (50, 14)).round()
+    contest = Contest(1.0, 300, [{"min_rank": 1, "max_rank": 1, "prize": 200.0}])
+    ranks = np.column_stack([simulate_contest(row[None], field, points, contest).rank[:, 0] for row in lineups])
+    found = expected_payouts(lineups, field, points, contest)
+    np.testing.assert_allclose(found["top_1pct"], (ranks <= 3).mean(axis=0), atol=1e-12)
 
 
 def test_numpy_twin_counts_the_field_alike(case):
@@ -303,3 +316,14 @@ def test_standard_errors_cover_the_truth():
         part = simulate_contest(lineups, field, points[start : start + 200], contest).portfolio_metrics()
         inside += abs(part["expected_profit"] - whole) < 2 * part["expected_profit_se"]
     assert 88 <= inside <= 100
+
+
+def test_ours_and_the_field_are_paid_the_pool_to_the_cent_in_every_scenario():
+    rng = np.random.default_rng(15)
+    lineups, field = draw_lineups(rng, 9), draw_lineups(rng, 70)
+    points = rng.integers(0, 4, (200, 14)).astype(float)
+    for limit in (None, 5):
+        contest = Contest(1.0, 60, contest_of(60).payouts, max_entries_per_user=limit)
+        assert (unpaid(lineups, field, points, contest) == 0).all()
+    few = Contest(1.0, 90, [{"min_rank": 1, "max_rank": 85, "prize": 1.0}])
+    assert (unpaid(lineups, field, points, few) == 6.0).all(), "an overlay leaves the prizes nobody reaches"

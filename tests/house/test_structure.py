@@ -56,7 +56,6 @@ PENDING = {
     "tests/real/test_ownership.py",
     "tests/real/test_report.py",
     "tests/sample/test_sample.py",
-    "contest",
     "field",
     "ownership",
     "portfolio",
