@@ -1,18 +1,46 @@
-"""The same jobs on one machine or on a Dask cluster, with the same results for any number of workers."""
+"""The same jobs on one machine or on a Dask cluster, with the same results for any number of workers.
 
+A process started here never imports from the working folder, and ends with the one that started it.
+"""
+
+import contextlib
 import functools
 import hashlib
 import importlib.util
+import json
 import os
+import pickle
+import queue
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-__all__ = ["cache_folder", "code_digest", "keep_compiled_code", "map_jobs", "streams"]
+from dfslab.errors import UserError
+
+__all__ = [
+    "WorkerDied",
+    "cache_folder",
+    "child_environment",
+    "code_digest",
+    "ended_by_signals",
+    "import_path",
+    "keep_compiled_code",
+    "map_jobs",
+    "streams",
+]
 
 PACKAGE = Path(__file__).parent
+CLUSTER = "DASK_SCHEDULER_ADDRESS"
+LONGEST_CONNECT, LONGEST_WITHOUT_WORKERS = 30.0, 600.0
+"""Seconds to wait for a cluster's scheduler, and for the first (or next) worker of a cluster that has none."""
+GRACE = 3.0
+"""Seconds a process has to end well before it is killed."""
 LONGEST_UNUSED = 30 * 86_400.0
 """Seconds after which compiled code of another version is removed."""
 
@@ -86,7 +114,56 @@ def keep_compiled_code() -> None:
         sys.modules["numba"].config.CACHE_DIR = str(folder)
 
 
-def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done, total: None) -> list:
+class WorkerDied(UserError):
+    """A process that held a job ended before the job did."""
+
+
+def import_path(path: list[str] | None = None) -> list[str]:
+    """Return `path` (default: `sys.path`) without the working folder, and with the folder that holds the package."""
+    here, home = os.path.realpath(os.getcwd()), str(PACKAGE.parent)
+    kept = [p for p in (sys.path if path is None else path) if os.path.isabs(p) and os.path.realpath(p) != here]
+    found = home in kept or PACKAGE.parent.name in ("site-packages", "dist-packages")
+    return kept if found else [*kept, home]
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a process that we start: nothing is imported from its working folder.
+
+    Its own folders (IPython's, matplotlib's, compiled code) lie in the cache, so neither what the user keeps at home
+    nor a home that cannot be written to makes a difference.
+    """
+    cache, listed = cache_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(import_path(listed)), "DFSLAB_CACHE": str(cache)}
+    own |= {"IPYTHONDIR": str(cache / "ipython"), "MPLCONFIGDIR": str(cache / "matplotlib")}
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        own["HOME"] = str(cache)
+    return os.environ | own
+
+
+@contextlib.contextmanager
+def ended_by_signals():
+    """Let a request to end (SIGTERM, a closed terminal) do what Ctrl-C does, so that what is half done is removed."""
+    names = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    if threading.current_thread() is not threading.main_thread():
+        names = []
+    earlier = {name: signal.signal(name, _stop) for name in names if signal.getsignal(name) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for name, handler in earlier.items():
+            signal.signal(name, handler)
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
+def say(line: str) -> None:
+    """Print a line a person waits for, such as why nothing happens."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done, total: None, instead=None) -> list:
     """Return `[function(*job) for job in jobs]`, computed side by side.
 
     Parameters
@@ -95,42 +172,242 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
     jobs : tuples of arguments
     workers : processes on this machine (default: one per core); 1 runs here, without any
     progress : called with (finished, total) after each job that ends
+    instead : called with (job, error) for a job whose process died or whose cluster is gone: what it returns stands in
+        the job's place, and the other jobs go on; left out, the first such error is raised at the end
 
-    With the environment variable DASK_SCHEDULER_ADDRESS set, the jobs go to that Dask cluster instead. A worker that
-    dies loses nothing: its jobs run again elsewhere.
+    With the environment variable DASK_SCHEDULER_ADDRESS set, the jobs go to that Dask cluster instead; a worker of it
+    that dies loses nothing: its jobs run again elsewhere.
+
+    Raises
+    ------
+    UserError : the cluster does not answer; a job's process died (where `instead` is left out)
+    whatever a job raises
     """
-    jobs = list(jobs)
-    if os.environ.get("DASK_SCHEDULER_ADDRESS"):
-        return _on_dask(function, jobs, os.environ["DASK_SCHEDULER_ADDRESS"], progress)
-    if workers == 1 or len(jobs) < 2:
-        done = []
-        for job in jobs:
-            done.append(function(*job))
-            progress(len(done), len(jobs))
-        return done
-    return _on_this_machine(function, jobs, workers or -1, progress)
+    jobs, results = list(jobs), {}
+    if os.environ.get(CLUSTER):
+        ended = _on_dask(function, jobs, os.environ[CLUSTER])
+    elif workers == 1 or len(jobs) < 2:
+        ended = ((k, functools.partial(function, *job)) for k, job in enumerate(jobs))
+    else:
+        ended = _on_this_machine(function, jobs, workers or _cores())
+    with contextlib.closing(ended):
+        for k, result in ended:
+            try:
+                results[k] = result()
+            except WorkerDied as error:
+                if instead is None:
+                    raise
+                results[k] = instead(jobs[k], error)
+            progress(len(results), len(jobs))
+    return [results[k] for k in range(len(jobs))]
 
 
-def _on_this_machine(function, jobs, workers, progress) -> list:
+# ---------------------------------------------------------------- processes of this machine
+
+
+def _cores() -> int:
     import joblib
 
-    done = []
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
-    for result in pool(joblib.delayed(function)(*job) for job in jobs):
-        done.append(result)
-        progress(len(done), len(jobs))
-    return done
+    return joblib.cpu_count()
 
 
-def _on_dask(function, jobs, address, progress) -> list:
-    from distributed import Client, as_completed
+def _on_this_machine(function, jobs, workers: int):
+    """Yield (number, what gives its result) for each job that ends; every thread looks after one process."""
+    held, processes = threading.local(), []
 
-    with Client(address) as client:
-        waiting = [client.submit(_apply, function, job, pure=False, retries=2) for job in jobs]
-        for done, _ in enumerate(as_completed(waiting), 1):
-            progress(done, len(jobs))
-        return client.gather(waiting)
+    def run(job):
+        if getattr(held, "worker", None) is None:
+            held.worker = _Worker()
+            processes.append(held.worker)
+        try:
+            return held.worker.run(function, job)
+        except WorkerDied:
+            held.worker = None
+            raise
+
+    pool = ThreadPoolExecutor(min(workers, len(jobs)))
+    try:
+        waiting = {pool.submit(run, job): k for k, job in enumerate(jobs)}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in processes:
+            worker.end()
 
 
-def _apply(function, job):
+class _Worker:
+    """A process that runs one job at a time."""
+
+    def __init__(self):
+        code = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dfslab.parallel import work; work()"
+        command = [sys.executable, "-P", "-c", code, json.dumps(import_path())]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment())
+
+    def run(self, function, job):
+        """Return what `function(*job)` returns, or raise what it raises; `WorkerDied` when the process ends before."""
+        task = pickle.dumps((function, job))
+        try:
+            pickle.dump(task, self.process.stdin)
+            self.process.stdin.flush()
+            good, value = pickle.load(self.process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            why = _why_ended(self.process.wait())
+            raise WorkerDied(f"its process {why}; run again, with fewer --workers or n_scenarios") from None
+        if good:
+            return value
+        raise value
+
+    def end(self) -> None:
+        """End the process: it is asked to, and killed when it does not."""
+        for ask in (self.process.terminate, self.process.kill):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self.process.poll() is None:
+                    ask()
+                self.process.wait(GRACE)
+                return
+
+
+def _why_ended(code: int) -> str:
+    killed = code in (-signal.SIGTERM, -getattr(signal, "SIGKILL", 9))
+    return "was killed, perhaps for want of memory" if killed else f"died (exit code {code})"
+
+
+def work() -> None:
+    """Run the jobs that come on the standard input; what a job prints goes to the standard error."""
+    answers, jobs, tasks = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb"), queue.SimpleQueue()
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals():
+        threading.Thread(target=_listen, args=(jobs, tasks), daemon=True).start()
+        while True:
+            answers.write(_outcome(tasks.get()))
+            answers.flush()
+
+
+def _listen(jobs, tasks) -> None:
+    """Hand on the jobs; when there can be no more, our parent is gone, and we end within a few seconds."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            tasks.put(pickle.load(jobs))
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _outcome(task: bytes) -> bytes:
+    try:
+        function, job = pickle.loads(task)
+        return pickle.dumps((True, function(*job)))
+    except Exception as error:
+        return _carried(error)
+
+
+def _carried(error: Exception) -> bytes:
+    """Return an error as it travels; one that cannot travel becomes its words."""
+    try:
+        text = pickle.dumps((False, error))
+        pickle.loads(text)
+        return text
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+# ---------------------------------------------------------------- a Dask cluster
+
+
+def _on_dask(function, jobs, address: str):
+    """Yield (number, what gives its result) for each job that ends; the rest raise `WorkerDied` when it is gone."""
+    from distributed import wait
+
+    with contextlib.closing(_client(address)) as client:
+        left = {
+            client.submit(_apply, function, job, code_digest(), pure=False, retries=2): k for k, job in enumerate(jobs)
+        }
+        alone, why = None, ""
+        while left and not why:
+            alone, why = _watch(client, address, alone)
+            with contextlib.suppress(TimeoutError):
+                try:
+                    for future in wait(list(left), timeout=2, return_when="FIRST_COMPLETED").done:
+                        yield left.pop(future), functools.partial(_result, future, address)
+                except _cluster_errors() as error:
+                    why = f"it is gone ({type(error).__name__})"
+    for k in left.values():
+        yield k, functools.partial(_lost, address, why)
+
+
+def _cluster_errors() -> tuple:
+    from distributed import CancelledError
+    from distributed.comm import CommClosedError
+
+    return CancelledError, CommClosedError
+
+
+def _client(address: str):
+    """Return a client of the scheduler, once it has answered; a thread waits, as some addresses never do."""
+    from distributed import Client
+
+    answer = queue.SimpleQueue()
+    threading.Thread(target=_ask, args=(address, answer), daemon=True).start()
+    why = f"no answer within {LONGEST_CONNECT:.0f} s"
+    for patience in (1.0, LONGEST_CONNECT):
+        with contextlib.suppress(queue.Empty):
+            why = answer.get(timeout=patience)
+            break
+        say(f"{CLUSTER}: waiting up to {LONGEST_CONNECT:.0f} s for the scheduler at {address}")
+    if why:
+        raise UserError(f"{CLUSTER} is {address}: no Dask scheduler there ({why}); correct it, or unset it")
+    return Client(address, timeout=LONGEST_CONNECT)
+
+
+def _ask(address: str, answer) -> None:
+    """Put why there is no scheduler into `answer`; nothing when there is one."""
+    import asyncio
+
+    from distributed import rpc
+
+    async def identity():
+        async with rpc(address, timeout=LONGEST_CONNECT) as scheduler:
+            return await scheduler.identity()
+
+    try:
+        found = asyncio.run(identity())
+        answer.put("" if found.get("type") == "Scheduler" else "it is something else")
+    except Exception as error:
+        answer.put((str(error).splitlines() or [""])[0][:120] or type(error).__name__)
+
+
+def _watch(client, address: str, alone) -> tuple:
+    """Return since when the cluster has no worker (None: it has one), and why to give up, if there is a reason."""
+    try:
+        workers = len(client.nthreads())
+    except Exception as error:
+        return alone, f"it is gone ({type(error).__name__})"
+    if workers:
+        return None, ""
+    if alone is None:
+        say(f"{CLUSTER} {address}: 0 workers; waiting up to {LONGEST_WITHOUT_WORKERS / 60:.0f} minutes for one")
+        return time.monotonic(), ""
+    return alone, "it has no workers" if time.monotonic() - alone > LONGEST_WITHOUT_WORKERS else ""
+
+
+def _result(future, address: str):
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result(timeout=LONGEST_CONNECT)
+    except (KilledWorker, TimeoutError, *_cluster_errors()) as error:
+        _lost(address, f"the job was lost ({type(error).__name__})")
+
+
+def _lost(address: str, why: str):
+    raise WorkerDied(f"{CLUSTER} {address}: {why}; what was finished stays, run again for the rest")
+
+
+def _apply(function, job, digest):
+    if digest != code_digest():
+        where = f"the worker on {os.uname().nodename}" if hasattr(os, "uname") else "a worker"
+        raise WorkerDied(f"{where} has other sources of dfslab, or another Python or numba; install the same there")
     return function(*job)

@@ -3,29 +3,38 @@
 Choosing where we differ from the field picks the race model's own errors, unless its means hold what the field knows.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 __all__ = ["Blend", "fit_blend", "past_rows"]
 
-VOICES = ("model", "ownership", "surprise", "projected")
+SOURCES = ("model", "ownership", "surprise", "start", "projected")
 """The race model's mean points, the root of the forecast ownership, the root of the ownership shown less that of the
-forecast, the user's or a vendor's projected points. Errors of a root are alike for all drivers."""
-PRIOR = (0.8, 30.0, 30.0)
-"""Weights believed before any race. Fights fields of 2026 (`scripts/fit_blend_prior.py`): beside ownership .82 of the
-price's worth remains, and a unit of the root is worth 1.2 ± .4 standard deviations of points, here 25. A surprise is
-believed to be worth what ownership is; where points are projected, model and projection share the .8 [clemen1989]."""
-PRIOR_SD = (0.3, 15.0, 15.0)
-"""How far the weights may lie from it; that of projected points as far as the model's."""
+forecast, the grid place, the user's or a vendor's projected points. Errors of a root are alike for all drivers."""
+
+
+@cache
+def prior(with_projected: bool) -> pd.DataFrame:
+    """Return what is believed of the weights before any race, by source: weight, sd (see `defaults.json`).
+
+    Weights: drivers' true means in replays of simulated seasons, on what was known before the race; the model's and the
+    start's lie between those and the slopes of real points on simulated means. Standard deviations are those between
+    worlds. Where points are projected, model, ownership and projection share what they know [clemen1989].
+    """
+    told = json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))["blend"]
+    return pd.DataFrame(told["projected" if with_projected else "plain"], index=["weight", "sd"]).T
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Weights of the voices, points per unit of each (see `VOICES`), their standard errors, and the races behind.
+    """Weights of the sources, points per unit of each (see `SOURCES`), their standard errors, and the races behind.
 
-    `weights` and `se` have one entry per voice that speaks for the race at hand; `se` is clustered by race, the prior
+    `weights` and `se` have one entry per source that speaks for the race at hand; `se` is clustered by race, the prior
     counted as one more.
     """
 
@@ -33,16 +42,19 @@ class Blend:
     se: pd.Series
     races: int
 
-    def shift(self, model, ownership, projected, racing) -> np.ndarray:
+    def shift(self, model, ownership, projected, racing, start=None) -> np.ndarray:
         """Return what is added to every driver's points, (D,), mean 0 over who races and 0 for who does not.
 
         Parameters
         ----------
         model, ownership, projected : (D,) mean points, forecast ownership (fraction), projected points (NaN unknown)
         racing : (D,) bool
+        start : (D,) grid places (NaN unknown: an average one), default all unknown
         """
         racing, model = np.asarray(racing, bool), np.asarray(model, float)
+        start = np.full(len(model), np.nan) if start is None else np.asarray(start, float)
         added = (self.weights["model"] - 1) * model + self.weights["ownership"] * np.sqrt(ownership)
+        added = added + self.weights["start"] * _centred(start, racing)
         if "projected" in self.weights:
             added = added + self.weights["projected"] * _filled(projected, model)
         return np.where(racing, added - added[racing].mean(), 0.0)
@@ -72,14 +84,13 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
     """Return the weights that turn what was known before past races into the points scored.
 
     Weighted least squares on deviations from the race's mean, a driver weighing 1 / variance of his simulated points,
-    with a normal prior at `PRIOR` [hoerl1970], where model and projection count alike [clemen1989]; standard errors are
-    clustered by race [cameron2015].
+    with a normal prior (see `prior`) [hoerl1970]; standard errors are clustered by race [cameron2015].
 
     Parameters
     ----------
     past : one row per driver and past race: race_id, points, model_points and model_sd (mean and standard deviation
-        as simulated before it), ownership (as forecast before it) and shown (as it was), fractions, projected (NaN
-        where nobody projected). Rows with a gap in the others do not count.
+        as simulated before it), ownership (as forecast before it) and shown (as it was), fractions; start and
+        projected (NaN unknown). Rows with a gap in the others do not count.
     with_projected : whether projected points speak for the race at hand; only races count where it was the same, for
         their fields were forecast from the same sources
 
@@ -90,15 +101,16 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
     rows = past.dropna(subset=["points", "model_points", "model_sd", "ownership", "shown"])
     told = rows["projected"].notna().groupby(rows["race_id"]).transform("mean") > 0.5
     rows = rows[(rows["model_sd"] > 0) & (told == with_projected)]
-    names, mean, spread = VOICES[:3], np.array(PRIOR), np.array(PRIOR_SD)
+    believed = prior(with_projected)
     model, forecast = rows["model_points"].to_numpy(float), np.sqrt(rows["ownership"].to_numpy(float))
-    said = [model, forecast, np.sqrt(rows["shown"].to_numpy(float)) - forecast]
+    start = rows["start"] - rows.groupby("race_id")["start"].transform("mean")
+    said = [model, forecast, np.sqrt(rows["shown"].to_numpy(float)) - forecast, start.fillna(0.0)]
     if with_projected:
-        names, said = VOICES, [*said, _filled(rows["projected"], model)]
-        mean, spread = np.array([mean[0] / 2, *mean[1:], mean[0] / 2]), np.append(spread, spread[0])
+        said.append(_filled(rows["projected"], model))
     weight = rows["model_sd"].to_numpy(float) ** -2
+    mean, spread = believed["weight"].to_numpy(), believed["sd"].to_numpy()
     beta, se = _ridge(np.column_stack(said), rows["points"].to_numpy(float), weight, rows["race_id"], mean, spread)
-    return Blend(pd.Series(beta, names), pd.Series(se, names), rows["race_id"].nunique())
+    return Blend(pd.Series(beta, believed.index), pd.Series(se, believed.index), rows["race_id"].nunique())
 
 
 def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +119,7 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
     `past` as filled by `known.fill_history`; `projected` what a user or a vendor had projected, by its rows, or None;
     `forecasts` has contest_id, driver and the ownership forecast before each contest.
     """
-    told = ["points", "model_points", "model_sd"]
+    told = ["points", "model_points", "model_sd", "start"]
     rows = past.reindex(columns=["race_id", "contest_id", "driver", "ownership", *told])
     rows = rows.rename(columns={"ownership": "shown"}).assign(projected=np.nan if projected is None else projected)
     keys = ["contest_id", "driver"]
@@ -115,6 +127,12 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
     rows = rows.assign(**{key: rows[key].astype(str) for key in keys}).merge(told_before, on=keys)
     values = [*told, "ownership", "shown", "projected"]
     return rows.astype(dict.fromkeys(values, float)).groupby(["race_id", "driver"], as_index=False)[values].mean()
+
+
+def _centred(start, racing) -> np.ndarray:
+    """Return grid places less their mean over who races; 0 where unknown."""
+    known = racing & np.isfinite(start)
+    return np.where(known, start - start[known].mean() if known.any() else 0.0, 0.0)
 
 
 def _filled(projected, model) -> np.ndarray:

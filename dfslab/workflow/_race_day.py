@@ -169,7 +169,7 @@ class Lab:
 
     def _blended(self, scenarios):
         own, model = self.slate.align(self.forecast.ownership), self.scenarios.weight @ self.scenarios.points
-        shift = self.blend.shift(model, own, self._projected, ~self.slate.out)
+        shift = self.blend.shift(model, own, self._projected, ~self.slate.out, self.slate.column("start"))
         return shifted(scenarios, shift, self.slate.rules.tick)
 
     @cached_property

@@ -6,22 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.portfolio._blend import PRIOR, PRIOR_SD, VOICES, Blend, fit_blend, past_rows
+from dfslab.portfolio._blend import SOURCES, Blend, fit_blend, past_rows, prior
 from dfslab.portfolio._candidates import shifted, stage_of
 from dfslab.workflow import SAMPLE, open_lab
 
 DRIVERS = 36
-TRUTH = (0.5, 20.0, 40.0, 0.3)
+TRUTH = (0.5, 20.0, 40.0, -0.2, 0.3)
+PLAIN, PROJECTED = prior(False), prior(True)
 
 
 def season(rng, races, weights=TRUTH, noise=1.0):
-    """Return past races whose true means are `weights` · (model, root ownership, surprise, projected) plus a level."""
+    """Return past races whose true means are `weights` · (the five sources) plus a level."""
     frames = []
     for race in range(races):
         model, root = rng.normal(25, 8, DRIVERS), rng.uniform(0.1, 0.8, DRIVERS)
         surprise = np.maximum(rng.normal(0, 0.12, DRIVERS), 0.05 - root)
         projected, sd = model + rng.normal(0, 6, DRIVERS), rng.uniform(10, 35, DRIVERS)
-        mean = np.column_stack([model, root, surprise, projected]) @ weights
+        start = rng.permutation(DRIVERS) + 1.0
+        mean = np.column_stack([model, root, surprise, start, projected]) @ weights
         frames.append(
             pd.DataFrame(
                 {
@@ -31,6 +33,7 @@ def season(rng, races, weights=TRUTH, noise=1.0):
                     "model_sd": sd,
                     "ownership": root**2,
                     "shown": (root + surprise) ** 2,
+                    "start": start,
                     "projected": projected,
                 }
             )
@@ -40,26 +43,27 @@ def season(rng, races, weights=TRUTH, noise=1.0):
 
 def test_the_weights_that_made_the_points_are_found_again():
     found = fit_blend(season(np.random.default_rng(1), 150), with_projected=True)
-    assert tuple(found.weights.index) == VOICES
+    assert tuple(found.weights.index) == SOURCES
     away = (found.weights.to_numpy() - TRUTH) / found.se.to_numpy()
     assert np.abs(away).max() < 3
-    assert (found.se < [0.1, 3, 6, 0.1]).all()
+    assert (found.se < [0.1, 3, 6, 0.05, 0.1]).all()
     assert found.races == 150
 
 
 def test_a_surprise_is_weighed_apart_from_what_was_forecast():
     for worth in (0.0, 50.0):
-        rows = season(np.random.default_rng(6), 150, (0.8, 25.0, worth, 0.0)).assign(projected=np.nan)
+        rows = season(np.random.default_rng(6), 150, (0.8, 25.0, worth, -0.1, 0.0)).assign(projected=np.nan)
         found = fit_blend(rows)
         assert abs(found.weights["surprise"] - worth) < 3 * found.se["surprise"] < 20
         assert found.weights["ownership"] == pytest.approx(25, abs=6)
 
 
-def test_standard_errors_say_how_far_fits_lie_apart():
-    fits = [fit_blend(season(np.random.default_rng([2, k]), 40), with_projected=True) for k in range(60)]
-    apart = np.std([f.weights.to_numpy() for f in fits], axis=0)
-    told = np.mean([f.se.to_numpy() for f in fits], axis=0)
-    np.testing.assert_allclose(told, apart, rtol=0.3)
+def test_standard_errors_say_how_far_fits_lie_from_truths_drawn_as_believed():
+    rng = np.random.default_rng(2)
+    truths = rng.normal(PROJECTED["weight"], PROJECTED["sd"], (80, 5))
+    fits = [fit_blend(season(rng, 40, truth), with_projected=True) for truth in truths]
+    away = [(fit.weights.to_numpy() - truth) / fit.se.to_numpy() for fit, truth in zip(fits, truths, strict=True)]
+    np.testing.assert_allclose(np.sqrt(np.mean(np.square(away), axis=0)), 1.0, atol=0.3)
 
 
 def test_the_fit_is_least_squares_with_rows_for_the_prior_and_a_level_per_race():
@@ -67,33 +71,35 @@ def test_the_fit_is_least_squares_with_rows_for_the_prior_and_a_level_per_race()
     found = fit_blend(rows)
     levels = pd.get_dummies(rows["race_id"]).to_numpy(float)
     root = np.sqrt(rows["ownership"])
-    x = np.column_stack([rows["model_points"], root, np.sqrt(rows["shown"]) - root])
+    x = np.column_stack([rows["model_points"], root, np.sqrt(rows["shown"]) - root, rows["start"]])
+    weights, sds = PLAIN["weight"].to_numpy(), PLAIN["sd"].to_numpy()
     weigh = 1 / rows["model_sd"].to_numpy()
-    y = rows["points"].to_numpy() - x @ PRIOR
+    y = rows["points"].to_numpy() - x @ weights
     kept = np.linalg.lstsq(levels * weigh[:, None], y * weigh, rcond=None)[0]
     left = (y - levels @ kept) * weigh
     scale = max(1.0, left @ left / (len(rows) - 8))
     likely = np.column_stack([x, levels]) * (weigh / np.sqrt(scale))[:, None]
-    believed = np.column_stack([np.diag(1 / np.array(PRIOR_SD)), np.zeros((3, 8))])
+    believed = np.column_stack([np.diag(1 / sds), np.zeros((4, 8))])
     design = np.vstack([likely, believed])
-    target = np.concatenate([rows["points"] * weigh / np.sqrt(scale), np.array(PRIOR) / PRIOR_SD])
-    twin = np.linalg.lstsq(design, target, rcond=None)[0][:3]
+    target = np.concatenate([rows["points"] * weigh / np.sqrt(scale), weights / sds])
+    twin = np.linalg.lstsq(design, target, rcond=None)[0][:4]
     np.testing.assert_allclose(found.weights, twin, rtol=1e-8)
 
 
 def test_before_any_race_the_weights_are_those_believed():
     nothing = season(np.random.default_rng(4), 1).iloc[:0]
     found = fit_blend(nothing)
-    np.testing.assert_allclose(found.weights, PRIOR)
-    np.testing.assert_allclose(found.se, PRIOR_SD)
+    np.testing.assert_allclose(found.weights, PLAIN["weight"])
+    np.testing.assert_allclose(found.se, PLAIN["sd"])
     assert found.races == 0
     assert "as believed before any race" in found.note
     both = fit_blend(nothing, with_projected=True).weights
-    assert both["model"] == both["projected"] == PRIOR[0] / 2
+    assert both["projected"] > 0 and both["model"] < found.weights["model"]
+    assert both["ownership"] < found.weights["ownership"]
     one = fit_blend(season(np.random.default_rng(4), 1), with_projected=True)
     assert one.races == 1
     assert "fitted on 1 past race)" in one.note
-    assert (one.se < [*PRIOR_SD, PRIOR_SD[0]]).all()
+    np.testing.assert_allclose(one.se, PROJECTED["sd"], rtol=0.25)
 
 
 def test_only_races_forecast_from_the_same_sources_count():
@@ -106,7 +112,7 @@ def test_only_races_forecast_from_the_same_sources_count():
 
 
 def test_the_shift_is_the_blended_mean_less_the_models():
-    weights = pd.Series([0.5, 40.0, 7.0, 0.25], VOICES)
+    weights = pd.Series([0.5, 40.0, 7.0, -0.2, 0.25], SOURCES)
     blend = Blend(weights, weights * 0, 9)
     model, own = np.array([40.0, 20.0, 30.0, 0.0]), np.array([0.49, 0.09, 0.25, 0.0])
     projected, racing = np.array([50.0, np.nan, 25.0, np.nan]), np.array([True, True, True, False])
@@ -114,10 +120,12 @@ def test_the_shift_is_the_blended_mean_less_the_models():
     by_hand += [0.5 * 30 + 40 * 0.5 + 0.25 * 25 - 30]
     expected = np.append(np.array(by_hand) - np.mean(by_hand), 0.0)
     np.testing.assert_allclose(blend.shift(model, own, projected, racing), expected)
+    placed = blend.shift(model, own, projected, racing, start=np.array([1.0, 2.0, 6.0, np.nan]))
+    np.testing.assert_allclose(placed, expected - 0.2 * np.array([-2.0, -1.0, 3.0, 0.0]))
 
 
 def test_a_driver_is_better_where_a_field_likes_him_more_than_other_fields_do():
-    weights = pd.Series([0.5, 40.0, 20.0], VOICES[:3])
+    weights = pd.Series([0.5, 40.0, 20.0, -0.1], SOURCES[:4])
     draws, racing = np.array([[0.49, 0.09, 0.25, 0.0], [0.09, 0.09, 0.25, 0.0]]), np.array([True, True, True, False])
     worth = Blend(weights, weights * 0, 9).surprises(draws, racing)
     by_hand = 20 * (0.7 - 0.3) / 2 * np.array([2 / 3, -1 / 3, -1 / 3, 0])
@@ -146,7 +154,8 @@ def test_points_of_a_race_are_shifted_by_a_constant_in_whole_ticks(lab):
     moved = after.points - before.points
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
     own, projected = lab.slate.align(lab.forecast.ownership), lab.inputs.slate.column("projected_points")
-    shift = lab.blend.shift(before.weight @ before.points, own, projected, ~lab.slate.out)
+    start = lab.slate.column("start")
+    shift = lab.blend.shift(before.weight @ before.points, own, projected, ~lab.slate.out, start)
     np.testing.assert_allclose(moved[0], shift, atol=tick / 2 + 1e-9)
     assert np.abs(moved).max() > 1
     ticks = after.points / tick
