@@ -89,7 +89,8 @@ class RegimeModel:
         predicted : regimes whose chance the logit predicts; none, and scenarios keep the simulator's frequencies
         """
         matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
-        codes, known = regime_codes(matrix, thresholds or RegimeThresholds()), known_regimes(matrix)
+        thresholds = thresholds or RegimeThresholds()
+        codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
         raw = conditions[list(CONDITIONS)].to_numpy(float)
         centre, scale = standard_of(raw)
         outcomes = np.where(_is_predicted(predicted)[:, None], stage_outcomes(codes, known), np.int8(-1))

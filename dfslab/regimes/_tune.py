@@ -39,7 +39,6 @@ GRID = {
     "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60, 0.65),
     "dropout_share": (0.20, 0.25, 0.30),
     "cautions": (10.0, 12.0, 14.0),
-    "fuel_miles": (100.0,),
 }
 """Thresholds that `tune_thresholds` tries where no others are given."""
 TIE = 1e-6
@@ -224,11 +223,6 @@ class _Past:
         """(H,) years."""
         return self.conditions["date"].dt.year.to_numpy()
 
-    @cached_property
-    def known(self) -> np.ndarray:
-        """(H, 4), see `known_regimes`."""
-        return known_regimes(self.features)
-
     def permutation(self, rng) -> np.ndarray:
         """Return rows of history permuted within season and track type, (H,)."""
         kind = self.conditions["track_type"].to_numpy(str)
@@ -312,9 +306,14 @@ class _Walk:
         return np.array([regime_codes(self.past.features, c) for c in self.candidates.listed])
 
     @cached_property
+    def known(self) -> np.ndarray:
+        """(C, H, 4) whether what decides the labels was recorded."""
+        return np.array([known_regimes(self.past.features, c) for c in self.candidates.listed])
+
+    @cached_property
     def _outcomes(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
         """By predicted stage: its number, the distinct outcomes (U, H), and which of them each candidate has (C,)."""
-        every = np.array([stage_outcomes(codes, self.past.known) for codes in self.codes])
+        every = np.array([stage_outcomes(*labels) for labels in zip(self.codes, self.known, strict=True)])
         stages = [k for k, name in enumerate(REGIMES[:-1]) if name in self.predicted]
         return [(k, *np.unique(every[:, k], axis=0, return_inverse=True)) for k in stages]
 
@@ -397,6 +396,7 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
     chances = walk.probabilities()
     gains = walk.gains(chances)
     choices, best = walk.choices(gains), candidates.choice(walk.skill(gains))
+    labels = walk.codes[best], walk.known[best]
     placebo, held = walk.placebo(n_permutations, placebo_rng)
     picks = [_resampled(walk, gains, resample_rng) for _ in range(n_resamples)]
     return TuningResult(
@@ -410,10 +410,10 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
         placebo=placebo,
         comparison=_comparison(walk, gains, held, best),
         forecasts=_forecasts(walk, chances, choices),
-        timeline=_timeline(past, walk.codes[best]),
-        base_rates=base_rates(past.conditions["track_type"], walk.codes[best], past.known),
-        confusion=_confusion(past, walk.codes[best], cluster_rng),
-        kappa=float(np.mean([_kappa(_labels(walk, best), _labels(walk, k)) for k in picks])),
+        timeline=_timeline(past, *labels),
+        base_rates=base_rates(past.conditions["track_type"], *labels),
+        confusion=_confusion(past, *labels, cluster_rng),
+        kappa=float(np.mean([_kappa(*(walk.codes[c][labels[1][:, -1]] for c in (best, k))) for k in picks])),
         since=past.conditions["date"].iloc[past.scored[0]],
         until=past.until,
     )
@@ -421,11 +421,6 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
 
 def _resampled(walk: _Walk, gains, rng) -> int:
     return walk.candidates.choice(walk.skill(gains, rng.integers(len(gains), size=len(gains))))
-
-
-def _labels(walk: _Walk, candidate: int) -> np.ndarray:
-    """Return the labels of past races whose every regime is known."""
-    return walk.codes[candidate][walk.past.known[:, -1]]
 
 
 def _mean_se(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -474,7 +469,7 @@ def _forecasts(walk: _Walk, chances, choices) -> pd.DataFrame:
     past, tables = walk.past, []
     for row, history in enumerate(past.scored):
         k, year = choices.get(walk.season[row], walk.candidates.in_use), past.season[history]
-        happened, known = walk.codes[k], past.known
+        happened, known = walk.codes[k], walk.known[k]
         before = np.where(known & (past.season < year)[:, None], happened[:, None] == np.arange(len(REGIMES)), np.nan)
         counted = np.isfinite(before).sum(axis=0)
         table = {"forecast": chances[row, k], "simulated": walk.simulated[row, k]}
@@ -484,21 +479,21 @@ def _forecasts(walk: _Walk, chances, choices) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _timeline(past: _Past, codes) -> pd.DataFrame:
+def _timeline(past: _Past, codes, known) -> pd.DataFrame:
     """Return past races with features, label, and whether what decides the label was recorded."""
     frame = past.conditions[["date", "track_type"]].reset_index().assign(season=past.season)
     shown = pd.DataFrame(past.features, columns=list(FEATURES))
-    sure = np.where(codes == 0, past.known[:, 0], past.known[np.arange(len(codes)), np.maximum(codes - 1, 0)])
-    sure = np.where(codes == len(REGIMES) - 1, past.known[:, -1], sure)
+    decides = np.where(codes == len(REGIMES) - 1, codes, np.maximum(codes - 1, 0))  # a limit reached needs no more
+    sure = known[np.arange(len(codes)), decides]
     scored = np.isin(np.arange(len(codes)), past.scored)
     return pd.concat([frame, shown], axis=1).assign(regime=np.array(REGIMES)[codes], known=sure, scored=scored)
 
 
-def _confusion(past: _Past, codes, rng) -> pd.DataFrame:
+def _confusion(past: _Past, codes, known, rng) -> pd.DataFrame:
     """Return races by label (rows) and k-means cluster of the features, each named by its commonest label."""
     from scipy.cluster.vq import kmeans2
 
-    known = past.known[:, -1] if past.known[:, -1].sum() > len(REGIMES) else np.ones(len(codes), bool)
+    known = known[:, -1] if known[:, -1].sum() > len(REGIMES) else np.ones(len(codes), bool)
     values = past.features[known]
     values = values[:, np.isfinite(values).all(axis=0)]
     values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)

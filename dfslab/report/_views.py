@@ -327,14 +327,8 @@ def regime_examples(lab, n: int = 3) -> Table:
     races = history.races[history.races["track_type"] == kind]
     features = race_features(history.results[history.results["race_id"].isin(races["race_id"])], races)
     label = classify_scenario_regime(features, lab.model.thresholds)
-    limits, rows = lab.model.thresholds, []
-    rules = {
-        "dominator": f"one car leads {percent(limits.leader_share)} of the laps or more",
-        "chaos": f"{percent(limits.dropout_share)} or more drop out, or {limits.cautions:.0f} or more cautions",
-        "fuel_mileage": f"the last green run is {limits.fuel_miles:.0f} miles or longer",
-        "balanced": "none of these",
-    }
-    for name, rule in rules.items():
+    rows = []
+    for name, rule in lab.model.thresholds.rules.items():
         found = sorted(label.index[label == name])
         rows.append((said(name), rule, len(found), ", ".join(found[-n:]) or "–"))
     frame = pd.DataFrame(rows, columns=["regime", "rule, the first that holds", "races", "latest"])

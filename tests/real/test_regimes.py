@@ -8,7 +8,14 @@ import pytest
 
 from dfslab import metrics
 from dfslab.race import FinishModel
-from dfslab.regimes import REGIMES, RegimeModel, classify_scenario_regime, past_conditions, race_features
+from dfslab.regimes import (
+    REGIMES,
+    RegimeModel,
+    RegimeThresholds,
+    classify_scenario_regime,
+    past_conditions,
+    race_features,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +29,7 @@ def cup():
 
 @pytest.fixture(scope="module")
 def labels(cup):
-    return classify_scenario_regime(race_features(*cup))
+    return classify_scenario_regime(race_features(*cup), RegimeThresholds(fuel_miles=100))
 
 
 def test_all_four_regimes_happen(cup, labels):

@@ -153,6 +153,9 @@ def test_what_history_lacks_is_missing_not_zero():
     assert blank.drop("race 000")[["leader_share", "dropout_share"]].notna().all(axis=None)
 
 
+FUEL = RegimeThresholds(fuel_miles=100.0)
+
+
 def make_features(**changes) -> pd.DataFrame:
     quiet = dict.fromkeys(FEATURES, 0.0) | {"leader_share": 0.3, "cautions": 6.0, "final_green_miles": 20.0}
     return pd.DataFrame([quiet | changes])
@@ -173,26 +176,28 @@ def make_features(**changes) -> pd.DataFrame:
     ],
 )
 def test_labels_by_hand(changes, label):
-    assert classify_scenario_regime(make_features(**changes)).tolist() == [label]
+    assert classify_scenario_regime(make_features(**changes), FUEL).tolist() == [label]
+    without = "balanced" if label == "fuel_mileage" else label
+    assert classify_scenario_regime(make_features(**changes)).tolist() == [without]
 
 
 def test_labels_belong_to_rows_and_keep_their_index():
     drawn = make_drawn(400, np.random.default_rng(4))
     features = race_features(drawn).rename(index=lambda k: f"s{k}")
-    labels = classify_scenario_regime(features)
+    labels = classify_scenario_regime(features, FUEL)
     assert set(labels) == set(REGIMES), "all four are reachable"
     assert labels.index.equals(features.index)
-    one_by_one = [classify_scenario_regime(features.iloc[[k]]).iloc[0] for k in range(50)]
+    one_by_one = [classify_scenario_regime(features.iloc[[k]], FUEL).iloc[0] for k in range(50)]
     assert labels.iloc[:50].tolist() == one_by_one
-    codes = regime_codes(feature_matrix(drawn), RegimeThresholds())
+    codes = regime_codes(feature_matrix(drawn), FUEL)
     assert [REGIMES[c] for c in codes] == labels.tolist()
 
 
 def test_a_higher_threshold_labels_fewer():
     features = race_features(make_drawn(500, np.random.default_rng(5)))
     for name, label in (("leader_share", "dominator"), ("dropout_share", "chaos"), ("fuel_miles", "fuel_mileage")):
-        low = RegimeThresholds(**{name: getattr(RegimeThresholds(), name) * 0.9})
-        high = RegimeThresholds(**{name: getattr(RegimeThresholds(), name) * 1.2})
+        low = RegimeThresholds(**{name: getattr(FUEL, name) * 0.9})
+        high = RegimeThresholds(**{name: getattr(FUEL, name) * 1.2})
         a, b = (classify_scenario_regime(features, t) == label for t in (low, high))
         assert a.sum() > b.sum()
         assert (a | ~b).all()
@@ -221,7 +226,9 @@ def test_a_label_is_known_where_its_features_and_those_of_the_labels_before_it_a
     for row, name in enumerate(("final_green_miles", "cautions", "leader_share"), start=1):
         matrix[row, FEATURES.index(name)] = np.nan
     expected = [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    assert known_regimes(matrix).astype(int).tolist() == expected
+    assert known_regimes(matrix, FUEL).astype(int).tolist() == expected
+    expected[1] = [1, 1, 1, 1]
+    assert known_regimes(matrix, RegimeThresholds()).astype(int).tolist() == expected
 
 
 # ---------------------------------------------------------------- before the race
@@ -331,7 +338,7 @@ def test_base_rates_are_shrunk_counts_over_races_where_it_is_known():
     conditions, features, _ = make_conditions(90, np.random.default_rng(1), effect=0.0)
     features.iloc[:30, FEATURES.index("cautions")] = np.nan
     features["final_green_miles"] = np.nan
-    model = RegimeModel.fit(conditions, features)
+    model = RegimeModel.fit(conditions, features, FUEL)
     chaos = ((features["leader_share"] < 0.5) & (features["dropout_share"] >= 0.25)).to_numpy()[30:]
     here = (conditions["track_type"] == "road").to_numpy()[30:]
     expected = (chaos[here].sum() + 8 * chaos.mean()) / (here.sum() + 8)

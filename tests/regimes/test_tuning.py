@@ -221,7 +221,7 @@ def test_the_plateau_is_preferred_to_the_peak():
 def test_what_is_unknown_is_not_scored_as_no():
     task = make_season(220, effect=3.0, seed=8, scored=150)
     races = task[2].assign(cautions=task[2]["cautions"].where(task[2].index % 2 == 0))
-    found = tune((*task[:2], races, task[3]), n_permutations=0, n_resamples=1)
+    found = tune((*task[:2], races, task[3]), n_permutations=0, n_resamples=1, in_use=RegimeThresholds(fuel_miles=90))
     told = found.forecasts.set_index("regime").loc["chaos"]
     assert told["actual"].notna().sum() == 75
     overall = found.base_rates[found.base_rates["track_type"] == "all"].set_index("regime")["races"]
