@@ -3,10 +3,12 @@
 import math
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-__all__ = ["InputError", "UserError", "as_day", "day_of", "number_between", "whole_number"]
+__all__ = ["InputError", "UserError", "as_day", "day_of", "in_words", "number_between", "whole_number"]
 
 
 class UserError(ValueError):
@@ -18,6 +20,18 @@ class InputError(UserError):
 
     def __init__(self, message):
         super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
+
+
+def in_words(error: BaseException) -> str:
+    """Return what a person is told of any error, in one sentence: our own as they are, others with their kind."""
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is full; ask for fewer scenarios (-p n_scenarios=5000) or --workers 1"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the system'}: {error.strerror.lower()}; name another place, or fix that one"
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def whole_number(number, name: str, least: int) -> int:
@@ -42,11 +56,13 @@ def number_between(number, name: str, low: float, high: float, hint: str = "") -
     return value
 
 
-def as_day(date, name: str = "date") -> pd.Timestamp:
+def as_day(date, name: str = "date") -> "pd.Timestamp":
     """Return `date`, a text such as 2025-04-13 or anything of datetime, pandas or numpy, as a day without a time zone.
 
     A text that can be read as two days (`05.03.2032`) or names none (`2032`, `today`) raises `UserError`.
     """
+    import pandas as pd
+
     if isinstance(date, str):
         day = day_of(date)
     else:
@@ -56,8 +72,10 @@ def as_day(date, name: str = "date") -> pd.Timestamp:
     return day.tz_localize(None).normalize()
 
 
-def day_of(text: str, day_first: bool | None = None) -> pd.Timestamp:
+def day_of(text: str, day_first: bool | None = None) -> "pd.Timestamp":
     """Return the day that `text` names, NaT where it names none or, `day_first` being unknown, two."""
+    import pandas as pd
+
     text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$", "", text.strip(), flags=re.DOTALL)
     numbers = re.fullmatch(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})", text, re.ASCII)
     compact = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", text, re.ASCII)

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -9,8 +10,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +41,9 @@ MAX_BYTES, MAX_JSON = 200_000_000, 20_000_000
 """A larger file is a mistake: standings of 250,000 entries are 40 MB, an answer of DraftKings' far below 1 MB."""
 MAX_CELLS = 15_000_000
 """A sheet with more is a mistake: the largest contest so far, 1.2 million entries of 11 cells, has 13 million."""
+
+JUST_MADE = 0.5
+"""Seconds in which a file that is being written may not be held yet."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
@@ -183,17 +188,49 @@ def write_atomically(path):
     path = Path(path)
     with _in_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         os.close(handle)
         aside = Path(name)
         try:
-            yield aside
+            with _held(aside):
+                yield aside
             _flush(aside)
             os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
             os.replace(aside, path)
             _flush(path.parent)
         finally:
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(aside: Path):
+    """Yield whether `aside` is ours alone: its writer holds it, and nobody what a killed run left."""
+    try:
+        import fcntl
+    except ImportError:
+        yield False
+        return
+    handle = os.open(aside, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what runs that were killed left beside `path`: partial files and folders that nobody holds."""
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
+        with suppress(OSError):
+            if time.time() - aside.stat().st_mtime > JUST_MADE:
+                with _held(aside) as alone:
+                    if alone:
+                        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
 
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
@@ -239,9 +276,11 @@ def write_folder_atomically(path):
         earlier = path.with_name(f".{path.name}.earlier")
         if earlier.exists() and not path.exists():
             os.replace(earlier, path)
+        _remove_leftovers(path)
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
-        yield aside
+        with _held(aside):
+            yield aside
         os.chmod(aside, 0o777 & ~_umask())
         shutil.rmtree(earlier, ignore_errors=True)
         if path.exists():

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -92,6 +93,45 @@ def test_a_folder_has_one_writer(tmp_path):
         pass
     with locked(tmp_path, timeout=0.2):
         pass
+
+
+def test_a_wait_for_another_run_is_told_once(tmp_path):
+    said = []
+    with locked(tmp_path), pytest.raises(InputError), locked(tmp_path, 0.5, said.append):
+        pass
+    assert len(said) == 1 and "another run is writing here; waiting for it" in said[0]
+    with locked(tmp_path, 0.5, said.append):
+        assert len(said) == 1
+
+
+KILLED_WITHIN = {
+    "a folder": "with files.write_folder_atomically(target) as a: (a / 'x').write_text('half'); os._exit(9)",
+    "a file": "with files.write_atomically(target) as a: a.write_text('half'); os._exit(9)",
+}
+
+
+@pytest.mark.parametrize("name", ["report", "with {braces}", "[1] ?*", "räce", "a b"])
+@pytest.mark.parametrize("what", KILLED_WITHIN)
+def test_the_next_run_of_a_name_removes_what_a_killed_one_left_and_nothing_else(what, name, tmp_path):
+    start = "import os, sys, pathlib; from dfslab.data import files"
+    code = f"{start}\nfor name in sys.argv[1:]:\n  if not os.fork():\n    target = pathlib.Path(name)"
+    code += f"\n    {KILLED_WITHIN[what]}"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "other")], check=False)
+    _wait_for(lambda: len(_left_over(tmp_path)) == 2)
+    time.sleep(0.6)
+    write = write_folder_atomically if what == "a folder" else write_atomically
+    with write(tmp_path / name) as aside, pytest.raises(_DiskFull), write(tmp_path / name) as second:
+        time.sleep(0.6)
+        assert aside.exists() and second.exists()
+        raise _DiskFull
+    left = [n for n in _left_over(tmp_path) if n.endswith(".partial")]
+    assert len(left) == 1 and left[0].startswith(".other.") and (tmp_path / name).exists()
+
+
+def _wait_for(true):
+    until = time.monotonic() + 30
+    while not true() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def test_the_lock_of_a_killed_run_is_free(tmp_path):
