@@ -11,7 +11,7 @@ from benchmarks.field import made_up_slate
 from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
-from dfslab.ownership import HybridOwnershipEstimator, score_table, walk_forward
+from dfslab.ownership import HybridOwnershipEstimator, walk_forward
 from dfslab.workflow import tune_race
 from dfslab.workflow._tune import tune_thresholds
 
@@ -106,7 +106,7 @@ def golf_ownership(shared: Path) -> list[dict]:
 
     estimator = HybridOwnershipEstimator(prior=fit_prior(shared, without=("golf",)))
     walk = walk_forward(golf(shared), (estimator,), first=GOLF_LEARNS).last(GOLF_SCORED)
-    scores = score_table(walk).set_index("estimator")
+    scores = walk.table().set_index("estimator")
     own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]
     what = f"golf ownership, the last {GOLF_SCORED} contests, mean error, points"
     return [

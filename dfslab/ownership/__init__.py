@@ -1,38 +1,49 @@
-"""TODO ownership"""
+"""What the field will roster, and how sure one can be of it.
 
+Every forecast is a law on legal lineups, so ownership sums to the roster size, stays below one and costs what fields
+spend. Each estimator reads one kind of evidence: what a driver drew before (`HistoricalOwnership`), projected points or
+a vendor's forecast (`ProjectionOwnership`), salary, skill and start (`SalarySkillOwnership`), recent form
+(`RecentFormOwnership`), and the portfolios of fictitious entrants with an optimizer (`OptimizerOwnership`);
+`HybridOwnershipEstimator` pools them by how they did on past contests, each forecast from earlier ones alone. Without
+any past contest the figures that ship stand in: NASCAR's for a race. `forecast` gives the table with its bands, which
+answers `why(driver)` and `given({driver: share})`; `walk_forward` and `calibration_report` say how past forecasts
+turned out, and `score_races` how those of races that were left out of all that was learned.
+
+>>> import numpy as np
+>>> from dfslab import ownership
+>>> from dfslab.slate import Slate
+>>> slate = Slate.from_frame({"driver": list("ABCDEFGH"), "salary": range(6000, 10000, 500)})
+>>> crowd = ownership.forecast(slate, rng=np.random.default_rng(1))
+>>> crowd.ownership.idxmax(), round(float(crowd.given({"A": 0.5}).ownership["A"]), 6)
+('E', 0.5)
+"""
+
+from dfslab.ownership._board import simulated_columns
 from dfslab.ownership._estimators import (
     HistoricalOwnership,
+    OptimizerOwnership,
     ProjectionOwnership,
     RecentFormOwnership,
     SalarySkillOwnership,
 )
-from dfslab.ownership._evaluate import (
-    CalibrationReport,
-    band_table,
-    calibration_report,
-    gain_table,
-    score_forecasts,
-    score_table,
-    walk_forward,
-)
+from dfslab.ownership._evaluate import CalibrationReport, calibration_report, score_forecasts, walk_forward
 from dfslab.ownership._fit import Prior
 from dfslab.ownership._forecast import OwnershipForecast, forecast
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
 __all__ = [
     "CalibrationReport",
-    "band_table",
-    "calibration_report",
-    "forecast",
-    "gain_table",
     "HistoricalOwnership",
     "HybridOwnershipEstimator",
+    "OptimizerOwnership",
     "OwnershipForecast",
     "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",
     "SalarySkillOwnership",
+    "calibration_report",
+    "forecast",
     "score_forecasts",
-    "score_table",
+    "simulated_columns",
     "walk_forward",
 ]

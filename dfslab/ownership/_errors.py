@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["LEAST", "Residuals", "affordable", "draw_ownership", "log_odds"]
+__all__ = ["LEAST", "Residuals", "affordable", "completed", "draw_ownership", "log_odds"]
 
 LEAST = 0.0005
 """Ownership below one entry in 2,000 is not told apart from it."""
 NEIGHBOURS = 0.04
 """A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
-YOUNG = 5.0
-"""The i-th past contest is drawn in proportion to i / (i + YOUNG): the first forecasts knew little."""
+EARLY = 5.0
+"""The i-th past contest is drawn in proportion to i / (i + EARLY): the first forecasts knew little."""
 SIZE_REACH, FLOOR = 0.4, 0.2
 """A contest of another slate size counts less, by a bell of this width in log size, but never below the floor."""
-OTHERWISE_TOLD = 0.1
+OTHER_SOURCES = 0.1
 """A contest where a vendor had spoken counts this much for one where none has, and the other way round: what a forecast
 rests on decides how far it is off."""
 SHIPPED_CONTESTS = 1.0
@@ -42,27 +42,30 @@ class Residuals:
 
     @classmethod
     def of(cls, forecasts, shipped: Mapping) -> "Residuals":
-        """Return the errors of forecasts, pairs of (board, θ (D,)); drivers of unknown ownership are left out."""
+        """Return the errors of forecasts, pairs of (board, θ (D,)); unknown ownerships enter by expectation."""
         levels, errors = [], []
-        weights = [number / (number + YOUNG) for number, _ in enumerate(forecasts, 1)]
+        weights = [number / (number + EARLY) for number, _ in enumerate(forecasts, 1)]
         for board, theta in forecasts:
-            level = log_odds(board.law(theta).marginals())
-            known = np.flatnonzero(~np.isnan(board.ownership))
-            known = known[np.argsort(level[known], kind="stable")]
-            levels.append(level[known])
-            errors.append(log_odds(board.ownership[known]) - level[known])
-        vendor = np.array([_vendor_spoke(board) for board, _ in forecasts], bool)
+            own = board.law(theta).marginals()
+            order = np.argsort(own, kind="stable")
+            levels.append(log_odds(own)[order])
+            errors.append((log_odds(completed(board.ownership, own)) - log_odds(own))[order])
+        vendor = np.array([_has_vendor(board) for board, _ in forecasts], bool)
         return cls(tuple(levels), tuple(errors), np.array(weights), vendor, shipped)
 
     def like(self, board) -> "Residuals":
         """Return the same errors, those of contests forecast from the same sources as `board` counting most."""
-        alike = np.where(self.vendor == _vendor_spoke(board), 1.0, OTHERWISE_TOLD)
-        return replace(self, weights=self.weights * alike)
+        sold = _has_vendor(board)
+        weights = self.weights * np.where(self.vendor == sold, 1.0, OTHER_SOURCES)
+        return replace(
+            self, weights=weights, shipped=self.shipped.get("vendor", self.shipped) if sold else self.shipped
+        )
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
 
-        They are widened: by one part in the number of contests, for a few show too little of the tails, and by
+        They are widened: by one part in the number of contests (of races that the shipped errors come from), for a few
+        show too little of the tails, and by
         √(D/(D − 2)), for `draw_ownership` takes a level and a slope out of them.
         """
         uniform = rng.random((n, len(level) + 1))
@@ -74,7 +77,7 @@ class Residuals:
         for contest in np.unique(picked):
             rows = picked == contest
             errors[rows] = self._of_contest(contest, level, uniform[rows, 1:])
-        widened = 1 + 1 / (self.weights.sum() + SHIPPED_CONTESTS)
+        widened = 1 + 1 / (self.weights.sum() + self.shipped.get("races", SHIPPED_CONTESTS))
         return errors * widened * np.sqrt(len(level) / max(len(level) - 2, 1))
 
     def _of_contest(self, contest, level, uniform) -> np.ndarray:
@@ -86,8 +89,17 @@ class Residuals:
         return self.errors[contest][np.clip(place, 0, len(known) - 1)]
 
 
-def _vendor_spoke(board) -> bool:
+def _has_vendor(board) -> bool:
     return bool(np.mean(~np.isnan(board.column("projected_ownership"))) > 0.5)
+
+
+def completed(ownership, expected) -> np.ndarray:
+    """Return `ownership` (D,) with its gaps filled: what the known drivers leave is shared as in `expected`."""
+    known = ~np.isnan(ownership)
+    if known.all():
+        return ownership
+    left = expected.sum() - ownership[known].sum()
+    return np.clip(np.where(known, ownership, expected * left / expected[~known].sum()), 0, 1)
 
 
 def log_odds(ownership) -> np.ndarray:

@@ -1,25 +1,22 @@
 """How past ownership forecasts turned out: every contest forecast from earlier ones, scored against plain baselines."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
 
 from dfslab import metrics
+from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
-from dfslab.ownership._features import Board
 from dfslab.ownership._fit import log_score
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
 __all__ = [
     "CalibrationReport",
     "WalkForward",
-    "band_table",
     "calibration_report",
-    "gain_table",
     "score_forecasts",
-    "score_table",
     "walk_forward",
 ]
 
@@ -30,7 +27,16 @@ SIZES = (0.0, 1_000.0, 10_000.0, np.inf)
 """Edges of the bands of contest size, entries."""
 MISSES = 10
 """Largest errors of the past that are listed."""
-_KEY = ["contest_id", "date", "entries", "drivers"]
+_KEY = ["case", "date", "entries", "drivers"]
+SHOWN = {
+    "mae": "mean error",
+    "rmse": "RMSE",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "spearman": "rank correlation",
+    "top5": "top 5 found",
+}
+"""Scores of a table of forecasters, and what they are called there."""
 BETTER_HIGH = ("log_score", "spearman", "top5")
 
 
@@ -38,9 +44,10 @@ BETTER_HIGH = ("log_score", "spearman", "top5")
 class WalkForward:
     """Forecasts of past contests, each made from the contests of earlier dates.
 
-    `scores` has one row per contest, estimator and score: contest_id, date, entries, drivers, estimator, score, value.
-    `drivers` has one row per contest, estimator and driver: forecast and actual (fractions), crps, pit, and low and
-    high of each interval where the estimator gives draws. `weights` has one row per contest and pooled estimator.
+    `scores` has one row per contest, estimator and score: case (the contest), date, entries, drivers, model (the
+    estimator), score, value. `drivers` has one row per contest, estimator and driver: forecast and actual (fractions),
+    crps, pit, and low and high of each interval where the estimator gives draws. `weights` has one row per contest and
+    pooled estimator.
     """
 
     scores: pd.DataFrame
@@ -50,32 +57,45 @@ class WalkForward:
 
     def last(self, n: int) -> "WalkForward":
         """Return the same for the last `n` contests."""
-        kept = self.scores.drop_duplicates("contest_id").sort_values("date", kind="stable")["contest_id"].tail(n)
-        tables = (t[t["contest_id"].isin(kept)] for t in (self.scores, self.drivers, self.weights))
-        return WalkForward(*tables, self.notes)
+        kept = set(self.scores.drop_duplicates("case").sort_values("date", kind="stable")["case"].tail(n))
+        scores = self.scores[self.scores["case"].isin(kept)]
+        drivers, weights = (t[t["contest_id"].isin(kept)] for t in (self.drivers, self.weights))
+        return WalkForward(scores, drivers, weights, self.notes)
 
-    def summary(self) -> pd.DataFrame:
-        """Return mean, standard error over contests and number of contests of each score, by estimator."""
+    def table(self) -> pd.DataFrame:
+        """Return one row per estimator, smallest mean error first: its scores, each ± its standard error, contests."""
         rows = []
-        for (estimator, score), part in self.scores.groupby(["estimator", "score"], sort=False):
-            rows.append((estimator, score, *metrics.clustered_mean(part["value"], part["contest_id"]), len(part)))
-        return pd.DataFrame(rows, columns=["estimator", "score", "mean", "se", "contests"])
+        for estimator, mine in metrics.summarise(self.scores).groupby("model", sort=False):
+            mine = mine.set_index("score").reindex(list(SHOWN))
+            row = {"estimator": estimator}
+            for name, (mean, se) in zip(SHOWN.values(), mine[["mean", "se"]].to_numpy(float), strict=True):
+                row |= {name: mean, f"± {name}": se}
+            rows.append(row | {"contests": int(mine["n"].max())})
+        return pd.DataFrame(rows).sort_values("mean error", kind="stable", ignore_index=True)
 
-    def compare(self, estimator: str = "hybrid", score: str = "log_score") -> pd.DataFrame:
-        """Return the paired gain of `estimator` over every other on the contests both forecast [diebold1995].
+    def bands(self, estimators=("hybrid", "salary_only")) -> pd.DataFrame:
+        """Return how often the bands of each estimator held the actual, how wide they were, and interval scores."""
+        found, rows = metrics.summarise(self.scores).set_index(["model", "score"])[["mean", "se"]], []
+        for estimator, level in product(estimators, LEVELS):
+            cells = [found.loc[(estimator, f"{score}{level:.0%}")] for score in ("cover", "width", "interval")]
+            inside, width, score = ([float(x) for x in cell] for cell in cells)
+            rows.append((estimator, f"{level:.0%}", *inside, width[0], *score))
+        columns = ["estimator", "band", "inside", "± inside", "width", "interval score", "± interval score"]
+        return pd.DataFrame(rows, columns=columns)
 
-        `gain` is positive where `estimator` is better, whichever way the score points.
+    def gains(self, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
+        """Return what `estimator` gains over every other, paired by contest, ± its standard error; positive is better.
+
+        One row per other estimator: against, contests (that both forecast), and the gain in each score.
         """
-        table = self.scores[self.scores["score"] == score].pivot(
-            index="contest_id", columns="estimator", values="value"
-        )
-        sign = 1 if score in BETTER_HIGH else -1
-        rows = []
-        for other in table.columns.drop(estimator):
-            both = table[[estimator, other]].dropna()
-            gain = metrics.diebold_mariano(sign * both[estimator], sign * both[other]) if len(both) else (np.nan,) * 3
-            rows.append((other, *gain, len(both)))
-        return pd.DataFrame(rows, columns=["against", "gain", "se", "p", "contests"])
+        found = metrics.compare(self.scores, estimator).set_index(["score", "model"])
+        others = dict.fromkeys(found.loc["mae"].index)
+        table = {"against": list(others), "contests": [int(found.loc[("mae", other), "n"]) for other in others]}
+        for score in scores:
+            sign = -1.0 if score in BETTER_HIGH else 1.0
+            mine = found.loc[score].reindex(list(others))
+            table |= {SHOWN[score]: sign * mine["difference"].to_numpy(), f"± {SHOWN[score]}": mine["se"].to_numpy()}
+        return pd.DataFrame(table)
 
 
 def walk_forward(history, estimators=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
@@ -110,13 +130,13 @@ def score_forecasts(fitted, *, first: int = 0, n_draws: int = 400, seed: int = 0
     forecasts |= {"uniform": [None] * len(last.boards), "vendor": [_vendor(b) for b in last.boards]}
     tables = [_scored(name, said, last, (first, n_draws, seed)) for name, said in forecasts.items()]
     drivers = pd.concat([d for d, _ in tables], ignore_index=True)
-    scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "estimator", "score", "value"])
+    scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "model", "score", "value"])
     frame = pd.DataFrame(weights, columns=["contest_id", "date", "estimator", "weight", "temperature"])
     late = [b.contest_id for b in last.boards[first:]]
     return WalkForward(scores, drivers, frame[frame["contest_id"].isin(late)], last.notes)
 
 
-def _vendor(board: Board) -> np.ndarray | None:
+def _vendor(board: ContestBoard) -> np.ndarray | None:
     """Return a vendor's projected ownership rescaled to K, (D,); None unless every driver has one."""
     own = board.column("projected_ownership")
     return None if np.isnan(own).any() else np.clip(own * board.rules.roster_size / own.sum(), LEAST, 1 - LEAST)
@@ -141,7 +161,7 @@ def _scored(name, said, fitted, settings) -> tuple[pd.DataFrame, list]:
     return pd.concat(drivers, ignore_index=True), scores
 
 
-def _direct(board: Board, told) -> np.ndarray:
+def _direct(board: ContestBoard, told) -> np.ndarray:
     return np.full(len(board), board.rules.roster_size / len(board)) if told is None else told
 
 
@@ -152,7 +172,7 @@ def _draws(board, own, earlier, fitted, settings) -> np.ndarray:
     return draw_ownership(own, board.salary, residuals, n, rng)
 
 
-def _driver_rows(name, board: Board, own, draws) -> pd.DataFrame:
+def _driver_rows(name, board: ContestBoard, own, draws) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "contest_id": board.contest_id,
@@ -173,7 +193,7 @@ def _driver_rows(name, board: Board, own, draws) -> pd.DataFrame:
     return rows[rows["actual"].notna()]
 
 
-def _contest_rows(name, board: Board, log, rows) -> list:
+def _contest_rows(name, board: ContestBoard, log, rows) -> list:
     own, fact = 100 * rows["forecast"], 100 * rows["actual"]
     found = {
         "log_score": log,
@@ -199,60 +219,6 @@ def _interval_scores(rows, level: float) -> dict:
     }
 
 
-# ---------------------------------------------------------------- tables to read
-
-SHOWN = {
-    "mae": "mean error",
-    "rmse": "RMSE",
-    "log_score": "log score",
-    "crps": "CRPS",
-    "spearman": "rank correlation",
-    "top5": "top 5 found",
-}
-"""Scores of a table of forecasters, and what they are called there."""
-BANDED = ("hybrid", "salary_only")
-
-
-def score_table(walk: WalkForward) -> pd.DataFrame:
-    """Return one row per forecaster, smallest mean error first: its scores, each ± its standard error, and contests."""
-    told = walk.summary().set_index(["estimator", "score"])
-    rows = []
-    for estimator in told.index.get_level_values(0).unique():
-        mine = told.loc[estimator].reindex(list(SHOWN))
-        row = {"estimator": estimator}
-        for name, (mean, se) in zip(SHOWN.values(), mine[["mean", "se"]].to_numpy(float), strict=True):
-            row |= {name: mean, f"± {name}": se}
-        rows.append(row | {"contests": int(mine["contests"].max())})
-    return pd.DataFrame(rows).sort_values("mean error", kind="stable", ignore_index=True)
-
-
-def band_table(walk: WalkForward, estimators=BANDED) -> pd.DataFrame:
-    """Return how often the bands of each estimator held the fact, how wide they were, and their interval scores."""
-    told = walk.summary().set_index(["estimator", "score"])[["mean", "se"]]
-    rows = []
-    for estimator in estimators:
-        for level in LEVELS:
-            row = {"estimator": estimator, "band": f"{level:.0%}"}
-            for score in ("cover", "width", "interval"):
-                mean, se = told.loc[(estimator, f"{score}{level:.0%}")]
-                row |= {score: mean} if score == "width" else {score: mean, f"± {score}": se}
-            rows.append(row)
-    return pd.DataFrame(rows).rename(
-        columns=lambda c: c.replace("cover", "inside").replace("interval", "interval score")
-    )
-
-
-def gain_table(walk: WalkForward, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
-    """Return what `estimator` gains over every other in each score, paired by contest, ± its standard error."""
-    parts = []
-    for score in scores:
-        part = walk.compare(estimator, score).set_index("against")
-        names = {"gain": SHOWN[score], "se": f"± {SHOWN[score]}"}
-        parts.append(part[list(names)].rename(columns=names))
-    counts = walk.compare(estimator, "mae").set_index("against")["contests"]
-    return pd.concat([counts, *parts], axis=1).rename_axis("against").reset_index()
-
-
 @dataclass(frozen=True, eq=False)
 class CalibrationReport:
     """Frames for a page: how forecasts of past contests turned out (fractions, except where a column says points)."""
@@ -262,7 +228,7 @@ class CalibrationReport:
     by_size: pd.DataFrame
     """The same by contest size, one block of bands per size."""
     coverage: pd.DataFrame
-    """See `band_table`."""
+    """See `WalkForward.bands`."""
     pit: pd.DataFrame
     """Share of facts in each tenth of their forecast distribution; .1 each when calibrated."""
     weights: pd.DataFrame
@@ -270,9 +236,9 @@ class CalibrationReport:
     misses: pd.DataFrame
     """The `MISSES` largest errors in points."""
     scores: pd.DataFrame
-    """See `score_table`."""
+    """See `WalkForward.table`."""
     gains: pd.DataFrame
-    """See `gain_table`."""
+    """See `WalkForward.gains`."""
 
 
 def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> CalibrationReport:
@@ -285,12 +251,12 @@ def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> Calibrat
     return CalibrationReport(
         reliability=metrics.reliability(rows["forecast"], rows["actual"], rows["contest_id"], BANDS),
         by_size=_by_size(rows),
-        coverage=band_table(walk, (estimator,)),
+        coverage=walk.bands((estimator,)),
         pit=_pit_table(rows),
         weights=walk.weights,
         misses=_misses(rows),
-        scores=score_table(walk),
-        gains=gain_table(walk, estimator),
+        scores=walk.table(),
+        gains=walk.gains(estimator),
     )
 
 

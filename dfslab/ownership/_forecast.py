@@ -9,9 +9,10 @@ import pandas as pd
 from scipy.special import logit
 
 from dfslab.errors import UserError, number_between, whole_number
+from dfslab.ownership._board import board_of, match_known
 from dfslab.ownership._errors import affordable, log_odds
-from dfslab.ownership._features import match_known
-from dfslab.ownership._hybrid import FittedHybrid, HybridOwnershipEstimator
+from dfslab.ownership._estimators import FIRST_DAY
+from dfslab.ownership._hybrid import HybridOwnershipEstimator
 from dfslab.slate import Contest, Slate
 
 __all__ = ["OwnershipForecast", "forecast"]
@@ -42,8 +43,11 @@ class OwnershipForecast:
     past: pd.DataFrame
     slate: Slate
     contest: Contest | None
-    fitted: FittedHybrid
-    held: Mapping[str, float]
+    log_worths: np.ndarray
+    """θ of the lineup law, (D racing,), before anybody is held."""
+    inputs: dict[str, np.ndarray]
+    """What each input adds to θ, (D racing,)."""
+    held: dict[str, float]
 
     @property
     def ownership(self) -> pd.Series:
@@ -83,9 +87,8 @@ class OwnershipForecast:
     @cached_property
     def _reasons(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The names of the inputs and their effects on log-odds and on ownership, (inputs, D racing) each."""
-        board = self.fitted.board(self.slate, self.contest)
-        inputs = self.fitted.as_of(board.date).board_inputs(board)
-        inputs = {name: values - values.mean() for name, values in inputs.items() if np.ptp(values) > 0}
+        board = board_of(self.slate, self.contest, FIRST_DAY)
+        inputs = {name: values - values.mean() for name, values in self.inputs.items() if np.ptp(values) > 0}
         worth = np.array(list(inputs.values()))
         at, share = np.polynomial.legendre.leggauss(NODES)
         in_odds, in_own = np.zeros(worth.shape), np.zeros(worth.shape)
@@ -132,9 +135,8 @@ class OwnershipForecast:
 
     def _held_law(self, target):
         """Return the law nearest to the forecast's with ownership `target` (D racing,) where that is not NaN."""
-        board = self.fitted.board(self.slate, self.contest)
-        theta = self.fitted.as_of(board.date).board_log_worths(board)
-        law = board.law(match_known(board, theta, target, ridge=0.0, error=1e-10))
+        board = board_of(self.slate, self.contest, FIRST_DAY)
+        law = board.law(match_known(board, self.log_worths, target, ridge=0.0, error=1e-10))
         if np.nanmax(np.abs(law.marginals() - target)) > 1e-6:
             raise UserError("given: no mix of legal lineups has these shares; hold fewer drivers, or lower the shares")
         return law
@@ -170,14 +172,24 @@ def forecast(
     """
     estimator = HybridOwnershipEstimator(slate.rules) if estimator is None else estimator
     fitted = estimator.fit(history)
-    own = slate.align(fitted.predict(slate, contest))
+    board = fitted.board(slate, contest)
+    known = fitted.knowing(board)
     draws = fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)
-    silent = fitted.missing(slate, contest)
-    views = {p.name: slate.align(p.predict(slate, contest)) for p in fitted.parts if p.name not in silent}
     weights = fitted.weights(slate, contest).rename_axis("estimator").reset_index()
-    notes = (_experience(len(fitted.boards)), *silent.values(), *fitted.notes)
-    table = _table(slate, own, draws)
-    return OwnershipForecast(table, draws, views, weights, notes, fitted.rolled_ownership(), slate, contest, fitted, {})
+    parts = [part for part in fitted.parts if part.name in set(weights["estimator"])]
+    return OwnershipForecast(
+        table=_table(slate, slate.align(fitted.predict(slate, contest)), draws),
+        draws=draws,
+        views={part.name: slate.align(part.predict(slate, contest)) for part in parts},
+        weights=weights,
+        notes=(_experience(len(fitted.boards)), *fitted.missing(slate, contest).values(), *fitted.notes),
+        past=fitted.rolled_ownership(),
+        slate=slate,
+        contest=contest,
+        log_worths=known.board_log_worths(board),
+        inputs=known.board_inputs(board),
+        held={},
+    )
 
 
 def _table(slate: Slate, own, draws) -> pd.DataFrame:

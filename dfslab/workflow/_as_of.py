@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from dfslab.ownership import simulated_columns
 from dfslab.race import forecast_races
+from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
 
 __all__ = ["fill_history", "fill_slate", "known_before"]
@@ -20,6 +22,9 @@ def fill_slate(slate: Slate, scenarios, history) -> Slate:
     known = known_before(history.results, slate.race.date).reindex(slate.names)
     for name in ("form", "rating"):
         drivers[name] = known[name].to_numpy()
+    simulated = simulated_columns(scenarios, slate.rules)
+    for name in simulated:
+        drivers[name] = np.where(slate.out, np.nan, simulated[name])
     return replace(slate, drivers=drivers)
 
 
@@ -82,9 +87,9 @@ def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFr
     """Return the rows of one race's contests with what was known before it."""
     told = known_before(results, rows["date"].iloc[0])
     if scenarios is not None:
-        means, spread = scenarios.mean(), scenarios.spread()
+        simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
         told = told.join(
-            pd.DataFrame({"projected_points": means, "model_points": means, "model_sd": spread}), how="outer"
+            simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread()), how="outer"
         )
     mine = told.reindex(rows["driver"]).set_axis(rows.index)
     return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})

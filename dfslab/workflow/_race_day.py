@@ -16,7 +16,7 @@ from dfslab import optimize, ownership, portfolio, race, regimes
 from dfslab.data import files, write_lineups
 from dfslab.errors import InputError
 from dfslab.field import expected_copies, sample_fields
-from dfslab.ownership import CalibrationReport, calibration_report, walk_forward
+from dfslab.ownership import calibration_report, walk_forward
 from dfslab.portfolio import Scores, fit_blend, past_rows, score_portfolios, shifted
 from dfslab.race import forecast_races, report_card
 from dfslab.rules import DRAFTKINGS_NASCAR
@@ -142,7 +142,7 @@ class Lab:
         return self._stage("race card", lambda: check_simulator(self.inputs, stream(self.settings.seed, "past races")))
 
     @cached_property
-    def calibration(self) -> "CalibrationReport | None":
+    def calibration(self) -> "ownership.CalibrationReport | None":
         """How the ownership forecasts of past contests turned out; None with fewer than three of them."""
         return self._stage("calibration", lambda: check_ownership(self.past_ownership, self.inputs, self.settings))
 
@@ -381,7 +381,7 @@ CARD_LEARNS_DAYS = 200
 """Days at the beginning of the history from which the simulator only learns."""
 
 
-def check_ownership(past: pd.DataFrame, inputs: Inputs, settings: Settings) -> "CalibrationReport | None":
+def check_ownership(past: pd.DataFrame, inputs: Inputs, settings: Settings) -> "ownership.CalibrationReport | None":
     """Forecast every past contest from the contests before it, and report how that went."""
     if past["contest_id"].nunique() < FEWEST_CONTESTS:
         return None

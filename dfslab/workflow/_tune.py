@@ -9,7 +9,7 @@ import pandas as pd
 from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import as_day
-from dfslab.ownership import HybridOwnershipEstimator, Prior, band_table, gain_table, score_forecasts, score_table
+from dfslab.ownership import HybridOwnershipEstimator, Prior, score_forecasts
 from dfslab.race import FinishModel, finish_scores, forecast_races, skill_table
 from dfslab.regimes import TuningResult
 from dfslab.workflow import _race_day as pipeline
@@ -51,14 +51,14 @@ def tune_ownership(
             f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
         )
     progress(f"ownership: {contests} contests, each forecast from earlier ones")
-    prior = Prior.shipped() if figures is None else Prior.from_dict(files.read_json(Path(figures)))
+    prior = None if figures is None else Prior.from_dict(files.read_json(Path(figures)))
     fitted = HybridOwnershipEstimator(prior=prior).fit(history)
     walk = score_forecasts((fitted,), first=learn, seed=seed)
     walk = walk if last is None else walk.last(last)
     path = None
     if figures is None:
         path = pipeline.save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
-    tables = {"scores": score_table(walk), "bands": band_table(walk), "what the hybrid gains": gain_table(walk)}
+    tables = {"scores": walk.table(), "bands": walk.bands(), "what the hybrid gains": walk.gains()}
     return Tuned(tables, (SCORED, *walk.notes), path)
 
 

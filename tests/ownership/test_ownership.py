@@ -12,10 +12,11 @@ from scipy.special import expit, logit
 
 from dfslab.errors import InputError
 from dfslab.ownership import _features as evidence
+from dfslab.ownership._board import ContestBoard, board_of, match_known, read_history
 from dfslab.ownership._errors import Residuals, draw_ownership
 from dfslab.ownership._estimators import (
-    CannotSpeak,
     HistoricalOwnership,
+    NotAvailable,
     ProjectionOwnership,
     RecentFormOwnership,
     Rolled,
@@ -23,10 +24,10 @@ from dfslab.ownership._estimators import (
     remember,
     roll,
 )
-from dfslab.ownership._evaluate import band_table, calibration_report, gain_table, score_table, walk_forward
-from dfslab.ownership._features import Board, Memory, match_known, read_history
-from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, size_factor
-from dfslab.ownership._hybrid import HybridOwnershipEstimator, _fit_pool
+from dfslab.ownership._evaluate import calibration_report, walk_forward
+from dfslab.ownership._features import PastOwnership
+from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, temperature
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, fit_pool
 from dfslab.rules import ContestRules
 from dfslab.slate import Contest, Race, Slate
 
@@ -38,9 +39,9 @@ PRICE = SALARY / 1000
 TASTE = np.random.default_rng(5).normal(0, 0.5, len(NAMES))
 
 
-def board_with(theta, date="2024-01-01", **more) -> Board:
+def board_with(theta, date="2024-01-01", **more) -> ContestBoard:
     """Return a contest whose ownership is that of the law `theta`."""
-    board = Board(NAMES, SALARY, RULES, pd.Timestamp(date), **more)
+    board = ContestBoard(NAMES, SALARY, RULES, pd.Timestamp(date), **more)
     return replace(board, ownership=board.law(theta).marginals())
 
 
@@ -49,7 +50,7 @@ def history(n=8, *, seed=0, noise=0.3, **columns) -> pd.DataFrame:
     rng, frames = np.random.default_rng(seed), []
     for week in range(n):
         salary = SALARY + 100 * rng.integers(-5, 6, len(SALARY))
-        board = Board(NAMES, salary, RULES, pd.Timestamp("2024-02-01") + pd.Timedelta(weeks=week))
+        board = ContestBoard(NAMES, salary, RULES, pd.Timestamp("2024-02-01") + pd.Timedelta(weeks=week))
         theta = 2.5 * salary / 1000 + TASTE + noise * rng.standard_normal(len(salary))
         rows = {"contest_id": f"c{week:02d}", "date": board.date, "driver": NAMES, "salary": salary}
         more = {name: make(rng, theta) for name, make in columns.items()}
@@ -123,15 +124,16 @@ def test_hidden_drivers_enter_by_what_is_known():
 
 def test_matching_shows_what_is_known_and_leaves_the_odds_of_the_rest():
     target = np.where(np.arange(12) < 5, board_with(TASTE + 2 * PRICE).ownership, np.nan)
-    board = Board(NAMES, SALARY, RULES, pd.Timestamp("2024-01-01"))
+    board = ContestBoard(NAMES, SALARY, RULES, pd.Timestamp("2024-01-01"))
     theta = match_known(board, 2 * PRICE, target)
     np.testing.assert_allclose(board.law(theta).marginals()[:5], target[:5], atol=2e-3)
     np.testing.assert_array_equal(theta[5:], 2 * PRICE[5:])
 
 
 def test_a_larger_contest_is_flatter():
-    assert size_factor(board_with(TASTE, entries=100_000.0), -0.1) == pytest.approx(0.8)
-    assert size_factor(board_with(TASTE), -0.1) == 1.0
+    flatter = replace(Prior.shipped(), size_slope=-0.1)
+    assert temperature(board_with(TASTE, entries=100_000.0), flatter) == pytest.approx(0.8)
+    assert temperature(board_with(TASTE), flatter) == 1.0
     small, large = (FITTED.predict(SLATE, contest(n)).max() for n in (300, 100_000))
     assert large < small
 
@@ -148,7 +150,7 @@ def test_a_forecast_is_a_law_on_legal_lineups(kind):
     assert own.sum() == pytest.approx(3, abs=1e-9)
     assert ((own > 0) & (own < 1)).all()
     assert own.to_numpy() @ SALARY <= RULES.salary_cap
-    law = evidence.board_of(slate, None, "2024-12-01").law(fitted.log_worths(slate).to_numpy())
+    law = board_of(slate, None, "2024-12-01").law(fitted.log_worths(slate).to_numpy())
     np.testing.assert_allclose(law.marginals(), own, atol=1e-12)
 
 
@@ -178,9 +180,9 @@ def test_inputs_are_not_modified():
 def test_unseen_drivers_are_forecast_from_salary():
     strangers = FRAME.assign(driver=[f"New {i}" for i in range(12)])
     slate = Slate.from_frame(strangers, rules=RULES)
-    assert set(FITTED.missing(slate)) == {"historical", "projection", "recent_form"}
+    assert set(FITTED.missing(slate)) == {"historical", "projection", "recent_form", "optimizer"}
     assert FITTED.predict(slate).sum() == pytest.approx(3)
-    with pytest.raises(CannotSpeak, match="historical: none of popularity"):
+    with pytest.raises(NotAvailable, match="historical: none of popularity"):
         HistoricalOwnership(RULES).fit(HISTORY).predict(slate)
 
 
@@ -230,7 +232,7 @@ def test_room_to_gain_places_is_learned():
     board = read_history(told, RULES)[0][0]
     room = evidence.starting_place(board)
     last, first = board.column("start").argmax(), board.column("start").argmin()
-    assert room.shape == (12, 2)
+    assert room.shape == (12, 3)
     assert room[last, 0] > room[first, 0]
     assert (room[:, 1] >= 0).all()
 
@@ -244,13 +246,13 @@ def test_a_vendor_is_followed_and_its_gaps_are_filled():
         assert np.abs(plain.predict(slate).to_numpy() - vendor).mean() < 0.05
     pulled, alone = (np.abs(FITTED.predict(s).to_numpy() - vendor).mean() for s in (full, SLATE))
     assert pulled < 0.6 * alone
-    assert FITTED.weights(full)["projection (vendor)"] > 0.5
+    assert FITTED.weights(full)["vendor"] > 0.5
 
 
 def test_a_vendor_costs_what_a_field_costs():
     """A forecast tilted towards the dear drivers, beyond the cap, is read as the one it was tilted from."""
     memory = remember(read_history(HISTORY, RULES)[0], Prior.shipped())
-    board = Board(NAMES, SALARY, RULES, pd.Timestamp("2024-06-01"))
+    board = ContestBoard(NAMES, SALARY, RULES, pd.Timestamp("2024-06-01"))
     theta = evidence.salary_curve(board) @ memory.curve + TASTE
     honest = board.law(theta).marginals()
     alone = board.law(theta - TASTE).marginals()
@@ -268,11 +270,11 @@ def test_a_vendor_costs_what_a_field_costs():
 
 def test_memory_looks_back_only_and_halves_twins():
     boards, _ = read_history(pd.concat([HISTORY, HISTORY.assign(contest_id=HISTORY["contest_id"] + "b")]), RULES)
-    memory = Memory.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    memory = PastOwnership.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
     now = replace(boards[6], contest_id="x")
     weights = memory.weights(now, 45)
     assert (weights[[b.date >= now.date for b in boards]] == 0).all()
-    single = Memory.of(boards[::2], memory.curve)
+    single = PastOwnership.of(boards[::2], memory.curve)
     np.testing.assert_allclose(
         memory.average(now, memory.residual, weights, 1.0),
         single.average(now, single.residual, single.weights(now, 45), 1.0),
@@ -281,7 +283,7 @@ def test_memory_looks_back_only_and_halves_twins():
 
 def test_the_average_of_memory_by_hand():
     boards, _ = read_history(HISTORY, RULES)
-    memory = Memory.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    memory = PastOwnership.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
     table = np.where(np.arange(8)[:, None] < 2, np.array([[1.0], [3.0]] + [[9.0]] * 6), np.nan) * np.ones(12)
     weights = np.array([1.0, 2.0, 0, 0, 0, 0, 0, 0])
     np.testing.assert_allclose(memory.average(boards[3], table, weights, 1.0), (1 + 2 * 3) / (3 + 1))
@@ -303,7 +305,7 @@ def rolled_pool(weights, temperature=1.0, n=25):
 @pytest.mark.parametrize("temperature", [0.8, 1.3])
 def test_the_pool_recovers_weights_and_temperature(temperature):
     truth = {"historical": 0.6, "salary_skill": 0.1, "recent_form": 0.3}
-    pool = _fit_pool(tuple(truth), rolled_pool(truth, temperature), Prior.shipped())
+    pool = fit_pool(tuple(truth), rolled_pool(truth, temperature), Prior.shipped())
     np.testing.assert_allclose(pool.weights[list(truth)], list(truth.values()), atol=0.07)
     assert pool.temperature == pytest.approx(temperature, abs=0.12)
     assert pool.weights.sum() == pytest.approx(1)
@@ -311,11 +313,11 @@ def test_the_pool_recovers_weights_and_temperature(temperature):
 
 def test_a_useless_estimator_gets_no_weight():
     truth = {"historical": 1.0, "recent_form": 0.0}
-    pool = _fit_pool(tuple(truth), rolled_pool(truth, n=60), Prior.shipped())
+    pool = fit_pool(tuple(truth), rolled_pool(truth, n=60), Prior.shipped())
     assert pool.weights["recent_form"] < 0.05
 
 
-@pytest.mark.parametrize("failure", [ValueError("no good"), np.linalg.LinAlgError("singular"), CannotSpeak("silent")])
+@pytest.mark.parametrize("failure", [ValueError("no good"), np.linalg.LinAlgError("singular"), NotAvailable("silent")])
 def test_an_estimator_that_fails_is_left_out_and_named(failure):
     class Broken(SalarySkillOwnership):
         name: ClassVar[str] = "broken"
@@ -329,7 +331,7 @@ def test_an_estimator_that_fails_is_left_out_and_named(failure):
     same = HybridOwnershipEstimator(RULES, parts=parts[:2]).fit(HISTORY)
     pd.testing.assert_series_equal(fitted.predict(SLATE), same.predict(SLATE))
     alone = HybridOwnershipEstimator(RULES, parts=parts[2:]).fit(HISTORY)
-    with pytest.raises(CannotSpeak, match=str(failure)):
+    with pytest.raises(NotAvailable, match=str(failure)):
         alone.predict(SLATE)
 
 
@@ -357,12 +359,12 @@ def test_a_prior_survives_its_dict():
 
 def test_rolling_forecasts_are_those_of_a_fit_on_what_came_before():
     boards, _ = read_history(HISTORY, RULES)
-    estimator = HistoricalOwnership(RULES)
+    estimator = HistoricalOwnership(RULES).ready(boards)
     for r in roll((estimator,), boards, estimator.prior)[1:]:
         before = HISTORY[HISTORY["date"] < r.board.date]
         theta = estimator.fit(before).board_log_worths(r.board)
         np.testing.assert_allclose(
-            r.board.law(r.said["historical"]).marginals(), r.board.law(theta).marginals(), atol=2e-3
+            r.board.law(r.sources["historical"]).marginals(), r.board.law(theta).marginals(), atol=2e-3
         )
 
 
@@ -386,9 +388,9 @@ def test_walk_forward_does_not_see_later_contests():
     first, spoiled = walk_forward(HISTORY, n_draws=20, **HYBRID), HISTORY.copy()
     spoiled.loc[spoiled["contest_id"] == "c07", "ownership"] = 0.25
     again = walk_forward(spoiled, n_draws=20, **HYBRID)
-    for name in ("scores", "drivers", "weights"):
+    for name, key in (("scores", "case"), ("drivers", "contest_id"), ("weights", "contest_id")):
         a, b = (getattr(w, name) for w in (first, again))
-        a, b = (t[t["contest_id"] < "c07"].reset_index(drop=True) for t in (a, b))
+        a, b = (t[t[key] < "c07"].reset_index(drop=True) for t in (a, b))
         pd.testing.assert_frame_equal(a, b)
 
 
@@ -398,34 +400,33 @@ WALK = walk_forward(history(14), n_draws=100, **HYBRID)
 
 def test_the_walk_scores_every_forecaster_on_every_contest():
     table = WALK.scores[WALK.scores["score"] == "mae"]
-    count = table["estimator"].value_counts()
+    count = table["model"].value_counts()
     assert {"hybrid", "equal_weights", "salary_only", "uniform", "salary_skill"} <= set(count[count == 14].index)
     assert count["historical"] == count["recent_form"] == 13
     rows = WALK.drivers[(WALK.drivers["estimator"] == "hybrid") & (WALK.drivers["contest_id"] == "c05")]
-    mae = table[(table["estimator"] == "hybrid") & (table["contest_id"] == "c05")]["value"].iloc[0]
+    mae = table[(table["model"] == "hybrid") & (table["case"] == "c05")]["value"].iloc[0]
     assert mae == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
 
 
 def test_gains_point_the_same_way_for_scores_and_errors():
-    for score in ("log_score", "mae"):
-        gains = WALK.last(8).compare("hybrid", score).set_index("against")["gain"]
-        assert gains["salary_only"] > 0
-    assert WALK.compare("hybrid", "mae").set_index("against").loc["uniform", "gain"] > 0
+    gains = WALK.last(8).gains().set_index("against")
+    assert (gains.loc["salary_only", ["mean error", "log score"]] > 0).all()
+    assert WALK.gains().set_index("against").loc["uniform", "mean error"] > 0
 
 
 def test_the_tables_say_what_the_scores_say():
-    scores, bands, gains = score_table(WALK), band_table(WALK), gain_table(WALK)
-    told = WALK.summary().set_index(["estimator", "score"])
+    values = WALK.scores.pivot(index=["score", "case"], columns="model", values="value")
+    scores, bands, gains = WALK.table().set_index("estimator"), WALK.bands(), WALK.gains().set_index("against")
     assert scores["mean error"].is_monotonic_increasing
-    hybrid = scores.set_index("estimator").loc["hybrid"]
     for name, score in (("mean error", "mae"), ("RMSE", "rmse"), ("log score", "log_score"), ("CRPS", "crps")):
-        assert (hybrid[name], hybrid[f"± {name}"]) == tuple(told.loc[("hybrid", score), ["mean", "se"]])
-    assert np.isnan(scores.set_index("estimator").loc["uniform", "log score"])
-    assert bands["inside"].tolist() == [
-        told.loc[(e, f"cover{level}"), "mean"] for e in ("hybrid", "salary_only") for level in ("50%", "80%", "95%")
-    ]
-    errors = WALK.compare("hybrid", "mae").set_index("against")["gain"]
-    pd.testing.assert_series_equal(gains.set_index("against")["mean error"], errors, check_names=False)
+        hybrid = values.loc[score, "hybrid"]
+        assert scores.loc["hybrid", name] == pytest.approx(hybrid.mean())
+        assert scores.loc["hybrid", f"± {name}"] == pytest.approx(hybrid.std() / np.sqrt(14))
+    assert np.isnan(scores.loc["uniform", "log score"])
+    inside = [values.loc[f"cover{p}", e].mean() for e in ("hybrid", "salary_only") for p in ("50%", "80%", "95%")]
+    np.testing.assert_allclose(bands["inside"], inside)
+    errors = values.loc["mae"]
+    assert gains.loc["uniform", "mean error"] == pytest.approx((errors["uniform"] - errors["hybrid"]).mean())
 
 
 def test_the_report_adds_up():
@@ -434,7 +435,7 @@ def test_the_report_adds_up():
     assert report.pit["share"].sum() == pytest.approx(1)
     assert report.misses["error_points"].abs().is_monotonic_decreasing
     assert len(report.misses) == 10
-    pd.testing.assert_frame_equal(report.scores, score_table(WALK))
+    pd.testing.assert_frame_equal(report.scores, WALK.table())
     np.testing.assert_allclose(report.weights.groupby("contest_id")["weight"].sum(), 1)
     with pytest.raises(ValueError, match="no forecast by nobody"):
         calibration_report(WALK, "nobody")
@@ -477,9 +478,9 @@ def test_errors_of_contests_forecast_from_the_same_sources_count_most():
 
 def test_bands_cover_what_they_say_on_made_contests():
     walk = walk_forward(history(45, seed=11, noise=0.45), first=15, n_draws=150, **HYBRID)
-    table = walk.summary().set_index(["estimator", "score"])["mean"]["hybrid"]
+    inside = walk.bands(("hybrid",)).set_index("band")["inside"]
     for level, off in ((0.5, 0.06), (0.8, 0.06), (0.95, 0.03)):
-        assert table[f"cover{level:.0%}"] == pytest.approx(level, abs=off)
+        assert inside[f"{level:.0%}"] == pytest.approx(level, abs=off)
 
 
 @pytest.mark.parametrize("n", [-1, 2.5, "all"])
