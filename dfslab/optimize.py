@@ -17,6 +17,7 @@ __all__ = [
     "LeverageAwareOptimizer",
     "LineupShortage",
     "NASCAROptimizer",
+    "exposure_shares",
     "field_covariance",
     "leverage_agreement",
     "lineup_metrics",
@@ -25,6 +26,8 @@ __all__ = [
     "upper_tail_mean",
 ]
 
+SLACK = 1e-9
+"""Rounding error of a share of lineups, such as .6 of 5."""
 TAIL_POOL = 2_000
 """Lineups whose upper tail is looked at: half of them the best by mean, the others by each driver's own tail."""
 
@@ -155,7 +158,8 @@ class NASCAROptimizer:
         """
         n = whole_number(n_lineups, "n_lineups", 1)
         worth, limits = self.objective(value)[self._order], self._limits(n, max_overlap, max_exposure, engine)
-        least = exposure_counts(self.slate, min_exposure, n, "min_exposure")[self._order]
+        least = exposure_shares(self.slate, min_exposure, "min_exposure")[self._order]
+        least = np.ceil(least * n - SLACK).astype(np.int64)
         if least.any():
             found = self._with_minima(worth, n, least, limits)
         else:
@@ -200,7 +204,8 @@ class NASCAROptimizer:
     def _limits(self, n, max_overlap=None, max_exposure=None, engine="auto") -> dict:
         most = None
         if max_exposure is not None:
-            most = exposure_counts(self.slate, max_exposure, n, "max_exposure")[self._order]
+            most = exposure_shares(self.slate, max_exposure, "max_exposure")[self._order]
+            most = np.floor(most * n + SLACK).astype(np.int64)
         if max_overlap is not None:
             max_overlap = whole_number(max_overlap, "max_overlap", 0)
         return {"max_overlap": max_overlap, "max_count": most, "engine": engine}
@@ -332,10 +337,10 @@ class LeverageAwareOptimizer(NASCAROptimizer):
         return super()._rules() + [Rule(name, bounds[name][0], **bounds[name][1]) for name in given]
 
 
-def exposure_counts(slate: Slate, share, n: int, name: str) -> np.ndarray:
-    """Return in how many of `n` lineups each driver may be (max_exposure) or must be (min_exposure), (D,).
+def exposure_shares(slate: Slate, share, name: str) -> np.ndarray:
+    """Return the largest (max_exposure) or smallest (min_exposure) share of our lineups for each driver, (D,).
 
-    `share` is one number for all or driver → share; drivers left out may be in all and must be in none.
+    `share` is None, one number for all, or driver → share; drivers left out may be in all and must be in none.
     """
     if share is None or isinstance(share, Mapping):
         share = pd.Series(share or {}, dtype=float)
@@ -345,7 +350,7 @@ def exposure_counts(slate: Slate, share, n: int, name: str) -> np.ndarray:
     share = np.broadcast_to(np.asarray(share, float), len(slate))
     if not ((share >= 0) & (share <= 1)).all():
         raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
-    return (np.floor(share * n + 1e-9) if name == "max_exposure" else np.ceil(share * n - 1e-9)).astype(np.int64)
+    return share
 
 
 def _greedy(lineups, n: int, max_overlap, max_count) -> list:

@@ -1,20 +1,25 @@
 """From scenarios and ownership to the lineups we enter: allocation over regimes, candidates, choice, audit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
-from dfslab.errors import UserError, whole_number
+from dfslab.errors import UserError, number_between, whole_number
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.metrics import mean_value
-from dfslab.optimize import lineup_metrics
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_shares, lineup_metrics
 from dfslab.portfolio._candidates import (
     PENALTIES,
     field_runs,
     make_candidates,
     more_within_limits,
+    payout_by_scenario,
+    payouts_by_regime,
     screen,
     shifted,
     stage_of,
@@ -33,6 +38,10 @@ __all__ = [
 ]
 
 
+REGIME_QUOTAS = True
+"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise."""
+ROBUST_ROUNDS = 6
+"""Choices made against ever worse regime weights."""
 REFILLS = 10
 """How often the choice starts again with candidates that lead on from where the limits stopped it."""
 
@@ -60,15 +69,19 @@ def allocate_lineups_by_regime(n_lineups: int, regime_weights: dict) -> dict:
     return dict(zip(regime_weights, counts.tolist(), strict=True))
 
 
+def _check_regimes(given, names, option: str) -> None:
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise UserError(f"{option}: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
+
+
 def with_regime_weights(scenarios, regime_weights: dict):
     """Return the scenarios with weights scaled so that each regime has its given probability.
 
     A regime with a probability but without a scenario raises `ValueError`.
     """
     names = list(scenarios.regime_names)
-    unknown = sorted(set(regime_weights) - set(names))
-    if unknown:
-        raise UserError(f"regime_weights: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
+    _check_regimes(regime_weights, names, "regime_weights")
     wanted = np.array([regime_weights.get(name, 0.0) for name in names], float)
     have = np.bincount(scenarios.regime, scenarios.weight, len(names))
     empty = [name for name, w, h in zip(names, wanted, have, strict=True) if w > 0 and h == 0]
@@ -86,41 +99,54 @@ def generate_regime_aware_portfolio(
     contest: Contest,
     n_lineups: int,
     *,
-    regime_weights: dict | None = None,
     rng: np.random.Generator,
+    objective: str = "payout",
+    leverage_penalty: float | Sequence[float] | None = None,
+    max_exposure: float | Mapping = 1.0,
+    min_exposure: float | Mapping | None = None,
+    max_overlap: int | None = None,
+    regime_weights: dict | None = None,
+    regime_quotas: bool | dict | None = None,
+    robustness: float | None = None,
     ownership_draws=None,
     surprises=None,
-    penalties=PENALTIES,
-    max_exposure: float = 1.0,
-    max_overlap: int | None = None,
     n_candidates: int = 6_000,
     n_choose: int = 10_000,
     n_fields: int = 20,
+    **rules,
 ) -> Portfolio:
-    """Choose `n_lineups` that earn most together in a simulated contest, spread over the regimes.
+    """Choose `n_lineups` that earn most together in a simulated contest, under every rule a person has.
 
-    Within each regime, candidates come from the leverage-aware optimizer on that regime's scenarios over `penalties`
+    Within each regime, candidates come from the leverage-aware optimizer on that regime's scenarios over the penalties
     (on mean points and on means of a few scenarios at a time), more from all scenarios together and from fields like
-    the opponents' own. All are screened by expected payout and told apart by the regime they lean on; `n_lineups` are
-    chosen one after another by what each adds, our own entries competing, with the regimes' allocation as quotas.
-    The order of the drivers changes nothing.
+    the opponents' own. All are screened by the objective and told apart by the regime they lean on; `n_lineups` are
+    chosen one after another by what each adds, our own entries competing. The order of the drivers changes nothing.
 
     Parameters
     ----------
     slate, scenarios : scenarios of the drivers of the slate (matched by name), with regimes and weights
     ownership : (D,) fractions or a Series by driver: the field's
     contest : the field fills what our entries leave of it; with a per-user limit the first lineups are those to enter
+    rng : candidates and fields have streams of their own
+    objective : "payout" (dollars), "cash" (entries in the money) or "top1" (entries among the best 1 % of the contest)
+    leverage_penalty : λ, points per squared ownership, of the candidates; a number or several (default `PENALTIES`)
+    max_exposure, min_exposure : largest and smallest share of our lineups that hold a driver, a number for all or
+        driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
+        one lineup.
+    max_overlap : drivers any two lineups may share, default all but one
     regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
         without a scenario goes to the others, with a note.
-    rng : candidates and fields have streams of their own
+    regime_quotas : True: the lineups that lean on a regime are as many as its probability asks for; regime → share of
+        the lineups; False: none, so that each lineup added most to those before it. None is `REGIME_QUOTAS`.
+    robustness : None, or a radius in nats: choose for the worst regime weights within this Kullback–Leibler divergence
+        of the probabilities
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
     surprises : (n, D) points that each driver gains in the races against each of these draws (default none): a field
         that likes a driver more than forecast knows more of him. The choice sees them, the candidates do not.
-    penalties : the grid of λ, points per squared ownership
-    max_exposure : largest share of our lineups that hold a driver; it allows each driver at least one lineup
-    max_overlap : drivers any two lineups may share, default all but one
     n_candidates, n_choose, n_fields : candidates made, scenarios (the first) chosen on, fields played against. More
         fields make the choice less sure of one forecast; more candidates make it luckier, not better.
+    rules : what every lineup must obey, see `LeverageAwareOptimizer`: locks, bans, groups, excluded (L, K),
+        min_salary, max_ownership_per_driver, min_low_ownership_drivers, low_ownership_threshold, max_total_ownership
 
     Returns
     -------
@@ -128,96 +154,229 @@ def generate_regime_aware_portfolio(
 
     Raises
     ------
-    ValueError : weights that are none, more entries than the contest holds, or limits that leave fewer lineups
+    UserError : weights that are none, more entries than the contest holds, an option out of range
+    InfeasibleLineup : no lineup, or too few, obey the rules; the message names the change that would do
     """
     max_overlap = slate.rules.roster_size - 1 if max_overlap is None else max_overlap
-    _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, (n_candidates, n_choose, n_fields))
+    _check_sizes(slate, n_lineups, contest, max_overlap, (n_candidates, n_choose, n_fields))
     by_name = np.argsort(slate.names.astype(str), kind="stable")
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
     own = slate.align(ownership, "ownership")[by_name]
+    if rules.get("excluded") is not None:
+        rules["excluded"] = _moved(rules["excluded"], by_name)
     draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
     gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields, by_name]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
-    limits = Limits(max_exposure, int(max_overlap), allocate_lineups_by_regime(n_lineups, weights))
-    task = _Task(ordered, scenarios, own, draws, gained, contest, int(n_lineups), limits, notes)
-    chosen = task.choose(penalties, n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
-    lineups = np.sort(by_name[chosen.lineups], axis=1)
-    made = {} if chosen.spilled else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
-    checked = audit(slate, lineups, n_lineups, max_exposure, max_overlap, **made)
+    asked = REGIME_QUOTAS if regime_quotas is None else regime_quotas
+    quota = allocate_lineups_by_regime(n_lineups, asked if isinstance(asked, Mapping) else weights)
+    _check_regimes(quota, scenarios.regime_names, "regime_quotas")
+    if robustness is not None:
+        number_between(robustness, "robustness", 0, np.inf, " (nats)")
+    limits = Limits(
+        _largest(ordered, max_exposure),
+        int(max_overlap),
+        dict.fromkeys(scenarios.regime_names, 0) | quota if asked else None,
+        exposure_shares(ordered, min_exposure, "min_exposure"),
+        contest.entering(int(n_lineups)),
+    )
+    task = _Task(
+        optimizer=LeverageAwareOptimizer(ordered, own, **rules),
+        scenarios=scenarios,
+        draws=draws,
+        surprises=gained,
+        contest=contest,
+        played=_played_for(contest, objective),
+        n=int(n_lineups),
+        limits=limits,
+        regimes=quota,
+        penalties=PENALTIES if leverage_penalty is None else tuple(np.atleast_1d(leverage_penalty).tolist()),
+        robustness=robustness,
+        notes=notes,
+    )
+    chosen = task.choose(n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
+    made = {} if chosen.spilled or not asked else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
+    checked = audit(ordered, chosen.lineups, n_lineups, limits=limits, optimizer=task.optimizer, **made)
     given = {"slate": slate, "ownership": slate.align(ownership, "ownership"), "contest": contest}
-    return replace(chosen, lineups=lineups, audit=checked, **given)
+    return replace(chosen, lineups=np.sort(by_name[chosen.lineups], axis=1), audit=checked, **given)
+
+
+def _moved(lineups, order) -> np.ndarray:
+    """Return lineups of slate rows in the rows of the slate taken in `order`; what is no row is left for the check."""
+    lineups = np.asarray(lineups, np.int64)
+    known = (lineups >= 0) & (lineups < len(order))
+    return np.where(known, np.argsort(order)[np.where(known, lineups, 0)], lineups)
+
+
+def _largest(slate: Slate, max_exposure) -> np.ndarray:
+    if not isinstance(max_exposure, Mapping | pd.Series) and not 0 < max_exposure <= 1:
+        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
+    return exposure_shares(slate, max_exposure, "max_exposure")
+
+
+def _played_for(contest: Contest, objective: str) -> Contest:
+    """Return the contest with the prizes that make its expected payout the objective."""
+    ranks = {"payout": None, "cash": int(np.count_nonzero(contest.prizes)), "top1": contest.top_ranks(0.01)}
+    if objective not in ranks:
+        raise UserError(f"objective '{objective}' is unknown; take one of {', '.join(ranks)}")
+    if ranks[objective] is None:
+        return contest
+    return replace(contest, payouts=[{"min_rank": 1, "max_rank": ranks[objective], "prize": 1.0}], pool=None)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What a portfolio is made from, drivers in the order of their names."""
+    """What a portfolio is made from, drivers in the order of their names; `played` pays the objective."""
 
-    slate: Slate
+    optimizer: LeverageAwareOptimizer
     scenarios: object
-    own: np.ndarray
     draws: np.ndarray
     surprises: np.ndarray
     contest: Contest
+    played: Contest
     n: int
     limits: Limits
+    regimes: dict
+    penalties: tuple[float, ...]
+    robustness: float | None
     notes: tuple[str, ...]
 
-    def choose(self, penalties, n_candidates, n_choose, candidate_rng, field_rng) -> Portfolio:
-        """Make candidates, screen them, and choose."""
-        slate, contest, quota = self.slate, self.contest, self.limits.quota
-        few = self.scenarios.take(np.arange(min(n_choose, len(self.scenarios))))
-        few = shifted(few, self.surprises, slate.rules.tick)
-        room = contest.entries - _entered(self.n, contest)
-        fields = sample_fields(slate, self.draws, room, contest=contest, rng=field_rng)
-        made = make_candidates(
-            slate, self.scenarios, self.own, quota, fields[0], n_candidates, candidate_rng, penalties
-        )
-        pool, labels = screen(made, few, fields, contest, slate.rules, quota)
-        stage = stage_of(few, fields, contest, slate.rules)
-        for left in reversed(range(REFILLS)):
-            try:
-                choice = choose_entries(stage, pool, labels, self.n, self.limits, weight=few.weight)
-                return self._portfolio(pool[choice.order], labels[choice.order], choice)
-            except TooFewLineups as short:
-                if not left:
-                    raise
-                pool, labels = self._refilled(pool, labels, short, penalties)
+    @property
+    def slate(self) -> Slate:
+        return self.optimizer.slate
 
-    def _refilled(self, pool, labels, short: TooFewLineups, penalties):
+    @cached_property
+    def value(self) -> np.ndarray:
+        """Mean points, (D,)."""
+        return mean_value(self.scenarios.points, self.scenarios.weight)
+
+    def choose(self, n_candidates, n_choose, candidate_rng, field_rng) -> Portfolio:
+        """Make candidates, screen them, and choose."""
+        slate, rules = self.slate, self.slate.rules
+        few = self.scenarios.take(np.arange(min(n_choose, len(self.scenarios))))
+        few = shifted(few, self.surprises, rules.tick)
+        room = self.contest.entries - self.contest.entering(self.n)
+        fields = sample_fields(slate, self.draws, room, contest=self.contest, rng=field_rng)
+        self.optimizer.optimize(self.value)  # says why when the rules allow no lineup
+        wanted = slate.names[self.limits.least(self.n) > 0]
+        size = n_candidates, candidate_rng, self.penalties, tuple(wanted)
+        made = make_candidates(self.optimizer, self.scenarios, self.regimes, fields[0], *size)
+        pool, labels = screen(made, few, fields, self.played, rules, self.regimes)
+        stage = stage_of(few, fields, self.played, rules)
+        choice, robust = self._greedy(stage, pool, labels, few.weight), None
+        if self.robustness is not None:
+            choice, robust = self._robust(choice, stage, few, fields)
+        return self._portfolio(*choice, few, fields, robust)
+
+    def _greedy(self, stage, pool, labels, weight):
+        """Return the choice, and candidates and labels, grown where they were too few for the limits."""
+        for _ in range(REFILLS):
+            try:
+                return choose_entries(stage, pool, labels, self.n, self.limits, weight=weight), pool, labels
+            except TooFewLineups as ended:
+                short = ended
+            pool, labels = self._refilled(pool, labels, short)
+        raise self._shortage(short)
+
+    def _robust(self, plain, stage, few, fields):
+        """Return the choice of best expected payout under the worst regime weights near the probabilities, and a table.
+
+        The weights answer the choices made so far, the choice the mean of the answers (fictitious play); the best
+        of these choices by its own worst weights is taken [robinson1951].
+        """
+        names = np.array(few.regime_names, object)
+        chance = np.bincount(few.regime, few.weight, len(names))
+        rows, answers, made = [], [], plain
+        for _ in range(ROBUST_ROUNDS):
+            pay = payout_by_scenario(made[1][made[0].order], few, fields, self.played, self.slate.rules)
+            mean = np.bincount(few.regime, few.weight * pay, len(names)) / np.maximum(chance, 1e-300)
+            answers.append(worst_weights(chance, mean, self.robustness))
+            rows.append((made, chance @ mean, answers[-1] @ mean, names[np.argmax(answers[-1] - chance)]))
+            tilt = np.mean(answers, axis=0) / np.maximum(chance, 1e-300)
+            made = self._greedy(stage, *plain[1:], few.weight * tilt[few.regime])
+        best = max(range(len(rows)), key=lambda k: rows[k][2])
+        columns = ["expected", "worst", "worst_regime"]
+        table = pd.DataFrame([rows[0][1:], rows[best][1:]], ["plain", "robust"], columns)
+        return rows[best][0], table
+
+    def _refilled(self, pool, labels, short: TooFewLineups):
         """Return the candidates with lineups that lead on from where the choice was stuck; raise if there are none."""
-        value = mean_value(self.scenarios.points, self.scenarios.weight)
-        more = more_within_limits(self.slate, value, self.own, pool[short.order], self.limits, self.n, penalties)
+        more = more_within_limits(self.optimizer, self.value, pool[short.order], self.limits, self.n, self.penalties)
         if not len(more):
-            raise short
+            raise self._shortage(short)
         return np.concatenate([pool, more]), np.concatenate([labels, np.full(len(more), short.label, object)])
+
+    def _shortage(self, short: TooFewLineups) -> UserError:
+        """Return the error that says what to change for as many lineups as were out of reach, else `short`."""
+        names, stop = self.slate.names, self.limits.stop(len(short.order) + 1, self.n)
+        shares = {
+            "max_exposure": pd.Series(np.minimum(self.limits.most(stop) / stop, 1.0), names),
+            "min_exposure": pd.Series(self.limits.least(stop) / stop, names),
+        }
+        try:
+            self.optimizer.optimize(self.value, stop, max_overlap=self.limits.max_overlap, **shares)
+        except InfeasibleLineup as reason:
+            return reason
+        return short
 
     def nothing(self) -> Portfolio:
         """Return the portfolio of no lineup."""
         empty, lineups = np.empty(0), np.empty((0, self.slate.rules.roster_size), int)
-        return self._portfolio(lineups, empty.astype(object), Choice(empty.astype(int), empty, empty))
+        return self._portfolio(Choice(empty.astype(int), empty, empty), lineups, empty.astype(object), None, ())
 
-    def _portfolio(self, lineups, labels, choice: Choice) -> Portfolio:
-        copies = np.empty(0)
+    def _portfolio(self, choice: Choice, pool, labels, few, fields, robust=None) -> Portfolio:
+        lineups, labels, own = pool[choice.order], labels[choice.order], self.optimizer.ownership
+        copies, alone = np.empty(0), choice.alone[choice.order]
         if len(lineups):
-            copies = expected_copies(lineups, self.slate, self.own, self.contest.entries, contest=self.contest)
-        metrics = lineup_metrics(self.slate, self.own, lineups, expected_copies=copies)
+            copies = expected_copies(lineups, self.slate, own, self.contest.entries, contest=self.contest)
+        if len(lineups) and self.played is not self.contest:
+            alone = payouts_by_regime(lineups, few, fields, self.contest, self.slate.rules).sum(axis=1)
+        threshold = self.optimizer.low_ownership_threshold
+        metrics = lineup_metrics(self.slate, own, lineups, expected_copies=copies, low_ownership_threshold=threshold)
         metrics.insert(0, "regime", labels)
         metrics.insert(1, "gain", choice.gain)
-        metrics.insert(2, "expected_payout", choice.alone[choice.order])
+        metrics.insert(2, "expected_payout", alone)
         ratio = float(choice.gain.sum() / choice.bound) if choice.bound else float("nan")
         notes = (*self.notes, *choice.notes)
-        return Portfolio(lineups, metrics, pd.DataFrame(), ratio, len(choice.alone), notes, bool(choice.notes))
+        spilled = bool(choice.notes)
+        return Portfolio(lineups, metrics, pd.DataFrame(), ratio, len(choice.alone), notes, spilled, robustness=robust)
 
 
-def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
-    """Raise `ValueError` for numbers that cannot be."""
-    whole_number(n_lineups, "n_lineups", 0)
-    if _entered(n_lineups, contest) > contest.entries:
-        raise UserError(
-            f"n_lineups: {n_lineups} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer"
-        )
-    if not 0 < max_exposure <= 1:
-        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
+def worst_weights(chance, value, radius: float) -> np.ndarray:
+    """Return the weights (R,) of least mean `value` within Kullback–Leibler divergence `radius` (nats) of `chance`.
+
+    They are tilted exponentially, ``chance · exp(−value / temperature)``; a radius beyond the largest divergence
+    there is puts all weight on the worst regime that may come.
+
+    Examples
+    --------
+    >>> worst_weights(np.array([0.5, 0.5]), np.array([10.0, 20.0]), 0.1).round(3).tolist()
+    [0.719, 0.281]
+    """
+    chance, value = np.asarray(chance, float) / np.sum(chance), np.asarray(value, float)
+    there = chance > 0
+    spread = np.ptp(value[there])
+    if radius <= 0 or spread == 0:
+        return chance
+    fall = np.where(there, (value - value[there].min()) / spread, np.inf)
+
+    def tilted(slope):
+        weights = chance * np.exp(-slope * fall)
+        return weights / weights.sum()
+
+    def divergence(slope):
+        weights = tilted(slope)
+        kept = weights > 0
+        return weights[kept] @ np.log(weights[kept] / chance[kept])
+
+    steepest = 1e4
+    return tilted(steepest if divergence(steepest) <= radius else brentq(lambda k: divergence(k) - radius, 0, steepest))
+
+
+def _check_sizes(slate, n_lineups, contest, max_overlap, sizes) -> None:
+    """Raise `UserError` for numbers that cannot be."""
+    n = whole_number(n_lineups, "n_lineups", 0)
+    if contest.entering(n) > contest.entries:
+        raise UserError(f"n_lineups: {n} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer")
     if max_overlap not in range(slate.rules.roster_size):
         raise UserError(
             f"max_overlap: {max_overlap} given; two different lineups share 0 to {slate.rules.roster_size - 1} drivers"
@@ -225,10 +384,6 @@ def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) ->
     for name, size in zip(("n_candidates", "n_choose", "n_fields"), sizes, strict=True):
         if size < 1:
             raise UserError(f"{name}: {size} given; at least 1 is needed")
-
-
-def _entered(n_lineups: int, contest: Contest) -> int:
-    return int(min(n_lineups, contest.max_entries_per_user or n_lineups))
 
 
 def _weighted(scenarios, regime_weights: dict | None):
@@ -249,35 +404,73 @@ def _weighted(scenarios, regime_weights: dict | None):
 
 
 def audit(
-    slate: Slate, lineups, n_lineups=None, max_exposure=1.0, max_overlap=None, *, regimes=(), quota=None
+    slate: Slate,
+    lineups,
+    n_lineups=None,
+    max_exposure=1.0,
+    max_overlap=None,
+    *,
+    limits: Limits | None = None,
+    optimizer: LeverageAwareOptimizer | None = None,
+    regimes=(),
+    quota=None,
 ) -> pd.DataFrame:
     """Re-check every rule on the final `lineups` (N, K); one row per rule: found, limit, whether it holds.
 
-    With `quota` regime → lineups, the `regimes` (N,) the lineups were made for must be as many.
+    `limits` stand for max_exposure and max_overlap and more; the rules of `optimizer` are checked one by one. With
+    `quota` regime → lineups, the `regimes` (N,) the lineups lean on must be as many.
     """
     lineups = np.asarray(lineups).reshape(-1, slate.rules.roster_size)
-    n = len(lineups) if n_lineups is None else n_lineups
-    k, cap = slate.rules.roster_size, slate.rules.salary_cap
-    most = Limits(max_exposure, 0, {}).most(n) if n else 0
+    n, cap = len(lineups) if n_lineups is None else n_lineups, slate.rules.salary_cap
+    overlap = slate.rules.roster_size - 1 if max_overlap is None else int(max_overlap)
+    limits = limits or Limits(max_exposure, overlap)
     held = np.zeros((len(lineups), len(slate)), int)
     np.put_along_axis(held, lineups, 1, axis=1)
     shared = held @ held.T
     np.fill_diagonal(shared, 0)
     legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out) if len(lineups) else []
     different = len(distinct(lineups)[0]) if len(lineups) else 0
-    cost = int(slate.salary[lineups].sum(axis=1).max(initial=0))
-    overlap, limit = int(shared.max(initial=0)), k - 1 if max_overlap is None else int(max_overlap)
-    top = int(held.sum(axis=0).max(initial=0))
+    cost, top = int(slate.salary[lineups].sum(axis=1).max(initial=0)), int(shared.max(initial=0))
     rows = [
         ("lineups as many as asked", len(lineups), n, len(lineups) == n),
         ("all lineups different", different, len(lineups), different == len(lineups)),
         ("legal lineups (roster, cap, groups, nobody who is out)", int(np.sum(legal)), n, bool(np.all(legal))),
         ("dearest lineup, dollars", cost, cap, cost <= cap),
-        ("drivers shared by two lineups, at most", overlap, limit, overlap <= limit),
-        ("lineups that hold one driver, at most", top, most, top <= most),
+        ("drivers shared by two lineups, at most", top, limits.max_overlap, top <= limits.max_overlap),
+        *_exposure_rows(held, limits, n),
     ]
+    if optimizer is not None and len(lineups):
+        rows += [_rule_row(optimizer.problem.called(name), lineups) for name in optimizer.problem.names]
     if quota is not None:
         made = pd.Series(regimes, dtype=object).value_counts()
         off = int(sum(abs(count - made.get(name, 0)) for name, count in quota.items()))
         rows.append(("lineups off the regimes' allocation", off, 0, off == 0))
     return pd.DataFrame(rows, columns=["rule", "found", "limit", "holds"])
+
+
+def _exposure_rows(held, limits: Limits, n: int):
+    """Yield the audit's rows on exposure, for all lineups and for those that enter: the driver nearest to his limit."""
+    for m in dict.fromkeys((n, min(limits.entering or n, n))):
+        count = held[:m].sum(axis=0)
+        of = "lineups" if m == n else f"of the {m} that enter, lineups"
+        most, least = (np.broadcast_to(bound(m), count.shape) for bound in (limits.most, limits.least))
+        i = int(np.argmax(count - most))
+        yield f"{of} that hold one driver, at most", int(count[i]), int(most[i]), bool((count <= most).all())
+        if least.any():
+            i = int(np.argmin(count - least - 1.0 * (least > 0) * len(held)))
+            yield (
+                f"{of} that hold a driver asked for, at least",
+                int(count[i]),
+                int(least[i]),
+                bool((count >= least).all()),
+            )
+
+
+def _rule_row(rules, lineups) -> tuple:
+    """Return the audit's row of the rules of one name: the sum nearest to its bound, or past it."""
+    sums = np.concatenate(
+        [(rule.weights[lineups].max if rule.each else rule.weights[lineups].sum)(axis=1) for rule in rules]
+    )
+    found = sums.min() if np.isfinite(rules[0].low) else sums.max()
+    holds = bool(np.all([rule.holds(lineups) for rule in rules]))
+    return rules[0].name, round(float(found), 6), round(float(rules[0].limit), 6), holds

@@ -6,13 +6,24 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from dfslab.contest import FieldScores, expected_payouts
-from dfslab.lineups import SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.contest import FieldScores, expected_payouts, simulate_contest
+from dfslab.lineups import SearchTooLarge, enumerate_lineups
 from dfslab.metrics import mean_value
-from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage
+from dfslab.optimize import InfeasibleLineup, LineupShortage
 from dfslab.portfolio._greedy import join_scores
 
-__all__ = ["PENALTIES", "field_runs", "lean", "make_candidates", "more_within_limits", "screen", "shifted", "stage_of"]
+__all__ = [
+    "PENALTIES",
+    "field_runs",
+    "lean",
+    "make_candidates",
+    "more_within_limits",
+    "payout_by_scenario",
+    "payouts_by_regime",
+    "screen",
+    "shifted",
+    "stage_of",
+]
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -60,29 +71,35 @@ def stage_of(scenarios, fields, contest, rules) -> FieldScores:
     )
 
 
-def make_candidates(slate, scenarios, own, quota: dict, field, n: int, rng, penalties=PENALTIES) -> np.ndarray:
-    """Return about `n` different lineups, (C, K).
+def make_candidates(optimizer, scenarios, quota: dict, field, n: int, rng, penalties, wanted=()) -> np.ndarray:
+    """Return about `n` different lineups that the optimizer's rules allow, (C, K).
 
     Parameters
     ----------
-    slate, scenarios : in the same rows ; own : (D,) ownership, fractions
+    optimizer : a `LeverageAwareOptimizer` with slate, ownership and every rule a lineup must obey
+    scenarios : in the rows of its slate
     quota : regime → lineups; regimes with none get no candidates of their own
     field : (F, K) lineups like the opponents'
     n : a slate with no more legal lineups gives them all
+    penalties : the λ to try
+    wanted : names of drivers with a minimum exposure: lineups that hold each of them are made too
 
     For each regime, for all regimes together, and for each λ the best lineups by mean points, and by means of a few
     scenarios at a time, are taken.
     """
-    wanted = [code for code, name in enumerate(scenarios.regime_names) if quota.get(name, 0) > 0]
-    parts = [(np.ones(len(scenarios), bool), FROM_ALL)]
-    parts += [(scenarios.regime == code, (1 - FROM_FIELD - FROM_ALL) / len(wanted)) for code in wanted]
-    pool = [field[: round(FROM_FIELD * n)], _all_lineups(slate, n)]
-    for rows, share in parts:
+    codes = [code for code, name in enumerate(scenarios.regime_names) if quota.get(name, 0) > 0]
+    everything = np.ones(len(scenarios), bool)
+    parts = [((), everything, FROM_ALL)]
+    parts += [((), scenarios.regime == code, (1 - FROM_FIELD - FROM_ALL) / len(codes)) for code in codes]
+    parts += [((name,), everything, FROM_ALL) for name in wanted]
+    pool = [field[: round(FROM_FIELD * n)], _all_lineups(optimizer.slate, n)]
+    for locks, rows, share in parts:
         here = np.flatnonzero(rows & (scenarios.weight > 0))
         for penalty in penalties:
-            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty)
-            pool.append(_optimised(optimizer, scenarios, here, max(1, int(share * n / len(penalties))), rng))
-    return np.unique(np.concatenate(pool), axis=0)
+            made = replace(optimizer, leverage_penalty=penalty, locks=(*optimizer.locks, *locks))
+            pool.append(_optimised(made, scenarios, here, max(1, int(share * n / len(penalties))), rng))
+    pool = np.unique(np.concatenate(pool), axis=0)
+    return pool[optimizer.allows(pool)]
 
 
 def _all_lineups(slate, most: int) -> np.ndarray:
@@ -97,43 +114,43 @@ def _all_lineups(slate, most: int) -> np.ndarray:
 
 def _optimised(optimizer, scenarios, here, n, rng) -> np.ndarray:
     """Return about `n` lineups that are best on the mean, and on means of a few scenarios, of the rows `here`."""
-    slate, chance = optimizer.slate, scenarios.weight[here] / scenarios.weight[here].sum()
+    chance = scenarios.weight[here] / scenarios.weight[here].sum()
     draws = rng.choice(here, (max(1, 3 * n // 4 // BEST_OF_EACH), RESAMPLED), p=chance)
     values = [mean_value(scenarios.points[here], chance), *(scenarios.points[rows].mean(axis=0) for rows in draws)]
     counts = [max(1, n // 4), *[BEST_OF_EACH] * len(draws)]
-    fixed = {"groups": slate.groups, "bans": np.flatnonzero(slate.out)}
-    found = (
-        best_lineups(optimizer.objective(value), slate.salary, slate.rules, count, **fixed)
-        for value, count in zip(values, counts, strict=True)
-    )
-    return np.concatenate(list(found))
+    return np.concatenate([optimizer.best(value, count) for value, count in zip(values, counts, strict=True)])
 
 
-def more_within_limits(slate, value, own, chosen, limits, n: int, penalties=PENALTIES) -> np.ndarray:
+def more_within_limits(optimizer, value, chosen, limits, n: int, penalties) -> np.ndarray:
     """Return lineups that may follow the `chosen` (m, K) on the way to `n`, (L, K); empty when the limits forbid any.
 
     For each λ they respect the limits together, so that the rest of the way exists wherever the search finds it.
     """
-    used = np.bincount(chosen.ravel(), minlength=len(slate))
-    left, rest = limits.most(n) - used, n - len(chosen)
-    share = pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names)
+    slate, stop = optimizer.slate, limits.stop(len(chosen) + 1, n)
+    used, rest = np.bincount(chosen.ravel(), minlength=len(slate)), stop - len(chosen)
+    left, need = limits.most(stop) - used, limits.least(stop) - used
+    shares = {
+        "max_exposure": pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names),
+        "min_exposure": pd.Series(np.clip(need / rest, 0.0, 1.0), slate.names),
+    }
     given = {"excluded": chosen, "excluded_overlap": limits.max_overlap} if len(chosen) else {}
-    bans = tuple(slate.names[(left <= 0) & ~slate.out])
+    bans = (*optimizer.bans, *slate.names[(left <= 0) & ~slate.out])
     found = [np.empty((0, slate.rules.roster_size), int)]
     for penalty in penalties:
         try:
-            optimizer = LeverageAwareOptimizer(slate, own, leverage_penalty=penalty, bans=bans, **given)
-            found.append(optimizer.optimize(value, rest, max_overlap=limits.max_overlap, max_exposure=share))
+            led = replace(optimizer, leverage_penalty=penalty, bans=bans, **given)
+            found.append(led.optimize(value, rest, max_overlap=limits.max_overlap, **shares))
         except LineupShortage as short:
             found.append(short.lineups)
         except InfeasibleLineup:
             break
-    return np.unique(np.concatenate(found), axis=0)
+    found = np.unique(np.concatenate(found), axis=0)
+    return found[optimizer.allows(found)]
 
 
 def screen(pool, scenarios, fields, contest, rules, quota: dict):
     """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
-    pay = _pay_by_regime(pool, scenarios, fields, contest, rules)
+    pay = payouts_by_regime(pool, scenarios, fields, contest, rules)
     best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
     wanted = np.array([quota.get(name, 0) for name in scenarios.regime_names], float)
     return pool[best], np.array(scenarios.regime_names, object)[lean(pay[best], wanted / wanted.sum())]
@@ -159,7 +176,7 @@ def lean(pay, share) -> np.ndarray:
     return code
 
 
-def _pay_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:
+def payouts_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:
     """Return what each regime adds to the expected payout of every candidate standing alone, (C, R) dollars."""
     pay = np.zeros((len(pool), len(scenarios.regime_names)))
     for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
@@ -170,4 +187,12 @@ def _pay_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:
                 weight = scenarios.weight[rows] / share
                 found = expected_payouts(pool, field, scenarios.points[rows], contest, weight, rules=rules)
                 pay[:, code] += share * found["expected_payout"].to_numpy()
+    return pay
+
+
+def payout_by_scenario(lineups, scenarios, fields, contest, rules) -> np.ndarray:
+    """Return what the lineups that enter earn together in every scenario, (S,) dollars."""
+    pay = np.zeros(len(scenarios))
+    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
+        pay[block] = simulate_contest(lineups, field, scenarios.points[block], contest, rules=rules).payout.sum(axis=1)
     return pay

@@ -35,20 +35,32 @@ class TooFewLineups(UserError):
 class Limits:
     """What the chosen lineups must respect together.
 
-    `max_exposure` largest share of the lineups that hold a driver; `max_overlap` drivers any two lineups may share;
-    `quota` label → number of lineups with that label. Both are paced: of the first m of n lineups at most
-    ceil(max_exposure · m) hold a driver and at most ceil(quota · m / n) have a label, so that the first m are a
-    portfolio by themselves. The pace is given up where the candidates do not allow it; a label's quota that cannot
-    be filled goes to the others and is noted.
+    `max_exposure` and `min_exposure` share of the lineups that hold a driver, one number or (D,); `max_overlap` drivers
+    any two lineups may share; `quota` label → number of lineups with that label, None for no quotas. The shares hold
+    for the first `entering` lineups and for all of them. All are paced: of the first m of n lineups at most
+    ceil(max_exposure · m) hold a driver, at least floor(min_exposure · m), and at most ceil(quota · m / n) have a
+    label, so that the first m are a portfolio by themselves. The pace is given up where the candidates do not allow
+    it; a label's quota that cannot be filled goes to the others and is noted.
     """
 
-    max_exposure: float
+    max_exposure: float | np.ndarray
     max_overlap: int
-    quota: dict
+    quota: dict | None = None
+    min_exposure: float | np.ndarray = 0.0
+    entering: int | None = None
 
-    def most(self, n: int) -> int:
-        """Return how many of all `n` lineups may hold one driver: the whole part of the share, and at least one."""
-        return max(1, int(np.floor(self.max_exposure * n + SLACK)))
+    def most(self, n: int):
+        """Return how many of `n` lineups may hold a driver: the whole part of his share, and one if it is above 0."""
+        share = np.asarray(self.max_exposure, float)
+        return np.maximum(np.floor(share * n + SLACK), share > 0).astype(int)
+
+    def least(self, n: int):
+        """Return how many of `n` lineups must hold a driver."""
+        return np.ceil(np.asarray(self.min_exposure, float) * n - SLACK).astype(int)
+
+    def stop(self, k: int, n: int) -> int:
+        """Return the number of lineups at which the shares must hold next, at or after the `k`-th of `n`."""
+        return self.entering if self.entering and k <= self.entering < n else n
 
 
 @dataclass(frozen=True)
@@ -224,10 +236,12 @@ class _Rules:
     def __init__(self, candidates, labels, limits: Limits, n: int, n_drivers: int):
         self.held = np.zeros((len(candidates), n_drivers), np.int8)
         np.put_along_axis(self.held, candidates, 1, axis=1)
-        self.names = list(limits.quota)
+        quota = limits.quota or dict.fromkeys(labels, n)
+        self.names = list(quota)
         self.label = np.array([self.names.index(label) for label in labels], int)
-        self.quota = np.array(list(limits.quota.values()), float)
+        self.quota = np.array(list(quota.values()), float)
         self.limits, self.n, self.taken = limits, n, 0
+        self.paced = limits.quota is not None
         self.filled = np.zeros(len(self.names), int)
         self.used = np.zeros(n_drivers, int)
         self.free = np.ones(len(candidates), bool)
@@ -235,21 +249,25 @@ class _Rules:
 
     def allowed(self) -> np.ndarray:
         """Return the rows that respect every limit: at its pace, else in total, else with other labels' quotas."""
-        m, most = self.taken + 1, self.limits.most(self.n)
-        pace = min(int(np.ceil(self.limits.max_exposure * m - SLACK)), most)
-        paced = self._open(pace, np.ceil(self.quota * m / self.n - SLACK))
-        if paced.any():
-            return np.flatnonzero(paced)
-        total = self._open(most, self.quota)
-        if not total.any():
-            total = self._open(most, np.full(len(self.quota), self.n))
-            if total.any():
-                self._give_up()
-        return np.flatnonzero(total)
+        k, limits = self.taken + 1, self.limits
+        stop = limits.stop(k, self.n)
+        most, need = limits.most(stop), limits.least(stop) - self.used
+        due = need >= stop - self.taken
+        behind = due | (np.minimum(np.floor(np.asarray(limits.min_exposure) * k + SLACK) - self.used, need) > 0)
+        pace = np.minimum(np.ceil(np.asarray(limits.max_exposure) * k - SLACK), most)
+        quota = np.ceil(self.quota * k / self.n - SLACK) if self.paced else self.quota
+        for tier in ((pace, quota, behind), (most, self.quota, behind), (most, self.quota, due)):
+            allowed = self._open(*tier)
+            if allowed.any():
+                return np.flatnonzero(allowed)
+        allowed = self._open(most, np.full(len(self.quota), self.n), due)
+        if allowed.any():
+            self._give_up()
+        return np.flatnonzero(allowed)
 
-    def _open(self, most: int, quota) -> np.ndarray:
+    def _open(self, most, quota, wanted) -> np.ndarray:
         free = self.free & (self.filled < quota)[self.label]
-        return free & ~self.held[:, self.used >= most].any(axis=1)
+        return free & ~self.held[:, self.used >= most].any(axis=1) & self.held[:, wanted].all(axis=1)
 
     def _give_up(self) -> None:
         left = {name: int(q - f) for name, q, f in zip(self.names, self.quota, self.filled, strict=True) if q > f}

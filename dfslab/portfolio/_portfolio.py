@@ -31,6 +31,9 @@ class Portfolio:
     candidates: int = 0
     notes: tuple[str, ...] = ()
     spilled: bool = False
+    robustness: pd.DataFrame | None = field(default=None)
+    """Rows plain and robust, columns expected (the objective), worst (under the worst regime weights within the radius
+    asked for) and worst_regime; on the scenarios it was chosen on."""
     slate: Slate | None = field(default=None)
     ownership: np.ndarray | None = field(default=None)
     """The field's forecast ownership, (D,) fractions, against which it was chosen."""

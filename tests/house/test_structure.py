@@ -58,7 +58,6 @@ PENDING = {
     "tests/sample/test_sample.py",
     "field",
     "ownership",
-    "portfolio",
     "report",
     "workflow",
 }
