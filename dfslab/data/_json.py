@@ -32,7 +32,9 @@ def _kind(read, remedy: str):
 def number(low: float, high: float = 1e10, whole: bool = False, hint: str = ""):
     """Return the type of a number from `low` to `high`, also written as text (`$1,250.50`)."""
     kind = "a whole number" if whole else "a number"
-    remedy = f"write {kind}, {low:g} or more" if high == 1e10 else f"write {kind} from {low:g} to {high:g}"
+    remedy = (
+        f"write {kind}, {low:g} or more, such as 12.50" if high == 1e10 else f"write {kind} from {low:g} to {high:g}"
+    )
 
     def read(value):
         value = number_of(value) if isinstance(value, str) else value

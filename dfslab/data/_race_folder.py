@@ -12,10 +12,13 @@ from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, read_entries
 from dfslab.data._files import digest, read_json
 from dfslab.data._json import Day, Series, Text, checked, number, word
+from dfslab.data._market import read_odds
 from dfslab.data._names import Matched, match_names, near_names
 from dfslab.data._schema import TRACK_TYPES
 from dfslab.data._standings import Standings, read_all_standings, standings_files
 from dfslab.data._tables import (
+    POSTPONED,
+    days_apart,
     of_series,
     read_projections,
     read_results,
@@ -131,12 +134,36 @@ class RaceFolder:
             rows = of_series(every[every["date"] == self.race.date], self.race.series)
         return Results(self.race_id, rows.assign(points=rows["dk_points"])) if len(rows) else None
 
+    @cached_property
+    def odds(self) -> pd.DataFrame | None:
+        """The market's odds: driver as in the race, `probability` with the margin still in; None without odds.csv."""
+        path = self.path / "odds.csv"
+        if not path.exists():
+            return None
+        frame, known = (
+            read_odds(path),
+            pd.unique(pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])),
+        )
+        found = match_names(frame["driver"], known)
+        _refuse_ambiguous(found, path)
+        _refuse_strangers(len(found.pairs), len(frame), known, path)
+        return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or noticed while reading slate, contests and, after the race, standings."""
+        return (*self.slate.notes, *(note for of in (*self.contests, *self.standings) for note in of.notes))
+
     def contest_of(self, standings: Standings) -> Contest | None:
-        """Return the contest that `standings` finished: by id, or the only one when it names none and holds as many."""
+        """Return the contest that `standings` finished: by id, or the only one when it has none and holds as many."""
         known = self.contests if any((self.path / name).exists() for name in CONTEST_FILES) else ()
         if len(known) == len(self.standings) == 1 and not known[0].contest_id:
             return known[0] if len(standings) <= known[0].entries else None
         return next((contest for contest in known if contest.contest_id == standings.contest_id), None)
+
+    def standings_of(self, contest: Contest) -> Standings | None:
+        """Return the standings that finished `contest`, or None; those of another contest are not played with it."""
+        return next((standings for standings in self.standings if self.contest_of(standings) is contest), None)
 
 
 def list_races(data_dir) -> list[str]:
@@ -169,9 +196,8 @@ def _read_facts(folder: Path) -> _Facts:
     facts = checked(_Facts, read_json(path), path)
     if (facts.race_id or folder.name) != folder.name:
         raise InputError(f"{path}: race_id is '{facts.race_id}', the folder is '{folder.name}'; make them the same")
-    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", folder.name)
-    if said and said[0] != f"{facts.date:%Y-%m-%d}":
-        raise InputError(f"{path}: date is {facts.date:%Y-%m-%d}, the race id says {said[0]}; correct one of them")
+    if days_apart(folder.name, facts.date) > POSTPONED:
+        raise InputError(f"{path}: date is {facts.date:%Y-%m-%d}, the race id says another day; correct one of them")
     return facts
 
 
@@ -192,6 +218,8 @@ def _load_slate(folder: RaceFolder) -> Slate:
     drivers, starters, more = _with_lineup(drivers, folder.path / "starting_lineup.csv")
     drivers, starters, told = _with_facts(drivers, starters, folder.facts, folder.path / "race.json")
     notes += more + told
+    if days_apart(race.race_id, race.date):
+        notes += (f"race.json says {race.date:%Y-%m-%d}, the race id another day: the date of race.json counts.",)
     for n, vendor in enumerate(_projection_files(folder.path)):
         drivers, more = _with_projections(drivers, vendor, "" if n == 0 else f"_{n + 1}")
         notes += more
@@ -281,6 +309,12 @@ def _lineup_notes(drivers: pd.DataFrame, found: Matched) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _refuse_strangers(found: int, listed: int, drivers, path) -> None:
+    if found < min(listed, len(drivers)) / 2:
+        held = f"{found} of the {len(drivers)} drivers with a salary"
+        raise InputError(f"{path}: it holds {held}; is it of another race?")
+
+
 def _refuse_ambiguous(found: Matched, path) -> None:
     for name, who in found.ambiguous.items():
         raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
@@ -320,9 +354,7 @@ def _with_projections(drivers: pd.DataFrame, path: Path, suffix: str = "") -> tu
     """Add a vendor's columns; a further vendor's get `suffix`."""
     frame, notes = read_projections(path)
     found = match_names(frame["driver"], drivers["driver"])
-    if len(found.pairs) < min(len(frame), len(drivers)) / 2:
-        held = f"{len(found.pairs)} of the {len(drivers)} drivers with a salary"
-        raise InputError(f"{path}: it holds {held}; is it of another race?")
+    _refuse_strangers(len(found.pairs), len(frame), drivers, path)
     frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
     if suffix:
         frame = frame.drop(columns="projected_ownership_2", errors="ignore").rename(columns=lambda c: c + suffix)

@@ -14,7 +14,9 @@ from dfslab.errors import InputError, day_of
 from dfslab.rules import fantasy_points, rules_on
 
 __all__ = [
+    "POSTPONED",
     "conform",
+    "days_apart",
     "finished",
     "for_file",
     "number_of",
@@ -367,7 +369,7 @@ def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if len(frame.columns) - len(unread) < 2:
         have = f"; the header has {', '.join(unread[:12])}" if unread else ""
         raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so{have}")
-    notes = [f"{name}: {', '.join(unread)} not read."] if unread else []
+    notes = [f"{name}: not read: {', '.join(unread)}."] if unread else []
     for share in ("projected_ownership", "projected_ownership_2"):
         if share in frame:
             cells = frame[share]
@@ -391,14 +393,23 @@ def read_results(path) -> pd.DataFrame:
     return frame.assign(dk_points=_points_by_date(frame))
 
 
+POSTPONED = 7
+"""Days by which a race may be run before or after the day its id names."""
+
+
+def days_apart(race_id: str, date: pd.Timestamp) -> int:
+    """Return the days between `date` and the one a race id begins with, 0 where it begins with none."""
+    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", race_id)
+    day = day_of(said[0]) if said else pd.NaT
+    return 0 if pd.isna(day) else abs((date - day).days)
+
+
 def _refuse_other_day(frame: pd.DataFrame, path) -> None:
     """Raise where a date contradicts the one a race id begins with."""
-    said = frame["race_id"].str.extract(r"^(\d{4}-\d\d-\d\d)(?!\d)")[0]
-    wrong = said.notna() & (said != frame["date"].dt.strftime("%Y-%m-%d"))
-    if wrong.any():
-        row = frame.index[wrong][0]
-        told = f"race_id is {frame['race_id'][row]}, date {frame['date'][row]:%Y-%m-%d}"
-        raise InputError(f"{path}, row {row}: {told}; correct one of them")
+    races = frame.drop_duplicates(["race_id", "date"])
+    for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
+        if days_apart(race_id, date) > POSTPONED:
+            raise InputError(f"{path}, row {row}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
 
 
 def _points_by_date(frame: pd.DataFrame) -> pd.Series:

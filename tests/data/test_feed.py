@@ -362,6 +362,151 @@ def test_a_spoilt_cache_is_fetched_again(server, tmp_path):
     assert _fetch(server, tmp_path).races == IDS and _files(tmp_path) == before
 
 
+def _season(server, *entries):
+    server.content[LIST] = json.dumps({"series_1": list(entries)}).encode()
+
+
+GOOD = [
+    listed(11, "Oakfield 10", "2031-02-16"),
+    listed(12, "Daytona 10", "2031-02-23", "Daytona International Speedway"),
+]
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (listed(13, "Autumn 10", "2031-11-02", race_date=None), "no date that can be read"),
+        (listed(13, "Autumn 10", "2031-11-02", race_date="TBD"), "no date that can be read"),
+        (listed(13, "Autumn 10", "2031-11-02", race_date="02.03.2031"), "no date that can be read"),
+        (listed(13, "Autumn 10", "2031-11-02", actual_laps=None), "not run yet"),
+        (listed(13, "Autumn 10", "2031-11-02", winner_driver_id=None), "not run yet"),
+        (listed(13, "Autumn 10", "2031-11-02", race_type_id=2), "an exhibition"),
+        (listed(13, "Autumn 10", "2031-11-02", track_name=7), "cannot be read"),
+        (GOOD[0], "listed twice"),
+        (listed(13, "Oakfield 10 (postponed)", "2031-02-16"), "listed twice, or a second race of that day"),
+        ("not an entry", "cannot be read"),
+        ({"race_id": 13}, "cannot be read"),
+    ],
+)
+def test_an_odd_entry_of_the_list_costs_only_itself(server, tmp_path, odd, says):
+    _season(server, *GOOD, odd)
+    for _ in range(2):
+        fetched = _fetch(server, tmp_path)
+        assert fetched.races == IDS[:2] and any(says in text for text in fetched.skipped)
+        assert len(data.history(tmp_path).results) == 24
+    assert data.history(tmp_path).races["race_no"].tolist() == [1, 2]
+
+
+def test_a_list_most_of_which_cannot_be_read_has_changed_its_form(server, tmp_path):
+    _season(server, GOOD[0], {"race_id": 13}, {"race_id": 14}, {})
+    with pytest.raises(InputError, match="has changed its form"):
+        _fetch(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ({"finishing_position": None}, 11),
+        ({"finishing_position": 0}, 11),
+        ({"laps_completed": None}, 12),
+        ({"laps_led": None}, 12),
+        ({"starting_position": None}, 12),
+        ({"qualifying_position": None, "points_earned": None, "team_name": None, "car_number": None}, 12),
+        ({"finishing_status": None}, 12),
+    ],
+)
+def test_blanks_of_the_feed_and_withdrawn_drivers_cost_nothing(server, tmp_path, changed, kept):
+    rows = [driver(n, n + 1, **(changed if n == 11 else {})) for n in range(12)]
+    server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
+    fetched = _fetch(server, tmp_path)
+    assert fetched.races == IDS and not fetched.failed
+    assert data.history(tmp_path).results.groupby("race_id").size()[IDS[1]] == kept
+
+
+@pytest.mark.parametrize("placeholder", ["weekend", "form", "loop", "empty", "names"])
+def test_an_answer_that_could_not_be_used_is_asked_for_again(server, tmp_path, placeholder):
+    path = (LOOP if placeholder in ("loop", "empty") else WEEKEND).format(12)
+    good, rows = server.content[path], [driver(n, 0 if placeholder == "weekend" else n + 1) for n in range(12)]
+    bad = {"form": {"weekend_race": []}, "loop": [{"drivers": [{"driver_id": 100}]}], "empty": []}
+    rows[3]["driver_fullname"] = "" if placeholder == "names" else rows[3]["driver_fullname"]
+    server.content[path] = json.dumps(bad.get(placeholder, weekend(12, rows))).encode()
+    first = _fetch(server, tmp_path)
+    assert len(first.failed) == (placeholder != "empty")
+    for saved in (tmp_path / "cache").rglob("*.json"):
+        os.utime(saved, (4_000_000_000, 4_000_000_000))
+    server.content[path] = good
+    assert _fetch(server, tmp_path).races == IDS
+    assert data.history(tmp_path).results["fastest_laps"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("Alan Poe", "Flash Poe", "Flash Poe"), {"Flash Poe"}),
+        (("Flash Poe", "Alan Poe", "Alan Poe"), {"Alan Poe"}),
+        (("Alan Poe", "Al Poe-Quill", "Zed"), {"Zed"}),
+        (("A.B. Reed", "AB Reed", "A. B. Reed"), {"A. B. Reed"}),
+        (("Alan Poe", "Alan Poe (i)", "# Alan Poe"), {"Alan Poe"}),
+    ],
+)
+def test_a_renamed_driver_is_one_driver(server, tmp_path, names, found):
+    for feed_id, name in zip((11, 12, 13), names, strict=True):
+        rows = [driver(n, n + 1, **({"driver_fullname": name} if n == 0 else {})) for n in range(12)]
+        server.content[WEEKEND.format(feed_id)] = json.dumps(weekend(feed_id, rows)).encode()
+    fetched = _fetch(server, tmp_path)
+    results = data.history(tmp_path).results
+    assert set(results.loc[results["nascar_driver_id"] == "100", "driver"]) == found
+    assert any("is now" in note for note in fetched.notes) == ("Poe" in names[1] and names[1] != names[0] + " (i)")
+
+
+def test_a_driver_renamed_between_two_fetches_keeps_his_past(server, tmp_path):
+    _season(server, GOOD[0])
+    _fetch(server, tmp_path)
+    rows = [driver(n, n + 1, **({"driver_fullname": "Flash Poe"} if n == 0 else {})) for n in range(12)]
+    server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
+    _season(server, *GOOD)
+    assert f"Driver 100: {DRIVERS[0]} is now Flash Poe." in _fetch(server, tmp_path).notes
+    assert data.history(tmp_path).results["driver"].value_counts()["Flash Poe"] == 2
+
+
+def test_an_id_of_two_drivers_in_one_race_joins_nobody(server, tmp_path):
+    rows = [driver(n, n + 1, **({"driver_id": 100} if n == 1 else {})) for n in range(12)]
+    server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
+    fetched = _fetch(server, tmp_path)
+    assert any("raced together" in note for note in fetched.notes)
+    assert {DRIVERS[0], DRIVERS[1]} <= set(pd.read_csv(tmp_path / "history" / "results.csv")["driver"])
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_fetch_that_ends_between_the_two_files_leaves_a_pair(server, tmp_path, which):
+    _season(server, GOOD[0])
+    _fetch(server, tmp_path)
+    _season(server, *GOOD)
+    code = (
+        "import os, sys; from dfslab import data\n"
+        "move, moved = os.replace, []\n"
+        "def ends(a, b):\n"
+        "    moved.append(b) if 'history' in str(b) else None\n"
+        f"    os._exit(9) if len(moved) == {which} else move(a, b)\n"
+        "os.replace = ends\n"
+        "data.fetch_season(2031, 'cup', sys.argv[1], sys.argv[2], pause=0.001)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path), server.url], check=False).returncode == 9
+    past = data.history(tmp_path)
+    assert set(past.results["race_id"]) <= set(past.races["race_id"])
+    assert past.races["race_id"].tolist() == list(IDS[:which])
+
+
+def test_an_answer_without_end_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("dfslab.data._feed.MAX_JSON", 100_000)
+    server.content[WEEKEND.format(12)] = b"[" + b" " * 200_000 + b"]"
+    assert "longer than" in _fetch(server, tmp_path).failed[0]
+    monkeypatch.setattr("dfslab.data._feed.MAX_JSON", 20_000_000)
+    monkeypatch.setattr("dfslab.data._feed.WHOLE_WITHIN", 0)
+    with pytest.raises(InputError, match="no end of the answer within 0 seconds"):
+        _fetch(server, tmp_path)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 50) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

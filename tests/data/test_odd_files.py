@@ -1,0 +1,578 @@
+"""Files as people really have them: what can be read one way is read, what cannot is refused or said, never guessed."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from race_files import (
+    DRIVERS,
+    LINEUPS,
+    RACE,
+    SALARY,
+    contest_facts,
+    csv_bytes,
+    entries_rows,
+    race_facts,
+    result_rows,
+    salary_rows,
+    standings_rows,
+    write_history,
+    write_race,
+    write_standings,
+)
+
+from dfslab import data
+from dfslab.data._files import escape_cell
+from dfslab.data._names import spellings
+from dfslab.data._tables import read_ownership_history, series_of, whole_id
+from dfslab.errors import InputError, day_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_race(tmp_path)
+
+
+def _slate(tmp_path):
+    return data.open_folder(RACE, tmp_path).slate
+
+
+def _write(path, rows, **how):
+    path.write_bytes(csv_bytes(rows, **how))
+
+
+# --- dates -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("05.03.2032", "5/3/2032", "03-05-2032", "5-Mar", "March 5", "2032", "today", "now", "5.3.32", "2032-13-01"),
+        *("2032-02-30", "1932-03-05", "20320305123", "Mar 2032", "10:30", "", "2032-3"),
+    ],
+)
+def test_a_date_that_names_two_days_or_none_is_refused(tmp_path, folder, text):
+    assert pd.isna(day_of(text))
+    (folder / "race.json").write_text(json.dumps(race_facts(date=text)))
+    with pytest.raises(InputError, match=r"date is .*; write it as 2025-04-13"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2032-03-25", "2032/3/25", "20320325", "25.03.2032", "3/25/2032", "25 March 2032", "Mar 25, 2032"),
+        *("25-Mar-2032", "Thursday, March 25, 2032", "2032-03-25T15:00:00", "2032-03-25 23:30:00-05:00"),
+    ],
+)
+def test_a_date_that_names_one_day_is_that_day(text):
+    assert day_of(text) == pd.Timestamp("2032-03-25")
+
+
+@given(st.dates(pd.Timestamp("1950-01-01").date(), pd.Timestamp("2099-12-31").date()), st.sampled_from("./-"))
+def test_a_numeric_date_is_read_only_where_both_orders_agree(day, mark):
+    for order in ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y"):
+        read = day_of(day.strftime(order.format(mark)))
+        sure = day.day > 12 or day.day == day.month
+        assert (read == pd.Timestamp(day)) if sure else pd.isna(read)
+    assert day_of(f"{day:%Y-%m-%d}") == pd.Timestamp(day)
+
+
+@pytest.mark.parametrize(("form", "read"), [("%d.%m.%Y", True), ("%m/%d/%Y", True), ("%d/%m/%Y", True)])
+def test_a_column_of_dates_is_read_in_the_order_that_one_of_its_days_proves(tmp_path, form, read):
+    days = [pd.Timestamp("2031-04-06"), pd.Timestamp("2031-04-13")]
+    write_history(tmp_path, result_rows([(f"r{n}", day.strftime(form)) for n, day in enumerate(days)]))
+    (tmp_path / "history" / "races.csv").write_text("race_id,date\nr0,2031-04-06\nr1,2031-04-13\n")
+    assert data.history(tmp_path).results["date"].unique().tolist() == days
+    write_history(tmp_path, result_rows([("r0", days[0].strftime(form))]))
+    with pytest.raises(InputError, match=r"results.csv, row 2: date is .*write a date such as"):
+        data.history(tmp_path)
+
+
+@pytest.mark.parametrize("date", ["2031-04-05", "2030-05-04", "2031-06-04"])
+def test_a_date_that_contradicts_the_race_id_is_refused(tmp_path, folder, date):
+    (folder / "race.json").write_text(json.dumps(race_facts(date=date)))
+    with pytest.raises(InputError, match="the race id says another day; correct one of them"):
+        _slate(tmp_path)
+    write_history(tmp_path, result_rows([(RACE, date)]))
+    with pytest.raises(InputError, match=f"race_id is {RACE}, date {date}; correct one"):
+        data.history(tmp_path)
+
+
+def test_a_race_that_rain_moved_is_said(tmp_path, folder):
+    (folder / "race.json").write_text(json.dumps(race_facts(date="2031-05-05")))
+    assert any("the race id another day" in note for note in _slate(tmp_path).notes)
+
+
+# --- numbers, ids, headers, words --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["12,50", "1.000,50", "0,125", "1,2345", "12,5", ",5", "1,23,456", "١٢", "1e400", "$"])
+def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
+    one, rest = contest_facts()["payouts"]
+    for changed in ({"payouts": [one | {"prize": text}, rest]}, {"entry_fee": text}, {"pool": text}):
+        (folder / "contest.json").write_text(json.dumps(contest_facts(**changed)))
+        with pytest.raises(InputError, match=r"contest.json.* is .*; write a number, 0 or more, such as 12.50"):
+            _ = data.open_folder(RACE, tmp_path).contests
+    rows = [["driver", "projected_points"], [DRIVERS[0], text], *[[name, 30] for name in DRIVERS[1:]]]
+    _write(folder / "projections.csv", rows)
+    with pytest.raises(InputError, match=r"row 2: projected_points is .*; write a number"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "number"), [("$1,250.50", 1250.5), ("1,250", 1250), ("10", 10), ("2.50", 2.5)])
+def test_a_number_is_read(tmp_path, folder, text, number):
+    (folder / "contest.json").write_text(json.dumps(contest_facts(entry_fee=text)))
+    assert data.open_folder(RACE, tmp_path).contests[0].entry_fee == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("7000", "7000"), ("7000.0", "7000"), ("7000.00", "7000"), ("26,774,369", "26774369"), ("00123", "00123")]
+    + [(text, None) for text in ("2.68E+07", "2,68E+07", "3e7", "1E+10", "2.677E7")],
+)
+def test_ids_that_went_through_a_frame_are_whole_and_those_a_spreadsheet_cut_are_refused(
+    tmp_path, folder, text, number
+):
+    assert whole_id(text) == number
+    salaries, standings, entries = salary_rows(), standings_rows(), entries_rows()
+    salaries[1][1], salaries[1][3], standings[1][1], entries[1][0] = f"{DRIVERS[0]} ({text})", text, text, text
+    files = {"DKSalaries.csv": salaries, "contest-standings-777123.csv": standings, "DKEntries.csv": entries}
+    for name, rows in files.items():
+        _write(folder / name, rows)
+    (folder / "contest.json").write_text(json.dumps(contest_facts(contest_id=text)))
+    race = data.open_folder(RACE, tmp_path)
+    if number is None:
+        for part in ("slate", "standings", "entries", "contests"):
+            with pytest.raises(InputError):
+                getattr(race, part)
+    else:
+        assert race.slate.drivers["name_id"][0] == f"{DRIVERS[0]} ({number})" and race.contests[0].contest_id == number
+        assert race.standings[0].entries["entry_id"][0] == number == race.entries.frame["entry_id"][0]
+        assert race.entries.cells[1][0] == number
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "cell", "says"),
+    [
+        (2, 1, "Abel Reed (4001)", "row 3: Name is Bruno Mott, ID 4001, Name . ID 'Abel Reed .4001.'"),
+        (2, 1, "Bruno Mott (4000)", "row 3: Name is Bruno Mott, ID 4001, Name . ID 'Bruno Mott .4000.'"),
+        (2, 3, "4005", "row 3: Name is Bruno Mott, ID 4005"),
+        (2, 2, "Cyril Reeds", "row 3: Name is Cyril Reeds, ID 4001"),
+        (2, 1, "Bruno Mott (4.0E+03)", "a spreadsheet has cut it"),
+        (2, 1, "Abel Reed", "row 3: Name is Bruno Mott"),
+    ],
+)
+def test_a_driver_who_is_two_drivers_in_one_row_is_refused(tmp_path, folder, row, column, cell, says):
+    rows = salary_rows()
+    rows[row][column] = cell
+    _write(folder / "DKSalaries.csv", rows)
+    with pytest.raises(InputError, match=rf"DKSalaries.csv, .*{says}"):
+        _slate(tmp_path)
+
+
+def test_an_id_of_two_drivers_is_refused_and_one_column_of_ids_is_enough(tmp_path, folder):
+    rows = salary_rows()
+    rows[4][1], rows[4][3] = f"{DRIVERS[3]} (4000)", "4000"
+    _write(folder / "DKSalaries.csv", rows)
+    with pytest.raises(InputError, match=r"row 5: ID 4000 is Dario Mott's and Abel Reed's"):
+        _slate(tmp_path)
+    for column in (1, 3):
+        _write(folder / "DKSalaries.csv", [row[:column] + row[column + 1 :] for row in salary_rows()])
+        assert _slate(tmp_path).drivers["name_id"][3] == f"{DRIVERS[3]} (4003)"
+
+
+def test_a_pool_that_names_somebody_else_is_another_slates(tmp_path, folder):
+    rows = entries_rows()
+    rows[8][14] = "Zeno Substitute"
+    _write(folder / "DKEntries.csv", rows)
+    race = data.open_folder(RACE, tmp_path)
+    with pytest.raises(InputError, match=r"ID 4001 is Zeno Substitute there, Bruno Mott in DKSalaries.csv"):
+        race.entries.fill(race.slate, {})
+
+
+@pytest.mark.parametrize(
+    "header", ["Own %", "OWN", "pOwn %", "p-own", "Proj. Own", "ownership (%)", "Projected  Ownership %"]
+)
+def test_a_header_that_nearly_fits_is_matched(tmp_path, folder, header):
+    _write(folder / "projections.csv", [["Name", header], *[[name, "50%"] for name in DRIVERS]])
+    assert _slate(tmp_path).column("projected_ownership").tolist() == [0.5] * 12
+
+
+@pytest.mark.parametrize("header", ["Fpts", "StdDev", "Ownage", "Value", "Ceiling", "Own Rank"])
+def test_a_column_of_projections_that_is_not_read_is_named(tmp_path, folder, header):
+    _write(folder / "projections.csv", [["Name", "Proj", header], *[[name, 30, 1] for name in DRIVERS]])
+    assert f"projections.csv: not read: {header}." in _slate(tmp_path).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "series"),
+    [("Cup", "cup"), ("CUP", "cup"), ("NASCAR Cup", "cup"), ("NASCAR Cup Series", "cup"), ("NCS", "cup")]
+    + [("Xfinity Series", "xfinity"), ("NXS", "xfinity"), ("Craftsman Truck Series", "trucks"), ("Trucks", "trucks")]
+    + [(text, None) for text in ("IndyCar", "ARCA", "Cup/Xfinity", "1", "F1")],
+)
+def test_a_series_is_known_however_it_is_written(tmp_path, folder, text, series):
+    assert series_of(text) == series
+    (folder / "race.json").write_text(json.dumps(race_facts(series=text)))
+    write_history(tmp_path, [[*row, text if n else "series"] for n, row in enumerate(result_rows())])
+    if series is None:
+        for act in (lambda: _slate(tmp_path), lambda: data.history(tmp_path)):
+            with pytest.raises(InputError, match=r"series is .*; write (one of )?cup, xfinity"):
+                act()
+    else:
+        assert data.open_folder(RACE, tmp_path).race.series == series
+        races = pd.read_csv(tmp_path / "history" / "races.csv").assign(series=text)
+        races.to_csv(tmp_path / "history" / "races.csv", index=False)
+        assert data.history(tmp_path, series=series).results["race_id"].nunique() == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "out", "said"),
+    [
+        (s, True, False)
+        for s in ("WD", "dnq", "DNS", "SUSP", "NA", "Inactive", "Scratched", "Withdrawn", "out", "IR", "O")
+    ]
+    + [(s, False, False) for s in ("Q", "D", "P", "GTD", "", "Active")]
+    + [(s, False, True) for s in ("BENCH", "?", "late", "TBD", "Sick")],
+)
+def test_a_status_is_out_racing_or_named(tmp_path, folder, status, out, said):
+    rows = [[*row, "Status" if n == 0 else status if n == 3 else ""] for n, row in enumerate(salary_rows())]
+    _write(folder / "DKSalaries.csv", rows)
+    slate = _slate(tmp_path)
+    assert slate.out.tolist() == [n == 2 and out for n in range(12)]
+    assert any(DRIVERS[2] in note and status.upper() in note for note in slate.notes if "not known" in note) == said
+
+
+# --- files of another race or moment -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contests", "standings", "played"),
+    [
+        ([{"contest_id": "777123"}], ["777123"], ["777123"]),
+        ([{"contest_id": "777123"}], ["888456"], [None]),
+        ([{"contest_id": ""}], ["888456"], ["888456"]),
+        ([{"contest_id": "", "entries": 6}], ["777123"], ["777123"]),
+        ([{"contest_id": ""}], ["777123", "888456"], [None]),
+        ([{"contest_id": "1111"}, {"contest_id": "2222"}], ["2222"], [None, "2222"]),
+    ],
+)
+def test_standings_are_played_only_with_their_own_contest(tmp_path, folder, contests, standings, played):
+    (folder / "contest.json").write_text(json.dumps([contest_facts(**changed) for changed in contests]))
+    for contest_id in standings:
+        write_standings(folder, contest_id=contest_id)
+    race = data.open_folder(RACE, tmp_path)
+    found = [race.standings_of(contest) for contest in race.contests]
+    assert [one and one.contest_id for one in found] == played
+
+
+def _running(rows):
+    return [[*row[:3], 143, *row[4:]] if n and row[0] else row for n, row in enumerate(rows)]
+
+
+def test_an_export_made_while_the_race_ran_is_refused_alone_and_gives_way_to_the_final_one(tmp_path, folder):
+    early = folder / "contest-standings-777123.csv"
+    _write(early, _running(standings_rows()))
+    with pytest.raises(InputError, match="exported while the race ran"):
+        data.ingest_standings(RACE, tmp_path)
+    write_standings(folder)
+    (standings,) = data.open_folder(RACE, tmp_path).standings
+    assert not standings.running and "contest-standings-777123.csv was exported while" in standings.notes[-1]
+    rows = standings_rows()
+    rows[1][4] = 300
+    _write(early, rows)
+    with pytest.raises(InputError, match="are exports of contest 777123 that differ; keep the one made after"):
+        _ = data.open_folder(RACE, tmp_path).standings
+    early.write_bytes(b"")
+    assert len(data.open_folder(RACE, tmp_path).standings) == 1
+
+
+@pytest.mark.parametrize(
+    "beside", ["__MACOSX/._contest-standings-777123.csv", "x/._a.csv", "._a.csv", "notes.txt", ".DS_Store"]
+)
+def test_what_a_mac_packs_beside_the_export_is_passed_over(tmp_path, folder, beside):
+    path = write_standings(folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(beside, b"\x00\x05\x16\x07")
+    assert len(data.open_folder(RACE, tmp_path).standings[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "contest_id"),
+    [
+        ("contest-standings.csv", f"{RACE}-contest-standings"),
+        ("contest-standings (1).csv", f"{RACE}-contest-standings (1)"),
+        ("contest-standings-main.csv", f"{RACE}-contest-standings-main"),
+        ("contest-standings-2031-05-04.csv", f"{RACE}-contest-standings-2031-05-04"),
+        ("contest-standings-20310505.csv", f"{RACE}-contest-standings-20310505"),
+        ("contest-standings-777123 2031-05-04.csv", "777123"),
+        ("contest-standings-777123 (2).csv", "777123"),
+    ],
+)
+def test_a_contest_is_known_by_its_number_and_a_date_is_none(folder, name, contest_id):
+    _write(folder / name, standings_rows())
+    assert data.read_standings(folder / name).contest_id == contest_id
+
+
+def test_standings_without_a_number_do_not_replace_those_of_another_race(tmp_path):
+    for race_id in (RACE, "2031-05-11-elmton"):
+        _write(write_race(tmp_path, race_id=race_id) / "contest-standings.csv", standings_rows())
+        data.ingest_standings(race_id, tmp_path)
+    stored = read_ownership_history(tmp_path / "history" / "ownership.csv")
+    assert stored.groupby("race_id").size().to_dict() == {RACE: 12, "2031-05-11-elmton": 12}
+
+
+@pytest.mark.parametrize("name", ["contest-standings-2031-04-27.csv", "contest-standings-777123_20310427.csv"])
+def test_a_file_named_after_another_day_is_another_races(tmp_path, folder, name):
+    _write(folder / name, standings_rows())
+    with pytest.raises(InputError, match="its name says 2031-04-27, the race is on 2031-05-04"):
+        data.ingest_standings(RACE, tmp_path)
+
+
+def test_last_weeks_standings_are_refused_by_what_their_lineups_cost(tmp_path, folder):
+    write_standings(folder)
+    _write(folder / "DKSalaries.csv", salary_rows(salary=[5000] * 6 + [10500] * 6))
+    with pytest.raises(InputError, match=r"lineups cost more than the cap by the slate .*another race"):
+        data.ingest_standings(RACE, tmp_path)
+
+
+def test_a_contest_that_is_in_the_history_of_another_day_is_refused(tmp_path, folder):
+    write_standings(folder)
+    data.ingest_standings(RACE, tmp_path)
+    before = (tmp_path / "history" / "ownership.csv").read_bytes()
+    write_standings(write_race(tmp_path, race_id="2031-05-11-elmton"))
+    with pytest.raises(InputError, match="contest 777123 is one of 2031-05-04; the standings in 2031-05-11-elmton"):
+        data.ingest_standings("2031-05-11-elmton", tmp_path)
+    assert (tmp_path / "history" / "ownership.csv").read_bytes() == before
+
+
+def test_a_driver_added_after_the_salary_file_costs_only_his_lineups(tmp_path, folder):
+    drivers = [*DRIVERS[:11], "Otto Late"]
+    write_standings(folder, standings_rows(drivers=drivers))
+    race = data.open_folder(RACE, tmp_path)
+    kept = [row for row in LINEUPS if row and 11 not in row]
+    assert race.standings[0].lineups(race.slate).tolist() == kept
+    assert race.standings[0].strangers(race.slate) == ("Otto Late",)
+    assert "Otto Late" in data.ingest_standings(RACE, tmp_path).notes[0]
+
+
+@pytest.mark.parametrize("known", [0, 1, 3, 5])
+def test_projections_of_another_race_are_refused(tmp_path, folder, known):
+    names = [*DRIVERS[:known], *[f"Zoltan {'ABCDEFGHIJKL'[n]}xx" for n in range(12 - known)]]
+    _write(folder / "projections.csv", [["driver", "projected_points"], *[[name, 30] for name in names]])
+    with pytest.raises(InputError, match=f"projections.csv: it holds {known} of the 12 drivers with a salary"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize("own", [1, 3, 6])
+def test_projections_for_a_few_drivers_or_for_two_series_are_used(tmp_path, folder, own):
+    _write(folder / "projections.csv", [["driver", "projected_points"], *[[name, 30] for name in DRIVERS[:own]]])
+    assert np.isfinite(_slate(tmp_path).column("projected_points")).sum() == own
+    both = [*DRIVERS, *[f"Xaver {'ABCDEFGHIJKLMNOP'[n]}xx" for n in range(16)]]
+    _write(folder / "projections.csv", [["driver", "projected_points"], *[[name, 30] for name in both]])
+    assert np.isfinite(_slate(tmp_path).column("projected_points")).all()
+
+
+def test_a_second_vendor_stands_beside_the_first(tmp_path, folder):
+    _write(folder / "projections.csv", [["driver", "Proj", "Own"], *[[name, 30, 50] for name in DRIVERS]])
+    _write(folder / "projections-other.csv", [["driver", "Proj", "Own"], *[[name, 31, 40] for name in DRIVERS]])
+    slate = _slate(tmp_path)
+    columns = ("projected_ownership", "projected_ownership_2", "projected_points", "projected_points_2")
+    assert [slate.column(name)[0] for name in columns] == [0.5, 0.4, 30, 31]
+
+
+def test_a_salary_file_that_lies_there_twice_is_refused_where_the_two_differ(tmp_path, folder):
+    _write(folder / "DKSalaries (1).csv", salary_rows())
+    assert len(_slate(tmp_path)) == 12
+    _write(folder / "DKSalaries (1).csv", salary_rows(salary=SALARY[::-1]))
+    with pytest.raises(InputError, match=r"DKSalaries.csv and DKSalaries \(1\).csv differ; keep the one"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["2031-05-04 big lake", "2031-05-04-lake!", "big lake", "ein großer See & mehr"])
+def test_a_folder_whose_name_is_no_race_id_is_told_its_right_name(tmp_path, name):
+    write_race(tmp_path).rename(tmp_path / "races" / name)
+    with pytest.raises(InputError, match=r"rename the folder to [\w.-]+$"):
+        data.open_folder(name, tmp_path)
+    (tmp_path / "races" / name).rename(tmp_path / "races" / ".trash")
+    assert data.list_races(tmp_path) == []
+
+
+# --- identity over time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "names", "pairs"),
+    [
+        (["Alan B. Poe", "Alan Poe"], ["Alan Poe"], {"Alan B. Poe": "Alan Poe", "Alan Poe": "Alan Poe"}),
+        (
+            ["Ricky Roe", "Ricky Roe Jr."],
+            ["Ricky Roe Jr."],
+            {"Ricky Roe": "Ricky Roe Jr.", "Ricky Roe Jr.": "Ricky Roe Jr."},
+        ),
+        (["J. Smith"], ["John Smith", "James Smith"], {}),
+        (["J. Smith", "John Smith", "James Smith"], ["John Smith"], {"John Smith": "John Smith"}),
+        (["Kyle Busch", "Kurt Busch"], ["K. Busch"], {}),
+        (["K. Busch", "Kyle Busch"], ["Kyle Busch", "Kurt Busch"], {"Kyle Busch": "Kyle Busch"}),
+        (["Ann Poe"], ["Alan Poe"], {}),
+        (["A. Poe", "AL Poe"], ["Alan Poe"], {}),
+    ],
+)
+def test_spellings_join_where_nobody_else_can_be_meant(written, names, pairs):
+    assert spellings(written, names, {}) == pairs
+
+
+def test_two_who_raced_together_are_two():
+    races = {"Al Poe": {"r1"}, "A. Poe": {"r1", "r2"}}
+    assert spellings(["Al Poe", "A. Poe"], ["Al Poe"], races) == {"Al Poe": "Al Poe"}
+    assert spellings(["Al Poe", "A. Poe"], ["Al Poe"], {"Al Poe": {"r1"}}) == {"Al Poe": "Al Poe", "A. Poe": "Al Poe"}
+
+
+def test_a_history_joins_two_spellings_of_a_driver_and_says_so(tmp_path):
+    rows = result_rows()
+    rows[1][3], rows[13][3] = "Abel B. Reed", "Abel Reed"
+    write_history(tmp_path, rows)
+    past = data.history(tmp_path).with_names(DRIVERS)
+    assert past.results["driver"].value_counts()["Abel Reed"] == 2
+    assert past.notes == ("History: Abel B. Reed taken for Abel Reed.",)
+
+
+def test_nascars_id_joins_a_driver_who_was_renamed(tmp_path):
+    rows = [[*row, "nascar_driver_id" if n == 0 else (n - 1) % 12] for n, row in enumerate(result_rows())]
+    rows[13][3] = "Flash Reed"
+    write_history(tmp_path, rows)
+    assert data.history(tmp_path).results["driver"].value_counts()["Flash Reed"] == 2
+
+
+# --- contests as they are ----------------------------------------------------------------------------------------
+
+
+def _api(*tiers, **changed):
+    summary = [
+        {
+            "minPosition": low,
+            "maxPosition": high,
+            "payoutDescriptions": [{"payoutDescription": words, "value": value} for words, value in parts],
+            "tierPayoutDescriptions": kinds,
+        }
+        for low, high, kinds, parts in tiers
+    ]
+    return {"contestDetail": {"entryFee": 5.0, "maximumEntries": 100, "payoutSummary": summary, **changed}}
+
+
+@pytest.mark.parametrize(
+    ("content", "prizes", "says"),
+    [
+        (_api((1, 2, {"Ticket": "Final Seat"}, [("Final Seat", 200)])), [200, 200], "2 prizes are tickets"),
+        (_api((1, 1, {"Ticket": "A $50 Ticket"}, [("A $50 Ticket", 0)])), [50], "counted as the $50.00 it names"),
+        (_api((1, 1, {"Ticket": "$1,500 Entry"}, [("$1,500 Entry", None)])), [1500], "counted as the $1,500.00"),
+        (_api((1, 1, {"Cash": "$20.00"}, [("$20.00", 20)])), [20], ""),
+        (_api((1, 1, {"Cash": "$20", "Ticket": "Seat"}, [("$20", 20), ("Seat", 30)])), [50], "1 prizes are tickets"),
+        (_api((1, 1, None, [("Golden ticket", 8)])), [8], "1 prizes are tickets"),
+        (
+            _api((1, 2, {"Ticket": "Seat"}, [("Seat", 9)]), (3, 3, {"Cash": "$5"}, [("$5", 5)]), totalPayouts=5),
+            [9, 9, 5],
+            "",
+        ),
+        (contest_facts(entry_fee=0), [50, 10, 10, 10, 10, 10], ""),
+    ],
+)
+def test_tickets_and_freerolls_are_counted_and_said(tmp_path, content, prizes, says):
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    contest = data.read_contest(tmp_path / "c.json")
+    assert (contest.prizes[: len(prizes)] / 100).tolist() == prizes and says in " ".join(contest.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            _api((1, 3, {"Ticket": "Final Seat"}, [("Final Seat", 0)])),
+            "the ticket 'Final Seat' has no value; write its worth",
+        ),
+        (_api((1, 3, {"Ticket": "Final Seat"}, [("Final Seat", None)])), "the ticket 'Final Seat' has no value"),
+        (_api((1, 1, {"Cash": "none"}, [("a handshake", 0)])), "the prize 'a handshake' has no value"),
+        (_api((1, 1, {"Ticket": "Seat for 12,50"}, [("Seat for $12,50", 0)])), "has no value"),
+        (contest_facts(payouts=[{"min_rank": 1, "max_rank": 6, "prize": 0}]), "no rank is paid anything"),
+        ([contest_facts(), contest_facts(entry_fee=99)], "contest_id 777123 stands for two contests"),
+    ],
+)
+def test_prizes_without_a_worth_are_asked_for(tmp_path, content, says):
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=says):
+        data.read_contest(tmp_path / "c.json")
+
+
+def test_ingest_keeps_the_kind_of_the_contest(tmp_path, folder):
+    payouts = [{"min_rank": 1, "max_rank": 3, "prize": 18}]
+    (folder / "contest.json").write_text(json.dumps(contest_facts(entries=6, payouts=payouts)))
+    write_standings(folder)
+    data.ingest_standings(RACE, tmp_path)
+    assert read_ownership_history(tmp_path / "history" / "ownership.csv")["kind"].unique().tolist() == ["cash"]
+
+
+# --- spreadsheets, formulas, paths, bounds -----------------------------------------------------------------------
+
+FORMS = [
+    lambda text: "sep=;\r\n" + text.replace(",", ";"),
+    lambda text: "sep=,\n" + text,
+    lambda text: '"sep=\t"\n' + text.replace(",", "\t"),
+    lambda text: "SEP=|\n" + text.replace(",", "|"),
+    lambda text: "\n\n" + text,
+    lambda text: "\r\n \r\nsep=;\n\n" + text.replace(",", ";"),
+    lambda text: text.replace(",", ";"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_every_reader_takes_a_sheet_as_spreadsheets_save_it(tmp_path, folder, form, encoding):
+    grid = [["driver", "start"], *[[name, n] for n, name in enumerate(DRIVERS, 1)]]
+    projections = [["driver", "projected_points"], *[[name, 30] for name in DRIVERS]]
+    payouts = [["min_rank", "max_rank", "prize", "entry_fee", "entries"], [1, 1, 50, 10, 12]]
+    entries = [[cell.replace(",", "") for cell in row] for row in entries_rows()]
+    sheets = {"DKSalaries": salary_rows(), "starting_lineup": grid, "projections": projections, "contest": payouts}
+    sheets |= {"contest-standings-777123": standings_rows(), "DKEntries": entries}
+    (folder / "contest.json").unlink()
+    for name, rows in sheets.items():
+        (folder / f"{name}.csv").write_bytes(form(csv_bytes(rows).decode()).encode(encoding))
+    race = data.open_folder(RACE, tmp_path)
+    assert race.slate.salary.tolist() == SALARY and race.slate.column("projected_points")[0] == 30
+    assert race.slate.column("start")[0] == 1 and len(race.standings[0]) == 6 and len(race.entries) == 4
+    assert race.contests[0].prizes[0] == 5000
+
+
+def test_a_row_is_blamed_by_its_number_in_the_file(tmp_path, folder):
+    text = "\nsep=;\n\ndriver;start\nAbel Reed;1\nBruno Mott;pole\n"
+    (folder / "starting_lineup.csv").write_text(text)
+    with pytest.raises(InputError, match="row 6: start is 'pole'"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a;=1", "a; @x", "a\t=1", "a;+cmd", "x;-2+3", "a\n=1", "Reed;=HYPERLINK(1)"])
+def test_what_follows_a_separator_is_no_formula(text):
+    written = escape_cell(text)
+    assert "'" in written and written.replace("'", "") == text
+
+
+@pytest.mark.parametrize("name", ["out {season}", "{}", "{0}", "%s %d", "a'b\"c", "$HOME", "ü ß", "{row!r}"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    folder = write_race(tmp_path / name)
+    assert len(_slate(tmp_path / name)) == 12
+    (folder / "starting_lineup.csv").write_text("driver,start\nAbel Reed,x\n")
+    with pytest.raises(InputError) as caught:
+        _slate(tmp_path / name)
+    assert name in str(caught.value) and "row 2: start is 'x'" in str(caught.value)
+
+
+@pytest.mark.parametrize("fill", [b",", b"\n", b"a,", b",,\n", b"1\n"])
+def test_a_sheet_that_swells_is_refused_before_it_is_cut_into_cells(folder, fill):
+    path = folder / "contest-standings-777123.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("contest-standings-777123.csv", b"Rank,EntryId\n" + fill * (46_000_000 // len(fill)))
+    with pytest.raises(InputError, match="more than 15,000,000 cells"):
+        data.read_standings(path)
