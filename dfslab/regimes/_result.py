@@ -4,6 +4,7 @@ import hashlib
 import html
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,14 +64,16 @@ class TuningResult:
     """By candidate of the grid: thresholds, gain, gain_se (over all scored races), energy, leader, crash (parts of the
     gain), smoothed (mean with its neighbours), behind, behind_se (the best gain less this one, paired by race),
     plateau (within one error of the best), chosen, in_use."""
-    by_race: pd.DataFrame
-    """By race from the second scored season on: race_id, date, track_type, season, gain and its parts, thresholds
-    chosen before the season."""
-    placebo: np.ndarray
-    """(n,) walk-forward gain when labels are permuted within season and track type."""
-    comparison: pd.DataFrame
-    """In use, best and yours, each held through the seasons of `by_race`: gain, gain_se, p of the same permutations
-    (the best was chosen on these races, so its p flatters), more, more_se (gain above the ones in use)."""
+    scores: pd.DataFrame
+    """Score frame (see `metrics.compare`) of the seasons from the second scored one on: case (race_id), date,
+    track_type, season, model, score, value. Models: unweighted; walk-forward (thresholds chosen before each season);
+    in use, best, yours (held throughout; the best was chosen on these races, so its gain flatters). Scores: energy,
+    leader, crash, each over the mean of unweighted scenarios, so those average 1, and all, their mean by `score`.
+    Lower is better."""
+    chosen: pd.DataFrame
+    """By season: the thresholds chosen before it."""
+    placebo: pd.DataFrame
+    """(n, models) gain when labels are permuted within season and track type: each permutation repeats the choice."""
     forecasts: pd.DataFrame
     """By scored race and regime: forecast, simulated, base (share of the races before), actual (NaN: not recorded)."""
     timeline: pd.DataFrame
@@ -86,20 +89,37 @@ class TuningResult:
     until: pd.Timestamp
     """Races on this day or later were not looked at."""
 
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """Walk-forward, in use, best and yours: gain, gain_se, p by the placebo, more, more_se (above those in use)."""
+        every = self.scores[self.scores["score"] == "all"]
+        table = _gains(every, "unweighted", "model")
+        more = _gains(every[every["model"] != "unweighted"], "in use", "model")
+        told = more.rename(columns={"gain": "more", "gain_se": "more_se"}).drop(columns="races")
+        gained = table.set_index("model")["gain"]
+        p = [(1 + _hits(self.placebo[k], v)) / (1 + len(self.placebo)) for k, v in gained.items()]
+        thresholds = pd.DataFrame({"in use": self.in_use.to_dict(), "best": self.best.to_dict()})
+        if self.use is not None:
+            thresholds["yours"] = self.use.to_dict()
+        return table.assign(p=p).merge(told, how="left").join(thresholds.T, on="model")
+
+    def _walked(self, column: str) -> float:
+        return float(self.comparison.set_index("model").loc["walk-forward", column])
+
     @property
     def gain(self) -> float:
         """Mean walk-forward gain."""
-        return float(self.by_race["gain"].mean())
+        return self._walked("gain")
 
     @property
     def gain_se(self) -> float:
         """Standard error of `gain` over races."""
-        return float(self.by_race["gain"].std(ddof=1) / np.sqrt(len(self.by_race)))
+        return self._walked("gain_se")
 
     @property
     def p(self) -> float:
         """Share of the permutations that gain as much: (1 + hits) / (1 + n) [phipson2010]."""
-        return (1 + hits(self.placebo, self.gain)) / (1 + len(self.placebo))
+        return self._walked("p")
 
     @property
     def helps(self) -> bool:
@@ -114,34 +134,43 @@ class TuningResult:
     @property
     def n_races(self) -> int:
         """Races scored with thresholds chosen before their season."""
-        return len(self.by_race)
+        return self.scores["case"].nunique()
 
     @property
     def verdict(self) -> str:
         """The verdict in words."""
         few = "" if len(self.placebo) >= FEWEST_PERMUTATIONS else f"; {FEWEST_PERMUTATIONS} are needed for a firm one"
         does = "reweight them" if self.helps else "keep the simulator's own frequencies"
+        hits = _hits(self.placebo["walk-forward"], self.gain)
         return (
             f"On {self.n_races} races, with thresholds chosen on earlier seasons, reweighting scenarios by regime "
             f"gains {100 * self.gain:.1f} ± {100 * self.gain_se:.1f} % of the score over unweighted ones; "
-            f"{hits(self.placebo, self.gain)} of {len(self.placebo)} permutations of the labels gain as much "
-            f"(p = {self.p:.3f}{few}): {does}."
+            f"{hits} of {len(self.placebo)} permutations of the labels gain as much (p = {self.p:.3f}{few}): {does}."
         )
 
     @property
+    def _walk_forward(self) -> pd.DataFrame:
+        return self.scores[self.scores["model"].isin(["unweighted", "walk-forward"])]
+
+    @property
     def by_season(self) -> pd.DataFrame:
-        """By season: races, the thresholds chosen before it, gain in it with se, and the parts of the gain."""
-        thresholds = list(self.best.to_dict())
-        by = self.by_race.groupby("season")
-        table = by[thresholds].first().assign(races=by.size(), gain=by["gain"].mean(), gain_se=by["gain"].sem())
-        return table.join(by[list(self.score)].mean()).reset_index()
+        """By season: the thresholds chosen before it, gain in it with se, races."""
+        walked = self.scores[
+            self.scores["model"].isin(["unweighted", "walk-forward"]) & (self.scores["score"] == "all")
+        ]
+        return self.chosen.merge(_gains(walked, "unweighted", "season"))
 
     @property
     def parts(self) -> pd.DataFrame:
-        """By part of the score: its weight, and its share of the walk-forward gain with se; they add up to it."""
-        parts = self.by_race[list(self.score)]
-        table = pd.DataFrame({"weight": self.score, "gain": parts.mean(), "gain_se": parts.sem()})
-        return table.rename_axis("part").reset_index()
+        """By part of the score: its walk-forward gain with se, its weight in the whole (`all`)."""
+        return _gains(self._walk_forward, "unweighted", "score").assign(weight=lambda t: t["score"].map(self.score))
+
+    @property
+    def by_race(self) -> pd.DataFrame:
+        """By race: date, track_type, season, walk-forward gain in each part and in all."""
+        about = ["case", "date", "track_type", "season"]
+        value = self.scores.pivot(index=about, columns=["model", "score"], values="value")
+        return (value["unweighted"] - value["walk-forward"]).rename_axis(columns=None).reset_index()
 
     def heat(self, x="leader_share", y="dropout_share", value="gain", **held) -> pd.DataFrame:
         """Return `value` of the table over two thresholds, index `y` and columns `x`.
@@ -198,8 +227,8 @@ class TuningResult:
         """Return what is saved, as plain values for a JSON file: see `save`."""
         numbers = {name: getattr(self, name) for name in ("gain", "gain_se", "p", "kappa", "n_races")}
         days = {name: f"{getattr(self, name):%Y-%m-%d}" for name in ("since", "until")}
-        frames = {name: getattr(self, name) for name in ("table", "by_season", "comparison", "base_rates")}
-        race = self.by_race[["race_id", "gain", *self.score]]
+        names = ("table", "by_season", "by_race", "parts", "comparison", "base_rates")
+        frames = {name: _plain(getattr(self, name)) for name in names}
         return {
             "thresholds": self.thresholds.to_dict(),
             "predicted": list(self.predicted) if self.helps else [],
@@ -210,7 +239,7 @@ class TuningResult:
             "through": f"{self.timeline['date'].max():%Y-%m-%d}",
             "score": self.score,
             "n_permutations": len(self.placebo),
-            **{name: _plain(frame) for name, frame in (frames | {"by_race": race}).items()},
+            **frames,
         }
 
     def save(self, where) -> Path:
@@ -241,9 +270,16 @@ class TuningResult:
         return f"<p>{html.escape(self.verdict)}</p>{table}"
 
 
-def hits(placebo: np.ndarray, gain: float) -> int:
+def _gains(scores: pd.DataFrame, baseline: str, by: str) -> pd.DataFrame:
+    """Return by, gain, gain_se, races of all models of a score frame over the baseline."""
+    table = metrics.compare(scores, baseline, by=() if by == "model" else (by,))
+    table = table.assign(gain=-table["difference"]).rename(columns={"se": "gain_se", "n": "races"})
+    return table[[by, "gain", "gain_se", "races"]]
+
+
+def _hits(placebo: pd.Series, gain: float) -> int:
     """Return how many permutations gain as much, to rounding."""
-    return int((placebo >= gain - 1e-12).sum())
+    return int((placebo >= gain - 1e-9).sum())
 
 
 def _plain(frame: pd.DataFrame) -> list[dict]:

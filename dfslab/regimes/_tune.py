@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import sem
 
 from dfslab.errors import UserError, as_day, whole_number
 from dfslab.regimes._features import (
@@ -31,7 +32,7 @@ from dfslab.regimes._model import (
     stage_outcomes,
     standard_of,
 )
-from dfslab.regimes._result import TuningResult, hits
+from dfslab.regimes._result import TuningResult
 
 __all__ = ["GRID", "PARTS", "PastRace", "tune_thresholds"]
 
@@ -265,7 +266,7 @@ def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple:
     pairs = member.transpose(0, 2, 1) @ sums / (least[:, :, None] * least[:, None, :])
     means = near @ wide / least.ravel()
     n = len(near[0])
-    even = near.mean(axis=1) - 0.5 * between.sum(axis=(1, 2)) / (n * (n - 1))
+    even = near.mean(axis=1, dtype=float) - 0.5 * between.sum(axis=(1, 2), dtype=float) / (n * (n - 1))
     return means.reshape(len(near), *counts.shape).swapaxes(0, 1), pairs.swapaxes(0, 1), counts.astype(float), even
 
 
@@ -363,28 +364,42 @@ class _Walk:
 
     def skill(self, gains, rows=slice(None)) -> np.ndarray:
         """Return the skill of every candidate over the scored races `rows`, (C,)."""
-        return (gains[rows].mean(axis=0) / self.reduced.unweighted[rows].mean(axis=0)) @ self.weights
+        return self.as_skill(gains[rows].mean(axis=0), rows) @ self.weights
 
-    def choices(self, gains) -> dict[int, int]:
-        """Return the candidate chosen before each scored season but the first, on the scored seasons before it."""
-        years = np.unique(self.season)[1:]
-        return {int(year): self.candidates.choice(self.skill(gains, self.season < year)) for year in years}
+    def as_skill(self, gains, rows=slice(None)) -> np.ndarray:
+        """Return gains (…, 3) as shares of the mean unweighted scores of the races `rows`; 0 for what nobody knows."""
+        scale = self.reduced.unweighted[rows].mean(axis=0)
+        return np.divide(gains, scale, out=np.zeros(np.shape(gains)), where=scale > 0)
 
-    def by_race(self, gains, choices) -> np.ndarray:
-        """Return the parts of the walk-forward gain as skill, (races of the seasons chosen for, 3)."""
-        rows = [gains[self.season == year, chosen] for year, chosen in choices.items()]
-        later = np.isin(self.season, list(choices))
-        return np.concatenate(rows) / self.reduced.unweighted[later].mean(axis=0) * self.weights
+    def choices(self, gains) -> np.ndarray:
+        """Return the candidate of every scored race, (R,): chosen on the seasons before, at first the one in use."""
+        chosen = np.full(len(self.season), self.candidates.in_use)
+        for year in np.unique(self.season)[1:]:
+            chosen[self.season == year] = self.candidates.choice(self.skill(gains, self.season < year))
+        return chosen
 
-    def placebo(self, n: int, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Return the walk-forward gain of `n` permutations, (n,), and that of every candidate held, (n, C)."""
-        walked, held = np.empty(n), np.empty((n, len(self.candidates.listed)))
-        later = self.season > self.season.min()
-        for k in range(n):
+    @cached_property
+    def later(self) -> np.ndarray:
+        """(R',) scored races of the seasons that thresholds were chosen for."""
+        return np.flatnonzero(self.season > self.season.min())
+
+    def placebo(self, n: int, best: int, rng) -> pd.DataFrame:
+        """Return the gains of `n` permutations of the labels, chosen anew before each season and held throughout."""
+        rows = []
+        for _ in range(n):
             gains = self.gains(self.probabilities(self.past.permutation(rng)))
-            walked[k] = self.by_race(gains, self.choices(gains)).sum(axis=1).mean()
-            held[k] = self.skill(gains, later)
-        return walked, held
+            rows.append({k: self.skill(v[:, None], self.later)[0] for k, v in self.by_model(gains, best).items()})
+        return pd.DataFrame(rows, columns=list(self.named(best)), dtype=float)
+
+    def named(self, best: int) -> dict[str, int | None]:
+        """Return the candidate of each model of the score frame; None where it changes from season to season."""
+        held = {"walk-forward": None, "in use": self.candidates.in_use, "best": best}
+        return held if self.candidates.use is None else held | {"yours": self.candidates.use}
+
+    def by_model(self, gains, best: int) -> dict[str, np.ndarray]:
+        """Return the gains of every model in every scored race, (R, 3) each."""
+        every, walked = np.arange(len(gains)), self.choices(gains)
+        return {name: gains[every, walked if k is None else k] for name, k in self.named(best).items()}
 
 
 # ---------------------------------------------------------------- what is found
@@ -395,10 +410,10 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
     past, candidates = walk.past, walk.candidates
     chances = walk.probabilities()
     gains = walk.gains(chances)
-    choices, best = walk.choices(gains), candidates.choice(walk.skill(gains))
+    best, walked = candidates.choice(walk.skill(gains)), walk.choices(gains)
     labels = walk.codes[best], walk.known[best]
-    placebo, held = walk.placebo(n_permutations, placebo_rng)
-    picks = [_resampled(walk, gains, resample_rng) for _ in range(n_resamples)]
+    n, decided = len(gains), labels[1][:, -1]
+    picks = [candidates.choice(walk.skill(gains, resample_rng.integers(n, size=n))) for _ in range(n_resamples)]
     return TuningResult(
         best=candidates.listed[best],
         in_use=candidates.listed[candidates.in_use],
@@ -406,77 +421,60 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
         predicted=walk.predicted,
         score=dict(zip(PARTS, walk.weights.tolist(), strict=True)),
         table=_table(walk, gains, best),
-        by_race=_by_race(walk, gains, choices),
-        placebo=placebo,
-        comparison=_comparison(walk, gains, held, best),
-        forecasts=_forecasts(walk, chances, choices),
+        scores=_scores(walk, walk.by_model(gains, best)),
+        chosen=_chosen(walk, walked),
+        placebo=walk.placebo(n_permutations, best, placebo_rng),
+        forecasts=_forecasts(walk, chances, walked),
         timeline=_timeline(past, *labels),
         base_rates=base_rates(past.conditions["track_type"], *labels),
         confusion=_confusion(past, *labels, cluster_rng),
-        kappa=float(np.mean([_kappa(*(walk.codes[c][labels[1][:, -1]] for c in (best, k))) for k in picks])),
+        kappa=float(np.mean([_kappa(labels[0][decided], walk.codes[k][decided]) for k in picks])),
         since=past.conditions["date"].iloc[past.scored[0]],
         until=past.until,
     )
 
 
-def _resampled(walk: _Walk, gains, rng) -> int:
-    return walk.candidates.choice(walk.skill(gains, rng.integers(len(gains), size=len(gains))))
-
-
-def _mean_se(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
-
-
 def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
     """Return the grid with gains over all scored races; see `TuningResult.table`."""
     candidates, n = walk.candidates, walk.candidates.n_grid
-    parts = gains[:, :n] / walk.reduced.unweighted.mean(axis=0) * walk.weights
+    parts = walk.as_skill(gains[:, :n]) * walk.weights
     by_race = parts.sum(axis=2)
-    (gain, se), top = _mean_se(by_race), int(by_race.mean(axis=0).argmax())
-    behind, behind_se = _mean_se(by_race[:, [top]] - by_race)
-    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(gain=gain, gain_se=se)
+    gain, short = by_race.mean(axis=0), by_race[:, [by_race.mean(axis=0).argmax()]] - by_race
+    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(gain=gain, gain_se=sem(by_race))
     table = table.assign(**dict(zip(PARTS, parts.mean(axis=0).T, strict=True)), smoothed=candidates.smooth @ gain)
-    table = table.assign(behind=behind, behind_se=behind_se, plateau=behind <= behind_se + TIE)
+    table = table.assign(behind=short.mean(axis=0), behind_se=sem(short))
+    table["plateau"] = table["behind"] <= table["behind_se"] + TIE
     return table.assign(chosen=np.arange(n) == best, in_use=np.arange(n) == candidates.in_use)
 
 
-def _by_race(walk: _Walk, gains, choices) -> pd.DataFrame:
-    later = walk.past.scored[np.isin(walk.season, list(choices))]
-    parts, years = walk.by_race(gains, choices), walk.past.season[later]
-    chosen = [walk.candidates.listed[choices[year]].to_dict() for year in years]
-    frame = walk.past.conditions.iloc[later][["date", "track_type"]].reset_index()
-    frame = frame.assign(season=years, gain=parts.sum(axis=1), **dict(zip(PARTS, parts.T, strict=True)))
-    return pd.concat([frame, pd.DataFrame(chosen)], axis=1)
+def _scores(walk: _Walk, gains: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Return the score frame of the seasons that thresholds were chosen for; see `TuningResult.scores`."""
+    later, past = walk.later, walk.past
+    base = walk.reduced.unweighted[later]
+    about = past.conditions.iloc[past.scored[later]][["date", "track_type"]].assign(season=walk.season[later])
+    tables = []
+    for model, gained in {"unweighted": np.zeros_like(base), **{k: v[later] for k, v in gains.items()}}.items():
+        parts = walk.as_skill(base - gained, later)
+        for score, value in (*zip(PARTS, parts.T, strict=True), ("all", parts @ walk.weights)):
+            tables.append(about.assign(model=model, score=score, value=value))
+    return pd.concat(tables).rename_axis("case").reset_index()
 
 
-def _comparison(walk: _Walk, gains, held, best: int) -> pd.DataFrame:
-    """Return thresholds held through the seasons scored: in use, the best of the grid, one's own."""
-    named = {"in use": walk.candidates.in_use, "best": best, "yours": walk.candidates.use}
-    later = walk.season > walk.season.min()
-    skill = gains[later] / walk.reduced.unweighted[later].mean(axis=0) @ walk.weights
-    rows = []
-    for name, k in named.items():
-        if k is not None:
-            (gain, se), (more, more_se) = _mean_se(skill[:, k]), _mean_se(skill[:, k] - skill[:, named["in use"]])
-            p = (1 + hits(held[:, k], gain)) / (1 + len(held))
-            numbers = {"gain": gain, "gain_se": se, "p": p, "more": more, "more_se": more_se}
-            rows.append({"thresholds": name, **walk.candidates.listed[k].to_dict(), **numbers})
-    return pd.DataFrame(rows)
+def _chosen(walk: _Walk, walked) -> pd.DataFrame:
+    rows = [{"season": walk.season[row], **walk.candidates.listed[walked[row]].to_dict()} for row in walk.later]
+    return pd.DataFrame(rows).drop_duplicates("season", ignore_index=True)
 
 
-def _forecasts(walk: _Walk, chances, choices) -> pd.DataFrame:
+def _forecasts(walk: _Walk, chances, walked) -> pd.DataFrame:
     """Return what was forecast of every regime before every scored race, under the thresholds chosen before it."""
-    past, tables = walk.past, []
-    for row, history in enumerate(past.scored):
-        k, year = choices.get(walk.season[row], walk.candidates.in_use), past.season[history]
-        happened, known = walk.codes[k], walk.known[k]
-        before = np.where(known & (past.season < year)[:, None], happened[:, None] == np.arange(len(REGIMES)), np.nan)
-        counted = np.isfinite(before).sum(axis=0)
-        table = {"forecast": chances[row, k], "simulated": walk.simulated[row, k]}
-        table["base"] = np.where(counted > 0, np.nansum(before, axis=0) / np.maximum(counted, 1), np.nan)
-        table["actual"] = np.where(known[history], happened[history] == np.arange(len(REGIMES)), np.nan)
-        tables.append(pd.DataFrame(table).assign(race_id=past.conditions.index[history], regime=list(REGIMES)))
-    return pd.concat(tables, ignore_index=True)
+    past, every = walk.past, np.arange(len(walked))
+    happened = np.where(walk.known, walk.codes[..., None] == np.arange(len(REGIMES)), np.nan)
+    before = [pd.DataFrame(happened[k, past.season < y]).mean() for k, y in zip(walked, walk.season, strict=True)]
+    columns = {"forecast": chances[every, walked], "simulated": walk.simulated[every, walked]}
+    columns |= {"base": np.array(before), "actual": happened[walked, past.scored]}
+    ids = past.conditions.index[past.scored].repeat(len(REGIMES))
+    named = {"race_id": ids, "regime": np.tile(REGIMES, len(walked))}
+    return pd.DataFrame(named | {name: values.ravel() for name, values in columns.items()})
 
 
 def _timeline(past: _Past, codes, known) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def helpful():
 def test_tuning_sees_when_regimes_help(helpful):
     _, found = helpful
     assert found.helps and found.gain > 3 * found.gain_se and found.p == 1 / 41
-    assert found.gain > found.placebo.max()
+    assert found.gain > found.placebo["walk-forward"].max()
     assert "reweight" in found.verdict and "0 of 40" in found.verdict and "200 are needed" in found.verdict
     told = found.skill(np.random.default_rng(0)).set_index("regime")
     assert told.loc["dominator", "auc_low"] > 0.6 > told.loc["dominator", "auc_simulated"]
@@ -138,7 +138,7 @@ def test_chances_are_those_of_a_model_fitted_on_the_seasons_before(predicted):
 
 def test_what_comes_later_changes_no_earlier_choice_and_no_earlier_forecast(helpful):
     task, found = helpful
-    last = found.by_race["season"].max()
+    last = found.scores["season"].max()
     later = task[3].index[task[3]["date"].dt.year == last]
     spoilt = task[1].copy()
     rows = spoilt["race_id"].isin(later)
@@ -146,8 +146,7 @@ def test_what_comes_later_changes_no_earlier_choice_and_no_earlier_forecast(help
         ::-1
     ]
     other = tune((task[0], spoilt, *task[2:]), n_permutations=0, n_resamples=1)
-    names = ["season", *RegimeThresholds().to_dict()]
-    pd.testing.assert_frame_equal(found.by_season[names], other.by_season[names])
+    pd.testing.assert_frame_equal(found.chosen, other.chosen)
     same = found.forecasts.columns[:3]
     pd.testing.assert_frame_equal(found.forecasts[same], other.forecasts[same])
 
@@ -158,9 +157,9 @@ def test_as_of_a_day_is_the_history_that_ends_before_it(helpful):
     ids = task[3].index[task[3]["date"] < day]
     cut = (task[0], *(frame[frame["race_id"].isin(ids)] for frame in task[1:3]), task[3].loc[ids])
     found, expected = (tune(t, until=u, n_permutations=3, n_resamples=2) for t, u in ((task, day), (cut, None)))
-    pd.testing.assert_frame_equal(found.by_race, expected.by_race)
+    pd.testing.assert_frame_equal(found.scores, expected.scores)
     assert found.timeline["date"].max() < found.until == pd.Timestamp(day)
-    assert np.array_equal(found.placebo, expected.placebo)
+    pd.testing.assert_frame_equal(found.placebo, expected.placebo)
 
 
 def test_permutations_stay_within_season_and_track_type():
@@ -174,7 +173,11 @@ def test_permutations_stay_within_season_and_track_type():
 
 def test_the_parts_and_the_seasons_add_up(helpful):
     _, found = helpful
-    assert found.parts["gain"].sum() == pytest.approx(found.gain)
+    parts = found.parts.set_index("score")
+    assert parts["gain"] @ parts["weight"].fillna(0) == pytest.approx(found.gain) == parts.loc["all", "gain"]
+    assert found.by_race["all"].mean() == pytest.approx(found.gain)
+    unweighted = metrics.summarise(found.scores[found.scores["model"] == "unweighted"])
+    assert unweighted["mean"].to_numpy() == pytest.approx(np.ones(4))
     assert np.average(found.by_season["gain"], weights=found.by_season["races"]) == pytest.approx(found.gain)
     assert found.table[list(found.score)].sum(axis=1).to_numpy() == pytest.approx(found.table["gain"].to_numpy())
     assert found.confusion.to_numpy().sum() == found.timeline["known"].sum() == len(found.timeline)
@@ -183,7 +186,7 @@ def test_the_parts_and_the_seasons_add_up(helpful):
 def test_a_score_of_one_part_is_that_part():
     task = make_season(160, effect=3.0, seed=6, scored=80)
     one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", {"leader": 1, "energy": 1}))
-    assert one.parts.set_index("part")["gain"].to_dict() == pytest.approx({"energy": 0, "crash": 0, "leader": one.gain})
+    assert one.parts.set_index("score").loc["leader", "gain"] == pytest.approx(one.gain)
     assert all_.score == {"energy": 0.5, "leader": 0.5, "crash": 0.0}
 
 
@@ -206,8 +209,9 @@ def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
     assert (found.table["gain"].abs() < 1e-12).all(), "nothing is reweighted"
     assert found.best.dropout_share == 0.3 and found.best.leader_share == 0.5, "the nearest to the ones in use"
     assert found.use == found.thresholds == replace(RegimeThresholds(), dropout_share=0.4)
-    assert found.comparison["thresholds"].tolist() == ["in use", "best", "yours"]
-    assert found.comparison.loc[2, "p"] == 1.0 and abs(found.comparison.loc[2, "more"]) < 1e-12
+    assert found.comparison["model"].tolist() == ["walk-forward", "in use", "best", "yours"]
+    assert found.comparison["p"].tolist() == [1.0] * 4 and (found.comparison["gain"].abs() < 1e-12).all()
+    assert found.comparison["dropout_share"].dropna().tolist() == [0.25, 0.3, 0.4]
 
 
 def test_the_plateau_is_preferred_to_the_peak():
