@@ -17,7 +17,7 @@ __all__ = [
     "LeverageAwareOptimizer",
     "LineupShortage",
     "NASCAROptimizer",
-    "exposure_shares",
+    "exposure_bounds",
     "field_covariance",
     "leverage_agreement",
     "lineup_metrics",
@@ -124,7 +124,7 @@ class NASCAROptimizer:
 
     def best(self, value, n: int, **limits) -> np.ndarray:
         """Return up to `n` of the best lineups, (≤ n, K), fewer where fewer exist; `limits` as for `optimize`."""
-        limits = self._limits(n, **limits)
+        limits, _ = self._limits(n, **limits)
         found, self.last_engine = search(self.objective(value)[self._order], self._by_name, n, **limits)
         return self._to_slate(found)
 
@@ -143,7 +143,8 @@ class NASCAROptimizer:
         value : (D,) points or any other value per driver; a Series is aligned by driver
         n_lineups : how many different lineups
         max_overlap : drivers any two lineups may share
-        max_exposure : largest share of the lineups a driver may be in; a number for all, or driver → share
+        max_exposure : largest share of the lineups a driver may be in; a number for all but those locked, or
+            driver → share
         min_exposure : driver → smallest share
         engine : "exact" (branch and bound), "milp" (PuLP with HiGHS) or "auto"; `last_engine` says which one ran
 
@@ -157,9 +158,8 @@ class NASCAROptimizer:
         LineupShortage : some lineups exist, fewer than asked; they are in its `lineups`
         """
         n = whole_number(n_lineups, "n_lineups", 1)
-        worth, limits = self.objective(value)[self._order], self._limits(n, max_overlap, max_exposure, engine)
-        least = exposure_shares(self.slate, min_exposure, "min_exposure")[self._order]
-        least = np.ceil(least * n - SLACK).astype(np.int64)
+        worth = self.objective(value)[self._order]
+        limits, least = self._limits(n, max_overlap, max_exposure, min_exposure, engine)
         if least.any():
             found = self._with_minima(worth, n, least, limits)
         else:
@@ -184,7 +184,8 @@ class NASCAROptimizer:
         """
         n, order = whole_number(n_lineups, "n_lineups", 1), self._order
         points = np.where(self.slate.out, 0.0, np.asarray(points, float))
-        terms, limits = self.objective(np.zeros(len(self.slate)))[order], self._limits(n, max_overlap, max_exposure)
+        terms = self.objective(np.zeros(len(self.slate)))[order]
+        limits, _ = self._limits(n, max_overlap, max_exposure)
         mean = mean_value(points[:, order], weight) + terms
         tails = [tail_weights(score, tail, weight) @ points[:, order] + terms for score in points[:, order].T]
         found, self.last_engine = search(mean, self._by_name, n, **limits | {"engine": engine})
@@ -201,14 +202,16 @@ class NASCAROptimizer:
                 break
         return self._to_slate(np.array(chosen))
 
-    def _limits(self, n, max_overlap=None, max_exposure=None, engine="auto") -> dict:
-        most = None
-        if max_exposure is not None:
-            most = exposure_shares(self.slate, max_exposure, "max_exposure")[self._order]
-            most = np.floor(most * n + SLACK).astype(np.int64)
+    def _limits(
+        self, n, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
+    ) -> tuple[dict, np.ndarray]:
+        """Return the options of a search for `n` lineups, and how many of them must hold each driver."""
+        most, least = (x[self._order] for x in exposure_bounds(self.slate, max_exposure, min_exposure, self.locks))
         if max_overlap is not None:
             max_overlap = whole_number(max_overlap, "max_overlap", 0)
-        return {"max_overlap": max_overlap, "max_count": most, "engine": engine}
+        most = None if max_exposure is None else np.floor(most * n + SLACK).astype(np.int64)
+        limits = {"max_overlap": max_overlap, "max_count": most, "engine": engine}
+        return limits, np.ceil(least * n - SLACK).astype(np.int64)
 
     def _to_slate(self, found) -> np.ndarray:
         return np.sort(self._order[found], axis=1).reshape(-1, self.slate.rules.roster_size)
@@ -337,16 +340,24 @@ class LeverageAwareOptimizer(NASCAROptimizer):
         return super()._rules() + [Rule(name, bounds[name][0], **bounds[name][1]) for name in given]
 
 
-def exposure_shares(slate: Slate, share, name: str) -> np.ndarray:
-    """Return the largest (max_exposure) or smallest (min_exposure) share of our lineups for each driver, (D,).
+def exposure_bounds(slate: Slate, max_exposure, min_exposure=None, locks=()) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest and the smallest share of our lineups for each driver, (D,) and (D,).
 
-    `share` is None, one number for all, or driver → share; drivers left out may be in all and must be in none.
+    Each is None, one number for all, or driver → share; drivers left out may be in all and must be in none. One number
+    for all gives way to what is asked of a driver by name: a lock, or a larger minimum.
     """
+    most, least = _shares(slate, max_exposure, "max_exposure", 1.0), _shares(slate, min_exposure, "min_exposure", 0.0)
+    if not isinstance(max_exposure, Mapping | pd.Series):
+        most = np.maximum(most, np.where(np.isin(slate.names, list(locks)), 1.0, least))
+    return most, least
+
+
+def _shares(slate: Slate, share, name: str, default: float) -> np.ndarray:
     if share is None or isinstance(share, Mapping):
         share = pd.Series(share or {}, dtype=float)
     if isinstance(share, pd.Series):
         slate.rows(share.index)
-        share = share.reindex(slate.names).fillna(1.0 if name == "max_exposure" else 0.0).to_numpy()
+        share = share.reindex(slate.names).fillna(default).to_numpy()
     share = np.broadcast_to(np.asarray(share, float), len(slate))
     if not ((share >= 0) & (share <= 1)).all():
         raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")

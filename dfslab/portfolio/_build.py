@@ -12,7 +12,7 @@ from dfslab.errors import UserError, number_between, whole_number
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.metrics import mean_value
-from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_shares, lineup_metrics
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_bounds, lineup_metrics
 from dfslab.portfolio._candidates import (
     PENALTIES,
     field_runs,
@@ -132,7 +132,7 @@ def generate_regime_aware_portfolio(
     leverage_penalty : λ, points per squared ownership, of the candidates; a number or several (default `PENALTIES`)
     max_exposure, min_exposure : largest and smallest share of our lineups that hold a driver, a number for all or
         driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
-        one lineup.
+        one lineup; one number for all gives way to a lock and to a larger minimum.
     max_overlap : drivers any two lineups may share, default all but one
     regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
         without a scenario goes to the others, with a note.
@@ -158,7 +158,7 @@ def generate_regime_aware_portfolio(
     InfeasibleLineup : no lineup, or too few, obey the rules; the message names the change that would do
     """
     max_overlap = slate.rules.roster_size - 1 if max_overlap is None else max_overlap
-    _check_sizes(slate, n_lineups, contest, max_overlap, (n_candidates, n_choose, n_fields))
+    _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, (n_candidates, n_choose, n_fields))
     by_name = np.argsort(slate.names.astype(str), kind="stable")
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
     own = slate.align(ownership, "ownership")[by_name]
@@ -172,13 +172,9 @@ def generate_regime_aware_portfolio(
     _check_regimes(quota, scenarios.regime_names, "regime_quotas")
     if robustness is not None:
         number_between(robustness, "robustness", 0, np.inf, " (nats)")
-    limits = Limits(
-        _largest(ordered, max_exposure),
-        int(max_overlap),
-        dict.fromkeys(scenarios.regime_names, 0) | quota if asked else None,
-        exposure_shares(ordered, min_exposure, "min_exposure"),
-        contest.entering(int(n_lineups)),
-    )
+    most, least = exposure_bounds(ordered, max_exposure, min_exposure, rules.get("locks", ()))
+    spread = dict.fromkeys(scenarios.regime_names, 0) | quota if asked else None
+    limits = Limits(most, int(max_overlap), spread, least, contest.entering(int(n_lineups)))
     task = _Task(
         optimizer=LeverageAwareOptimizer(ordered, own, **rules),
         scenarios=scenarios,
@@ -205,12 +201,6 @@ def _moved(lineups, order) -> np.ndarray:
     lineups = np.asarray(lineups, np.int64)
     known = (lineups >= 0) & (lineups < len(order))
     return np.where(known, np.argsort(order)[np.where(known, lineups, 0)], lineups)
-
-
-def _largest(slate: Slate, max_exposure) -> np.ndarray:
-    if not isinstance(max_exposure, Mapping | pd.Series) and not 0 < max_exposure <= 1:
-        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
-    return exposure_shares(slate, max_exposure, "max_exposure")
 
 
 def _played_for(contest: Contest, objective: str) -> Contest:
@@ -372,11 +362,13 @@ def worst_weights(chance, value, radius: float) -> np.ndarray:
     return tilted(steepest if divergence(steepest) <= radius else brentq(lambda k: divergence(k) - radius, 0, steepest))
 
 
-def _check_sizes(slate, n_lineups, contest, max_overlap, sizes) -> None:
+def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
     """Raise `UserError` for numbers that cannot be."""
     n = whole_number(n_lineups, "n_lineups", 0)
     if contest.entering(n) > contest.entries:
         raise UserError(f"n_lineups: {n} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer")
+    if not isinstance(max_exposure, Mapping | pd.Series) and not 0 < max_exposure <= 1:
+        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
     if max_overlap not in range(slate.rules.roster_size):
         raise UserError(
             f"max_overlap: {max_overlap} given; two different lineups share 0 to {slate.rules.roster_size - 1} drivers"

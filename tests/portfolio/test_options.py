@@ -109,6 +109,18 @@ def test_one_limit_for_all_is_rounded_down_where_the_contest_cuts(max_exposure, 
     assert made.audit["rule"].str.startswith(f"of the {entering} that enter").sum() == 1
 
 
+def test_a_lock_and_a_larger_minimum_outrank_one_limit_for_all():
+    made = build(10, locks=(NAMES[5],), min_exposure={NAMES[9]: 0.8}, max_exposure=0.6)
+    assert share(made, NAMES[5]) == 1 and share(made, NAMES[9]) >= 0.8
+    others = np.bincount(made.lineups.ravel(), minlength=len(SLATE))[np.delete(np.arange(len(SLATE)), [5, 9])]
+    assert others.max() <= 6 and made.audit["holds"].all()
+    value = SCENARIOS.weight @ SCENARIOS.points
+    found = LeverageAwareOptimizer(SLATE, OWNERSHIP, locks=(NAMES[5],)).optimize(value, 10, max_exposure=0.6)
+    assert (found == 5).any(axis=1).all() and np.sort(np.bincount(found.ravel()))[-2] <= 6
+    with pytest.raises(InfeasibleLineup, match="max_exposure is too low, 1"):
+        build(10, locks=(NAMES[5],), max_exposure={NAMES[5]: 0.5})
+
+
 def test_limits_count_as_a_loop_would():
     limits = Limits(0.35, 5, None, np.array([0.0, 0.3]), entering=4)
     assert [int(limits.most(n)) for n in (1, 3, 6, 20)] == [1, 1, 2, 7]
