@@ -4,7 +4,8 @@ A portfolio is built in four steps: candidates from the leverage-aware optimizer
 each earns in a simulated contest; a choice of one lineup after another by what it adds, our own entries competing; and
 an audit of every rule on the lineups that came out. `generate_regime_aware_portfolio` does all four; whatever a person
 may decide (locks, bans, groups, exposure, overlap, ownership, the objective, regime weights and quotas) is an option of
-it. `score_portfolios` plays finished portfolios on races and fields that nothing was chosen on.
+it. `score_portfolios` plays finished portfolios on races and fields that nothing was chosen on, `referee` says which
+recipe to play, and a `PromiseMap` what its promise was worth in the past.
 
 >>> from dfslab.portfolio import allocate_lineups_by_regime
 >>> allocate_lineups_by_regime(20, {"dominator": 0.52, "chaos": 0.29, "balanced": 0.19})
@@ -20,17 +21,24 @@ from dfslab.portfolio._build import (
 )
 from dfslab.portfolio._candidates import PENALTIES, shifted
 from dfslab.portfolio._portfolio import Portfolio
+from dfslab.portfolio._promise import PromiseMap
+from dfslab.portfolio._referee import referee
+from dfslab.portfolio._regime_value import regime_robustness, regime_value
 from dfslab.portfolio._score import Scores, score_portfolios
 
 __all__ = [
     "PENALTIES",
     "Portfolio",
+    "PromiseMap",
     "Scores",
     "allocate_lineups_by_regime",
     "audit",
     "fit_blend",
     "generate_regime_aware_portfolio",
     "past_rows",
+    "referee",
+    "regime_robustness",
+    "regime_value",
     "score_portfolios",
     "shifted",
     "with_regime_weights",

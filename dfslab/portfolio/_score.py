@@ -1,12 +1,14 @@
 """Score portfolios on draws that nothing was chosen on, side by side and paired, with standard errors."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from dfslab.contest import simulate_contest
 from dfslab.portfolio._candidates import field_runs
+from dfslab.portfolio._promise import RATES, PromiseMap, average_entry
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
 
@@ -21,7 +23,9 @@ class Scores:
     """What several portfolios earn in the same scenarios against the same fields.
 
     `payout` name → (S,) dollars of the whole portfolio before fees; `cash`, `top_1pct` name → (S,) share of its
-    entries that did; `best_rank` name → (S,); `weight` (S,) sums to 1; `run` (S,) number of the field played.
+    entries that did; `best_rank` name → (S,); `weight` (S,) sums to 1; `run` (S,) number of the field played; `regime`
+    (S,) index into `regime_names`, where the scenarios are labelled; `spread` name → standard deviation of the expected
+    payout between sets, where several were drawn; `contest` the one that was played.
     """
 
     payout: dict[str, np.ndarray]
@@ -31,19 +35,23 @@ class Scores:
     weight: np.ndarray
     run: np.ndarray
     fees: dict[str, float]
+    regime: np.ndarray | None = None
+    regime_names: tuple[str, ...] = ()
+    spread: Mapping[str, float] = field(default_factory=dict)
+    contest: Contest | None = None
 
     def table(self) -> pd.DataFrame:
         """Return one row per portfolio.
 
-        fees, expected_payout ± se (dollars before fees), roi, p_profit (chance to end above the fees), worst_5pct and
-        best_5pct (mean profit of the worst and best 5 % of races), cash and top_1pct (shares of its entries), p_win
-        (chance that an entry is first, shared firsts included), median_best_rank.
+        fees, expected_payout ± its error (dollars before fees), roi, p_profit (chance to end above the fees),
+        worst_5pct and best_5pct (mean profit of the worst and best 5 % of races), cash and top_1pct (shares of its
+        entries), p_win (chance that an entry is first, shared firsts included), median_best_rank.
         """
         return pd.DataFrame([self._row(name) for name in self.payout])
 
     def _row(self, name: str) -> dict:
         pay, fee, rank = self.payout[name], self.fees[name], self.best_rank[name]
-        mean, error = self._mean(pay)
+        mean, error = self.mean(pay)
         by_rank = np.argsort(rank, kind="stable")
         middle = np.searchsorted(np.cumsum(self.weight[by_rank]), 0.5 - 1e-12)
         return {
@@ -59,6 +67,7 @@ class Scores:
             "top_1pct": float(self.weight @ self.top_1pct[name]),
             "p_win": float(self.weight @ (rank == 1)),
             "median_best_rank": float(rank[by_rank][min(middle, len(rank) - 1)]),
+            "spread": self.spread.get(name, np.nan),
         }
 
     def _tail(self, values, share: float) -> float:
@@ -67,6 +76,50 @@ class Scores:
         before = np.concatenate([[0.0], np.cumsum(self.weight[order])[:-1]])
         taken = np.clip(share - before, 0.0, self.weight[order])
         return float(taken @ values[order] / taken.sum())
+
+    def summary(self, name: str) -> pd.Series:
+        """Return the key figures of one portfolio: fees, expected payout ± error, return, chance of a profit, rates."""
+        shown = ["fees", "expected_payout", "se", "roi", "p_profit", "cash", "top_1pct"]
+        return pd.Series(self._row(name))[shown].astype(float)
+
+    @property
+    def average(self) -> dict[str, float]:
+        """What the average entry of the contest gets, exactly, by rate: its return is pool ÷ fees − 1."""
+        return average_entry(self.contest)
+
+    def calibrated(self, promises: PromiseMap | None = None) -> pd.DataFrame:
+        """Return what each promise is worth, one row per portfolio (see `PromiseMap`), default by the shipped map."""
+        promised = self.table().rename(columns={"roi": "return"}).set_index("portfolio")[list(RATES)]
+        return (promises or PromiseMap.shipped())(promised, self.average).reset_index()
+
+    def headline(self, name: str, promises: PromiseMap | None = None) -> str:
+        """Return the calibrated return of a portfolio with its band, its chances, and where the calibration is from."""
+        promises = promises or PromiseMap.shipped()
+        row = self.calibrated(promises).set_index("portfolio").loc[name]
+        band = f"80 % band {row['low_80']:+.2f} to {row['high_80']:+.2f}"
+        return (
+            f"A dollar of fees is expected to return {row['return']:+.2f} ({band}); the chance to end with a profit is "
+            f"{row['p_profit']:.0%}; {row['cash']:.0%} of the entries cash and {row['top_1pct']:.1%} come in among the "
+            f"best 1 %. {promises.note}"
+        )
+
+    def profit(self, name: str) -> np.ndarray:
+        """Return what a portfolio earns above its fees, dollars, (S,)."""
+        return self.payout[name] - self.fees[name]
+
+    def by_regime(self, name: str) -> pd.DataFrame:
+        """Return probability, expected payout ± error and chance of a profit in each regime; empty without labels."""
+        rows = []
+        for code, regime in enumerate(self.regime_names):
+            weight = self.weight * (self.regime == code)
+            if share := weight.sum():
+                pay = self.payout[name]
+                mean = weight @ pay / share
+                error = np.sqrt((weight**2) @ (pay - mean) ** 2) / share
+                profit = weight @ (pay > self.fees[name]) / share
+                rows.append((regime.replace("_", " "), share, mean, error, profit))
+        columns = ["regime", "probability", "expected_payout", "expected_payout_se", "p_profit"]
+        return pd.DataFrame(rows, columns=columns)
 
     def differences(self, first: str) -> pd.DataFrame:
         """Return, for every other portfolio, what `first` earns more in dollars, paired, ± se, and whether it is clear.
@@ -77,11 +130,12 @@ class Scores:
         rows = []
         for name in self.payout:
             if name != first:
-                mean, error = self._mean(self.payout[first] - self.payout[name])
+                mean, error = self.mean(self.payout[first] - self.payout[name])
                 rows.append({"against": name, "difference": mean, "se": error, "clear": abs(mean) > 2 * error})
         return pd.DataFrame(rows, columns=["against", "difference", "se", "clear"])
 
-    def _mean(self, values) -> tuple[float, float]:
+    def mean(self, values) -> tuple[float, float]:
+        """Return the weighted mean of `values` (S,) and its error, the larger of those over scenarios and fields."""
         mean = float(self.weight @ values)
         by_scenario = (self.weight**2 @ (values - mean) ** 2) / max(1e-300, 1 - self.weight @ self.weight)
         runs = np.unique(self.run)
@@ -99,7 +153,8 @@ def score_portfolios(
 
     Parameters
     ----------
-    portfolios : name → (N, K) lineups; with a per-user limit the first lineups enter
+    portfolios : name → (N, K) lineups; with a per-user limit the first lineups enter. (n, N, K) are as many sets drawn
+        by chance: each plays its share of the scenarios, so that the error includes the draw
     points : (S, D) ; weight : (S,) scenario weights, default equal
     fields : (n, F, K) ; each field plays its own run of scenarios, so ownership uncertainty is in the scores. A field
         larger than the contest leaves room for is cut to the room left by the portfolio.
@@ -110,20 +165,32 @@ def score_portfolios(
     played = {name: _play(lineups, points, fields, runs, contest, rules) for name, lineups in portfolios.items()}
     columns = [{name: column[k] for name, column in played.items()} for k in range(4)]
     run = np.repeat(np.arange(len(runs)), [r.stop - r.start for r in runs])
-    fees = {name: contest.entry_fee * column[4] for name, column in played.items()}
-    return Scores(*columns, weight / weight.sum(), run, fees)
+    fees = {name: contest.entry_fee * contest.entering(np.shape(x)[-2]) for name, x in portfolios.items()}
+    spread = {name: column[4] for name, column in played.items() if np.ndim(portfolios[name]) == 3}
+    return Scores(*columns, weight / weight.sum(), run, fees, spread=spread, contest=contest)
 
 
 def _play(lineups, points, fields, runs, contest, rules):
-    """Return payout, share in the money, share in the top 1 %, best rank, all (S,), and the number of entries."""
-    out = np.empty((4, len(points)))
-    entered = min(len(lineups), contest.max_entries_per_user or len(lineups))
-    top = max(1, int(np.ceil(0.01 * contest.entries)))
-    for field, run in zip(fields, runs, strict=False):
-        room = contest.entries - entered
-        result = simulate_contest(lineups[:entered], field[:room], points[run], contest, rules=rules)
-        out[0, run] = result.payout.sum(axis=1)
-        out[1, run] = (result.payout > 0).mean(axis=1)
-        out[2, run] = (result.rank <= top).mean(axis=1)
-        out[3, run] = result.rank.min(axis=1)
-    return (*out, entered)
+    """Return payout, share in the money, share in the top 1 %, best rank, all (S,), and the spread between sets."""
+    sets = np.asarray(lineups)
+    sets = sets[None] if sets.ndim == 2 else sets
+    out, played = np.empty((4, len(points))), np.empty(len(points), int)
+    entered, top = contest.entering(sets.shape[1]), contest.top_ranks(0.01)
+    for number, (opponents, run) in enumerate(zip(fields, runs, strict=False)):
+        mine = np.arange(len(sets))[number % len(sets) :: len(runs)]
+        for which, part in zip(mine, np.array_split(np.arange(run.start, run.stop), len(mine)), strict=True):
+            ours, others = sets[which, :entered], opponents[: contest.entries - entered]
+            result = simulate_contest(ours, others, points[part], contest, rules=rules)
+            out[0, part] = result.payout.sum(axis=1)
+            out[1, part] = (result.payout > 0).mean(axis=1)
+            out[2, part] = (result.rank <= top).mean(axis=1)
+            out[3, part] = result.rank.min(axis=1)
+            played[part] = which
+    return (*out, _spread(out[0], played))
+
+
+def _spread(payout, played) -> float:
+    """Return the standard deviation of the expected payout between sets, the luck of the races taken out."""
+    by_set = pd.Series(payout).groupby(played)
+    luck = (by_set.var() / by_set.size()).mean()
+    return float(np.sqrt(max(0.0, by_set.mean().var() - luck))) if by_set.ngroups > 1 else float("nan")

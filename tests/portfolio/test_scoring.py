@@ -100,3 +100,37 @@ def test_worst_and_best_tails_are_those_of_the_profit(case):
     assert row["worst_5pct"] == pytest.approx(profit[:3].mean())
     assert row["best_5pct"] == pytest.approx(profit[-3:].mean())
     assert row["worst_5pct"] <= row["expected_payout"] - 12.0 <= row["best_5pct"]
+
+
+def test_sets_drawn_by_chance_play_a_share_of_the_races_each(case):
+    *_, points, fields, _ = case
+    rng = np.random.default_rng(6)
+    sets = np.stack([draw_lineups(rng, 3) for _ in range(8)])
+    scores = score_portfolios({"random": sets, "one": sets[0]}, points, fields, contest_of())
+    alone = [score_portfolios({"x": x}, points, fields, contest_of()).payout["x"] for x in sets]
+    part = np.concatenate([np.repeat([r, r + 4], [8, 7]) for r in range(4)])
+    np.testing.assert_allclose(scores.payout["random"], np.array(alone)[part, np.arange(60)])
+    assert scores.fees == {"random": 9.0, "one": 9.0}
+
+
+def test_the_spread_between_sets_is_that_of_their_expected_payouts():
+    rng = np.random.default_rng(7)
+    points = np.rint(rng.normal(25, 9, (8_000, DRIVERS)))
+    points[:, :6] += 4
+    fields = np.array([draw_lineups(rng, 43) for _ in range(4)])
+    sets = np.stack([draw_lineups(rng, 2) for _ in range(20)])
+    scores = score_portfolios({"random": sets}, points, fields, contest_of())
+    truth = [score_portfolios({"x": x}, points, fields, contest_of()).table()["expected_payout"][0] for x in sets]
+    row = scores.table().iloc[0]
+    assert row["spread"] == pytest.approx(np.std(truth, ddof=1), rel=0.35)
+    assert abs(row["expected_payout"] - np.mean(truth)) < 3 * row["se"]
+
+
+def test_the_headline_gives_the_calibrated_return_its_band_and_its_source(case):
+    first, second, points, fields, weight = case
+    scores = score_portfolios({"a": first, "b": second}, points, fields, contest_of(), weight=weight)
+    row = scores.calibrated().set_index("portfolio").loc["b"]
+    said = scores.headline("b")
+    for value in (row["return"], row["low_80"], row["high_80"]):
+        assert f"{value:+.2f}" in said
+    assert f"{row['p_profit']:.0%}" in said and "simulated seasons" in said

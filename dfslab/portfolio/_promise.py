@@ -1,0 +1,132 @@
+"""What a promise is worth: the map from what fresh draws promise to what came true.
+
+Fresh draws share the models' errors with the choice, so what they promise is too high, the more so the higher it is.
+What a portfolio promises beyond the average entry is therefore scaled by what such promises were worth in the past:
+beforehand on simulated seasons, where replays know the truth, and then on the user's own races.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dfslab.slate import Contest
+
+__all__ = ["RATES", "PromiseMap", "Worth", "average_entry"]
+
+RATES = ("return", "cash", "top_1pct", "p_profit")
+"""A dollar's return, shares of the entries in the money and in the top 1 %, chance to end with a profit."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one promised rate is worth beyond that of the average entry: truth = weight · f(promise) + error.
+
+    f(x) = x / (1 + |x| / half): promises grow faster than what comes true, and at `half` f is half of x. `weight` is
+    known to within `sd`, which all races of a season share; a race's own weight lies about it by `spread`.
+    """
+
+    weight: float
+    sd: float
+    spread: float
+    half: float
+
+    def scale(self, promised):
+        """Return f of what is promised beyond the average entry."""
+        return promised / (1 + np.abs(promised) / self.half)
+
+    def learned(self, promised, realised, noise) -> "Worth":
+        """Return what past races say, the weight normal beforehand and after; all (n,), beyond the average entry.
+
+        `noise` is the standard deviation of the luck in `realised`, 0 where replays tell the truth.
+        """
+        f = self.scale(np.asarray(promised, float))
+        known = np.isfinite(f) & np.isfinite(realised) & (np.abs(f) > 0)
+        f, realised, noise = f[known], np.asarray(realised, float)[known], np.asarray(noise, float)[known]
+        precision = f**2 / ((self.spread * f) ** 2 + noise**2)
+        total = self.sd**-2.0 + precision.sum()
+        weight = (self.weight * self.sd**-2.0 + precision @ (realised / f)) / total
+        return replace(self, weight=float(weight), sd=float(total**-0.5))
+
+
+@dataclass(frozen=True)
+class PromiseMap:
+    """The worth of every rate, the races of the user's own behind it, and where the shipped figures come from."""
+
+    rates: dict[str, Worth]
+    source: str
+    races: int = 0
+
+    @classmethod
+    def shipped(cls) -> "PromiseMap":
+        """Return the map of `defaults.json`, for a user without a record."""
+        told = _defaults()
+        return cls({name: Worth(**told[name]) for name in RATES}, told["source"])
+
+    def learned(self, record: pd.DataFrame) -> "PromiseMap":
+        """Return the map after the races of `record`, one row each.
+
+        Parameters
+        ----------
+        record : columns promised_<rate>, realised_<rate>, average_<rate> and optionally noise_<rate> for the rates of
+            `RATES`; a rate or a row with gaps does not count
+        """
+        if not len(record):
+            return self
+        rates = {}
+        for name, worth in self.rates.items():
+            columns = [f"{part}_{name}" for part in ("promised", "realised", "average", "noise")]
+            promised, realised, average, noise = record.reindex(columns=columns).to_numpy(float).T
+            rates[name] = worth.learned(promised - average, realised - average, np.nan_to_num(noise))
+        return replace(self, rates=rates, races=self.races + len(record))
+
+    def __call__(self, promised: pd.DataFrame, average: dict) -> pd.DataFrame:
+        """Return what promises are worth, a row each.
+
+        Parameters
+        ----------
+        promised : columns named as `RATES`
+        average : rate → that of the average entry (see `average_entry`)
+
+        Returns
+        -------
+        frame: every rate calibrated; `low_80`, `high_80` the band of the return (of its expectation in this race, luck
+        apart); `shared_sd` the part of its standard deviation that all races share
+        """
+        found, z = pd.DataFrame(index=promised.index), stats.norm.ppf(0.9)
+        for name, worth in self.rates.items():
+            f = worth.scale(promised[name] - average[name])
+            found[name] = average[name] + worth.weight * f
+            if name == "return":
+                sd = np.abs(f) * np.hypot(worth.sd, worth.spread)
+                found["low_80"], found["high_80"] = found[name] - z * sd, found[name] + z * sd
+                found["shared_sd"] = np.abs(f) * worth.sd
+        shares = ["cash", "top_1pct", "p_profit"]
+        found[shares] = found[shares].clip(0, 1)
+        return found
+
+    @property
+    def note(self) -> str:
+        """Where the map comes from, for the page."""
+        own = f", learned further on {self.races} races of your own" if self.races else ""
+        return f"Calibrated by {self.source}{own}."
+
+
+@cache
+def _defaults() -> dict:
+    return json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))["promise"]
+
+
+def average_entry(contest: Contest) -> dict[str, float]:
+    """Return what the average entry of a full contest gets, exactly, by rate; its chance of a profit counts as 0."""
+    paid = float((contest.prizes > 0).mean())
+    return {
+        "return": -contest.rake,
+        "cash": paid,
+        "top_1pct": contest.top_ranks(0.01) / contest.entries,
+        "p_profit": 0.0,
+    }
