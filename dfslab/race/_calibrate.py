@@ -16,6 +16,7 @@ from dfslab.race._tracks import (
     STAGE_RATIO,
     TIE_SHARES,
     TIES,
+    USUAL_MILES,
     Mechanics,
     default_mechanics,
 )
@@ -101,11 +102,13 @@ def _joined(results, races, worth) -> pd.DataFrame:
     table = table.reindex(columns=[*wanted, *facts, "log_worth"])
     table = table[table["finish"].notna() & table["start"].notna()].reset_index(drop=True)
     race, date = table.groupby("race_id"), pd.to_datetime(table["date"])
+    length = table["track_length_mi"].fillna(table["track_type"].map(USUAL_MILES))
     distance = table["race_laps"].fillna(race["laps"].transform("max")).fillna(race["laps_led"].transform("sum"))
     return table.assign(
         n=race["finish"].transform("size"),
         share=(table["laps"] / distance).clip(0.02, 1.0).fillna(1.0),
-        miles=table["sched_laps"].fillna(distance) * table["track_length_mi"],
+        track_length_mi=length,
+        miles=table["sched_laps"].fillna(distance) * length,
         weight=0.5 ** ((date.max() - date).dt.days / HALF_LIFE_DAYS),
         recent=0.5 ** ((date.max() - date).dt.days / DROP_OUT_HALF_LIFE_DAYS),
     )

@@ -1,4 +1,4 @@
-"""Is the simulator right? Walk forward through history, and a report card by track type on races it had not seen."""
+"""Walk forward through history, and a report card of the simulator by track type on races it had not seen."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,15 +9,15 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.errors import UserError
 from dfslab.race._calibrate import refit_mechanics
-from dfslab.race._finish import Course, reference_course, working_course
+from dfslab.race._finish import Course, working_course
 from dfslab.race._form import KNOWN, history_table
-from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import Scenarios
 from dfslab.race._simulator import RaceModel
+from dfslab.race._tracks import USUAL_MILES
 from dfslab.regimes import race_features
 from dfslab.slate import Race
 
-__all__ = ["finish_scores", "forecast_races", "report_card", "skill_table"]
+__all__ = ["forecast_races", "past_race", "report_card", "walk_forward"]
 
 
 def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) -> dict[str, Scenarios]:
@@ -27,14 +27,15 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) ->
     prior made of the same races, not to the shipped one; records of drivers are always up to date.
     """
     course = working_course(history_table(results, races))
-    walk = _walk(course, results, races, since, None, months, refit_mechanics)
-    return {row.race_id: model.simulate(entry, _race(row), n_scenarios, rng) for row, entry, model in walk}
+    walk = walk_forward(course, results, races, since, None, months, refit_mechanics)
+    return {row.race_id: model.simulate(entry, past_race(row), n_scenarios, rng) for row, entry, model in walk}
 
 
-def _walk(course: Course, results, races, since, until, months, prior=None) -> Iterator[tuple]:
+def walk_forward(course: Course, results, races, since, until, months, prior=None, odds=None) -> Iterator[tuple]:
     """Yield every race from `since` to `until`: its row of `races`, its entry list, the model that forecasts it.
 
     `prior` makes the figures to shrink the mechanics to from results, races and log-worths; None are those shipped.
+    `odds` are prices of past races, see `RaceModel.fit`.
     """
     races = races.assign(date=pd.to_datetime(races["date"])).sort_values("date", kind="stable")
     wanted = races[races["date"].between(pd.to_datetime(since), pd.to_datetime(until or races["date"].max()))]
@@ -42,106 +43,32 @@ def _walk(course: Course, results, races, since, until, months, prior=None) -> I
         raise ValueError(f"races: none from {since} with a race before it; choose another day")
     block = (wanted["date"].dt.year * 12 + wanted["date"].dt.month - 1) // months
     for _, group in wanted.groupby(block, sort=True):
-        model = _model_before(course, results, races, group["date"].iloc[0], prior)
+        model = _model_before(course, results, races, group["date"].iloc[0], prior, odds)
         for row in group.itertuples():
             entry = results.loc[results["race_id"] == row.race_id]
             yield row, entry[[c for c in KNOWN if c in entry]].reset_index(drop=True), model
 
 
-def _model_before(course: Course, results, races, date, prior) -> RaceModel:
+def _model_before(course: Course, results, races, date, prior, odds) -> RaceModel:
     seen = races[races["date"] < date]
     past = results[results["race_id"].isin(seen["race_id"])]
     finish = course.model(course.rows_before(date))
     figures = None if prior is None else prior(past, seen, finish.past_log_worth())
-    model = RaceModel.around(finish, past, seen, prior=figures)
+    prices = None if odds is None else odds[odds["race_id"].isin(seen["race_id"])]
+    model = RaceModel.around(finish, past, seen, prior=figures, odds=prices)
     return replace(model, finish=replace(finish, table=course.table))
 
 
-def _race(row) -> Race:
-    laps = row.race_laps if pd.isna(row.sched_laps) else row.sched_laps
-    if pd.isna(laps):
+def past_race(row) -> Race:
+    """Return a past race; where history does not say, a lap is as long as usual and the distance what was run."""
+    facts = {name: value for name, value in row._asdict().items() if not pd.isna(value)}
+    laps = facts.get("sched_laps", facts.get("race_laps"))
+    if laps is None:
         raise UserError(
             f"history/races.csv: race {row.race_id} has neither sched_laps nor race_laps; fill in one of them"
         )
-    return Race(row.race_id, row.date, row.track, row.track_type, row.track_length_mi, int(laps))
-
-
-# ---------------------------------------------------------------- scores of the finishing order
-
-SCORES = {
-    "rps": "lower",
-    "top10_brier": "lower",
-    "top3_brier": "lower",
-    "winner_log_score": "higher",
-    "spearman": "higher",
-}
-"""Scores of a forecast order and which direction is better."""
-
-
-def finish_scores(results, races, since, until=None, *, n_scenarios=20_000, months=1, seed=0) -> pd.DataFrame:
-    """Score forecasts of the official finishing order, each made from earlier races only, as a user would get them.
-
-    The mechanics are shrunk to the shipped figures, which come from Cup races to mid-2025.
-
-    Parameters
-    ----------
-    results, races : history frames, as for `RaceModel.fit`
-    since, until : races on these days and between are scored; the last left out means to the end
-    n_scenarios : orders drawn per race and model
-    months : coefficients are refitted so often; records of drivers are always up to date
-
-    Returns
-    -------
-    tidy score frame (see `metrics.summarise`) with case (the race), date, track_type, model, score, value: "model" is
-    the simulator, "attrition" the reference, attrition on driver and start alone.
-    """
-    table = history_table(results, races)
-    course, reference = working_course(table), reference_course(table)
-    parts = []
-    for k, (row, entry, model) in enumerate(_walk(course, results, races, since, until, months)):
-        here = table["race_id"] == row.race_id
-        finish = table.loc[here, "finish"].to_numpy(float)
-        worth = reference.forecast(row.race_id)
-        streams = np.random.default_rng([seed, k]).spawn(2)
-        plain = metrics.finish_probabilities(sample_finish(worth, n_scenarios, streams[0]))
-        scenarios = model.simulate(entry, _race(row), n_scenarios, streams[1])
-        ours = metrics.finish_probabilities(scenarios.finish, scenarios.weight)
-        for name, chance in (("attrition", plain), ("model", ours)):
-            part = pd.DataFrame(_scores(chance, n_scenarios, finish).items(), columns=["score", "value"])
-            parts.append(part.assign(case=row.race_id, date=row.date, track_type=row.track_type, model=name))
-    return pd.concat(parts, ignore_index=True)[["case", "date", "track_type", "model", "score", "value"]]
-
-
-def _scores(chance, n, finish) -> dict[str, float]:
-    """Return the scores of P(driver finishes k-th), estimated from `n` orders; mean places rank the drivers."""
-    below, size = chance.cumsum(axis=1), len(chance)
-    win = (chance[:, 0] * n + 0.5) / (n + 0.5 * size)
-    return {
-        "rps": metrics.rps(chance, finish),
-        "top10_brier": float(metrics.brier(below[:, min(9, size - 1)], finish <= 10).mean()),
-        "top3_brier": float(metrics.brier(below[:, min(2, size - 1)], finish <= 3).mean()),
-        "winner_log_score": metrics.winner_log_score(win, finish),
-        "spearman": metrics.spearman(chance @ np.arange(1.0, size + 1.0), finish),
-    }
-
-
-def skill_table(scores: pd.DataFrame, by=()) -> pd.DataFrame:
-    """Return by score and model the mean, its error over races, and the paired difference from attrition.
-
-    `scores` as `finish_scores` gives them; `by` names further columns to tell apart, such as track_type. Columns:
-    those of `by`, score, better (which direction is), model, mean, mean_se, n, difference, difference_se, t.
-    """
-    keys = [*by, "score"]
-    gap = metrics.compare(scores, "attrition", keys).rename(columns={"se": "difference_se"})
-    gap = gap[[*keys, "model", "difference", "difference_se", "t"]]
-    table = metrics.summarise(scores, [*keys, "model"]).rename(columns={"se": "mean_se"})
-    table = table.merge(gap, how="left", on=[*keys, "model"])
-    table.insert(len(keys), "better", table["score"].map(SCORES))
-    return table.sort_values(keys, kind="stable", key=_in_order, ignore_index=True)
-
-
-def _in_order(column: pd.Series) -> pd.Series:
-    return pd.Series(pd.factorize(column)[0], column.index)
+    length = facts.get("track_length_mi", USUAL_MILES.get(row.track_type))
+    return Race(row.race_id, row.date, row.track, row.track_type, length, int(laps), facts.get("series", "cup"))
 
 
 # ---------------------------------------------------------------- report card

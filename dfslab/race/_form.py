@@ -8,7 +8,18 @@ import pandas as pd
 from numba import njit
 from scipy.special import ndtri
 
-__all__ = ["FAMILIES", "KNOWN", "RECORDS", "SEEN", "features", "flag", "history_table", "number", "race_starts"]
+__all__ = [
+    "FAMILIES",
+    "KNOWN",
+    "RECORDS",
+    "SEEN",
+    "features",
+    "flag",
+    "history_table",
+    "number",
+    "plain",
+    "race_starts",
+]
 
 KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
 """Columns of a driver that are known before the race; all but driver may be missing."""
@@ -62,7 +73,10 @@ def _decayed(first, day, key, value, rate, prior):  # pragma: no cover - compile
 
 
 def history_table(results, races) -> pd.DataFrame:
-    """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN."""
+    """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN.
+
+    `who` is the driver by a name that every spelling shares: sources differ in accents, dots and case.
+    """
     for name, frame, needed in (
         ("results", results, ("race_id", "driver", "finish")),
         ("races", races, ("race_id", "date", "track", "track_type")),
@@ -76,8 +90,14 @@ def history_table(results, races) -> pd.DataFrame:
         lost = table.loc[table["date"].isna(), "race_id"].iloc[0]
         raise ValueError(f"races: race {lost} of results has no row with a date; add it to races")
     columns = {name: results.get(name, np.nan) for name in KNOWN + SEEN}
-    table = table.assign(**columns, date=pd.to_datetime(table["date"]))
+    columns |= {"who": plain(results["driver"]), "date": pd.to_datetime(table["date"])}
+    table = table.assign(**columns)
     return table.sort_values(["date", "race_id"], kind="stable", ignore_index=True)
+
+
+def plain(names) -> pd.Series:
+    """Return names without accents, punctuation, spaces and case."""
+    return names.astype("string").str.normalize("NFKD").str.replace(r"[\W_]", "", regex=True).str.casefold()
 
 
 def flag(column) -> np.ndarray:
@@ -119,10 +139,36 @@ def _seen(table, race) -> dict[str, np.ndarray]:
     }
 
 
-def _keys(table) -> dict[str, np.ndarray]:
-    names = ["driver", "team", "manufacturer", "track", "track_type"]
-    driver, team, manufacturer, track, kind = (table[name].astype("string") for name in names)
+SAME_TEAM_DAYS = 250
+"""A car that raced for another team within so many days (a winter is about 100) may have brought the team along."""
+
+
+def _linked(team, car, day, first) -> np.ndarray:
+    """Return the teams (n,), a new name replaced by that of the team whose cars it runs, unless that one races too."""
+    team, known, last = team.copy(), {}, {}
+    for r in range(len(first) - 1):
+        rows = range(first[r], first[r + 1])
+        cars: dict = {}
+        for i in rows:
+            cars.setdefault(team[i], []).append(car[i])
+        for name in [name for name in cars if isinstance(name, str) and name not in known]:
+            kept = (last.get(c, ("", -np.inf)) for c in cars[name])
+            before = [old for old, raced in kept if day[rows[0]] - raced < SAME_TEAM_DAYS]
+            old = max(set(before), key=lambda x: (before.count(x), x), default=None)
+            known[name] = name if old is None or old in cars else known[old]
+        for i in rows:
+            if isinstance(team[i], str):
+                last[car[i]] = (team[i], day[i])
+                team[i] = known[team[i]]
+    return team
+
+
+def _keys(table, first, day) -> dict[str, np.ndarray]:
+    names = ["who", "manufacturer", "track", "track_type"]
+    driver, manufacturer, track, kind = (table[name].astype("string") for name in names)
     car = table["car"].astype("string").str.replace(r"\.0$", "", regex=True)
+    team = _linked(table["team"].to_numpy(object), car.to_numpy(object), day, first)
+    team = pd.Series(team, table.index).astype("string")
     keys = {
         "driver": driver,
         "driver_type": driver + "|" + kind,
@@ -142,8 +188,8 @@ def features(table: pd.DataFrame) -> pd.DataFrame:
     A missing start is what the driver usually starts; missing practice counts as average.
     """
     race = pd.factorize(table["race_id"])[0]
-    first, seen, keys = race_starts(race), _seen(table, race), _keys(table)
-    day = (table["date"] - pd.Timestamp("2000-01-01")).dt.days.to_numpy(float)
+    first, day = race_starts(race), (table["date"] - pd.Timestamp("2000-01-01")).dt.days.to_numpy(float)
+    seen, keys = _seen(table, race), _keys(table, first, day)
 
     def record(what, key, half_life, prior):
         return _decayed(first, day, keys[key], seen[what], np.log(2) / half_life, float(prior))

@@ -10,6 +10,7 @@ from dfslab.errors import UserError, as_day, whole_number
 from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._finish import FinishModel
 from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
+from dfslab.race._market import fit_pool
 from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import PER_DRIVER, PER_SCENARIO, Scenarios
 from dfslab.race._tracks import Mechanics
@@ -43,7 +44,16 @@ class RaceModel:
     thresholds: RegimeThresholds = field(default_factory=RegimeThresholds)
 
     @classmethod
-    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, thresholds=None, prior=None, predicted=()):
+    def fit(
+        cls,
+        results: pd.DataFrame,
+        races: pd.DataFrame,
+        before=None,
+        thresholds=None,
+        prior=None,
+        predicted=(),
+        odds=None,
+    ) -> "RaceModel":
         """Fit on the races before the date `before`; later rows are not used.
 
         Parameters
@@ -54,13 +64,17 @@ class RaceModel:
         predicted : regimes whose chance past races predict; none, and scenarios keep the simulator's own frequencies,
             which no tuning on real or simulated seasons has bettered yet
         prior : figures of the mechanics by track type to shrink to; left out, those shipped
+        odds : frame race_id, driver, probability (as prices say it), optional book: past odds, by which market and
+            model are weighed once there are 20 races of them
         """
         results, races = _before(results, races, before)
-        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior, predicted)
+        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior, predicted, odds)
 
     @classmethod
-    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None, predicted=()):
+    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None, predicted=(), odds=None):
         """Fit all but the finish model, which is given; `results` and `races` are those it was fitted on."""
+        if odds is not None:
+            finish = replace(finish, pool=fit_pool(finish.past_log_worth(), results, odds))
         worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
         conditions, features = past_conditions(worth, results, races), race_features(results, races)
         regime_model = RegimeModel.fit(conditions, features, thresholds, predicted)
@@ -73,7 +87,7 @@ class RaceModel:
         ----------
         drivers : frame with driver and, where known, start, team, car, practice_best_rank, …; optional `out` (does
             not race: finish 0, 0 points) and `to_rear` (keeps the grid place for scoring, starts last).
-            Without any start the grid is drawn in every scenario.
+            Without any start the grid is drawn in every scenario. `market`, chances to win by the odds, is pooled.
         race : `Race`
 
         Returns

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfslab.race._kernels import CautionLaw, DropoutLaw, LapLaw, OrderLaw
 
-__all__ = ["Mechanics", "default_mechanics"]
+__all__ = ["USUAL_MILES", "Mechanics", "default_mechanics"]
 
 _DEFAULTS = Path(__file__).with_name("defaults.json")
 FIELD = 38
@@ -31,6 +31,11 @@ beyond the fuel window: most likely on 111 races of 2021-2024 off superspeedways
 likelihood; the loosening by fuel (usual to fuel) only .7, so it is a mechanism kept at what the data allow."""
 TIE_SHARES = (0.58, 0.23, 0.19)
 """How often the final green run is short, usual, beyond the fuel window, on those races."""
+USUAL_MILES = {
+    **{"superspeedway": 2.5, "intermediate": 1.5, "large_flat": 2.5, "road": 2.4},
+    **{"short": 0.533, "short_flat": 1.0, "dirt": 0.533},
+}
+"""Length of a lap where a history does not say it: medians of the Cup's tracks, 2018-2026."""
 CAUTION_POWER = 0.75
 """Other cautions grow with the distance to this power: .76 ± .33 in a negative binomial fit on 149 races, 2021-2025."""
 

@@ -10,7 +10,7 @@ from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator, Prior, score_forecasts
-from dfslab.race import FinishModel, finish_scores, forecast_races, skill_table
+from dfslab.race import FinishModel, finish_record, forecast_races
 from dfslab.regimes import TuningResult
 from dfslab.workflow import _race_day as pipeline
 from dfslab.workflow._as_of import fill_history
@@ -83,9 +83,9 @@ def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda lin
     history = data.history(data_dir, series=series)
     since = _since(history, since)
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
-    scores = finish_scores(history.results, history.races, since, seed=seed)
+    record = finish_record(history.results, history.races, since, seed=seed)
     note = "Differences are from attrition on driver and start alone, paired by race."
-    return Tuned({"finishing order": skill_table(scores)}, (note,))
+    return Tuned(record.tables(), (note,))
 
 
 SCORED_SEASONS = 4.5

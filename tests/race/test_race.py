@@ -9,7 +9,7 @@ from race_history import TRACKS, make_entry, make_history, make_race
 from scipy import stats
 
 from dfslab.race._calibrate import _objective, fit_mechanics
-from dfslab.race._evaluate import finish_scores, forecast_races, report_card, skill_table
+from dfslab.race._evaluate import forecast_races, report_card
 from dfslab.race._finish import FinishModel, reference_course
 from dfslab.race._form import history_table
 from dfslab.race._kernels import (
@@ -29,6 +29,7 @@ from dfslab.race._kernels import (
     draw_reasons,
 )
 from dfslab.race._orders import fit_attrition
+from dfslab.race._record import finish_record
 from dfslab.race._simulator import CHUNK, RaceModel, _draw, _entry, _Task
 from dfslab.race._tracks import Mechanics, default_mechanics
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points, points_of
@@ -487,7 +488,7 @@ def test_forecasts_use_earlier_races_only(history):
 def test_the_simulator_is_scored_as_a_user_would_have_seen_it(history):
     results, races = history
     since, last = races["date"].iloc[22], races.iloc[-1]
-    scores = finish_scores(results, races, since, n_scenarios=2000)
+    scores = finish_record(results, races, since, n_scenarios=2000).scores
     assert scores["case"].nunique() == 2 and set(scores["model"]) == {"attrition", "model"}
     mine = scores[(scores["case"] == last["race_id"]) & (scores["model"] == "model")].set_index("score")["value"]
     entry = results[results["race_id"] == last["race_id"]].reset_index(drop=True)
@@ -509,8 +510,9 @@ def test_scores_know_no_later_race(history):
     wrong = results.copy()
     for column in ("finish", "laps_led", "dnf"):
         wrong.loc[later, column] = wrong.loc[later, column].to_numpy()[::-1]
-    a, b = (finish_scores(r, races, day, day, n_scenarios=300) for r in (results, wrong))
-    pd.testing.assert_frame_equal(a, b)
+    a, b = (finish_record(r, races, day, day, n_scenarios=300) for r in (results, wrong))
+    pd.testing.assert_frame_equal(a.scores, b.scores)
+    pd.testing.assert_frame_equal(a.drivers, b.drivers)
 
 
 def test_the_reference_is_attrition_on_driver_and_start(history):
@@ -524,10 +526,10 @@ def test_the_reference_is_attrition_on_driver_and_start(history):
 
 
 def test_the_skill_table_pairs_the_races(history):
-    scores = finish_scores(*history, history[1]["date"].iloc[18], n_scenarios=300)
-    table = skill_table(scores, by=("track_type",)).set_index(["track_type", "score", "model"])
+    record = finish_record(*history, history[1]["date"].iloc[18], n_scenarios=300)
+    scores, table = record.scores, record.skill(["track_type"]).set_index(["track_type", "score", "model"])
     assert table.loc["superspeedway"].loc["rps"]["n"].tolist() == [1, 1]
-    row = skill_table(scores).set_index(["score", "model"]).loc[("rps", "model")]
+    row = record.skill().set_index(["score", "model"]).loc[("rps", "model")]
     wide = scores[scores["score"] == "rps"].pivot(index="case", columns="model", values="value")
     gap = wide["model"] - wide["attrition"]
     assert row["difference"] == pytest.approx(gap.mean()) and row["better"] == "lower"
@@ -541,7 +543,7 @@ def test_a_race_without_laps_names_the_file(history):
     results, races = history
     blank = races.assign(sched_laps=np.nan, race_laps=np.nan)
     with pytest.raises(ValueError, match="neither sched_laps nor race_laps"):
-        finish_scores(results, blank, races["date"].iloc[23], n_scenarios=20)
+        finish_record(results, blank, races["date"].iloc[23], n_scenarios=20)
 
 
 @pytest.mark.parametrize(
