@@ -5,8 +5,7 @@ import numpy as np
 from benchmarks.timing import compared, seconds_of
 from dfslab.contest import FieldScores
 from dfslab.field import sample_field
-from dfslab.portfolio import generate_regime_aware_portfolio
-from dfslab.portfolio._greedy import Limits, choose_entries
+from dfslab.portfolio import Limits, choose_entries, generate_regime_aware_portfolio
 from dfslab.workflow import open_lab
 
 LINEUPS, CANDIDATES, SCENARIOS = 150, 20_000, 10_000

@@ -193,14 +193,15 @@ class NASCAROptimizer:
             self._explain(found, mean, n, limits, max_exposure)
         pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine)[0] for worth in tails]
         pool = np.concatenate([*pool, search(mean, self._by_name, TAIL_POOL // 2, engine=engine)[0]])
-        for lineups in (np.concatenate([pool, found]), found):
-            lineups = np.unique(lineups, axis=0)
+        for lineups in (
+            np.unique(np.concatenate([pool, found]), axis=0),
+            found,
+        ):  # those found obey the limits together
             score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[lineups].sum(axis=1)
             best_first = lineups[np.argsort(-np.round(score, 9), kind="stable")]
             chosen = _greedy(best_first, n, limits["max_overlap"], limits["max_count"])
             if len(chosen) == n:
-                break
-        return self._to_slate(np.array(chosen))
+                return self._to_slate(np.array(chosen))
 
     def _limits(
         self, n, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
@@ -353,12 +354,12 @@ def exposure_bounds(slate: Slate, max_exposure, min_exposure=None, locks=()) -> 
 
 
 def _shares(slate: Slate, share, name: str, default: float) -> np.ndarray:
-    if share is None or isinstance(share, Mapping):
-        share = pd.Series(share or {}, dtype=float)
+    if isinstance(share, Mapping):
+        share = pd.Series(share, dtype=float)
     if isinstance(share, pd.Series):
         slate.rows(share.index)
         share = share.reindex(slate.names).fillna(default).to_numpy()
-    share = np.broadcast_to(np.asarray(share, float), len(slate))
+    share = np.full(len(slate), default if share is None else share, float)
     if not ((share >= 0) & (share <= 1)).all():
         raise UserError(f"{name}: shares of the lineups lie between 0 and 1 (0.5 = half of them)")
     return share

@@ -170,6 +170,9 @@ def generate_regime_aware_portfolio(
     asked = REGIME_QUOTAS if regime_quotas is None else regime_quotas
     quota = allocate_lineups_by_regime(n_lineups, asked if isinstance(asked, Mapping) else weights)
     _check_regimes(quota, scenarios.regime_names, "regime_quotas")
+    absent = [name for name, count in quota.items() if count and not weights.get(name)]
+    if absent:
+        raise UserError(f"regime_quotas: no scenario is {', '.join(absent)}, or its weight is 0; give it no share")
     if robustness is not None:
         number_between(robustness, "robustness", 0, np.inf, " (nats)")
     most, least = exposure_bounds(ordered, max_exposure, min_exposure, rules.get("locks", ()))

@@ -170,6 +170,8 @@ def test_quotas_may_be_given_by_regime():
     assert made.metrics["regime"].value_counts().to_dict() == {"chaos": 7, "balanced": 3}
     with pytest.raises(ValueError, match="regime_quotas: rain unknown"):
         build(3, regime_quotas={"rain": 1.0})
+    with pytest.raises(ValueError, match="regime_quotas: no scenario is chaos"):
+        build(3, regime_quotas={"chaos": 1.0}, regime_weights={"balanced": 1.0})
 
 
 @pytest.mark.parametrize("objective", ["cash", "top1"])
