@@ -15,8 +15,6 @@ from dfslab.data._tables import conform, number_of
 from dfslab.errors import InputError, UserError
 from dfslab.slate import Contest
 
-__all__ = ["read_contest", "read_contests"]
-
 MAX_ENTRIES = 10_000_000
 """The largest contest so far held about 1.2 million entries; more is a typing error."""
 

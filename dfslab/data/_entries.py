@@ -15,8 +15,6 @@ from dfslab.data._tables import whole_id
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
-__all__ = ["Entries", "read_entries", "upload_cells", "write_lineups"]
-
 LOCKED = "(LOCKED)"
 
 

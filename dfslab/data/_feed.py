@@ -17,8 +17,6 @@ from dfslab.data._tables import conform, for_file
 from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
 
-__all__ = ["BASE_URL", "FeedError", "Fetched", "fetch_season"]
-
 BASE_URL = "https://cf.nascar.com"
 """Host of the public feed; any server with the same paths will do."""
 

@@ -10,8 +10,6 @@ from dfslab.data._names import clean_name
 from dfslab.data._tracks import track_slug, track_type
 from dfslab.errors import InputError, day_of
 
-__all__ = ["FeedError", "RaceTables", "race_tables", "scheduled"]
-
 POINTS_RACE = 1
 """`race_type_id` of a race for points; anything else is an exhibition."""
 GREEN = {1, 4}

@@ -20,23 +20,6 @@ from filelock import FileLock, Timeout
 
 from dfslab.errors import InputError
 
-__all__ = [
-    "as_frame",
-    "csv_text",
-    "digest",
-    "escape_cell",
-    "locked",
-    "read_bytes",
-    "read_cells",
-    "read_json",
-    "read_strings",
-    "split_cells",
-    "write_atomically",
-    "write_csv",
-    "write_csvs",
-    "write_folder_atomically",
-]
-
 MAX_BYTES, MAX_JSON = 200_000_000, 20_000_000
 """A larger file is a mistake: standings of 250,000 entries are 40 MB, an answer of DraftKings' far below 1 MB."""
 MAX_CELLS = 15_000_000

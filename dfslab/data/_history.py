@@ -28,8 +28,6 @@ from dfslab.data._tables import (
 from dfslab.errors import InputError, as_day
 from dfslab.slate import Slate
 
-__all__ = ["History", "Ingested", "history", "ingest_standings"]
-
 
 @dataclass(frozen=True)
 class History:

@@ -9,8 +9,6 @@ from pydantic_core import PydanticCustomError
 from dfslab.data._tables import number_of, series_of, whole_id
 from dfslab.errors import InputError, day_of
 
-__all__ = ["Day", "Id", "Model", "Series", "Text", "checked", "number", "word"]
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -10,8 +10,6 @@ from dfslab.data._schema import TABLES
 from dfslab.data._tables import conform, finished, number_of
 from dfslab.errors import InputError
 
-__all__ = ["read_odds"]
-
 DECIMAL_BELOW = 100
 """Unsigned prices below it are decimal; American ones begin there."""
 MOST = 2.5

@@ -5,8 +5,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["Matched", "clean_name", "match_names", "name_key", "near_names", "spellings"]
-
 _MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|[#*†‡§]", re.IGNORECASE)
 _ID = re.compile(r"\s*\(\d+\)\s*$")
 _SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}

@@ -30,8 +30,6 @@ from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.slate import Contest, Race, Results, Slate, SlateError
 
-__all__ = ["RaceFolder", "list_races", "load_slate", "open_folder", "read_slate"]
-
 CONTEST_FILES = ("contest.json", "contest.csv")
 
 

@@ -18,8 +18,6 @@ from dfslab.errors import InputError, day_of
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
 
-__all__ = ["Standings", "read_all_standings", "read_standings", "standings_files"]
-
 ROSTER_SIZE = DRAFTKINGS_NASCAR.roster_size
 DISAGREEMENT = 0.01
 """%Drafted is rounded to .01 %; a driver whose share of the listed lineups is a whole point off means a cut file."""

@@ -9,30 +9,9 @@ import pandas as pd
 
 from dfslab.data._files import as_frame, read_cells, read_strings
 from dfslab.data._names import clean_name, name_key
-from dfslab.data._schema import TABLES, Table, header_key, pandera_schema
+from dfslab.data._schema import TABLES, Column, Table, header_key
 from dfslab.errors import InputError, day_of
 from dfslab.rules import fantasy_points, rules_on
-
-__all__ = [
-    "POSTPONED",
-    "conform",
-    "days_apart",
-    "finished",
-    "for_file",
-    "number_of",
-    "of_series",
-    "read_ownership_history",
-    "read_projections",
-    "read_races",
-    "read_results",
-    "read_salaries",
-    "read_starting_lineup",
-    "refuse_other_sport",
-    "series_of",
-    "share_of_entries",
-    "stored",
-    "whole_id",
-]
 
 FLAGS = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False, "1.0": True, "0.0": False}
 BLANKS = {"", "nan", "na", "n/a", "none", "null", "-", "--"}
@@ -58,8 +37,7 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
     headers = _headers(strings, table, where)
     frame = strings.rename(columns={header: name for name, header in headers.items()})
     for name, header in headers.items():
-        frame[name] = _parsed(frame[name], table.column(name).kind, where, header)
-    _validate(frame, table, headers, where)
+        frame[name] = _parsed(frame[name], table.column(name), where, header)
     _refuse_repeats(frame, table, where)
     whole = [column.name for column in table.columns if column.needed == "yes" and column.kind == "int"]
     return frame.astype(dict.fromkeys(whole, np.int64))
@@ -85,26 +63,42 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
     return headers
 
 
-def _parsed(cells: pd.Series, kind: str, where, header: str) -> pd.Series:
-    blank = cells.str.lower().isin(BLANKS)
-    if kind == "text":
-        return cells.where(cells != "", None)
+def _parsed(cells: pd.Series, column: Column, where, header: str) -> pd.Series:
+    """Return `cells` as the kind of `column`; raise `InputError` at the first that is none, or not allowed."""
+    kind, blank = column.kind, cells.str.lower().isin(BLANKS) if column.kind != "text" else cells == ""
     given = cells.where(~blank, None)
-    if kind == "share":
-        return given
     if kind in _CHANGED:
         values = given.map({text: _CHANGED[kind](text) for text in given.dropna().unique()}).astype(object)
         values = values.where(~blank, np.nan if kind == "flag" else None)
-    elif kind == "date":
-        values = _days(given)
-    else:
-        values = _numbers(cells.where(~blank, ""))
+    elif kind in ("int", "number"):
+        values = _numbers(given.fillna(""))
         values = values.where(values % 1 == 0) if kind == "int" else values
-    wrong = values.isna() & ~blank
+    else:
+        values = _days(given) if kind == "date" else given
+    _refuse_first(values.isna() & ~blank, cells, where, header, lambda text: f"'{text[:40]}'; {_REMEDY[kind]}")
+    if column.needed == "yes":
+        _refuse_first(blank, cells, where, header, lambda _: "blank; fill it in, or remove the row")
+    if kind != "share":
+        wrong = ~blank & ~_allowed(values, column)
+        _refuse_first(wrong, values, where, header, lambda value: f"{_plain(value)}; it must be {column.allowed}")
+    return values
+
+
+def _allowed(values: pd.Series, column: Column) -> pd.Series:
+    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
+    if column.one_of:
+        return values.isin(column.one_of)
+    return values.between(low, high) if column.kind in ("int", "number") else pd.Series(True, values.index)
+
+
+def _refuse_first(wrong: pd.Series, cells: pd.Series, where, header: str, says) -> None:
     if wrong.any():
         row = cells.index[wrong][0]
-        raise InputError(f"{where}, row {row}: {header} is '{cells[row][:40]}'; {_REMEDY[kind]}")
-    return values
+        raise InputError(f"{where}, row {row}: {header} is {says(cells[row])}")
+
+
+def _plain(value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 _REMEDY = {
@@ -172,26 +166,6 @@ def _numbers(cells: pd.Series) -> pd.Series:
 def number_of(text: str) -> float:
     """Return the number that `text` writes, NaN where it writes none (see `_numbers`)."""
     return float(_numbers(pd.Series([text.strip()], dtype=object)).iloc[0])
-
-
-@lru_cache(maxsize=16)
-def _contract(table: Table):
-    return pandera_schema(table)
-
-
-def _validate(frame: pd.DataFrame, table: Table, headers: dict[str, str], where) -> None:
-    import pandera.errors
-
-    try:
-        _contract(table).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        case = error.failure_cases.sort_values("index", kind="stable").iloc[0]
-        blame = f"{where}, row {int(case['index'])}: {headers[case['column']]}"
-        value, column = case["failure_case"], table.column(case["column"])
-        if value is None or value != value:
-            raise InputError(f"{blame} is blank; fill it in, or remove the row") from None
-        value = f"{value:g}" if isinstance(value, (int, float)) else value
-        raise InputError(f"{blame} is {value}; it must be {column.allowed}") from None
 
 
 def _refuse_repeats(frame: pd.DataFrame, table: Table, where) -> None:

@@ -1,25 +1,13 @@
 """Tracks by name: kind and slug, for results that arrive without them."""
 
+import csv
 import re
+from pathlib import Path
 
 from dfslab.data._names import name_key
 
-__all__ = ["track_slug", "track_type"]
-
-_ROAD = ("road course", "roval", "street", "grand prix", "road america", "circuit of the americas", "sonoma")
-_ROAD += ("watkins glen", "hermanos rodriguez", "mid ohio", "portland", "lime rock", "coronado", "st petersburg")
-_KINDS = {
-    "dirt": ("dirt", "eldora", "knoxville"),
-    "road": _ROAD,
-    "superspeedway": ("daytona", "talladega", "echopark"),
-    "large_flat": ("indianapolis motor speedway", "pocono"),
-    "short_flat": ("phoenix", "ism raceway", "new hampshire", "gateway", "world wide technology", "milwaukee"),
-    "short": ("bristol", "martinsville", "richmond", "iowa", "wilkesboro", "bowman gray", "fairgrounds", "lucas oil"),
-    "intermediate": (
-        *("auto club", "charlotte", "chicagoland", "darlington", "dover", "homestead", "kansas", "kentucky"),
-        *("las vegas", "michigan", "nashville superspeedway", "texas", "rockingham"),
-    ),
-}
+with open(Path(__file__).with_name("tracks.csv"), encoding="utf-8", newline="") as _file:
+    _KINDS = {row["words"]: row["track_type"] for row in csv.DictReader(_file)}
 """Words that tell the kind of a track, tried in this order (a road course at Daytona is a road course)."""
 
 ATLANTA_REPAVED = 2022
@@ -46,7 +34,7 @@ def track_type(name: str, season: int, length_mi: float) -> tuple[str, bool]:
     key = name_key(name).replace("-", " ")
     if "atlanta" in key:
         return ("superspeedway" if season >= ATLANTA_REPAVED else "intermediate"), False
-    for kind, words in _KINDS.items():
-        if any(word in key for word in words):
-            return kind, False
+    known = next((kind for words, kind in _KINDS.items() if words in key), None)
+    if known:
+        return known, False
     return ("short" if length_mi < 1 else "superspeedway" if length_mi >= 2.5 else "intermediate"), True
