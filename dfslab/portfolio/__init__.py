@@ -17,10 +17,8 @@ from dfslab.portfolio._build import (
     allocate_lineups_by_regime,
     audit,
     generate_regime_aware_portfolio,
-    with_regime_weights,
 )
 from dfslab.portfolio._candidates import PENALTIES, shifted
-from dfslab.portfolio._greedy import Limits, choose_entries
 from dfslab.portfolio._portfolio import Portfolio
 from dfslab.portfolio._promise import PromiseMap
 from dfslab.portfolio._referee import referee
@@ -28,14 +26,12 @@ from dfslab.portfolio._regime_value import regime_robustness, regime_value
 from dfslab.portfolio._score import Scores, score_portfolios
 
 __all__ = [
-    "Limits",
     "PENALTIES",
     "Portfolio",
     "PromiseMap",
     "Scores",
     "allocate_lineups_by_regime",
     "audit",
-    "choose_entries",
     "fit_blend",
     "generate_regime_aware_portfolio",
     "past_rows",
@@ -44,5 +40,4 @@ __all__ = [
     "regime_value",
     "score_portfolios",
     "shifted",
-    "with_regime_weights",
 ]

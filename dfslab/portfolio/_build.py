@@ -34,7 +34,6 @@ __all__ = [
     "audit",
     "field_runs",
     "generate_regime_aware_portfolio",
-    "with_regime_weights",
 ]
 
 
@@ -73,23 +72,6 @@ def _check_regimes(given, names, option: str) -> None:
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise UserError(f"{option}: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
-
-
-def with_regime_weights(scenarios, regime_weights: dict):
-    """Return the scenarios with weights scaled so that each regime has its given probability.
-
-    A regime with a probability but without a scenario raises `ValueError`.
-    """
-    names = list(scenarios.regime_names)
-    _check_regimes(regime_weights, names, "regime_weights")
-    wanted = np.array([regime_weights.get(name, 0.0) for name in names], float)
-    have = np.bincount(scenarios.regime, scenarios.weight, len(names))
-    empty = [name for name, w, h in zip(names, wanted, have, strict=True) if w > 0 and h == 0]
-    if empty:
-        raise UserError(f"regime_weights: no scenario is {', '.join(empty)}; simulate more, or give it weight 0")
-    factor = np.divide(wanted, have, out=np.zeros(len(names)), where=have > 0)
-    weight = scenarios.weight * factor[scenarios.regime]
-    return replace(scenarios, weight=weight / weight.sum())
 
 
 def generate_regime_aware_portfolio(
@@ -383,19 +365,19 @@ def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) ->
 
 def _weighted(scenarios, regime_weights: dict | None):
     """Return the scenarios with the regimes' weights, the weights used, and what had to be changed."""
-    names = scenarios.regime_names
-    have = np.bincount(scenarios.regime, scenarios.weight, len(names))
+    have = scenarios.regime_shares()
     if regime_weights is None:
-        return scenarios, dict(zip(names, (have / have.sum()).tolist(), strict=True)), ()
+        return scenarios, (have / have.sum()).to_dict(), ()
     allocate_lineups_by_regime(0, regime_weights)
-    empty = [name for name, h in zip(names, have, strict=True) if h == 0 and regime_weights.get(name, 0) > 0]
+    _check_regimes(regime_weights, have.index, "regime_weights")
+    empty = [name for name, weight in regime_weights.items() if weight > 0 and have[name] == 0]
     left = {name: 0.0 if name in empty else weight for name, weight in regime_weights.items()}
     total = sum(left.values())
     if not total > 0:
         raise UserError(f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes")
     left = {name: weight / total for name, weight in left.items()}
     note = f"No simulated race is {' or '.join(empty)}: its probability and its lineups go to the other regimes."
-    return with_regime_weights(scenarios, left), left, (note,) if empty else ()
+    return scenarios.reweight(left), left, (note,) if empty else ()
 
 
 def audit(

@@ -9,7 +9,6 @@ import pandas as pd
 from dfslab import contest
 from dfslab.field import sample_fields
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, lineup_metrics
-from dfslab.portfolio import with_regime_weights
 from dfslab.report import _plots as plots
 from dfslab.report._parts import Notes, Stats, Table
 from dfslab.report._views import said
@@ -108,7 +107,7 @@ class Bench:
         total = sum(known.values())
         if not total:
             raise InfeasibleLineup("no simulated race is of these regimes; give weight to another")
-        return with_regime_weights(self.lab.blended_scenarios, {name: w / total for name, w in known.items()})
+        return self.lab.blended_scenarios.reweight({name: w / total for name, w in known.items()})
 
     def _metrics(self, lineups, value) -> pd.DataFrame:
         return lineup_metrics(self.lab.slate, self.ownership, lineups, value=value)

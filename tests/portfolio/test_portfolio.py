@@ -24,7 +24,6 @@ from dfslab.contest import simulate_contest
 from dfslab.portfolio._build import (
     allocate_lineups_by_regime,
     audit,
-    with_regime_weights,
 )
 from dfslab.portfolio._candidates import lean
 from dfslab.slate import Slate
@@ -222,16 +221,6 @@ def test_a_regime_seen_only_after_the_first_scenarios_still_gets_its_lineups():
 def test_unknown_regimes_are_refused():
     with pytest.raises(ValueError, match="rain unknown; the regimes are dominator"):
         build(regime_weights={"rain": 0.5, "chaos": 0.5})
-
-
-def test_with_regime_weights_gives_each_regime_its_probability():
-    told = {"dominator": 0.7, "chaos": 0.2, "balanced": 0.1}
-    weighted = with_regime_weights(SCENARIOS, told)
-    share = np.bincount(weighted.regime, weighted.weight, 4)
-    np.testing.assert_allclose(share, [told.get(name, 0.0) for name in REGIMES], atol=1e-12)
-    inside = SCENARIOS.regime == 0
-    ratio = weighted.weight[inside] / SCENARIOS.weight[inside]
-    np.testing.assert_allclose(ratio, ratio[0])
 
 
 def test_a_slate_of_ten_drivers_gives_every_lineup_there_is():
