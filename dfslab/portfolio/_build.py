@@ -1,5 +1,6 @@
 """From scenarios and ownership to the lineups we enter: allocation over regimes, candidates, choice, audit."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from dfslab.portfolio._candidates import (
     shifted,
     stage_of,
 )
-from dfslab.portfolio._greedy import Choice, Limits, TooFewLineups, choose_entries
+from dfslab.portfolio._greedy import SLACK, Choice, Limits, TooFewLineups, choose_entries
 from dfslab.portfolio._portfolio import Portfolio
 from dfslab.slate import Contest, Slate
 
@@ -37,8 +38,13 @@ __all__ = [
 ]
 
 
-REGIME_QUOTAS = True
-"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise."""
+REGIME_QUOTAS = False
+"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise: on 24 races
+of ten simulated seasons quotas cost .12 ± .08 a dollar of fees (replays)."""
+LEVERAGE_SHARE = 0.5
+"""Share of the entering lineups chosen by what they add in the contest, unless told otherwise; the rest are the best by
+mean points beside them. On 25 races of ten simulated seasons a half gained .22 ± .09 a dollar of fees over the best by
+mean points alone, all of them .20 ± .10 (replays, paired)."""
 ROBUST_ROUNDS = 6
 """Choices made against ever worse regime weights."""
 REFILLS = 10
@@ -84,6 +90,7 @@ def generate_regime_aware_portfolio(
     rng: np.random.Generator,
     objective: str = "payout",
     leverage_penalty: float | Sequence[float] | None = None,
+    leverage_share: float | None = None,
     max_exposure: float | Mapping = 1.0,
     min_exposure: float | Mapping | None = None,
     max_overlap: int | None = None,
@@ -112,6 +119,9 @@ def generate_regime_aware_portfolio(
     rng : candidates and fields have streams of their own
     objective : "payout" (dollars), "cash" (entries in the money) or "top1" (entries among the best 1 % of the contest)
     leverage_penalty : λ, points per squared ownership, of the candidates; a number or several (default `PENALTIES`)
+    leverage_share : share of the entering lineups that are chosen by what they add in the contest; the rest are the
+        best by mean points beside them. 0 plays plain lineups. None is `LEVERAGE_SHARE`, but 1 where a penalty, quotas
+        or robustness are asked for.
     max_exposure, min_exposure : largest and smallest share of our lineups that hold a driver, a number for all or
         driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
         one lineup; one number for all gives way to a lock and to a larger minimum.
@@ -149,6 +159,10 @@ def generate_regime_aware_portfolio(
     draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
     gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields, by_name]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
+    if leverage_share is None:
+        given = leverage_penalty is not None or regime_quotas or robustness is not None
+        leverage_share = 1.0 if given or REGIME_QUOTAS else LEVERAGE_SHARE
+    number_between(leverage_share, "leverage_share", 0, 1)
     asked = REGIME_QUOTAS if regime_quotas is None else regime_quotas
     quota = allocate_lineups_by_regime(n_lineups, asked if isinstance(asked, Mapping) else weights)
     _check_regimes(quota, scenarios.regime_names, "regime_quotas")
@@ -172,6 +186,7 @@ def generate_regime_aware_portfolio(
         regimes=quota,
         penalties=PENALTIES if leverage_penalty is None else tuple(np.atleast_1d(leverage_penalty).tolist()),
         robustness=robustness,
+        leverage_share=leverage_share,
         notes=notes,
     )
     chosen = task.choose(n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
@@ -213,6 +228,7 @@ class _Task:
     regimes: dict
     penalties: tuple[float, ...]
     robustness: float | None
+    leverage_share: float
     notes: tuple[str, ...]
 
     @property
@@ -237,16 +253,32 @@ class _Task:
         made = make_candidates(self.optimizer, self.scenarios, self.regimes, fields[0], *size)
         pool, labels = screen(made, few, fields, self.played, rules, self.regimes)
         stage = stage_of(few, fields, self.played, rules)
+        if self.leverage_share < 1:
+            return self._portfolio(*self._beside_plain(stage, pool, labels, few, fields), few, fields)
         choice, robust = self._greedy(stage, pool, labels, few.weight), None
         if self.robustness is not None:
             choice, robust = self._robust(choice, stage, few, fields)
         return self._portfolio(*choice, few, fields, robust)
 
-    def _greedy(self, stage, pool, labels, weight):
+    def _beside_plain(self, stage, pool, labels, few, fields):
+        """Return the choice whose entering lineups are in part the best by mean points beside those chosen by money."""
+        entering = self.limits.stop(1, self.n)
+        head = math.ceil(self.leverage_share * entering - SLACK)
+        choice, pool, labels = self._greedy(stage, pool, labels, few.weight, until=head)
+        plain = more_within_limits(self.optimizer, self.value, pool[choice.order], self.limits, self.n, (0.0,))
+        if head == entering or len(plain) < entering - head:
+            return self._greedy(stage, pool, labels, few.weight)
+        plain, named = screen(plain, few, fields, self.played, self.slate.rules, self.regimes)
+        pool, labels = np.concatenate([pool, plain]), np.concatenate([labels, named])
+        rows = np.concatenate([choice.order, np.arange(len(pool) - len(plain), len(pool))])
+        beside = choose_entries(stage, pool[rows], labels[rows], self.n, self.limits, weight=few.weight, until=entering)
+        return self._greedy(stage, pool, labels, few.weight, first=rows[beside.order])
+
+    def _greedy(self, stage, pool, labels, weight, **more):
         """Return the choice, and candidates and labels, grown where they were too few for the limits."""
         for _ in range(REFILLS):
             try:
-                return choose_entries(stage, pool, labels, self.n, self.limits, weight=weight), pool, labels
+                return choose_entries(stage, pool, labels, self.n, self.limits, weight=weight, **more), pool, labels
             except TooFewLineups as ended:
                 short = ended
             pool, labels = self._refilled(pool, labels, short)

@@ -177,7 +177,16 @@ class _Stage:
 
 
 def choose_entries(
-    field: FieldScores, candidates, labels, n: int, limits: Limits, *, weight=None, batch: int | None = BATCH
+    field: FieldScores,
+    candidates,
+    labels,
+    n: int,
+    limits: Limits,
+    *,
+    weight=None,
+    batch: int | None = BATCH,
+    first=(),
+    until: int | None = None,
 ) -> Choice:
     """Choose `n` of `candidates` (C, K) by marginal expected payout under `limits`.
 
@@ -187,6 +196,8 @@ def choose_entries(
     labels : (C,) label of each candidate, a key of `limits.quota`
     weight : (S,) scenario weights that sum to 1 (default: equal)
     batch : candidates computed again at a time; None computes all of them at every step
+    first : rows that are chosen before all others, in this order
+    until : end after so many of the `n`, default all
 
     Raises
     ------
@@ -198,8 +209,8 @@ def choose_entries(
     alone = stage.gains(np.arange(len(candidates)))
     rules = _Rules(candidates, labels, limits, n, field.ticks.shape[1])
     known, order, gain = alone.copy(), [], []
-    while len(order) < n:
-        allowed = rules.allowed()
+    while len(order) < (n if until is None else until):
+        allowed = rules.allowed() if len(order) >= len(first) else np.array([first[len(order)]])
         if not len(allowed):
             raise TooFewLineups(
                 f"{len(order)} of {n} lineups found among {len(candidates):,} candidates; allow more exposure "

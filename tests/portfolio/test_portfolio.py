@@ -112,7 +112,7 @@ def test_numbers_of_lineups_that_are_none_are_refused(n):
 
 
 def test_a_portfolio_is_legal_spread_and_audited():
-    made = build(12, max_exposure=0.5, max_overlap=4)
+    made = build(12, max_exposure=0.5, max_overlap=4, regime_quotas=True)
     share = np.bincount(SCENARIOS.regime, SCENARIOS.weight, 4)
     quota = allocate_lineups_by_regime(12, dict(zip(REGIMES, share / share.sum(), strict=True)))
     assert made.audit["holds"].all()
@@ -198,23 +198,25 @@ def test_more_lineups_than_the_contest_holds_are_refused():
 
 def test_given_regime_weights_decide_the_allocation():
     weights = {"chaos": 0.75, "dominator": 0.25}
-    made = build(12, regime_weights=weights)
+    made = build(12, regime_quotas=True, regime_weights=weights)
     assert made.metrics["regime"].value_counts().to_dict() == {"chaos": 9, "dominator": 3}
 
 
 def test_a_regime_without_a_scenario_passes_its_lineups_on_and_says_so():
     calm = SCENARIOS.take(SCENARIOS.regime != 2)
     weights = {"dominator": 0.5, "chaos": 0.25, "fuel_mileage": 0.25}
-    made = build(12, scenarios=calm, regime_weights=weights)
+    made = build(12, regime_quotas=True, scenarios=calm, regime_weights=weights)
     assert made.metrics["regime"].value_counts().to_dict() == {"dominator": 8, "chaos": 4}
     assert "No simulated race is fuel_mileage" in made.notes[0]
     with pytest.raises(ValueError, match="no scenario is fuel_mileage"):
-        build(12, scenarios=calm, regime_weights={"fuel_mileage": 1.0})
+        build(12, regime_quotas=True, scenarios=calm, regime_weights={"fuel_mileage": 1.0})
 
 
 def test_a_regime_seen_only_after_the_first_scenarios_still_gets_its_lineups():
     late = SCENARIOS.take(np.argsort(SCENARIOS.regime == 2, kind="stable"))
-    made = build(12, scenarios=late, n_choose=150, regime_weights={"dominator": 0.5, "fuel_mileage": 0.5})
+    made = build(
+        12, regime_quotas=True, scenarios=late, n_choose=150, regime_weights={"dominator": 0.5, "fuel_mileage": 0.5}
+    )
     assert made.metrics["regime"].value_counts().to_dict() == {"dominator": 6, "fuel_mileage": 6}
 
 

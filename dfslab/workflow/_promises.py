@@ -1,0 +1,68 @@
+"""The second pass over a season: what each race's promises were worth, from the shipped map and earlier races only."""
+
+import numpy as np
+import pandas as pd
+
+from dfslab.portfolio import PromiseMap
+
+__all__ = ["with_worth"]
+
+CHOSEN = "portfolio"
+"""The strategy whose promises and outcomes the map learns from."""
+_RATES = {"return": "expected_payout", "cash": "cash", "top_1pct": "top_1pct", "p_profit": "p_profit"}
+"""Rates of a `PromiseMap` and the columns of the money rows that hold them; a payout there is in dollars."""
+
+
+def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]:
+    """Return the scored races with what their promises are worth, each from `known` and the races of earlier dates.
+
+    Parameters
+    ----------
+    found : what `score_race` gives: `race` with a date, `money` rows with predicted and average rates, and replayed
+        ones or those of the standings
+    known : the map before the first race, default the shipped one
+
+    Returns
+    -------
+    the races in order of date; their money rows gain calibrated_payout, calibrated_low, calibrated_high (80 % band),
+    calibrated_shared_sd (of the part that all races share), all dollars, calibrated_cash, calibrated_top_1pct and
+    calibrated_p_profit
+    """
+    known, out = known or PromiseMap.shipped(), []
+    days = pd.Series(found, [one["race"]["date"] for one in found], dtype=object).sort_index(kind="stable")
+    for _, day in days.groupby(level=0):
+        scored = [one | {"money": [row | _worth(row, known) for row in one["money"]]} for one in day]
+        known = known.learned(pd.DataFrame([_outcome(row) for one in scored for row in one["money"] if _learns(row)]))
+        out += scored
+    return out
+
+
+def _worth(row: dict, known: PromiseMap) -> dict:
+    average = {rate: row[f"average_{rate}"] for rate in _RATES}
+    worth = known(pd.DataFrame([_rates(row, "predicted_")]), average).iloc[0]
+    money = {"payout": 1 + worth["return"], "low": 1 + worth["low_80"], "high": 1 + worth["high_80"]}
+    money["shared_sd"] = worth["shared_sd"]
+    found = {f"calibrated_{name}": row["fees"] * value for name, value in money.items()}
+    return found | {f"calibrated_{rate}": worth[rate] for rate in ("cash", "top_1pct", "p_profit")}
+
+
+def _rates(row: dict, source: str) -> dict:
+    told = {rate: row[f"{source}{column}"] for rate, column in _RATES.items()}
+    return told | {"return": told["return"] / row["fees"] - 1}
+
+
+def _learns(row: dict) -> bool:
+    return row["strategy"] == CHOSEN and row["fees"] > 0
+
+
+def _outcome(row: dict) -> dict:
+    """Return a row of the record: replays as the truth, standings with the luck of one race as noise."""
+    promised, replayed = _rates(row, "predicted_"), "replay_expected_payout" in row
+    luck = {rate: 0.0 if replayed else float(np.sqrt(max(0.0, p * (1 - p)))) for rate, p in promised.items()}
+    real = {"return": row["won"] / row["fees"] - 1, "cash": row["cash"], "top_1pct": row["top_1pct"]}
+    real["p_profit"] = float(row["won"] > row["fees"])
+    if not replayed:
+        luck["return"] = row["predicted_sd"] / row["fees"]
+    parts = {"promised": promised, "realised": _rates(row, "replay_") if replayed else real, "noise": luck}
+    parts["average"] = {rate: row[f"average_{rate}"] for rate in _RATES}
+    return {f"{part}_{rate}": value for part, told in parts.items() for rate, value in told.items()}
