@@ -12,8 +12,7 @@ from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
 from dfslab.ownership import HybridOwnershipEstimator, walk_forward
-from dfslab.workflow import tune_race
-from dfslab.workflow._tune import tune_thresholds
+from dfslab.workflow import tune
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SINCE = "2022-01-01"
@@ -75,7 +74,7 @@ def simulated_field() -> list[dict]:
 
 def finishing_order(cup: Path) -> list[dict]:
     """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
-    table = tune_race(cup, since=SINCE).tables["finishing order"].set_index(["model", "score"])
+    table = tune.tune_race(cup, since=SINCE).tables["finishing order"].set_index(["model", "score"])
     rows = []
     for score, (words, known, goal) in FINISH.items():
         found, plain = table.loc[("model", score)], table.loc[("attrition", score), "mean"]
@@ -90,7 +89,7 @@ def finishing_order(cup: Path) -> list[dict]:
 def dominator(cup: Path) -> list[dict]:
     """Return Brier skill over the base rate and AUC of `dominator` before Cup races, with bootstrap intervals."""
     choices = {"grid": {"leader_share": [0.5]}, "n_permutations": 0}
-    found = tune_thresholds(data.history(cup, series="cup"), since=SINCE, n_scenarios=SCENARIOS, **choices)
+    found = tune.tune_thresholds(data.history(cup, series="cup"), since=SINCE, n_scenarios=SCENARIOS, **choices)
     skill = found.skill(np.random.default_rng(1)).set_index("regime").loc["dominator"]
     rows = []
     for score, name, best, goal in (("AUC", "auc", ".50–.57", "≥ .70"), ("Brier skill", "brier", "–", "≥ 0")):

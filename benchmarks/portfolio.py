@@ -4,16 +4,17 @@ import numpy as np
 
 from benchmarks.timing import compared, seconds_of
 from dfslab.portfolio import generate_regime_aware_portfolio
-from dfslab.workflow import open_lab
+from dfslab.workflow import forecast_ownership, open_race, simulate_race
 
 LINEUPS, CANDIDATES, SCENARIOS = 150, 20_000, 10_000
 
 
 def rows(lineups: int = LINEUPS, candidates: int = CANDIDATES, scenarios: int = SCENARIOS) -> list[dict]:
     """Return rows for a whole portfolio on the bundled season's last race."""
-    lab = open_lab(n_scenarios=scenarios)
-    slate, drawn, own = lab.slate, lab.scenarios, lab.forecast.ownership
-    contest, draws = lab.inputs.contest, lab.forecast.draws
+    day = open_race()
+    drawn = simulate_race(day, scenarios)
+    crowd = forecast_ownership(day, drawn)
+    slate, own, contest, draws = crowd.slate, crowd.ownership, day.contest, crowd.draws
     sizes = {"n_candidates": candidates, "n_choose": scenarios}
 
     def build(n, rng, **options):

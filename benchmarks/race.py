@@ -6,7 +6,7 @@ import pandas as pd
 from benchmarks.timing import compared, seconds_of
 from dfslab.race import RaceModel
 from dfslab.rules import fantasy_points, rules_on
-from dfslab.workflow import check_inputs, latest_race
+from dfslab.workflow import open_race
 
 SCENARIOS = 50_000
 LOOPED = 3_000
@@ -19,7 +19,7 @@ FRONT = 7
 
 def rows() -> list[dict]:
     """Return rows for the simulation and for the fit of the simulator (without a twin), on the bundled season."""
-    inputs = check_inputs(latest_race(), None)
+    inputs = open_race()
     history, race = inputs.history, inputs.race
     model, fit = seconds_of(lambda: RaceModel.fit(history.results, history.races, race.date), repeats=1)
     names = history.results["driver"].value_counts().index[:DRIVERS]

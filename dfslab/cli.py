@@ -71,10 +71,10 @@ def _listed(races: str | None) -> list[str] | None:
 
 
 def _show(tables: dict, notes=()) -> None:
-    from dfslab.report import with_errors
+    from dfslab.report import table
 
     for title, frame in tables.items():
-        click.echo(f"\n{title}\n{with_errors(frame).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')}")
+        click.echo(f"\n{table(frame, title).text}")
     for note in notes:
         click.echo(note)
 
@@ -103,10 +103,10 @@ def report(race_id, data_dir, out_dir, pairs, quiet):
     Without RACE_ID the latest race of the folder is taken.
     """
     from dfslab.report import run_report
-    from dfslab.workflow import latest_race
+    from dfslab.workflow import open_race
 
     parameters = _parameters(pairs)
-    race_id = race_id or latest_race(data_dir)
+    race_id = race_id or open_race("", data_dir).race.race_id
     click.echo(run_report(race_id, data_dir, out_dir, parameters, progress=_progress(quiet)))
 
 
@@ -183,20 +183,6 @@ def ingest(race_id, data_dir, quiet):
     _fail(done.failed)
 
 
-README = click.option(
-    "--readme", metavar="FILE[#NAME]", help="Also put the tables between the marks results:NAME of this document."
-)
-
-
-def _write_results(readme, name, tables, notes=()) -> None:
-    from dfslab.report import write_results
-
-    if readme:
-        arguments = " ".join(a for a in sys.argv[1:] if a not in ("--readme", readme, "--quiet"))
-        document, _, mark = readme.partition("#")
-        write_results(document, mark or name, tables, f"dfslab {arguments}", notes)
-
-
 @cli.group()
 def tune():
     """Score the models on your own history and save what was chosen in its models folder.
@@ -210,9 +196,8 @@ def tune():
     """
 
 
-def _report_tuned(tuned, name, readme) -> None:
+def _report_tuned(tuned) -> None:
     _show(tuned.tables, tuned.notes)
-    _write_results(readme, name, tuned.tables, tuned.notes)
     if tuned.path is not None:
         click.echo(f"saved: {tuned.path}")
 
@@ -227,8 +212,7 @@ def _report_tuned(tuned, name, readme) -> None:
 )
 @SEED
 @QUIET
-@README
-def tune_ownership(data_dir, quiet, readme, **options):
+def tune_ownership(data_dir, quiet, **options):
     """Forecast every past contest from earlier ones; print errors with standard errors, save the pools.
 
     \b
@@ -237,9 +221,9 @@ def tune_ownership(data_dir, quiet, readme, **options):
 
     A folder with nothing but history/ownership.csv will do. With --figures nothing is saved.
     """
-    from dfslab.workflow import _tune as tuning
+    from dfslab.workflow import tune as tuning
 
-    _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options), "ownership", readme)
+    _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options))
 
 
 @tune.command("race")
@@ -248,13 +232,12 @@ def tune_ownership(data_dir, quiet, readme, **options):
 @SINCE
 @SEED
 @QUIET
-@README
-def tune_race(data_dir, series, since, seed, quiet, readme):
+def tune_race(data_dir, series, since, seed, quiet):
     """Forecast past finishing orders from earlier races; print scores beside a plain reference."""
-    from dfslab.workflow import _tune as tuning
+    from dfslab.workflow import tune as tuning
 
     found = tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet))
-    _report_tuned(found, "race", readme)
+    _report_tuned(found)
 
 
 @tune.command("regimes")
@@ -264,14 +247,13 @@ def tune_race(data_dir, series, since, seed, quiet, readme):
 @click.option("--scenarios", default=500, show_default=True, type=click.IntRange(50), help="Simulated races per race.")
 @SEED
 @QUIET
-@README
-def tune_regimes(data_dir, series, since, scenarios, seed, quiet, readme):
+def tune_regimes(data_dir, series, since, scenarios, seed, quiet):
     """Choose the regime thresholds on races their scenarios had not seen; later reports use them."""
-    from dfslab.workflow import _tune as tuning
+    from dfslab.workflow import tune as tuning
 
     told = _progress(quiet)
     found = tuning.tune_regimes(data_dir, series=series, since=since, n_scenarios=scenarios, seed=seed, progress=told)
-    _report_tuned(found, "regimes", readme)
+    _report_tuned(found)
 
 
 @cli.command()
@@ -311,8 +293,7 @@ def optimize(salaries, projections, lineups, max_ownership, quiet, out, **option
 @WORKERS
 @SEED
 @QUIET
-@README
-def backtest(data_dir, out_dir, races, workers, seed, quiet, readme):
+def backtest(data_dir, out_dir, races, workers, seed, quiet):
     """Go through past races in order: decide, then reveal; tables on how it went.
 
     \b
@@ -333,7 +314,6 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet, readme):
         _progress(quiet)(f"{row.race_id}: {row.error}")
     tables = summarise(frames)
     _show(tables)
-    _write_results(readme, "backtest", tables)
 
 
 @cli.command()

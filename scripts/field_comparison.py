@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfslab.field._sample import FieldPreset, field_preset, fit_field
 from dfslab.lineups import distinct
-from dfslab.report import write_results
+from scripts.docs.results import write_results
 from scripts.field_shapes import compare_fields, copy_numbers
 from scripts.real_fields import read_cup_contests, read_mma_fields
 

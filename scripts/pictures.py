@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from dfslab.report import run_report
 from dfslab.report._runner import NOTEBOOKS
-from dfslab.workflow import SAMPLE, latest_race
+from dfslab.workflow import SAMPLE, open_race
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "img"
@@ -35,7 +35,7 @@ def take(report: Path) -> list[Path]:
 
 def sample_report() -> Path:
     """Return the report of the latest sample race: from reports/ when it is there, else made in a temporary folder."""
-    race = latest_race(SAMPLE)
+    race = open_race().race.race_id
     for folder in (ROOT / "reports" / race, ROOT / "reports" / "sample" / race):
         if (folder / "manifest.json").exists():
             return folder

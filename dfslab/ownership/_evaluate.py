@@ -1,6 +1,6 @@
 """How past ownership forecasts turned out: every contest forecast from earlier ones, scored against plain baselines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise, product
 
 import numpy as np
@@ -239,6 +239,13 @@ class CalibrationReport:
     """See `WalkForward.table`."""
     gains: pd.DataFrame
     """See `WalkForward.gains`."""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def empty(cls, reason: str) -> "CalibrationReport":
+        """Return the report of no past contest: tables without rows, and the reason."""
+        bands = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
+        return cls(**dict.fromkeys((f.name for f in fields(cls) if f.name != "notes"), bands), notes=(reason,))
 
 
 def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> CalibrationReport:

@@ -116,6 +116,8 @@ class OwnershipForecast:
         ------
         UserError : a driver is not on the slate or does not race, a share is no fraction, or no lineups have them all
         """
+        if not shares:
+            return self
         held, racing = {**self.held, **shares}, ~self.slate.out
         rows = self.slate.rows(list(held))
         for (driver, share), row in zip(held.items(), rows, strict=True):

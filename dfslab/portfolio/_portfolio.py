@@ -38,6 +38,8 @@ class Portfolio:
     ownership: np.ndarray | None = field(default=None)
     """The field's forecast ownership, (D,) fractions, against which it was chosen."""
     contest: Contest | None = field(default=None)
+    options: dict = field(default_factory=dict)
+    """The rules it was chosen under, by name."""
 
     def __len__(self) -> int:
         return len(self.lineups)

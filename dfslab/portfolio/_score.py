@@ -58,7 +58,7 @@ class Scores:
             "portfolio": name,
             "fees": fee,
             "expected_payout": mean,
-            "se": error,
+            "expected_payout_se": error,
             "roi": mean / fee - 1 if fee else np.nan,
             "p_profit": float(self.weight @ (pay > fee)),
             "worst_5pct": self._tail(pay - fee, TAIL),
@@ -79,7 +79,7 @@ class Scores:
 
     def summary(self, name: str) -> pd.Series:
         """Return the key figures of one portfolio: fees, expected payout ± error, return, chance of a profit, rates."""
-        shown = ["fees", "expected_payout", "se", "roi", "p_profit", "cash", "top_1pct"]
+        shown = ["fees", "expected_payout", "expected_payout_se", "roi", "p_profit", "cash", "top_1pct"]
         return pd.Series(self._row(name))[shown].astype(float)
 
     @property

@@ -148,6 +148,30 @@ class Scenarios:
         )
         return table.rename_axis("driver").sort_values("points", ascending=False, kind="stable")
 
+    def points_by_regime(self) -> pd.DataFrame:
+        """Return mean points in each regime less the driver's mean, drivers × regimes, the largest moves first.
+
+        A regime without a scenario has no column.
+        """
+        mean, shares = self.mean(), self.regime_shares()
+        moved = {name: self.given(regime=name).mean() - mean for name in shares.index[shares > 0]}
+        table = pd.DataFrame(moved)[lambda t: mean != 0]
+        return table.loc[table.abs().max(axis=1).sort_values(ascending=False, kind="stable").index]
+
+    def race_summary(self) -> pd.DataFrame:
+        """Return what to expect of the race: mean, and the middle 80 % of scenarios, of its main quantities."""
+        quantities = {
+            "laps led by one driver, %": 100 * self.leader_share(),
+            "cautions": self.cautions,
+            "caution laps": self.caution_laps,
+            "drivers who drop out": self.dropped_out.sum(axis=1),
+            "last green run, laps": self.final_green_run,
+        }
+        values = np.column_stack([np.asarray(x, float) for x in quantities.values()])
+        low, high = np.quantile(values, [0.1, 0.9], axis=0, weights=self.weight, method="inverted_cdf")
+        mean = self.weight @ values
+        return pd.DataFrame({"quantity": list(quantities), "mean": mean, "from_10": low, "to_90": high})
+
     def to_frame(self, driver: str) -> pd.DataFrame:
         """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
         mine = {name: getattr(self, name)[:, self.row(driver)] for name in ("start", *PER_DRIVER)}

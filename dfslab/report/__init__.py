@@ -1,7 +1,35 @@
-"""TODO report"""
+"""What a reader sees: tables, pictures and checks on a page, notebooks run into a report, the index over reports.
 
-from dfslab.report._results import with_errors, write_results
+A page is a notebook: it calls the verbs, shows a frame with `table` or a picture with `figure`, and records numbers.
+Frames are in fractions, dollars and points; one registry of columns says how each reads.
+
+>>> import pandas as pd
+>>> frame = pd.DataFrame({"driver": ["Ann"], "ownership": [0.25], "salary": [9500]})
+>>> "25.0" in table(frame, "What the field will roster.").markup
+True
+"""
+
+from dfslab.report import _live as live
+from dfslab.report import _plots as plots
+from dfslab.report._outputs import NOT_YET, provenance, record, save_portfolio
+from dfslab.report._parts import checks, figure, notes, stats, table
 from dfslab.report._runner import run_report, write_index
 from dfslab.report._season import ingest_season, report_season
 
-__all__ = ["ingest_season", "report_season", "run_report", "with_errors", "write_index", "write_results"]
+__all__ = [
+    "NOT_YET",
+    "checks",
+    "figure",
+    "ingest_season",
+    "live",
+    "notes",
+    "plots",
+    "provenance",
+    "record",
+    "report_season",
+    "run_report",
+    "save_portfolio",
+    "stats",
+    "table",
+    "write_index",
+]

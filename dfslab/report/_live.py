@@ -9,10 +9,11 @@ import pandas as pd
 from dfslab import contest
 from dfslab.field import sample_fields
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, lineup_metrics
+from dfslab.ownership import OwnershipForecast
+from dfslab.race import Scenarios
 from dfslab.report import _plots as plots
-from dfslab.report._parts import Notes, Stats, Table
-from dfslab.report._views import said
-from dfslab.workflow import Lab, open_lab, stream
+from dfslab.report._parts import figure, notes, stats, table
+from dfslab.workflow import RaceDay, blend_races, forecast_ownership, open_race, simulate_race
 
 __all__ = ["Answer", "Bench", "Question", "open_bench", "panel"]
 
@@ -48,30 +49,30 @@ class Answer:
 class Bench:
     """A race prepared for questions: everything that does not depend on a slider is computed once."""
 
-    lab: Lab
+    day: RaceDay
+    races: Scenarios
+    crowd: OwnershipForecast
+    """`races` are those on which lineups are chosen."""
 
     @property
     def regime_names(self) -> tuple[str, ...]:
-        return tuple(self.lab.scenarios.regime_names)
+        return tuple(self.races.regime_names)
 
     @cached_property
     def regime_weights(self) -> dict[str, float]:
         """The regimes' probabilities before the race: where the sliders begin."""
-        scenarios = self.lab.scenarios
-        share = np.bincount(scenarios.regime, scenarios.weight, len(self.regime_names))
-        return dict(zip(self.regime_names, share, strict=True))
+        return self.races.regime_shares().to_dict()
 
     @cached_property
     def ownership(self) -> np.ndarray:
         """The field's forecast ownership by row of the slate, (D,)."""
-        return self.lab.slate.align(self.lab.forecast.ownership)
+        return self.crowd.table["ownership"].to_numpy()
 
     @cached_property
     def field(self) -> np.ndarray:
         """One field of the contest's size, whose entries make room for ours."""
-        inputs = self.lab.inputs
-        rng, n = stream(self.lab.settings.seed, "field"), inputs.contest.entries - 1
-        return sample_fields(self.lab.slate, [self.ownership], n, contest=inputs.contest, rng=rng)[0]
+        contest, rng = self.day.contest, self.day.rng("field")
+        return sample_fields(self.crowd.slate, [self.ownership], contest.entries - 1, contest=contest, rng=rng)[0]
 
     def ask(self, question: Question) -> Answer:
         """Return the best lineups for a question and what they earn; all compete together against the field.
@@ -83,12 +84,12 @@ class Bench:
         scenarios = self._weighted(question)
         notes, most = (), question.max_ownership
         optimizer = LeverageAwareOptimizer(
-            self.lab.slate,
+            self.crowd.slate,
             self.ownership,
             leverage_penalty=question.leverage_penalty,
             max_ownership_per_driver=None if most >= 1 else most,
         )
-        value, n = scenarios.weight @ scenarios.points, question.n_lineups
+        value, n = scenarios.mean(), question.n_lineups
         try:
             lineups = optimizer.optimize(value, n, max_exposure=question.max_exposure, max_overlap=5)
         except LineupShortage as shortage:
@@ -101,35 +102,38 @@ class Bench:
     def _weighted(self, question: Question):
         weights = {name: float(w) for name, w in question.regime_weights if w > 0}
         if not weights:
-            return self.lab.blended_scenarios
+            return self.races
         have = self.regime_weights
         known = {name: w for name, w in weights.items() if have[name] > 0}
         total = sum(known.values())
         if not total:
             raise InfeasibleLineup("no simulated race is of these regimes; give weight to another")
-        return self.lab.blended_scenarios.reweight({name: w / total for name, w in known.items()})
+        return self.races.reweight({name: w / total for name, w in known.items()})
 
     def _metrics(self, lineups, value) -> pd.DataFrame:
-        return lineup_metrics(self.lab.slate, self.ownership, lineups, value=value)
+        return lineup_metrics(self.crowd.slate, self.ownership, lineups, value=value)
 
     def _play(self, lineups, scenarios) -> contest.ContestResult:
-        held, rules = self.lab.inputs.contest, self.lab.slate.rules
-        others = self.field[: held.entries - min(len(lineups), held.max_entries_per_user or len(lineups))]
+        held, rules = self.day.contest, self.crowd.slate.rules
+        others = self.field[: held.entries - held.entering(len(lineups))]
         return contest.simulate_contest(lineups, others, scenarios.points, held, weight=scenarios.weight, rules=rules)
 
 
 def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=N_SCENARIOS) -> Bench:
     """Return the bench of a race, ready to answer; without `race_id` the latest race of the folder."""
-    bench = Bench(open_lab(race_id, data_dir, seed=seed, n_scenarios=n_scenarios))
+    day = open_race(race_id, data_dir, seed)
+    races = simulate_race(day, n_scenarios)
+    crowd = forecast_ownership(day, races)
+    bench = Bench(day, blend_races(day, races, crowd), crowd)
     bench.ask(Question(n_lineups=2))
     return bench
 
 
 def shown(bench: Bench, answer: Answer) -> tuple:
     """Return what the panel displays: key figures, notes, the exposure picture and the lineups."""
-    result, slate = answer.result, bench.lab.slate
+    result, slate = answer.result, bench.crowd.slate
     money, fees = result.portfolio_metrics(), result.entered * result.contest.entry_fee
-    stats = Stats(
+    figures = stats(
         (
             (f"{len(answer.lineups)}", f"lineups; {result.entered} enter the contest"),
             (
@@ -140,29 +144,27 @@ def shown(bench: Bench, answer: Answer) -> tuple:
             (f"{answer.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
         )
     )
-    picture = plots.show(
-        plots.plot_exposure(*_exposures(bench, answer)),
+    picture = figure(
+        plots.plot_exposure(_exposures(bench, answer)),
         alt="Share of our lineups and of the field's entries that hold each driver",
         caption="Blue: we hold more than the field. Orange: less.",
     )
     lineups = pd.DataFrame(
         {
-            "drivers": [", ".join(slate.names[row]) for row in answer.lineups],
+            "drivers": slate.lineup_names(answer.lineups),
             "salary": answer.metrics["salary"],
             "points": answer.metrics["projected_points"],
-            "total ownership %": 100 * answer.metrics["total_ownership"],
+            "total_ownership": answer.metrics["total_ownership"],
         }
     )
-    formats = {"salary": "${:,}", "points": "{:.1f}", "total ownership %": "{:.0f}"}
-    notes = (Notes(answer.notes),) if answer.notes else ()
-    return (stats, *notes, picture, Table(lineups, "Best first.", formats))
+    said = (notes(answer.notes),) if answer.notes else ()
+    return (figures, *said, picture, table(lineups, "Best first."))
 
 
-def _exposures(bench: Bench, answer: Answer):
-    count = np.bincount(answer.lineups.ravel(), minlength=len(bench.lab.slate))
-    ours = 100 * count / len(answer.lineups)
-    rows = np.lexsort((-bench.ownership, -ours))[:EXPOSURES]
-    return bench.lab.slate.names[rows], ours[rows], 100 * bench.ownership[rows]
+def _exposures(bench: Bench, answer: Answer) -> pd.DataFrame:
+    shares = bench.crowd.slate.exposure(answer.lineups).to_numpy()
+    frame = pd.DataFrame({"driver": bench.crowd.slate.names, "exposure": shares, "ownership": bench.ownership})
+    return frame.sort_values(["exposure", "ownership"], ascending=False, kind="stable").head(EXPOSURES)
 
 
 def panel(bench: Bench):
@@ -184,7 +186,8 @@ def panel(bench: Bench):
     count = slider(widgets.IntSlider, "lineups", first.n_lineups, 1, 50, 1, "d")
     told = bench.regime_weights
     weights = {
-        n: slider(widgets.FloatSlider, f"{said(n)} %", 100 * told[n], 0, 100, 1, ".0f") for n in bench.regime_names
+        n: slider(widgets.FloatSlider, f"{n.replace('_', ' ')} %", 100 * told[n], 0, 100, 1, ".0f")
+        for n in bench.regime_names
     }
     output = widgets.Output(layout=widgets.Layout(min_height="30em"))
 
@@ -214,4 +217,4 @@ def _answered(bench: Bench, question: Question) -> tuple:
     try:
         return shown(bench, bench.ask(question))
     except InfeasibleLineup as reason:
-        return (Notes((f"No portfolio: {reason}",)),)
+        return (notes((f"No portfolio: {reason}",)),)

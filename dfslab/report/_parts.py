@@ -1,176 +1,297 @@
-"""What stands on a page: the race in one line, key figures, tables with captions, notes, and checks that raise."""
+"""How a page shows things: tables, key figures, notes, pictures, and checks that raise.
 
-import html
+A frame is in the package's units (fractions, dollars, points). What a column is, and so how it reads, stands in one
+registry, `columns.csv`: its kind, its decimals, its label. A column `x_se` is the standard error of `x` and stands
+behind it; `low_80` and `high_80` become one column, the 80 % band.
+"""
+
+import base64
+import csv
+import functools
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["STYLE", "Check", "CheckFailed", "Headline", "Notes", "Stats", "Table", "run_checks"]
+__all__ = ["CheckFailed", "Part", "checks", "figure", "notes", "part_style", "stats", "table"]
 
-STYLE = f"<style>{(Path(__file__).parent / 'templates' / 'parts.css').read_text('utf-8')}</style>"
-"""How the parts look; each carries it, so that a notebook in JupyterLab looks as the page does."""
+TEMPLATES = Path(__file__).parent / "templates"
 WIDE, LONG = 5, 40
 """Tables of so many columns take the whole width; columns with a text of so many letters get room."""
+PAGE_INCHES, PAGE_PIXELS = 7.2, 920
+"""A picture as wide as the page's column, in inches and pixels: type stays readable on a phone."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A frame shown as an HTML table with a caption below; wide tables scroll in their own box.
+class Part:
+    """A piece of a page, shown by notebooks as HTML."""
 
-    `formats` maps a column to a `str.format` pattern such as `"{:.1%}"`; missing values show as an en dash. `errors`
-    maps a column to the column of its standard error, which is shown behind it (6.5 ± 0.4) and has no column of its
-    own. Cells of `bars` have a bar behind the number, as long as its share of the column's largest. `marks` maps the
-    text of a cell to its class (ok, bad). With `fold`, the table is closed below that line until it is opened.
-    """
-
-    frame: pd.DataFrame
-    caption: str = ""
-    formats: dict | None = None
-    errors: dict = field(default_factory=dict)
-    bars: tuple = ()
-    marks: dict = field(default_factory=dict)
-    fold: str = ""
+    markup: str = field(repr=False)
+    text: str = ""
+    """What it says where there is no HTML."""
 
     def _repr_html_(self) -> str:
-        columns = [c for c in self.frame.columns if c not in self.errors.values()]
-        numeric = {c: pd.api.types.is_numeric_dtype(self.frame[c]) for c in columns}
-        head = "".join(_cell("th", html.escape(str(c).replace("_", " ")), numeric[c]) for c in columns)
-        rows = "".join(self._row(row, columns, numeric) for row in self.frame.to_dict("records"))
-        caption = f'<p class="caption">{html.escape(self.caption)}</p>' if self.caption else ""
-        kind = "figures wide" if len(columns) >= WIDE else "figures"
-        table = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        return _folded(f'<div class="table"><div class="scroll" tabindex="0">{table}</div>{caption}</div>', self.fold)
+        return self.markup
 
-    def _row(self, row, columns, numeric) -> str:
-        return f"<tr>{''.join(self._filled(row, c, numeric[c]) for c in columns)}</tr>"
+    def __repr__(self) -> str:
+        return self.text
 
-    def _filled(self, row, column, numeric) -> str:
-        value, error = row[column], row.get(self.errors.get(column))
-        text = html.escape(self._text(value, column, error))
-        if error is not None and not pd.isna(error):
-            text += f" <i>± {html.escape(self._text(error, column, error).lstrip('+'))}</i>"
-        if column in self.bars and not pd.isna(value):
-            longest = np.nanmax(np.abs(self.frame[column].to_numpy(float))) or 1.0
-            return _cell("td", text, numeric, "bar", f"--w:{100 * abs(value) / longest:.0f}%")
-        kind = self.marks.get(value) if isinstance(value, str) else None
-        return _cell("td", text, numeric, kind or ("long" if len(text) > LONG else None))
 
-    def _text(self, value, column, error=None) -> str:
+@functools.cache
+def _macros():
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    script = (TEMPLATES / "parts.js").read_text("utf-8")
+    environment.globals |= {"style": Markup(part_style())}
+    environment.globals |= {"script": Markup(script)}
+    return environment.get_template("parts.html.j2").module
+
+
+@functools.cache
+def part_style() -> str:
+    """Return how the parts look; each carries it, so that a notebook in JupyterLab looks as the page does."""
+    return f"<style>{(TEMPLATES / 'parts.css').read_text('utf-8')}</style>"
+
+
+# ------------------------------------------------------------ columns and their values
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How a column reads."""
+
+    kind: str = ""
+    digits: int | None = None
+    label: str = ""
+
+    def scale(self, values):
+        return 100 * values if self.kind == "percent" else values
+
+    def write(self, value, digits: int | None = None, signed: bool = False) -> str:
+        """Return a value as text; missing values are an en dash."""
         if value is None or (np.isscalar(value) and pd.isna(value)):
             return "–"
-        pattern = (self.formats or {}).get(column)
-        if pattern is not None:
-            return _minus(pattern.format(value))
-        if error is not None and 0 < error < np.inf:
-            digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
-            return _minus(f"{value:,.{digits}f}")
-        if isinstance(value, float | np.floating):
-            return _minus(f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}")
-        return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
+        if self.kind == "date" or isinstance(value, pd.Timestamp):
+            return f"{pd.Timestamp(value):%Y-%m-%d}"
+        if isinstance(value, bool | np.bool_):
+            return "yes" if value else "no"
+        if not isinstance(value, int | float | np.number):
+            return str(value)
+        digits = self.digits if digits is None else digits
+        text = _number(self.scale(value), digits, signed)
+        if self.kind == "dollars":
+            text = f"${text}".replace("$−", "−$").replace("$+", "+$")
+        return text
 
 
-def _minus(text: str) -> str:
-    """Return a number with a true minus, before the dollar sign where there is one."""
-    return text.replace("$-", "−$").replace("-", "−")
+def _number(value, digits: int | None, signed: bool = False) -> str:
+    """Return a number as people read it, with a true minus; without `digits` three that count."""
+    sign = "+" if signed else ""
+    if digits is not None:
+        text = f"{value:{sign},.{digits}f}"
+    elif isinstance(value, int | np.integer):
+        text = f"{value:{sign},}"
+    else:
+        text = f"{value:{sign},.3g}" if abs(value) < 100 else f"{value:{sign},.0f}"
+    return text.replace("-", "−")
 
 
-def _cell(tag: str, markup: str, numeric: bool, kind: str | None = None, style: str = "") -> str:
-    names = " ".join(["num"] * numeric + [kind] * bool(kind))
-    named, styled = f' class="{names}"' if names else "", f' style="{style}"' if style else ""
-    return f"<{tag}{named}{styled}>{markup}</{tag}>"
+@functools.cache
+def _registry() -> dict[str, _Column]:
+    with (Path(__file__).parent / "columns.csv").open(encoding="utf-8") as file:
+        return {
+            row["column"]: _Column(row["kind"], int(row["digits"]) if row["digits"] else None, row["label"])
+            for row in csv.DictReader(file)
+        }
 
 
-_NO_FORMULA = "mathjax_ignore tex2jax_ignore"
-"""Classes that keep notebooks from reading what stands between two dollar signs as a formula."""
+SIGNED = ("difference", "share_error", "points_error", "leverage", "roi", "calibrated_roi", "log_odds")
+"""Columns whose plus sign is shown."""
 
 
-def _folded(markup: str, summary: str) -> str:
-    if summary:
-        markup = f'<details class="more"><summary>{html.escape(summary)}</summary>{markup}</details>'
-    return f'{STYLE}<div class="{_NO_FORMULA}">{markup}</div>'
+def _column(name, values, error, units) -> _Column:
+    """Return how a column reads, decimals chosen by its standard errors where the registry leaves them open."""
+    known = _registry().get(units.get(name, name), _Column())
+    label = _registry()[name].label if name in _registry() else str(name).replace("_", " ")
+    unit = " %" if known.kind == "percent" and "%" not in label else ""
+    digits = known.digits
+    if digits is None and known.kind == "dollars":
+        size = np.nanmax(np.abs(np.asarray(values if error is None else error, float)), initial=0)
+        digits = 2 if size < (100 if error is None else 2) else 0
+    return _Column(known.kind, digits, label + unit)
 
 
-@dataclass(frozen=True)
-class Headline:
-    """What a page is about: a title and its facts in one line."""
-
-    title: str
-    facts: tuple[str, ...]
-
-    def _repr_html_(self) -> str:
-        facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in self.facts)
-        return _folded(f'<div class="headline"><strong>{html.escape(self.title)}</strong>{facts}</div>', "")
+def _digits(column: _Column, error) -> int | None:
+    """Return decimals that show two digits of the standard error, where the registry does not know the column."""
+    if column.kind or error is None or pd.isna(error) or not 0 < error < np.inf:
+        return column.digits
+    return int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
 
 
-@dataclass(frozen=True)
-class Stats:
-    """Key figures as a row of cards: (value, what it is) pairs."""
-
-    items: tuple[tuple[str, str], ...]
-
-    def _repr_html_(self) -> str:
-        cards = (f"<div><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>" for v, k in self.items)
-        return _folded(f'<div class="stats">{"".join(cards)}</div>', "")
+# ------------------------------------------------------------ the parts
 
 
-@dataclass(frozen=True)
-class Notes:
-    """Sentences the reader must not miss (assumptions made, drivers out, names unmatched); closed with `fold`."""
+def table(
+    frame: pd.DataFrame | pd.Series,
+    caption: str = "",
+    *,
+    fold: str = "",
+    bars=(),
+    search: bool = False,
+    shown: int | None = None,
+    units: dict | None = None,
+) -> Part:
+    """Show a frame with a caption below; wide tables scroll in their own box, and an empty frame shows nothing.
 
-    sentences: tuple[str, ...]
-    fold: str = ""
+    Parameters
+    ----------
+    frame : in the package's units; a Series becomes two columns
+    fold : the line below which the table is closed until it is opened
+    bars : columns with a bar behind the number, as long as its share of the column's largest
+    search : sort by a click on a header, keep rows by typing a name (−name drops them); works offline
+    shown : rows shown before one asks for all (with `search`)
+    units : column → column of the registry that it reads like
+    """
+    if not len(frame):
+        return Part("")
+    frame = _banded(frame.reset_index() if isinstance(frame, pd.Series) else frame)
+    units = units or {}
+    errors = {n: e for n in frame for e in (f"{n}_se", f"± {n}") if e in frame}
+    names = [name for name in frame if name not in errors.values()]
+    columns = {n: _column(n, frame[n], frame[errors[n]] if n in errors else None, units) for n in names}
+    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype != bool for name in names}
+    head = [(columns[name].label, "num" if numeric[name] else "") for name in names]
+    rows = [
+        [_cell(row[n], row.get(errors.get(n)), n, columns[n], numeric[n], _longest(frame, n, bars)) for n in names]
+        for row in frame.to_dict("records")
+    ]
+    markup = _macros().table(head, rows, caption, fold, len(names) >= WIDE, search, shown)
+    return Part(str(markup), _text(head, rows, caption))
 
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences or ("Nothing to remark.",))
-        return _folded(f'<div class="notes"><ul>{items}</ul></div>', self.fold)
+
+def _text(head, rows, caption: str) -> str:
+    """Return the table as plain text, for terminals."""
+    lines = [[cell["text"] + (f" ± {cell['error']}" if cell["error"] else "") for cell in row] for row in rows]
+    frame = pd.DataFrame(lines, columns=[text for text, _ in head])
+    return f"{caption}\n{frame.to_string(index=False)}" if caption else frame.to_string(index=False)
+
+
+def _banded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with columns low_x and high_x, fractions, as one text column, `x % band`."""
+    for low in [name for name in frame if str(name).startswith("low_") and f"high_{str(name)[4:]}" in frame]:
+        level = low[4:]
+        text = [f"{100 * a:.0f} – {100 * b:.0f}" for a, b in zip(frame[low], frame[f"high_{level}"], strict=True)]
+        frame = frame.assign(**{low: text}).rename(columns={low: f"{level} % band"}).drop(columns=f"high_{level}")
+    return frame
+
+
+def _longest(frame, name, bars) -> float | None:
+    return (np.nanmax(np.abs(frame[name].to_numpy(float)), initial=0) or 1.0) if name in bars else None
+
+
+def _cell(value, error, name, column: _Column, numeric: bool, longest: float | None) -> dict:
+    signed, digits = name in SIGNED, _digits(column, error)
+    text = column.write(value, digits, signed)
+    shown = "" if error is None or pd.isna(error) else column.write(error, digits)
+    mark = {"yes": "ok", "no": "bad"}.get(text) if name in ("holds", "inside", "clear") else None
+    bar = None if longest is None or pd.isna(value) else round(100 * abs(value) / longest)
+    classes = ["num"] * numeric + ["bar"] * (bar is not None) + [mark] * bool(mark) + ["long"] * (len(text) > LONG)
+    order = float(value) if numeric and not pd.isna(value) else None
+    return {"text": text, "error": shown, "classes": " ".join(classes), "bar": bar, "order": order}
+
+
+def stats(figures, units: str = "") -> Part:
+    """Show key figures as cards: a Series by the registry's names (`x_se` beside `x`), or (value, text) pairs.
+
+    `units` is the registry's column that all values read like, where the names are not of the registry (drivers).
+    """
+    if isinstance(figures, pd.Series):
+        figures = [_card(name, figures, units) for name in figures.index if not str(name).endswith("_se")]
+    cards = [(str(value), str(text)) for value, text in figures]
+    return Part(str(_macros().stats(cards)), "; ".join(f"{value} {text}" for value, text in cards))
+
+
+def _card(name, figures: pd.Series, units: str = "") -> tuple[str, str]:
+    value, error = figures[name], figures.get(f"{name}_se")
+    column = _column(name, [value], None if error is None else [error], {name: units or name})
+    digits = _digits(column, error)
+    text = column.write(value, digits, name in SIGNED)
+    if error is not None and not pd.isna(error):
+        text += f" ± {column.write(error, digits)}"
+    return text + (" %" if column.kind == "percent" else ""), column.label.removesuffix(" %")
+
+
+def notes(sentences, fold: str = "") -> Part:
+    """Show sentences the reader must not miss (assumptions made, drivers out, names unmatched); closed with `fold`."""
+    sentences = [str(sentence) for sentence in sentences] or ["Nothing to remark."]
+    return Part(str(_macros().notes(sentences, fold)), "\n".join(sentences))
+
+
+def figure(ax, alt: str, caption: str = "") -> Part:
+    """Show the picture that `ax` lives on with an alternative text and a caption, and close it; nothing when empty."""
+    from matplotlib import pyplot as plt
+
+    if not ax.has_data():
+        plt.close(ax.figure)
+        return Part("")
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+    width = min(PAGE_PIXELS, round(ax.figure.get_size_inches()[0] / PAGE_INCHES * PAGE_PIXELS))
+    plt.close(ax.figure)
+    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Part(str(_macros().figure(source, alt, caption, width, width <= PAGE_PIXELS * 0.75)), f"{alt}\n{caption}")
+
+
+# ------------------------------------------------------------ checks
 
 
 class CheckFailed(AssertionError):
     """A number on the page is not what it must be."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of the checks table: `value` must lie in [`low`, `high`]."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def passed(self) -> bool:
-        return bool(self.low <= self.value <= self.high)
+ROUNDING = 1e-6
+"""What a sum of floats may miss its bound by."""
 
 
-def run_checks(checks) -> Table:
-    """Show the checks table and return it; raise `CheckFailed` naming every line that does not hold."""
-    checks = list(checks)
-    frame = pd.DataFrame(
-        {
-            "check": [c.name for c in checks],
-            "value": [f"{c.value:,.6g}" for c in checks],
-            "must be": [_bounds(c) for c in checks],
-            "holds": ["yes" if c.passed else "NO" for c in checks],
-        }
-    )
-    caption = "Checks made on this page's own numbers; one that fails stops the report."
-    table = Table(frame, caption, marks={"yes": "ok", "NO": "bad"})
-    failed = [c for c in checks if not c.passed]
-    if failed:
+def checks(rules: dict | pd.DataFrame) -> Part:
+    """Show what was checked on this page's own numbers; raise `CheckFailed` naming every line that does not hold.
+
+    Parameters
+    ----------
+    rules : check → (value, low, high), bounds included, or a portfolio's audit (rule, found, limit, holds)
+    """
+    if isinstance(rules, pd.DataFrame):
+        shown = rules.rename(columns={"rule": "check", "found": "value", "limit": "must be"})
+        shown = shown.assign(**{name: [_number(x, None) for x in shown[name]] for name in ("value", "must be")})
+    else:
+        lines = [(name, *(float(number) for number in line)) for name, line in rules.items()]
+        shown = pd.DataFrame(
+            {
+                "check": [line[0] for line in lines],
+                "value": [f"{line[1]:,.6g}" for line in lines],
+                "must be": [_bounds(low, high) for _, _, low, high in lines],
+                "holds": [low - ROUNDING <= value <= high + ROUNDING for _, value, low, high in lines],
+            }
+        )
+    part = table(shown, "Checks made on this page's own numbers; one that fails stops the report.")
+    failed = shown[~shown["holds"].astype(bool)]
+    if len(failed):
         from IPython.display import display
 
-        display(table)
-        raise CheckFailed("; ".join(f"{c.name}: {c.value:g}, must be {_bounds(c)}" for c in failed))
-    return table
+        display(part)
+        lines = [f"{line['check']}: {line['value']}, must be {line['must be']}" for line in failed.to_dict("records")]
+        raise CheckFailed("; ".join(lines))
+    return part
 
 
-def _bounds(check: Check) -> str:
-    low, high = f"{check.low:,.6g}", f"{check.high:,.6g}"
+def _bounds(low: float, high: float) -> str:
+    texts = f"{low:,.6g}", f"{high:,.6g}"
     if low == high:
-        return low
-    if np.isinf(check.high):
-        return f"≥ {low}"
-    return f"≤ {high}" if np.isinf(check.low) else f"{low} … {high}"
+        return texts[0]
+    if np.isinf(high):
+        return f"≥ {texts[0]}"
+    return f"≤ {texts[1]}" if np.isinf(low) else f"{texts[0]} … {texts[1]}"

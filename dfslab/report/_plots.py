@@ -1,15 +1,8 @@
-"""Pictures of the pages: `plot_<noun>(numbers, ax=None) -> Axes`, and the helper that captions them."""
-
-import base64
-import html
-import io
-from dataclasses import dataclass, field
-from datetime import date
+"""Pictures of the pages: `plot_<noun>(numbers, ax=None) -> Axes`, from frames and arrays as the package has them."""
 
 import numpy as np
 
 __all__ = [
-    "Figure",
     "plot_bars",
     "plot_differences",
     "plot_dots",
@@ -17,12 +10,12 @@ __all__ = [
     "plot_frontier",
     "plot_heat",
     "plot_intervals",
-    "plot_lines",
+    "plot_over_time",
     "plot_profit",
     "plot_quantiles",
     "plot_reliability",
+    "plot_transform",
     "save",
-    "show",
 ]
 
 # Okabe & Ito's palette: distinguishable with every common colour vision.
@@ -39,38 +32,8 @@ BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, RED, GREY = (
 COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY, "#000000")
 MARKERS = "osD^vPX*"
 INK, PALE = "#17212b", "#e6ebf0"
-WIDE, COLUMN = 7.2, 920
-"""Inches of a picture as wide as the page's column, and the column's pixels: type stays readable on a phone."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture with an alternative text and a caption, as one piece of HTML."""
-
-    png: bytes = field(repr=False)
-    alt: str
-    caption: str
-    width: int
-
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png).decode()
-        kind = "" if self.width > COLUMN * 0.75 else ' class="narrow"'
-        return (
-            f'<figure{kind}><img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" width="{self.width}">'
-            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
-        )
-
-
-def show(ax, alt: str, caption: str = "") -> Figure:
-    """Return the figure that `ax` lives on, ready to be the last value of a cell, and close it."""
-    from matplotlib import pyplot as plt
-
-    figure = ax.figure
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
-    width = round(figure.get_size_inches()[0] / WIDE * COLUMN)
-    plt.close(figure)
-    return Figure(buffer.getvalue(), alt, caption, min(width, COLUMN))
+WIDE = 7.2
+"""Inches of a picture as wide as the page's column."""
 
 
 def save(ax, path, dots_per_inch: int = 120) -> None:
@@ -97,14 +60,15 @@ def _axes(ax, width=WIDE, height=3.6):
 
 
 def _legend(ax, columns=6) -> None:
-    """Put the legend in one line above the picture, where it covers nothing; say so when nothing was drawn."""
-    if not ax.get_legend_handles_labels()[0]:
-        ax.text(0.5, 0.5, "not enough past to draw", transform=ax.transAxes, ha="center", va="center", color=GREY)
-        return
+    """Put the legend in one line above the picture, where it covers nothing."""
     ax.legend(
         frameon=False, fontsize=9, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3,
         handletextpad=0.5, columnspacing=1.6,
     )  # fmt: skip
+
+
+def _words(name) -> str:
+    return str(name).replace("_", " ")
 
 
 def _rows(ax, names) -> np.ndarray:
@@ -123,93 +87,119 @@ def _beside(ax, y, texts) -> None:
                     va="center", fontsize=9, color=INK)  # fmt: skip
 
 
-def plot_intervals(names, centre, bands, actual=None, label="", unit="%", ax=None):
-    """Draw a point per name with nested bands; `bands` is a list of (low, high, name), widest first; (D,) each."""
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(names))
-    y = _rows(ax, names)
-    for width, shade, (low, high, name) in zip((3, 6, 9), ("#c6dbec", "#8dbbdb", BLUE), bands, strict=False):
-        ax.hlines(y, low, high, color=shade, linewidth=width, label=name)
+def plot_intervals(table, column: str = "ownership", actual=None, label="ownership (%)", ax=None):
+    """Draw fractions with nested bands as percent, a row per name.
+
+    Parameters
+    ----------
+    table : frame by name with `column` and low_95, high_95, low_80, … (fractions)
+    actual : Series of fractions by name, where it is known
+    """
+    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
+    y = _rows(ax, table.index)
+    for width, shade, level in zip((3, 6, 9), ("#c6dbec", "#8dbbdb", BLUE), (95, 80, 50), strict=True):
+        low, high = 100 * table[f"low_{level}"], 100 * table[f"high_{level}"]
+        ax.hlines(y, low, high, color=shade, linewidth=width, label=f"{level} %")
+    centre = 100 * table[column]
     ax.plot(centre, y, "o", color="white", markeredgecolor=INK, markersize=5, label="forecast, at the right")
     if actual is not None:
-        ax.plot(actual, y, "D", color=RED, markeredgecolor="white", markersize=6, label="actual")
-    ax.set_xlabel(f"{label} ({unit})")
+        ax.plot(100 * actual.reindex(table.index), y, "D", color=RED, markeredgecolor="white", label="actual")
+    ax.set_xlabel(label)
     ax.set_xlim(left=0)
     _beside(ax, y, [f"{value:.0f}" for value in centre])
     _legend(ax)
     return ax
 
 
-def plot_dots(names, series, label="", ax=None):
-    """Draw several values per name; `series` maps a label to values (D,)."""
-    ax = _axes(ax, WIDE, 0.7 + 0.225 * len(names))
-    y = _rows(ax, names)
-    values = np.array(list(series.values()), float)
-    ax.hlines(y, np.nanmin(values, 0), np.nanmax(values, 0), color="#d5dde5", linewidth=2)
-    for (name, x), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
-        ax.plot(x, y, marker, color=colour, markersize=6, label=name)
+def plot_dots(table, label="", ax=None):
+    """Draw several values per name; a row of `table` is a name, a column a series."""
+    ax = _axes(ax, WIDE, 0.7 + 0.225 * len(table))
+    y = _rows(ax, table.index)
+    ax.hlines(y, table.min(axis=1), table.max(axis=1), color="#d5dde5", linewidth=2)
+    for name, colour, marker in zip(table, COLOURS, MARKERS, strict=False):
+        ax.plot(table[name], y, marker, color=colour, markersize=6, label=_words(name))
     ax.set_xlabel(label)
     _legend(ax)
     return ax
 
 
-def plot_reliability(forecast, fact, error=None, label="ownership (%)", ax=None):
-    """Draw mean fact against mean forecast by bin with ± 2 standard errors; the diagonal is perfect."""
+def plot_reliability(bands, label="ownership (%)", ax=None):
+    """Draw mean actual against mean forecast by band with ± 2 standard errors; the diagonal is perfect.
+
+    `bands` has forecast, actual and se (fractions), such as `metrics.reliability` gives.
+    """
+    bands = 100 * bands[["forecast", "actual", "se"]].astype(float).dropna(subset=["forecast", "actual"])
     ax = _axes(ax, 4.3, 4.0)
-    top = 1.08 * max([1.0, *forecast, *fact])
+    if bands.empty:
+        return ax
+    top = 1.08 * max(1.0, bands[["forecast", "actual"]].max(axis=None))
     ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfect")
-    bars = None if error is None else 2 * np.asarray(error)
-    ax.errorbar(forecast, fact, yerr=bars, fmt="o-", color=BLUE, capsize=3, label="bins, ± 2 se")
+    ax.errorbar(bands["forecast"], bands["actual"], yerr=2 * bands["se"], fmt="o-", color=BLUE, capsize=3,
+                label="bands, ± 2 se")  # fmt: skip
     ax.set(xlabel=f"forecast {label}", ylabel=f"actual {label}", xlim=(0, top), ylim=(0, top))
     _legend(ax)
     return ax
 
 
-def plot_lines(x, series, xlabel="", ylabel="", errors=None, ax=None):
-    """Draw lines over `x`; `series` maps a label to values, `errors` a label to standard errors (drawn ± 2)."""
-    ax = _axes(ax, WIDE, 3.0)
-    for (name, y), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
-        ax.plot(x, y, marker=marker, markersize=4.5, linewidth=1.2, color=colour, label=name)
-        if errors and name in errors:
-            low, high = np.asarray(y) - 2 * np.asarray(errors[name]), np.asarray(y) + 2 * np.asarray(errors[name])
-            ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if series:
-        _legend(ax)
-    if len(x) and isinstance(x[0], date):
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+def plot_transform(tenths, ax=None):
+    """Draw the share of facts in each tenth of their forecast distribution, ± 2 se; `tenths` has low, high, share, se.
 
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
-        ax.xaxis.get_offset_text().set_size(9)
+    Ten percent in each is perfect.
+    """
+    ax = _axes(ax, WIDE, 2.6)
+    if tenths.empty:
+        return ax
+    names = [f"{100 * low:.0f}–{100 * high:.0f}" for low, high in zip(tenths["low"], tenths["high"], strict=True)]
+    ax.bar(names, 100 * tenths["share"], 0.75, color=BLUE, yerr=200 * tenths["se"], capsize=3)
+    ax.axhline(10, color=GREY, linewidth=1, linestyle="--")
+    ax.grid(axis="x", visible=False)
+    ax.set(xlabel="tenth of the forecast distribution (%)", ylabel="share of the facts (%)")
     return ax
 
 
-def plot_bars(names, series, ylabel="", errors=None, ax=None):
-    """Draw grouped bars with their values; `series` maps a label to values by name, `errors` a label to ± values."""
-    ax = _axes(ax, WIDE, 2.8)
-    x, width = np.arange(len(names)), 0.8 / max(len(series), 1)
-    for k, ((name, y), colour) in enumerate(zip(series.items(), (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
-        bar = None if not errors or name not in errors else errors[name]
-        place = x + (k - (len(series) - 1) / 2) * width
-        bars = ax.bar(place, y, width * 0.94, color=colour, label=name, yerr=bar, capsize=3)
-        ax.bar_label(bars, fmt="%.0f", fontsize=9, padding=2, color=INK)
-    ax.set_xticks(x, names)
-    ax.margins(y=0.12)
-    ax.grid(axis="x", visible=False)
-    ax.set_ylabel(ylabel)
+def plot_over_time(table, by: str, column: str, label="", ax=None):
+    """Draw a fraction over dates as percent, a line per value of `by`; `table` is tidy with date, `by` and `column`."""
+    ax = _axes(ax, WIDE, 3.0)
+    if table.empty:
+        return ax
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    wide = 100 * table.pivot_table(index="date", columns=by, values=column)
+    for name, colour, marker in zip(wide, COLOURS, MARKERS, strict=False):
+        ax.plot(wide.index, wide[name], marker=marker, markersize=4.5, linewidth=1.2, color=colour, label=_words(name))
+    ax.set_ylabel(label)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
+    ax.xaxis.get_offset_text().set_size(9)
     _legend(ax)
     return ax
 
 
-def plot_heat(rows, columns, values, label="", pattern="{:.0f}", centre=None, ax=None):
-    """Draw a matrix as coloured cells with its numbers; around `centre` with two colours when one is given."""
-    ax = _axes(ax, min(WIDE, 2.6 + 1.3 * len(columns)), 0.9 + 0.24 * len(rows))
-    values = np.asarray(values, float)
+def plot_bars(table, label="", ax=None):
+    """Draw grouped bars with their values; a row of `table` is a group, a column a series."""
+    ax = _axes(ax, WIDE, 2.8)
+    x, width = np.arange(len(table)), 0.8 / max(table.shape[1], 1)
+    for k, (name, colour) in enumerate(zip(table, (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
+        place = x + (k - (table.shape[1] - 1) / 2) * width
+        bars = ax.bar(place, table[name], width * 0.94, color=colour, label=_words(name))
+        ax.bar_label(bars, fmt="%.0f", fontsize=9, padding=2, color=INK)
+    ax.set_xticks(x, [_words(name) for name in table.index])
+    ax.margins(y=0.12)
+    ax.grid(axis="x", visible=False)
+    ax.set_ylabel(label)
+    _legend(ax)
+    return ax
+
+
+def plot_heat(table, label="", pattern="{:.0f}", centre=None, ax=None):
+    """Draw a frame as coloured cells with its numbers; around `centre` with two colours when one is given."""
+    ax = _axes(ax, min(WIDE, 2.6 + 1.3 * table.shape[1]), 0.9 + 0.24 * len(table))
+    values = table.to_numpy(float)
     spread = np.nanmax(np.abs(values - centre)) if centre is not None else 1.0
     limits = {} if centre is None else {"vmin": centre - spread, "vmax": centre + spread}
     image = ax.imshow(values, aspect="auto", cmap="Blues" if centre is None else "PuOr_r", **limits)
-    ax.set_xticks(range(len(columns)), columns)
+    ax.set_xticks(range(table.shape[1]), [_words(name) for name in table.columns])
     ax.xaxis.tick_top()
-    ax.set_yticks(range(len(rows)), rows)
+    ax.set_yticks(range(len(table)), [_words(name) for name in table.index])
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     for (i, j), value in np.ndenumerate(values):
@@ -220,26 +210,29 @@ def plot_heat(rows, columns, values, label="", pattern="{:.0f}", centre=None, ax
     return ax
 
 
-def plot_quantiles(names, quantiles, marks=None, label="", ax=None):
-    """Draw 5–95 % and 25–75 % ranges with the median; `quantiles` is (D, 5); `marks` (D,) adds a reference."""
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(names))
-    y, q = _rows(ax, names), np.asarray(quantiles, float)
-    ax.hlines(y, q[:, 0], q[:, 4], color="#c6dbec", linewidth=4, label="5–95 %")
-    ax.hlines(y, q[:, 1], q[:, 3], color=BLUE, linewidth=7, label="25–75 %")
-    ax.plot(q[:, 2], y, "|", color="white", markersize=9, markeredgewidth=2)
-    if marks is not None:
-        ax.plot(marks, y, "D", color=RED, markersize=5, label="reference")
+def plot_quantiles(table, label="", n: int = 20, ax=None):
+    """Draw 5–95 % and 25–75 % ranges with the median, the `n` highest medians first.
+
+    `table` has a row per name and the columns .05, .25, .5, .75 and .95, as `Scenarios.quantile` gives.
+    """
+    table = table.sort_values(0.5, ascending=False, kind="stable").head(n)
+    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
+    y = _rows(ax, table.index)
+    ax.hlines(y, table[0.05], table[0.95], color="#c6dbec", linewidth=4, label="5–95 %")
+    ax.hlines(y, table[0.25], table[0.75], color=BLUE, linewidth=7, label="25–75 %")
+    ax.plot(table[0.5], y, "|", color="white", markersize=9, markeredgewidth=2)
     ax.set_xlabel(label)
-    _beside(ax, y, [f"{value:.0f}" for value in q[:, 2]])
+    _beside(ax, y, [f"{value:.0f}" for value in table[0.5]])
     _legend(ax)
     return ax
 
 
-def plot_exposure(names, exposure, ownership, ax=None):
-    """Draw our exposure against the field's ownership per driver, both in percent, (D,)."""
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(names))
-    y = _rows(ax, names)
-    over = np.asarray(exposure) >= np.asarray(ownership)
+def plot_exposure(table, ax=None):
+    """Draw our exposure against the field's ownership; `table` has driver, exposure and ownership (fractions)."""
+    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
+    y = _rows(ax, table["driver"])
+    exposure, ownership = 100 * table["exposure"].to_numpy(), 100 * table["ownership"].to_numpy()
+    over = exposure >= ownership
     ax.hlines(y, ownership, exposure, color=np.where(over, "#8dbbdb", "#f3c9a5"), linewidth=4)
     ax.plot(ownership, y, "o", color=GREY, markersize=6, label="the field")
     ax.plot(exposure, y, "D", color=BLUE, markersize=6, label="our lineups")
@@ -267,25 +260,31 @@ def plot_profit(profit, weight=None, ax=None):
     return ax
 
 
-def plot_frontier(penalty, value, error, ownership, ax=None):
-    """Draw expected payout per lineup (dollars, ± 2 se) over the leverage penalty, mean ownership below each."""
+def plot_frontier(table, ax=None):
+    """Draw expected payout per fee (± 2 se) over λ, mean ownership below each.
+
+    `table` has penalty, expected_payout, se, fees (dollars) and ownership (fraction).
+    """
     ax = _axes(ax, WIDE, 2.8)
-    ax.errorbar(penalty, value, yerr=2 * np.asarray(error), fmt="o-", color=BLUE, capsize=3)
-    ax.set_xticks(penalty, [f"{x:g}\n{own:.0f} %" for x, own in zip(penalty, ownership, strict=True)])
+    fees = table["fees"].clip(lower=1e-9)
+    ax.errorbar(table["penalty"], table["expected_payout"] / fees, yerr=2 * table["expected_payout_se"] / fees,
+                fmt="o-", color=BLUE, capsize=3)  # fmt: skip
+    labels = [f"{x:g}\n{100 * own:.0f} %" for x, own in zip(table["penalty"], table["ownership"], strict=True)]
+    ax.set_xticks(table["penalty"], labels)
     ax.set(xlabel="leverage penalty λ, and below it the mean ownership of the drivers chosen")
-    ax.set_ylabel("expected payout per lineup, dollars")
+    ax.set_ylabel("expected payout per dollar of fees")
     return ax
 
 
-def plot_differences(names, difference, error, label="", ax=None):
-    """Draw differences with ± 2 standard errors around zero, one row per name."""
-    ax = _axes(ax, WIDE, 0.7 + 0.25 * len(names))
-    y = _rows(ax, names)
-    clear = np.abs(difference) > 2 * np.asarray(error)
+def plot_differences(table, label="", ax=None):
+    """Draw differences with ± 2 standard errors around zero; `table` has difference and se, a row per name."""
+    ax = _axes(ax, WIDE, 0.7 + 0.25 * len(table))
+    y = _rows(ax, [_words(name) for name in table.index])
+    difference, error = table["difference"].to_numpy(float), table["se"].to_numpy(float)
+    clear = np.abs(difference) > 2 * error
     for mask, colour, text in ((clear, BLUE, "beyond two standard errors"), (~clear, GREY, "within two")):
         if mask.any():
-            d, e = np.asarray(difference)[mask], 2 * np.asarray(error)[mask]
-            ax.errorbar(d, y[mask], xerr=e, fmt="o", color=colour, capsize=3, label=text)
+            ax.errorbar(difference[mask], y[mask], xerr=2 * error[mask], fmt="o", color=colour, capsize=3, label=text)
     ax.axvline(0, color=INK, linewidth=1)
     ax.set_xlabel(label)
     _legend(ax)

@@ -5,13 +5,14 @@ import html
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from dfslab.errors import UserError
-from dfslab.report._parts import STYLE
+import numpy as np
+
+from dfslab.errors import InputError, UserError
+from dfslab.report._parts import part_style
 
 __all__ = ["NOTEBOOKS", "ReportFailed", "execute", "run_report", "to_html", "write_index"]
 
@@ -46,7 +47,7 @@ class _Page:
         return {
             "title": f"{NOTEBOOKS.get(self.stem, self.stem)} – {self.race_id}",
             "css": _css(),
-            "part_style": STYLE,
+            "part_style": part_style(),
             "stopped": self.stopped,
             "links": links,
             "banner": banner,
@@ -105,7 +106,7 @@ def _check_parameters(notebook: Path, parameters: dict) -> None:
             f"{notebook.name} has no parameter {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
         )
     for name, value in parameters.items():
-        if not isinstance(value, bool | int | float | str | list | None):
+        if not isinstance(value, bool | int | float | str | list | dict | None):
             raise ReportFailed(f"parameter {name}: a {type(value).__name__} cannot be handed to a notebook")
 
 
@@ -138,19 +139,19 @@ def run_report(
     ReportFailed : a cell failed; `out_dir/<race_id>.failed` keeps what was made, with the failed page
     """
     from dfslab import data
-    from dfslab.workflow import check_extras, check_inputs, check_settings
+    from dfslab.workflow import open_race
 
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
     parameters, sources = parameters or {}, {stem: Path(notebooks) / f"{stem}.ipynb" for stem in NOTEBOOKS}
     _refuse_unknown(parameters, sources)
-    check_settings(parameters)
-    inputs = check_inputs(race_id, data_dir)
-    check_extras(inputs)
+    _check_values(parameters)
+    inputs = open_race(race_id, data_dir)
+    inputs.check_files()
     failed = out_dir / f"{race_id}.failed"
-    with data.files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT), tempfile.TemporaryDirectory() as cache:
+    with data.files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT):
         with data.files.write_folder_atomically(out_dir / race_id) as aside:
             try:
-                _run_pages(sources, inputs, aside, {**parameters, "cache_dir": cache}, progress)
+                _run_pages(sources, inputs, aside, parameters, progress)
                 _write_manifest(aside, inputs, parameters)
             except ReportFailed:
                 shutil.rmtree(failed, ignore_errors=True)
@@ -160,6 +161,26 @@ def run_report(
     with data.files.locked(out_dir / ".locks"):
         write_index(out_dir)
     return out_dir / race_id
+
+
+_WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
+"""Parameters that are whole numbers, and their least values; a lineup shares five drivers with another at most."""
+_SHARES = ("max_exposure", "max_ownership_per_driver", "low_ownership_threshold")
+"""Parameters that are shares, above 0 and at most 1."""
+
+
+def _check_values(parameters: dict) -> None:
+    """Raise `InputError` for a value that cannot be, before a kernel starts."""
+    for name, value in parameters.items():
+        need, right = "", True
+        if name in _WHOLE:
+            least, most = _WHOLE[name], 5 if name == "max_overlap" else np.inf
+            right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            need = f"a whole number from {least} to {most}" if most < np.inf else f"a whole number of {least} or more"
+        elif name in _SHARES and not isinstance(value, dict | None):
+            right, need = isinstance(value, int | float) and 0 < value <= 1, "a share above 0, at most 1"
+        if not right:
+            raise InputError(f"parameter {name} is {value!r}; it must be {need}")
 
 
 def _refuse_unknown(parameters: dict, sources: dict) -> None:
@@ -200,7 +221,7 @@ def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
             cell.metadata.pop(trace, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
-            lines = [x for x in cell.source.splitlines() if not x.startswith(("out_dir", "cache_dir"))]
+            lines = [x for x in cell.source.splitlines() if not x.startswith("out_dir")]
             cell.source = "\n".join(lines)
     text = nbformat.writes(node).replace(str(aside), ".").replace(str(data_dir), _relative(data_dir))
     path.write_text(text, "utf-8")

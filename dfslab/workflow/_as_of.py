@@ -13,19 +13,13 @@ from dfslab.slate import Slate
 __all__ = ["fill_history", "fill_slate", "known_before"]
 
 
-def fill_slate(slate: Slate, scenarios, history) -> Slate:
-    """Return the slate with projected_points (the user's first, else the simulator's means), form and rating."""
-    drivers = slate.drivers.copy()
-    means = scenarios.mean().to_numpy()
-    own = slate.column("projected_points")
-    drivers["projected_points"] = np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)
-    known = known_before(history.results, slate.race.date).reindex(slate.names)
-    for name in ("form", "rating"):
-        drivers[name] = known[name].to_numpy()
+def fill_slate(slate: Slate, scenarios) -> Slate:
+    """Return the slate with projected_points (the user's first, else the simulator's means) and simulated columns."""
+    means, own = scenarios.mean().to_numpy(), slate.column("projected_points")
+    filled = {"projected_points": np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)}
     simulated = simulated_columns(scenarios, slate.rules)
-    for name in simulated:
-        drivers[name] = np.where(slate.out, np.nan, simulated[name])
-    return replace(slate, drivers=drivers)
+    filled |= {name: np.where(slate.out, np.nan, simulated[name]) for name in simulated}
+    return replace(slate, drivers=slate.drivers.assign(**filled))
 
 
 FORM_HALF_LIFE_DAYS = 60.0
@@ -40,8 +34,8 @@ def known_before(results: pd.DataFrame, date) -> pd.DataFrame:
     """
     past = results[results["date"] < pd.to_datetime(date)]
     age = (pd.to_datetime(date) - past["date"]).dt.days.to_numpy(float)
-    expected = past.groupby("start")["dk_points"].transform("mean")
-    surplus = past["dk_points"] - expected
+    past = past.reindex(columns=past.columns.union(["start", "dk_points", "driver_rating"]))
+    surplus = past["dk_points"] - past.groupby("start")["dk_points"].transform("mean")
     return pd.DataFrame(
         {
             "form": _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS)),

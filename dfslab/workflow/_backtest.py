@@ -17,8 +17,10 @@ from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import audit, score_portfolios
-from dfslab.workflow import _race_day as pipeline
-from dfslab.workflow import _review as aftermath
+from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
+from dfslab.workflow._review import by_slate, play_real_field, read_outcome
+from dfslab.workflow._verbs import baselines, choose_portfolio, forecast_ownership, simulate_race
+from dfslab.workflow._verbs import score_portfolios as score_fresh
 
 __all__ = ["SETTINGS", "rate_bands", "run_backtest", "score_race", "summarise"]
 
@@ -76,7 +78,7 @@ def run_backtest(
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown:
         raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
-    data_dir = Path(data_dir or pipeline.SAMPLE)
+    data_dir = Path(data_dir or SAMPLE)
     chosen = _finished_races(data_dir) if races is None else list(races)
     if not chosen:
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
@@ -106,14 +108,14 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
     A race that cannot be decided (bad input, a portfolio out of reach) gives its id and the error.
     """
     try:
-        inputs = pipeline.check_inputs(race_id, data_dir)
+        inputs = open_race(race_id, data_dir, seed)
         replay = replay if inputs.simulated else None
         path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings | {"replayed": bool(replay)})
         if path.exists():
             known = json.loads(path.read_text("utf-8"))
             if known.get("key") == key:
                 return known
-        rows = {"key": key} | _decided_and_revealed(inputs, seed, settings, replay)
+        rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
     except (UserError, OSError) as error:
         return {"race_id": race_id, "error": str(error)}
     with files.write_atomically(path) as aside:
@@ -131,25 +133,27 @@ def _key(inputs, seed: int, settings: dict) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decided_and_revealed(inputs, seed: int, settings: dict, replay) -> dict:
-    contest = inputs.contest
-    n = min(settings["n_lineups"], int(contest.max_entries_per_user or settings["n_lineups"]))
-    told = {name: value for name, value in settings.items() if not name.startswith("n_replay")}
-    lab = pipeline.Lab(inputs, pipeline.Settings(seed=seed, **told | {"n_lineups": n}), Path())
-    strategies = {"portfolio": lab.portfolio.lineups, **lab.baselines}
-    predicted = lab.scores
-    outcome = aftermath.read_outcome(inputs)
-    rules = audit(lab.slate, lab.portfolio.lineups, n, settings["max_exposure"], settings["max_overlap"])
-    race = inputs.race
+def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:
+    contest, race = day.contest, day.race
+    n = contest.entering(settings["n_lineups"])
+    limits = {name: settings[name] for name in ("max_exposure", "max_overlap", "n_candidates", "n_fields")}
+    races = simulate_race(day, settings["n_scenarios"])
+    crowd = forecast_ownership(day, races, settings["n_draws"])
+    mine = choose_portfolio(day, races, crowd, n, **limits)
+    strategies = {"portfolio": mine.lineups, **baselines(day, races, crowd, mine)}
+    sizes = {"n_scenarios": settings["n_scenarios"], "n_fields": settings["n_fresh_fields"]}
+    predicted = score_fresh(day, strategies, crowd, **sizes)
+    outcome = read_outcome(day, contest)
+    rules = audit(day.slate, mine.lineups, n, settings["max_exposure"], settings["max_overlap"])
     facts = {"race_id": race.race_id, "date": f"{race.date:%Y-%m-%d}", "track_type": race.track_type}
     facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
-    facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(inputs)}
-    money = _real_money(strategies, predicted, outcome, lab)
+    facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(day)}
+    money = _real_money(strategies, predicted, outcome, day)
     if replay:
-        money = money.merge(_replayed(replay, strategies, lab, seed, settings), on="strategy")
+        money = money.merge(_replayed(replay, strategies, day, settings), on="strategy")
     tables = {
-        "ownership": _ownership_scores(lab, outcome),
-        "simulator": _simulator_scores(lab, outcome),
+        "ownership": _ownership_scores(day, crowd, outcome),
+        "simulator": _simulator_scores(day, races, outcome),
         "money": money,
     }
     rows = {name: _records(table.assign(race_id=race.race_id)) for name, table in tables.items()}
@@ -167,12 +171,12 @@ def _records(table: pd.DataFrame) -> list[dict]:
 # ---------------------------------------------------------------- scores of one race
 
 
-def _ownership_scores(lab, outcome) -> pd.DataFrame:
+def _ownership_scores(day, crowd, outcome) -> pd.DataFrame:
     """Return mae and crps in points and coverage of the hybrid, the same of salary ranks where it can."""
-    racing, fact = ~lab.slate.out, outcome.ownership
-    draws, own = lab.forecast.draws, lab.forecast.table["ownership"].to_numpy()
+    racing, fact = ~day.slate.out, outcome.ownership
+    draws, own = crowd.draws, crowd.table["ownership"].to_numpy()
     rows = []
-    for name, told in (("hybrid", own), ("salary rank", salary_rank(lab.inputs.history.ownership, lab.slate))):
+    for name, told in (("hybrid", own), ("salary rank", salary_rank(day.history.ownership, day.slate))):
         rows.append({"estimator": name, "mae": 100 * metrics.mean_absolute_error(told[racing], fact[racing])})
     rows[0]["crps"] = 100 * float(metrics.crps(draws[:, racing], fact[racing]).mean())
     rows[1]["crps"] = rows[1]["mae"]
@@ -198,9 +202,9 @@ def salary_rank(past: pd.DataFrame, slate) -> np.ndarray:
     return slate.rules.roster_size * level / level.sum()
 
 
-def _simulator_scores(lab, outcome) -> pd.DataFrame:
+def _simulator_scores(day, races, outcome) -> pd.DataFrame:
     """Return rps, top-10 Brier, CRPS of points and the share of points inside 80 %, beside knowing nothing."""
-    races, racing = lab.scenarios, ~lab.slate.out
+    racing = ~day.slate.out
     actual, expected = outcome.points[racing], races.points[:, racing]
     keep = np.random.default_rng(0).choice(len(races), min(2_000, len(races)), p=races.weight)
     low, high = metrics.interval_bounds(expected[keep], 0.8)
@@ -210,14 +214,13 @@ def _simulator_scores(lab, outcome) -> pd.DataFrame:
         "inside_80": float(metrics.covered(low, high, actual).mean()),
     }
     if outcome.results is not None:
-        row |= _finish_scores(lab, outcome.results, racing)
+        row |= _finish_scores(races, outcome.results, racing)
     return pd.DataFrame([row])
 
 
-def _finish_scores(lab, results, racing) -> dict:
-    finish = aftermath.by_slate(results.set_index("driver")["finish"], lab.slate)[racing]
-    known, places = np.isfinite(finish), min(int(np.nanmax(finish)), len(lab.slate))
-    races = lab.scenarios
+def _finish_scores(races, results, racing) -> dict:
+    finish = by_slate(results.set_index("driver")["finish"], races.drivers)[racing]
+    known, places = np.isfinite(finish), min(int(np.nanmax(finish)), len(races.drivers))
     chance = metrics.finish_probabilities(np.clip(races.finish, 1, places), races.weight)[racing][known, :places]
     flat = np.full(chance.shape, 1 / places)
     fact = np.minimum(finish[known], places)
@@ -229,14 +232,14 @@ def _finish_scores(lab, results, racing) -> dict:
     }
 
 
-def _real_money(strategies, predicted, outcome, lab) -> pd.DataFrame:
+def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
     """Return, by strategy, what our simulator predicted and how it went in the real field."""
     table = predicted.table().set_index("portfolio")
     gaps = predicted.differences("portfolio").set_index("against")
-    contest, rows = lab.inputs.contest, []
-    top = max(1, int(np.ceil(0.01 * contest.entries)))
+    contest, rows = day.contest, []
+    top = contest.top_ranks(0.01)
     for name, lineups in strategies.items():
-        real = aftermath.play_real_field(lineups, outcome, contest, lab.slate.rules)
+        real = play_real_field(lineups, outcome, contest, day.slate.rules)
         told = table.loc[name]
         row = {
             "strategy": name,
@@ -245,26 +248,27 @@ def _real_money(strategies, predicted, outcome, lab) -> pd.DataFrame:
             "won": real["prize"].sum(),
         }
         row |= {"cash": (real["prize"] > 0).mean(), "top_1pct": (real["rank"] <= top).mean()}
-        row |= {f"predicted_{k}": told[k] for k in ("expected_payout", "se", "p_profit", "cash", "top_1pct")}
+        row |= {
+            f"predicted_{k}": told[k] for k in ("expected_payout", "expected_payout_se", "p_profit", "cash", "top_1pct")
+        }
         if name in gaps.index:
             row |= {"predicted_gap": gaps.loc[name, "difference"], "predicted_gap_se": gaps.loc[name, "se"]}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _replayed(replay, strategies, lab, seed: int, settings: dict) -> pd.DataFrame:
+def _replayed(replay, strategies, day: RaceDay, settings: dict) -> pd.DataFrame:
     """Return, by strategy, what it earns when the race is run again by the law that made it."""
-    inputs = lab.inputs
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLAY_STREAM,)))
+    rng = np.random.default_rng(np.random.SeedSequence(day.seed, spawn_key=(REPLAY_STREAM,)))
     n, fields = settings["n_replays"], settings["n_replay_fields"]
-    played = replay(inputs.race.race_id, n, rng, inputs.data_dir, n_fields=fields)
-    if not np.array_equal(played.drivers, lab.slate.names):
-        raise InputError(f"{inputs.files.path}: the drivers are not those of the simulated season; write it again")
+    played = replay(day.race.race_id, n, rng, day.data_dir, n_fields=fields)
+    if not np.array_equal(played.drivers, day.slate.names):
+        raise InputError(f"{day.files.path}: the drivers are not those of the simulated season; write it again")
     scores = score_portfolios(
-        strategies, played.points, played.fields, inputs.contest, rules=lab.slate.rules
+        strategies, played.points, played.fields, day.contest, rules=day.slate.rules
     )  # fmt: skip
     table = scores.table().rename(columns={"portfolio": "strategy"})
-    table = table[["strategy", "expected_payout", "se", "p_profit", "cash", "top_1pct"]]
+    table = table[["strategy", "expected_payout", "expected_payout_se", "p_profit", "cash", "top_1pct"]]
     gaps = scores.differences("portfolio").rename(columns={"against": "strategy", "difference": "gap", "se": "gap_se"})
     table = table.merge(gaps[["strategy", "gap", "gap_se"]], on="strategy", how="left")
     return table.rename(columns={c: f"replay_{c}" for c in table if c != "strategy"})
@@ -291,6 +295,7 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     tables["field"] = pd.DataFrame([_field_row(name, part) for name, part in money.groupby("strategy", sort=False)])
     tables["gains"] = _gains(money)
     tables["reliability"] = _reliability(money)
+    tables["cash_bands"] = rate_bands(frames, "cash")
     return tables
 
 

@@ -8,7 +8,7 @@ The key is a digest of the function's name, the content of every argument, and t
 and Python's versions); so a changed input, seed, setting, constant or version is another key, and there is nothing to
 invalidate. Arguments are values: a generator is refused (hand over the seed), and so is a path (hand over what the file
 says). Arguments and results may be None, bools, numbers, text, dates, tuples, lists, dicts, arrays, frames, Series,
-indexes, and dataclasses of these; a key may also hold functions and classes by name.
+indexes, dataclasses of these, and functions of the package by name; a key may also hold those of others.
 
 A result is one npz file: arrays as they are, the rest as JSON, never a pickle, equal to the last bit; the result is the
 same object whether it was computed now or read. The files lie in `cache_folder()/stages`, never in a data folder, and
@@ -137,7 +137,8 @@ def _tree(value, arrays: list, names: bool):
             return {name: [_tree(part, arrays, names) for part in parts(value)]}
     if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
         return {"object": [kind.__module__, kind.__qualname__, *(_tree(v, arrays, names) for v in _fields(value))]}
-    if names and callable(value) and "<" not in getattr(value, "__qualname__", "<"):
+    ours = getattr(value, "__module__", None) or ""
+    if (names or ours.split(".")[0] == "dfslab") and callable(value) and "<" not in getattr(value, "__qualname__", "<"):
         bound = getattr(value, "__self__", None)
         of = None if isinstance(bound, type | types.ModuleType) else _tree(bound, arrays, names)
         return {"name": [value.__module__, value.__qualname__, of]}
@@ -151,6 +152,8 @@ def _decoded(tree, arrays: list):
     if name == "array":
         return arrays[parts[0]]
     parts = [_decoded(part, arrays) for part in parts]
+    if name == "name":
+        return _named(*parts[:2])
     return _object(*parts) if name == "object" else _KINDS[name][2](*parts)
 
 
@@ -160,15 +163,20 @@ def _fields(value) -> list:
 
 def _object(module: str, name: str, *values):
     """Return a dataclass or named tuple of the package with its fields as they were, unchecked and unchanged."""
-    if module.split(".")[0] != "dfslab":
-        raise TypeError(f"{module}.{name} is not of dfslab")
-    kind = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    kind = _named(module, name)
     if issubclass(kind, tuple):
         return kind(*values)
     made = object.__new__(kind)
     for field, value in zip(dataclasses.fields(kind), values, strict=True):
         object.__setattr__(made, field.name, value)
     return made
+
+
+def _named(module: str, name: str):
+    """Return a class or function of the package by name."""
+    if module.split(".")[0] != "dfslab":
+        raise TypeError(f"{module}.{name} is not of dfslab")
+    return functools.reduce(getattr, name.split("."), importlib.import_module(module))
 
 
 def _held(column):

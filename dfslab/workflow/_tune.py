@@ -9,14 +9,32 @@ import pandas as pd
 from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import as_day
-from dfslab.ownership import HybridOwnershipEstimator, Prior, score_forecasts
-from dfslab.race import FinishModel, finish_record, forecast_races
+from dfslab.ownership import (
+    CalibrationReport,
+    HybridOwnershipEstimator,
+    Prior,
+    calibration_report,
+    score_forecasts,
+    walk_forward,
+)
+from dfslab.race import FinishModel, finish_record, forecast_races, report_card
 from dfslab.regimes import TuningResult
-from dfslab.workflow import _race_day as pipeline
 from dfslab.workflow._as_of import fill_history
 from dfslab.workflow._cache import cached
+from dfslab.workflow._models import save_model
+from dfslab.workflow._race_day import RaceDay, stream
+from dfslab.workflow._verbs import past_contests
 
-__all__ = ["Tuned", "tune_ownership", "tune_race", "tune_regimes", "tune_thresholds"]
+__all__ = [
+    "Tuned",
+    "check_ownership",
+    "check_simulator",
+    "standardised",
+    "tune_ownership",
+    "tune_race",
+    "tune_regimes",
+    "tune_thresholds",
+]
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -57,7 +75,7 @@ def tune_ownership(
     walk = walk if last is None else walk.last(last)
     path = None
     if figures is None:
-        path = pipeline.save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
+        path = save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
     tables = {"scores": walk.table(), "bands": walk.bands(), "what the hybrid gains": walk.gains()}
     return Tuned(tables, (SCORED, *walk.notes), path)
 
@@ -72,7 +90,7 @@ def _past_contests(data_dir, series, seed) -> pd.DataFrame:
     """Return past contests with what was known before each, where there are results to know it from."""
     if not (Path(data_dir) / "history" / "results.csv").exists():
         return data.history(data_dir, series=series, without_races=True).ownership
-    return fill_history(data.history(data_dir, series=series), pipeline.stream(seed, "past contests"))
+    return fill_history(data.history(data_dir, series=series), stream(seed, "past contests"))
 
 
 def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:
@@ -172,3 +190,58 @@ def _since(history, since) -> pd.Timestamp:
             "needed before and after; choose another date"
         )
     return told
+
+
+# ---------------------------------------------------------------- how forecasts before a race day turned out
+
+FEWEST_CONTESTS = 3
+"""Past contests below which nothing is said about how forecasts turned out."""
+CARD_YEARS = 3
+"""Years before the race over which the simulator is checked."""
+CARD_SCENARIOS = 400
+CARD_LEARNS_DAYS = 200
+"""Days at the beginning of the history from which the simulator only learns."""
+
+
+def check_ownership(day: RaceDay) -> CalibrationReport:
+    """Forecast every past contest from the contests before it, and report how that went (empty: too few)."""
+    past = past_contests(day)
+    contests = past["contest_id"].nunique()
+    if contests < FEWEST_CONTESTS:
+        return CalibrationReport.empty(f"{contests} past contests are too few to tell how forecasts turn out.")
+    return cached(_calibration, past, HybridOwnershipEstimator(day.slate.rules), day.seed)
+
+
+def _calibration(past, estimator, seed) -> CalibrationReport:
+    return calibration_report(walk_forward(past, (estimator,), seed=seed))
+
+
+def check_simulator(day: RaceDay) -> pd.DataFrame:
+    """Forecast the races of this track type of the last years, each by a model that had not seen it, and compare."""
+    history, race = day.history, day.race
+    learned = history.races["date"].min() + pd.Timedelta(days=CARD_LEARNS_DAYS)
+    since = max(race.date - pd.DateOffset(years=CARD_YEARS), learned)
+    recent, same = history.races["date"] >= since, history.races["track_type"] == race.track_type
+    if not (recent & same).any():
+        return pd.DataFrame()
+    races = history.races[~recent | same]
+    results = history.results[history.results["race_id"].isin(races["race_id"])]
+    return cached(_card, results, races, history.results, history.races, since, race.track_type, day.seed)
+
+
+def _card(results, races, all_results, all_races, since, track_type, seed) -> pd.DataFrame:
+    drawn_rng, card_rng = stream(seed, "past races").spawn(2)
+    drawn = forecast_races(results, races, since, n_scenarios=CARD_SCENARIOS, rng=drawn_rng, months=12)
+    card = report_card(drawn, all_results, all_races, card_rng)
+    return card[card["track_type"] == track_type].reset_index(drop=True)
+
+
+def standardised(card: pd.DataFrame) -> pd.DataFrame:
+    """Return simulated less real of each measure in standard errors of the difference, a row a measure.
+
+    The error of points is no fault but a merit where it is below climatology's, so it is left to the table.
+    """
+    if card.empty:
+        return pd.DataFrame({"difference": [], "se": []})
+    card = card[(card["difference_se"] > 0) & ~card["measure"].str.startswith("CRPS")].set_index("measure")
+    return pd.DataFrame({"difference": card["difference"] / card["difference_se"], "se": 1.0})

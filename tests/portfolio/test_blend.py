@@ -1,14 +1,10 @@
 """The market blend: weights found again, least squares by another route, the prior alone, no later race, the grid."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from dfslab.portfolio._blend import SOURCES, Blend, fit_blend, past_rows, prior
-from dfslab.portfolio._candidates import shifted, stage_of
-from dfslab.workflow import SAMPLE, open_lab
 
 DRIVERS = 36
 TRUTH = (0.5, 20.0, 40.0, -0.2, 0.3)
@@ -142,88 +138,3 @@ def test_contests_of_one_race_are_averaged_and_who_was_not_forecast_is_left_out(
     assert rows.loc[0, "shown"] == pytest.approx(0.6)
     assert rows["projected"].isna().all()
     assert past_rows(past[["race_id", "contest_id", "driver", "points"]], None, told)["model_points"].isna().all()
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return open_lab("2026-05-31-ocotillo-bend", n_scenarios=300, n_draws=20)
-
-
-def test_points_of_a_race_are_shifted_by_a_constant_in_whole_ticks(lab):
-    before, after, tick = lab.scenarios, lab.blended_scenarios, lab.slate.rules.tick
-    moved = after.points - before.points
-    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
-    own, projected = lab.slate.align(lab.forecast.ownership), lab.inputs.slate.column("projected_points")
-    start = lab.slate.column("start")
-    shift = lab.blend.shift(before.weight @ before.points, own, projected, ~lab.slate.out, start)
-    np.testing.assert_allclose(moved[0], shift, atol=tick / 2 + 1e-9)
-    assert np.abs(moved).max() > 1
-    ticks = after.points / tick
-    np.testing.assert_allclose(ticks, np.rint(ticks), atol=1e-6)
-    assert (after.points[:, lab.slate.out] == before.points[:, lab.slate.out]).all()
-    np.testing.assert_array_equal(after.finish, before.finish)
-    assert shifted(before, np.zeros(len(lab.slate)), tick) is before
-
-
-def test_the_races_of_a_run_move_with_the_field_they_are_played_against(lab):
-    fresh, scored, draws = lab.fresh_scenarios, lab._against_fresh_fields, lab.forecast.draws[-10:]
-    moved = (scored.points - fresh.points).reshape(10, 30, -1)
-    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-9)
-    worth = lab.blend.surprises(draws, ~lab.slate.out)
-    np.testing.assert_allclose(moved[:, 0], worth, atol=0.026)
-    assert np.std(worth, axis=0)[~lab.slate.out].mean() > 0.5
-
-
-def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_him(lab, monkeypatch):
-    seen = []
-    true = stage_of
-    monkeypatch.setattr("dfslab.portfolio._build.stage_of", lambda few, *rest: seen.append(few) or true(few, *rest))
-    lab._build(n_choose=200)
-    by_name = np.argsort(lab.slate.names.astype(str), kind="stable")
-    moved = (seen[0].points - lab.blended_scenarios.points[:200][:, by_name]).reshape(20, 10, -1)
-    worth = lab.blend.surprises(lab.forecast.draws[:20], ~lab.slate.out)[:, by_name]
-    np.testing.assert_allclose(moved, np.broadcast_to(worth[:, None], moved.shape), atol=0.026)
-
-
-def test_the_blend_sees_no_contest_of_the_race_or_later(lab, tmp_path):
-    shutil.copytree(SAMPLE, tmp_path / "season")
-    path = tmp_path / "season" / "history" / "ownership.csv"
-    told = pd.read_csv(path)
-    later = told["date"] >= "2026-05-31"
-    turned = (
-        told[later].groupby("contest_id")[["ownership", "points"]].transform(lambda column: column.to_numpy()[::-1])
-    )
-    told.loc[later, ["ownership", "points"]] = turned
-    told.to_csv(path, index=False)
-    again = open_lab("2026-05-31-ocotillo-bend", tmp_path / "season", n_scenarios=300, n_draws=20)
-    pd.testing.assert_series_equal(again.blend.weights, lab.blend.weights)
-    history, projected = lab.past_ownership, lab.inputs.history.ownership["projected_points"]
-    assert history["date"].max() < pd.Timestamp("2026-05-31")
-    rows = past_rows(history, projected, lab.forecast.past)
-    assert rows["race_id"].nunique() == history["race_id"].nunique()
-    early = lab.forecast.past.merge(history[["contest_id", "date"]].drop_duplicates().astype({"contest_id": str}))
-    first = early[early["date"] == early["date"].min()]
-    assert first["ownership"].sum() == pytest.approx(6 * first["contest_id"].nunique(), abs=1e-6)
-
-
-def test_the_means_of_past_races_do_not_know_what_was_projected(lab):
-    past, given = lab.past_ownership, lab.inputs.history.ownership["projected_points"]
-    assert past["model_points"].notna().mean() > 0.9
-    np.testing.assert_array_equal(past["projected_points"][given.notna()], given[given.notna()])
-    both = given.notna() & past["model_points"].notna()
-    assert np.abs(past["model_points"] - given)[both].mean() > 1
-    np.testing.assert_array_equal(past["projected_points"][given.isna()], past["model_points"][given.isna()])
-
-
-def test_a_first_race_is_blended_as_believed_before_any():
-    first = open_lab("2026-02-15-gulfbreeze", n_scenarios=60, n_draws=20)
-    assert first.blend.races == 0
-    moved = first.blended_scenarios.points[0] - first.scenarios.points[0]
-    assert np.abs(moved).max() > 1
-
-
-def test_without_a_past_contest_there_is_no_row():
-    past = pd.DataFrame({"race_id": [], "contest_id": [], "driver": [], "points": []})
-    rows = past_rows(past, None, pd.DataFrame({"contest_id": [], "driver": [], "ownership": []}))
-    assert rows.empty
-    assert fit_blend(rows).races == 0

@@ -66,7 +66,7 @@ def test_the_whole_field_scored_takes_the_whole_pool(case):
     *_, points, fields, weight = case
     scores = score_portfolios({"all": fields[0]}, points, fields, contest_of(43), weight=weight)
     np.testing.assert_allclose(scores.payout["all"], contest_of().pool)
-    assert scores.table()["se"][0] == pytest.approx(0.0, abs=1e-9)
+    assert scores.table()["expected_payout_se"][0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_limit_per_user_lets_only_the_first_lineups_in(case):
@@ -89,7 +89,7 @@ def test_standard_errors_cover_the_truth_when_fields_differ():
     ours = np.array([[0, 1, 2, 3, 4, 6]])
     scores = score_portfolios({"a": ours}, points, fields, contest_of())
     by_field = np.array([scores.payout["a"][scores.run == f].mean() for f in range(12)])
-    assert scores.table()["se"][0] >= 0.95 * by_field.std(ddof=1) / np.sqrt(12)
+    assert scores.table()["expected_payout_se"][0] >= 0.95 * by_field.std(ddof=1) / np.sqrt(12)
 
 
 def test_worst_and_best_tails_are_those_of_the_profit(case):

@@ -7,7 +7,7 @@ import pytest
 
 from dfslab.data import open_folder, write_lineups
 from dfslab.portfolio import allocate_lineups_by_regime, generate_regime_aware_portfolio
-from dfslab.workflow import open_lab
+from dfslab.workflow import forecast_ownership, open_race, simulate_race
 
 RACES = (
     "2019-02-17-daytona",
@@ -18,42 +18,45 @@ RACES = (
     "2026-07-05-chicagoland",
     "2026-07-12-atlanta",
 )
-SIZES = {"n_scenarios": 1_200, "n_draws": 20, "n_candidates": 1_500, "n_fields": 3, "n_fresh_fields": 3}
+N_CANDIDATES = 1_500
 
 
 @pytest.fixture(scope="module", params=RACES)
-def lab(request, shared):
-    return open_lab(request.param, shared / "cup", **SIZES)
+def night(request, shared):
+    """The day, 1,200 races and the ownership forecast of a race."""
+    day = open_race(request.param, shared / "cup")
+    races = simulate_race(day, 1_200)
+    return day, races, forecast_ownership(day, races, 20)
 
 
-def build(lab, n, **options):
-    few = {"n_candidates": SIZES["n_candidates"], "n_fields": 3} | options
+def build(night, n, **options):
+    day, races, crowd = night
+    few = {"n_candidates": N_CANDIDATES, "n_fields": 3} | options
     return generate_regime_aware_portfolio(
-        lab.slate, lab.scenarios, lab.forecast.ownership, lab.inputs.contest, n, rng=np.random.default_rng(n), **few
+        crowd.slate, races, crowd.ownership, day.contest, n, rng=np.random.default_rng(n), **few
     )
 
 
 @pytest.fixture(scope="module")
-def largest(lab):
-    return build(lab, 150, ownership_draws=lab.forecast.draws, max_exposure=0.6, max_overlap=5)
+def largest(night):
+    return build(night, 150, ownership_draws=night[2].draws, max_exposure=0.6, max_overlap=5)
 
 
-def allocation(lab, n):
-    share = np.bincount(lab.scenarios.regime, lab.scenarios.weight, len(lab.scenarios.regime_names))
-    weights = dict(zip(lab.scenarios.regime_names, share / share.sum(), strict=True))
+def allocation(night, n):
+    weights = night[1].regime_shares().to_dict()
     return {name: count for name, count in allocate_lineups_by_regime(n, weights).items() if count}
 
 
 @pytest.mark.parametrize("n", [1, 20])
-def test_portfolios_of_one_and_twenty_pass_their_audit(lab, n):
-    made = build(lab, n, max_overlap=4)
+def test_portfolios_of_one_and_twenty_pass_their_audit(night, n):
+    made = build(night, n, max_overlap=4)
     assert made.lineups.shape == (n, 6)
     assert made.audit["holds"].all()
-    assert made.spilled or made.metrics["regime"].value_counts().to_dict() == allocation(lab, n)
+    assert made.spilled or made.metrics["regime"].value_counts().to_dict() == allocation(night, n)
 
 
-def test_a_portfolio_of_150_passes_its_audit_within_the_limits(lab, largest):
-    slate, lineups = lab.slate, largest.lineups
+def test_a_portfolio_of_150_passes_its_audit_within_the_limits(night, largest):
+    slate, lineups = night[0].slate, largest.lineups
     assert largest.audit["holds"].all()
     assert len(np.unique(lineups, axis=0)) == 150
     assert (slate.salary[lineups].sum(axis=1) <= 50_000).all()
@@ -63,8 +66,8 @@ def test_a_portfolio_of_150_passes_its_audit_within_the_limits(lab, largest):
     assert 0 < largest.greedy_to_bound <= 1
 
 
-def test_the_upload_file_holds_the_lineups_with_draftkings_ids(lab, largest, tmp_path):
-    slate = lab.slate
+def test_the_upload_file_holds_the_lineups_with_draftkings_ids(night, largest, tmp_path):
+    slate = night[0].slate
     path = write_lineups(tmp_path / "lineups.csv", slate, largest.lineups)
     with path.open(newline="", encoding="utf-8") as handle:
         header, *rows = csv.reader(handle)
@@ -86,8 +89,8 @@ def reserved(slate, contests):
     return rows
 
 
-def test_reserved_entries_are_filled_contest_by_contest(lab, largest, tmp_path):
-    slate = lab.slate
+def test_reserved_entries_are_filled_contest_by_contest(night, largest, tmp_path):
+    slate = night[0].slate
     path, again = (tmp_path / "races" / race / "DKEntries.csv" for race in ("reserved", "filled"))
     path.parent.mkdir(parents=True)
     with path.open("w", newline="", encoding="utf-8") as handle:

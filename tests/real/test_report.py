@@ -13,7 +13,7 @@ from dfslab import data
 from dfslab.parallel import map_jobs
 from dfslab.report import run_report
 from dfslab.report._runner import NOTEBOOKS
-from dfslab.workflow import check_inputs
+from dfslab.workflow import open_race
 
 LAS_VEGAS = "2023-03-05-las-vegas"
 FULL = {"n_scenarios": 2000}
@@ -78,7 +78,7 @@ def test_las_vegas_has_36_starters_and_says_who_is_out_and_that_it_starts_cold(r
 
 
 def test_only_history_before_the_race_is_read(reports, cup):
-    inputs = check_inputs(LAS_VEGAS, cup)
+    inputs = open_race(LAS_VEGAS, cup)
     for frame in (inputs.history.results, inputs.history.races):
         assert len(frame) and frame["date"].max() < pd.Timestamp("2023-03-05")
     assert inputs.history.results["date"].max() == pd.Timestamp("2023-02-26")

@@ -21,15 +21,15 @@ def _exposure(answer) -> float:
 
 def test_the_lineups_are_those_of_the_exact_milp(bench):
     asked = Question(leverage_penalty=60, max_exposure=0.5, n_lineups=4)
-    scenarios = bench.lab.blended_scenarios
-    slow = LeverageAwareOptimizer(bench.lab.slate, bench.ownership, leverage_penalty=60).optimize(
+    scenarios = bench.races
+    slow = LeverageAwareOptimizer(bench.crowd.slate, bench.ownership, leverage_penalty=60).optimize(
         scenarios.weight @ scenarios.points, 4, max_exposure=0.5, max_overlap=5, engine="milp"
     )
     assert bench.ask(asked).lineups.tolist() == slow.tolist()
 
 
 def test_the_money_is_that_of_the_contest_played_race_by_race(bench):
-    answer, held, scenarios = bench.ask(Question(n_lineups=3)), bench.lab.inputs.contest, bench.lab.blended_scenarios
+    answer, held, scenarios = bench.ask(Question(n_lineups=3)), bench.day.contest, bench.races
     others = bench.field[: held.entries - 3]
     alone = contest.simulate_contest(answer.lineups, others, scenarios.points[:7], held)
     assert np.array_equal(alone.payout, answer.result.payout[:7])
@@ -46,7 +46,7 @@ def test_limits_hold_and_the_penalty_lowers_ownership(bench):
 
 
 def test_a_regime_alone_counts_only_its_races(bench):
-    scenarios, name = bench.lab.blended_scenarios, "chaos"
+    scenarios, name = bench.races, "chaos"
     answer = bench.ask(Question(regime_weights=((name, 0.7),)))
     here = scenarios.regime == scenarios.regime_names.index(name)
     assert answer.result.weight[~here].sum() == 0 and answer.result.weight.sum() == pytest.approx(1)
@@ -56,7 +56,7 @@ def test_a_regime_alone_counts_only_its_races(bench):
 
 
 def test_fewer_lineups_than_asked_are_answered_with_a_note(bench):
-    low = np.sort(bench.ownership[~bench.lab.slate.out])[6]
+    low = np.sort(bench.ownership[~bench.crowd.slate.out])[6]
     answer = bench.ask(Question(max_ownership=float(low), max_exposure=1.0, n_lineups=50))
     assert len(answer.lineups) < 50 and f"{len(answer.lineups)} of 50" in answer.notes[0]
     with pytest.raises(InfeasibleLineup, match="max_ownership"):

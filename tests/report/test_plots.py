@@ -1,19 +1,22 @@
-"""Pictures show the numbers they were given, and come with an alternative text."""
-
-import io
+"""Pictures show the numbers they were given."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dfslab.report._plots import (
     COLOURS,
     plot_bars,
     plot_differences,
+    plot_dots,
     plot_exposure,
     plot_heat,
-    plot_lines,
+    plot_intervals,
+    plot_over_time,
     plot_profit,
-    show,
+    plot_quantiles,
+    plot_reliability,
+    plot_transform,
 )
 
 
@@ -32,23 +35,6 @@ def _closing(ax):
     return ax
 
 
-def test_a_figure_carries_alt_and_caption_escaped_and_the_same_bytes_twice():
-    pictures = [show(plot_bars(["a"], {"x": [1.0]}), 'A "quoted" <alt>', "One < two.") for _ in range(2)]
-    text = pictures[0]._repr_html_()
-    assert 'alt="A &quot;quoted&quot; &lt;alt&gt;"' in text and "One &lt; two." in text
-    assert text.startswith('<figure><img src="data:image/png;base64,') and pictures[0].png == pictures[1].png
-
-
-def test_a_picture_is_wide_enough_and_not_empty():
-    from matplotlib import image
-
-    picture = show(plot_lines([1, 2], {"x": [1, 2]}), "A rising line")
-    pixels = image.imread(io.BytesIO(picture.png))
-    assert (
-        picture.width <= 1000 < pixels.shape[1] and np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0).shape[0] > 9
-    )
-
-
 def test_the_chance_of_a_profit_falls_and_is_weighted():
     profit, weight = np.array([-10.0, 5.0, 40.0]), np.array([0.5, 0.3, 0.2])
     ax = _closing(plot_profit(profit, weight))
@@ -56,25 +42,55 @@ def test_the_chance_of_a_profit_falls_and_is_weighted():
     assert x.tolist() == [-10, 5, 40] and np.allclose(y, [100, 50, 20])
 
 
-def test_exposure_shows_both_shares_by_driver():
-    ax = _closing(plot_exposure(["A", "B"], np.array([60.0, 10.0]), np.array([30.0, 20.0])))
+def test_exposure_shows_both_shares_by_driver_in_percent():
+    table = pd.DataFrame({"driver": ["A", "B"], "exposure": [0.6, 0.1], "ownership": [0.3, 0.2]})
+    ax = _closing(plot_exposure(table))
     field, ours = (line.get_xdata().tolist() for line in ax.lines[:2])
-    assert field == [30, 20] and ours == [60, 10]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["A", "B"] or ax.yaxis_inverted()
+    assert field == pytest.approx([30, 20]) and ours == pytest.approx([60, 10])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["A", "B"]
 
 
-def test_differences_beyond_two_errors_are_told_from_the_rest():
-    ax = _closing(plot_differences(["a", "b", "c"], [5.0, 1.0, -9.0], [1.0, 1.0, 2.0]))
+def test_bands_and_facts_are_drawn_in_percent_by_name():
+    bands = {f"{side}_{level}": [0.1, 0.2] for side in ("low", "high") for level in (95, 80, 50)}
+    table = pd.DataFrame({"ownership": [0.3, 0.2], **bands}, index=["A", "B"])
+    ax = _closing(plot_intervals(table, actual=pd.Series({"B": 0.5, "A": 0.4})))
+    assert ax.lines[0].get_xdata().tolist() == [30, 20] and ax.lines[1].get_xdata().tolist() == [40, 50]
+
+
+def test_differences_beyond_two_errors_are_distinguished_from_the_rest():
+    table = pd.DataFrame({"difference": [5.0, 1.0, -9.0], "se": [1.0, 1.0, 2.0]}, index=["a", "b", "c"])
+    ax = _closing(plot_differences(table))
     clear, grey = (container.lines[0] for container in ax.containers[:2])
     assert clear.get_xdata().tolist() == [5.0, -9.0] and grey.get_xdata().tolist() == [1.0]
     assert clear.get_color() != grey.get_color()
 
 
 def test_a_heat_map_prints_every_number_readably():
-    values = np.array([[-5.0, 0.0], [5.0, 2.5]])
-    ax = _closing(plot_heat(["r1", "r2"], ["c1", "c2"], values, pattern="{:+.1f}", centre=0.0))
+    table = pd.DataFrame([[-5.0, 0.0], [5.0, 2.5]], ["r1", "r2"], ["c_1", "c2"])
+    ax = _closing(plot_heat(table, pattern="{:+.1f}", centre=0.0))
     assert [t.get_text() for t in ax.texts] == ["-5.0", "+0.0", "+5.0", "+2.5"]
     assert ax.images[0].norm.vmin == -5 and ax.images[0].norm.vmax == 5
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["c 1", "c2"]
+
+
+def test_series_of_a_frame_are_drawn_each_under_its_name():
+    table = pd.DataFrame({"pool": [10.0, 20.0], "salary_only": [5.0, 30.0]}, index=["A", "B"])
+    for ax in (plot_dots(table, "%"), plot_bars(table, "%")):
+        _closing(ax)
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["pool", "salary only"]
+
+
+def test_the_highest_medians_come_first():
+    table = pd.DataFrame({q: [1.0 + q, 3.0 + q, 2.0 + q] for q in (0.05, 0.25, 0.5, 0.75, 0.95)}, index=["a", "b", "c"])
+    ax = _closing(plot_quantiles(table, n=2))
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c"]
+
+
+def test_reliability_is_drawn_in_percent_with_two_errors():
+    bands = pd.DataFrame({"forecast": [0.1, 0.3], "actual": [0.2, 0.25], "se": [0.01, 0.02]})
+    ax = _closing(plot_reliability(bands))
+    x, y = ax.containers[0].lines[0].get_data()
+    assert x.tolist() == pytest.approx([10, 30]) and y.tolist() == pytest.approx([20, 25])
 
 
 def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
@@ -87,8 +103,7 @@ def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_picture_without_anything_to_draw_says_so():
-    for ax in (plot_bars([], {}, "percent", errors={}), plot_differences([], np.empty(0), np.empty(0))):
-        _closing(ax)
-        assert [text.get_text() for text in ax.texts] == ["not enough past to draw"]
-        assert ax.get_legend() is None
+def test_a_picture_without_anything_to_draw_holds_no_data():
+    none = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
+    for ax in (plot_reliability(none), plot_transform(none), plot_over_time(none, "estimator", "weight")):
+        assert not _closing(ax).has_data()

@@ -22,7 +22,8 @@ from race_files import (
 from dfslab import data
 from dfslab.errors import InputError
 from dfslab.report import run_report
-from dfslab.workflow._inputs import check_inputs, load_models
+from dfslab.workflow import open_race
+from dfslab.workflow._models import load_models
 
 
 def _cell(row, column, value):
@@ -300,7 +301,7 @@ def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
     write_history(write_race(tmp_path).parents[1], result_rows())
     races = tmp_path / "history" / "races.csv"
     races.write_text(races.read_text("utf-8").replace("2031-04-06-elmton", "2031-04-06-elmville"), "utf-8")
-    _refused("races.csv: 2031-04-06-elmton of results.csv is not there; add it", lambda: check_inputs(RACE, tmp_path))
+    _refused("races.csv: 2031-04-06-elmton of results.csv is not there; add it", lambda: open_race(RACE, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfslab.errors import UserError
-from dfslab.report._results import markdown_table, with_errors, write_results
+from scripts.docs.results import markdown_table, with_errors, write_results
 
 FRAME = pd.DataFrame({"score": ["mae", "crps"], "mean_error": [1.23456, np.nan], "contests": [8, 1200]})
 

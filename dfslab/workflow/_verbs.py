@@ -1,0 +1,235 @@
+"""What a notebook is made of: from a race day to races, ownership, a portfolio, its scores, and the review afterwards.
+
+Each verb is one call of a room's function, with the random stream of its stage; a researcher goes one level down by
+calling the room himself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from dfslab.field import sample_fields
+from dfslab.optimize import NASCAROptimizer
+from dfslab.ownership import (
+    HybridOwnershipEstimator,
+    OwnershipForecast,
+)
+from dfslab.ownership import forecast as forecast_shares
+from dfslab.portfolio import (
+    Portfolio,
+    Scores,
+    fit_blend,
+    generate_regime_aware_portfolio,
+    past_rows,
+    shifted,
+)
+from dfslab.portfolio import score_portfolios as play
+from dfslab.race import RaceModel, Scenarios
+from dfslab.regimes import RegimeThresholds
+from dfslab.slate import Contest, Slate
+from dfslab.workflow._as_of import fill_history, fill_slate
+from dfslab.workflow._cache import cached
+from dfslab.workflow._race_day import RaceDay, stream
+
+__all__ = [
+    "baselines",
+    "blend_races",
+    "choose_portfolio",
+    "fit_race_model",
+    "forecast_ownership",
+    "past_contests",
+    "score_portfolios",
+    "simulate_race",
+]
+
+N_SCENARIOS = 20_000
+N_FRESH_FIELDS = 10
+"""Fields, each of another draw of the ownership forecast, that scores are averaged over."""
+
+
+# ------------------------------------------------------------ before the race
+
+
+def fit_race_model(day: RaceDay) -> RaceModel:
+    """Return the race model fitted on the races before the day, with the day's regime thresholds."""
+    return cached(_fit_model, day.history.results, day.history.races, day.race.date, day.thresholds, day.predicted)
+
+
+def _fit_model(results, races, date, thresholds, predicted) -> RaceModel:
+    return RaceModel.fit(results, races, date, thresholds, predicted=predicted)
+
+
+def simulate_race(
+    day: RaceDay,
+    n_scenarios: int = N_SCENARIOS,
+    model: RaceModel | None = None,
+    thresholds: RegimeThresholds | None = None,
+    regime_weights: Mapping[str, float] | None = None,
+    *,
+    stage: str = "race",
+) -> Scenarios:
+    """Return simulated races in the rows of the day's slate; starters without a salary race in them, too.
+
+    Parameters
+    ----------
+    model : default the one fitted on the races before the day
+    thresholds : other labels for the same races; the weights of a refitted regime model go with them
+    regime_weights : probability of each regime in place of the model's
+    stage : the stream of random numbers; `fresh race` gives as many races that nothing was chosen on
+    """
+    if thresholds is not None:
+        day, model = day.replace(thresholds=thresholds), None
+    model = fit_race_model(day) if model is None else model
+    drawn = cached(_simulate, model, day.slate.starters, day.race, int(n_scenarios), day.seed, stage)
+    drawn = drawn.for_slate(day.slate)
+    return drawn if regime_weights is None else drawn.reweight(dict(regime_weights))
+
+
+def _simulate(model, starters, race, n_scenarios, seed, stage) -> Scenarios:
+    return model.simulate(starters, race, n_scenarios, stream(seed, stage))
+
+
+def past_contests(day: RaceDay) -> pd.DataFrame:
+    """Return the ownership history with points, form and rating as they were known before each contest."""
+    return cached(_fill, day.history, day.seed)
+
+
+def _fill(history, seed) -> pd.DataFrame:
+    return fill_history(history, stream(seed, "past contests"))
+
+
+def forecast_ownership(
+    day: RaceDay,
+    races: Scenarios,
+    n_draws: int = 1_000,
+    contest: Contest | str | int | None = None,
+    *,
+    estimator: HybridOwnershipEstimator | None = None,
+) -> OwnershipForecast:
+    """Return what the field will roster: the pool of all sources, bands from draws, and what each source says."""
+    saved, rules = day.saved.get("ownership"), day.slate.rules
+    if estimator is None:
+        estimator = HybridOwnershipEstimator.from_dict(saved, rules=rules) if saved else HybridOwnershipEstimator(rules)
+    slate = fill_slate(day.slate, races)
+    return cached(_forecast, slate, past_contests(day), day.find_contest(contest), int(n_draws), day.seed, estimator)
+
+
+def _forecast(slate, past, contest, n_draws, seed, estimator) -> OwnershipForecast:
+    rng = stream(seed, "ownership")
+    return forecast_shares(slate, past, contest=contest, n_draws=n_draws, rng=rng, estimator=estimator)
+
+
+# ------------------------------------------------------------ what the field knows
+
+
+@dataclass(frozen=True)
+class _Market:
+    """The blend of the day: what the field's ownership and projections add to the simulated points."""
+
+    blend: object
+    slate: Slate
+    projected: np.ndarray
+    means: dict[str, float]
+
+    def races(self, races: Scenarios, crowd: OwnershipForecast) -> Scenarios:
+        own, model = self.slate.align(crowd.ownership), races.mean().to_numpy()
+        shift = self.blend.shift(model, own, self.projected, ~self.slate.out, self.slate.column("start"))
+        if self.means:
+            rows = self.slate.rows(self.means)
+            shift[rows] = np.fromiter(self.means.values(), float) - model[rows]
+        return shifted(races, shift, self.slate.rules.tick)
+
+    def surprises(self, draws) -> np.ndarray:
+        return self.blend.surprises(draws, ~self.slate.out)
+
+
+def _market(day: RaceDay, crowd: OwnershipForecast) -> _Market:
+    racing, projected = ~day.slate.out, day.slate.column("projected_points")
+    rows = past_rows(past_contests(day), day.history.ownership.get("projected_points"), crowd.past)
+    known = np.isfinite(projected[racing])
+    blend = fit_blend(rows, with_projected=len(known) > 0 and known.mean() > 0.5)
+    return _Market(blend, day.slate, projected, day.means)
+
+
+def blend_races(day: RaceDay, races: Scenarios, crowd: OwnershipForecast) -> Scenarios:
+    """Return the races on which lineups are chosen: drivers' points shifted by what field and projections know.
+
+    The means of these are the points that count; `day.replace(points=...)` sets a driver's.
+    """
+    market = _market(day, crowd)
+    return replace(market.races(races, crowd), notes=(*races.notes, market.blend.note))
+
+
+# ------------------------------------------------------------ the portfolio
+
+
+def choose_portfolio(
+    day: RaceDay,
+    races: Scenarios,
+    crowd: OwnershipForecast,
+    n_lineups: int = 150,
+    contest: Contest | str | int | None = None,
+    *,
+    max_exposure=0.6,
+    max_overlap: int | None = 5,
+    n_candidates: int = 6_000,
+    n_fields: int = 20,
+    **rules,
+) -> Portfolio:
+    """Return the lineups that earn most together in the contest, in order of choice.
+
+    `rules` are those of `portfolio.generate_regime_aware_portfolio`: locks, bans, groups, limits of ownership, …
+    """
+    market, draws = _market(day, crowd), crowd.draws
+    chosen = generate_regime_aware_portfolio(
+        crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups,
+        rng=day.rng("portfolio"), ownership_draws=draws, surprises=market.surprises(draws[:n_fields]),
+        max_exposure=max_exposure, max_overlap=max_overlap, n_candidates=n_candidates, n_fields=n_fields, **rules,
+    )  # fmt: skip
+    options = {"max_exposure": max_exposure, "max_overlap": max_overlap, "n_candidates": n_candidates}
+    return replace(chosen, options=options | {"n_fields": n_fields} | rules)
+
+
+def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Portfolio) -> dict[str, np.ndarray]:
+    """Return other ways to pick as many lineups, by name, (N, K) each: plain, without regimes, shuffled, random."""
+    rng, n, contest, slate = day.rng("baselines"), len(mine), mine.contest, crowd.slate
+    blended, own = _market(day, crowd).races(races, crowd), crowd.ownership
+
+    def chosen(labels):
+        relabelled = replace(races, regime=labels)
+        return choose_portfolio(day, relabelled, crowd, n, contest, **mine.options).lineups
+
+    one, mixed = np.zeros(len(races), np.int8), rng.permutation(races.regime)
+    field = sample_fields(slate, [slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
+    return {
+        "no leverage (best by mean points)": NASCAROptimizer(slate).optimize(blended.mean(), n),
+        "no regimes": chosen(one),
+        "regimes shuffled": chosen(mixed),
+        "random entries of the field": rng.permutation(field)[:n],
+    }
+
+
+def score_portfolios(
+    day: RaceDay,
+    portfolios: Mapping[str, Portfolio | np.ndarray],
+    crowd: OwnershipForecast,
+    *,
+    contest: Contest | str | int | None = None,
+    n_scenarios: int = N_SCENARIOS,
+    n_fields: int = N_FRESH_FIELDS,
+    model: RaceModel | None = None,
+) -> Scores:
+    """Play portfolios on fresh races against fresh fields, ownership uncertainty included.
+
+    Every field plays a run of races of its own, in which the drivers it likes more than forecast are better.
+    """
+    contest, market = day.find_contest(contest), _market(day, crowd)
+    drawn = simulate_race(day, n_scenarios, model, stage="fresh race")
+    draws, slate = crowd.draws[-n_fields:], crowd.slate
+    fresh = shifted(market.races(drawn, crowd), market.surprises(draws), slate.rules.tick)
+    fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng("fresh field"))
+    sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
+    scores = play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules)
+    return replace(scores, regime=fresh.regime, regime_names=fresh.regime_names)

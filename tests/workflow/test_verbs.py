@@ -1,0 +1,151 @@
+"""The verbs: from a race day to races, ownership, a portfolio and its scores, each stage with its own stream."""
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfslab.ownership import OwnershipForecast
+from dfslab.portfolio import fit_blend, past_rows, shifted
+from dfslab.portfolio import score_portfolios as play
+from dfslab.race import Scenarios
+from dfslab.workflow import (
+    SAMPLE,
+    RaceDay,
+    blend_races,
+    choose_portfolio,
+    forecast_ownership,
+    open_race,
+    score_portfolios,
+    simulate_race,
+)
+from dfslab.workflow._verbs import _market, past_contests
+
+RACE = "2026-05-31-ocotillo-bend"
+
+
+@dataclass
+class Night:
+    """A race of the sample with its stages in small numbers."""
+
+    day: RaceDay
+    races: Scenarios
+    crowd: OwnershipForecast
+
+    @property
+    def slate(self):
+        return self.crowd.slate
+
+    @cached_property
+    def market(self):
+        return _market(self.day, self.crowd)
+
+    @cached_property
+    def blended(self) -> Scenarios:
+        return blend_races(self.day, self.races, self.crowd)
+
+
+def night_of(race_id: str, data_dir="", n_scenarios: int = 300) -> Night:
+    day = open_race(race_id, data_dir)
+    races = simulate_race(day, n_scenarios)
+    return Night(day, races, forecast_ownership(day, races, 20))
+
+
+@pytest.fixture(scope="module")
+def night() -> Night:
+    return night_of(RACE)
+
+
+def test_points_of_a_race_are_shifted_by_a_constant_in_whole_ticks(night):
+    before, after, tick = night.races, night.blended, night.slate.rules.tick
+    moved = after.points - before.points
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
+    own, projected = night.slate.align(night.crowd.ownership), night.day.slate.column("projected_points")
+    shift = night.market.blend.shift(
+        before.mean().to_numpy(), own, projected, ~night.slate.out, night.slate.column("start")
+    )
+    np.testing.assert_allclose(moved[0], shift, atol=tick / 2 + 1e-9)
+    assert np.abs(moved).max() > 1
+    ticks = after.points / tick
+    np.testing.assert_allclose(ticks, np.rint(ticks), atol=1e-6)
+    assert (after.points[:, night.slate.out] == before.points[:, night.slate.out]).all()
+    np.testing.assert_array_equal(after.finish, before.finish)
+    assert shifted(before, np.zeros(len(night.slate)), tick) is before
+
+
+def test_the_races_of_a_run_move_with_the_field_they_are_played_against(night, monkeypatch):
+    seen = []
+    true = play
+
+    def watched(sets, points, *rest, **more):
+        seen.append(points)
+        return true(sets, points, *rest, **more)
+
+    monkeypatch.setattr("dfslab.workflow._verbs.play", watched)
+    lineup = np.flatnonzero(~night.slate.out)[-6:][None]
+    score_portfolios(night.day, {"portfolio": lineup}, night.crowd, n_scenarios=300)
+    drawn = simulate_race(night.day, 300, stage="fresh race")
+    moved = (seen[0] - night.market.races(drawn, night.crowd).points).reshape(10, 30, -1)
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-9)
+    worth = night.market.surprises(night.crowd.draws[-10:])
+    np.testing.assert_allclose(moved[:, 0], worth, atol=0.026)
+    assert np.std(worth, axis=0)[~night.slate.out].mean() > 0.5
+
+
+def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_him(night, monkeypatch):
+    seen = []
+    from dfslab.portfolio._candidates import stage_of as true
+
+    monkeypatch.setattr("dfslab.portfolio._build.stage_of", lambda few, *rest: seen.append(few) or true(few, *rest))
+    choose_portfolio(night.day, night.races, night.crowd, 150, n_choose=200)
+    by_name = np.argsort(night.slate.names.astype(str), kind="stable")
+    moved = (seen[0].points - night.blended.points[:200][:, by_name]).reshape(20, 10, -1)
+    worth = night.market.surprises(night.crowd.draws[:20])[:, by_name]
+    np.testing.assert_allclose(moved, np.broadcast_to(worth[:, None], moved.shape), atol=0.026)
+
+
+def test_the_blend_sees_no_contest_of_the_race_or_later(night, tmp_path):
+    shutil.copytree(SAMPLE, tmp_path / "season")
+    path = tmp_path / "season" / "history" / "ownership.csv"
+    told = pd.read_csv(path)
+    later = told["date"] >= "2026-05-31"
+    turned = (
+        told[later].groupby("contest_id")[["ownership", "points"]].transform(lambda column: column.to_numpy()[::-1])
+    )
+    told.loc[later, ["ownership", "points"]] = turned
+    told.to_csv(path, index=False)
+    again = night_of(RACE, tmp_path / "season")
+    pd.testing.assert_series_equal(again.market.blend.weights, night.market.blend.weights)
+    history, projected = past_contests(night.day), night.day.history.ownership["projected_points"]
+    assert history["date"].max() < pd.Timestamp("2026-05-31")
+    rows = past_rows(history, projected, night.crowd.past)
+    assert rows["race_id"].nunique() == history["race_id"].nunique()
+    early = night.crowd.past.merge(history[["contest_id", "date"]].drop_duplicates().astype({"contest_id": str}))
+    first = early[early["date"] == early["date"].min()]
+    assert first["ownership"].sum() == pytest.approx(6 * first["contest_id"].nunique(), abs=1e-6)
+
+
+def test_the_means_of_past_races_do_not_know_what_was_projected(night):
+    past, given = past_contests(night.day), night.day.history.ownership["projected_points"]
+    assert past["model_points"].notna().mean() > 0.9
+    np.testing.assert_array_equal(past["projected_points"][given.notna()], given[given.notna()])
+    both = given.notna() & past["model_points"].notna()
+    assert np.abs(past["model_points"] - given)[both].mean() > 1
+    np.testing.assert_array_equal(past["projected_points"][given.isna()], past["model_points"][given.isna()])
+
+
+def test_a_first_race_is_blended_as_believed_before_any():
+    first = night_of("2026-02-15-gulfbreeze", n_scenarios=60)
+    assert first.market.blend.races == 0
+    moved = first.blended.points[0] - first.races.points[0]
+    assert np.abs(moved).max() > 1
+
+
+def test_without_a_past_contest_there_is_no_row():
+    past = pd.DataFrame({"race_id": [], "contest_id": [], "driver": [], "points": []})
+    rows = past_rows(past, None, pd.DataFrame({"contest_id": [], "driver": [], "ownership": []}))
+    assert rows.empty
+    assert fit_blend(rows).races == 0
