@@ -69,7 +69,8 @@ def tune_ownership(
             f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
         )
     progress(f"ownership: {contests} contests, each forecast from earlier ones")
-    prior = None if figures is None else Prior.from_dict(files.read_json(Path(figures)))
+    shipped = None if figures is None else files.read_json(Path(figures))
+    prior = None if shipped is None else Prior.from_dict(shipped.get("neutral", shipped))
     fitted = HybridOwnershipEstimator(prior=prior).fit(history)
     walk = score_forecasts((fitted,), first=learn, seed=seed)
     walk = walk if last is None else walk.last(last)

@@ -1,6 +1,7 @@
 """The verbs: from a race day to races, ownership, a portfolio and its scores, each stage with its own stream."""
 
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -97,8 +98,7 @@ def test_the_races_of_a_run_move_with_the_field_they_are_played_against(night, m
 
 def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_him(night, monkeypatch):
     seen = []
-    from dfslab.portfolio._candidates import stage_of as true
-
+    true = sys.modules["dfslab.portfolio._build"].stage_of
     monkeypatch.setattr("dfslab.portfolio._build.stage_of", lambda few, *rest: seen.append(few) or true(few, *rest))
     choose_portfolio(night.day, night.races, night.crowd, 150, n_choose=200)
     by_name = np.argsort(night.slate.names.astype(str), kind="stable")
