@@ -123,7 +123,7 @@ def test_the_spread_between_sets_is_that_of_their_expected_payouts():
     truth = [score_portfolios({"x": x}, points, fields, contest_of()).table()["expected_payout"][0] for x in sets]
     row = scores.table().iloc[0]
     assert row["spread"] == pytest.approx(np.std(truth, ddof=1), rel=0.35)
-    assert abs(row["expected_payout"] - np.mean(truth)) < 3 * row["se"]
+    assert abs(row["expected_payout"] - np.mean(truth)) < 3 * row["expected_payout_se"]
 
 
 def test_the_headline_gives_the_calibrated_return_its_band_and_its_source(case):
