@@ -148,10 +148,8 @@ def read_entries(path) -> Entries:
     at = {name: header.index(header_key(name)) for name in names if header_key(name) in header}
     slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
     if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
-        raise InputError(
-            f"{path}: the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D; "
-            "download DKEntries.csv of a NASCAR slate"
-        )
+        said = "the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D"
+        raise InputError(f"{path}: {said}; download DKEntries.csv of a NASCAR slate")
     frame = pd.DataFrame(_entry_rows(cells, at, slots, path, top + 1))
     newline = "\r\n" if "\r\n" in text else "\n"
     return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
@@ -224,8 +222,5 @@ def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
             told = f"{entries.pool[number]} there, {ours[number]} in DKSalaries.csv"
             raise InputError(f"{entries.path}: ID {number} is {told}; download both files again")
     if not ours.keys() & entries.pool.keys():
-        same = match_names(entries.pool.values(), slate.names).pairs
-        raise InputError(
-            f"{entries.path}: none of its driver ids is in DKSalaries.csv ({len(same)} names are); "
-            "the two files are of different slates, download both again"
-        )
+        said = "none of its driver ids is in DKSalaries.csv: the two are of different slates"
+        raise InputError(f"{entries.path}: {said}; download both again")

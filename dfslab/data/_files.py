@@ -117,9 +117,8 @@ def as_frame(path, rows: list[list[str]]) -> pd.DataFrame:
     width = len(header)
     for number, row in body:
         if any(row[width:]):
-            raise InputError(
-                f"{path}, row {number}: {len(row)} cells under {width} columns; a comma too many, or a missing quote"
-            )
+            said = f"{len(row)} cells under {width} columns"
+            raise InputError(f"{path}, row {number}: {said}; a comma too many, or a missing quote")
     cells = [row[:width] + [""] * (width - len(row)) for _, row in body]
     frame = pd.DataFrame(cells, columns=header, index=[number for number, _ in body], dtype=object)
     return frame.loc[:, [name for name in header if name]] if "" in header else frame
@@ -141,9 +140,7 @@ def read_json(path):
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); the file may be cut off"
-        ) from None
+        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); it may be cut off") from None
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: not usable JSON ({error})") from None
 

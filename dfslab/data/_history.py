@@ -123,8 +123,11 @@ def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
     """Write each driver as in his latest row: NASCAR's id decides, else `BJ McLeod` and `B.J. McLeod` are one."""
     key = frame["driver"].map({name: name_key(name) for name in frame["driver"].unique()})
     if "nascar_driver_id" in frame and frame["nascar_driver_id"].notna().any():
-        by_id = key.groupby(frame["nascar_driver_id"]).transform("last")
-        key = by_id.where(frame["nascar_driver_id"].notna(), key.map(dict(zip(key, by_id, strict=True))).fillna(key))
+        ids = frame["nascar_driver_id"]
+        ids = ids[~ids.isin(ids[frame.duplicated(["race_id", "nascar_driver_id"])])].dropna()
+        by_id = key[ids.index].groupby(ids).transform("last")
+        known = dict(zip(key[ids.index], by_id, strict=True))
+        key = key.map(lambda one: known.get(one, one))
     latest = frame.assign(key=key).sort_values("date", kind="stable").drop_duplicates("key", keep="last")
     return frame.assign(driver=key.map(dict(zip(latest["key"], latest["driver"], strict=True))))
 
@@ -218,11 +221,6 @@ def _contest_facts(race: RaceFolder):
 
 def _ownership_rows(slate: Slate, standings: Standings, facts: dict) -> tuple[pd.DataFrame, tuple[str, ...]]:
     found = match_names(standings.ownership.index, slate.names)
-    if len(found.pairs) < len(standings.ownership) / 2:
-        raise InputError(
-            f"contest {standings.contest_id}: {len(found.left)} of its {len(standings.ownership)} drivers are not on "
-            f"the slate of {slate.race.race_id}; the standings belong to another race, move them there"
-        )
     standings.lineups(slate)
     known = [
         "driver",
@@ -263,9 +261,8 @@ def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
     if len(other):
         first = other.iloc[0]
         when, where = f"{first['date_x']:%Y-%m-%d}", first["race_id_y"]
-        raise InputError(
-            f"{path}: contest {first['contest_id']} is one of {when}; the standings in {where} are another race's"
-        )
+        said = f"contest {first['contest_id']} is one of {when}"
+        raise InputError(f"{path}: {said}; the standings in {where} are another race's")
     rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
     rows = rows.dropna(axis=1, how="all")
     order = ["date", "contest_id"]

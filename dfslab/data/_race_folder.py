@@ -138,13 +138,8 @@ class RaceFolder:
         path = self.path / "odds.csv"
         if not path.exists():
             return None
-        frame, known = (
-            read_odds(path),
-            pd.unique(pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])),
-        )
-        found = match_names(frame["driver"], known)
-        _refuse_ambiguous(found, path)
-        _refuse_strangers(len(found.pairs), len(frame), known, path)
+        frame, known = read_odds(path), pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])
+        found = _matched(frame["driver"], known.unique(), path)
         return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
 
     @property
@@ -287,9 +282,7 @@ def _with_lineup(drivers: pd.DataFrame, path: Path):
     starters = starters.assign(driver=starters["driver"].map(lambda name: found.pairs.get(name, name)))
     racing = drivers["driver"].isin(starters["driver"])
     if racing.sum() < len(drivers) / 2:
-        raise InputError(
-            f"{path}: it lists {racing.sum()} of the {len(drivers)} drivers with a salary; is it of another race?"
-        )
+        raise InputError(f"{path}: it holds {racing.sum()} of the {len(drivers)} drivers with a salary; {ANOTHER}")
     extra = [name for name in starters if name not in drivers or name == "driver"]
     drivers = drivers.assign(out=~racing).merge(starters[extra], on="driver", how="left", sort=False)
     return drivers, starters, _lineup_notes(drivers, found)
@@ -307,10 +300,15 @@ def _lineup_notes(drivers: pd.DataFrame, found: Matched) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _refuse_strangers(found: int, listed: int, drivers, path) -> None:
-    if found < min(listed, len(drivers)) / 2:
-        held = f"{found} of the {len(drivers)} drivers with a salary"
-        raise InputError(f"{path}: it holds {held}; is it of another race?")
+ANOTHER = "is it of another race?"
+
+
+def _matched(names, known, path) -> Matched:
+    """Match the names of a file; raise when fewer than half of either side are found."""
+    found = match_names(names, known)
+    if len(found.pairs) < min(len(names), len(known)) / 2:
+        raise InputError(f"{path}: it holds {len(found.pairs)} of the {len(known)} drivers with a salary; {ANOTHER}")
+    return found
 
 
 def _refuse_ambiguous(found: Matched, path) -> None:
@@ -351,8 +349,7 @@ def _listed(listed, name: str, known: list[str], path) -> set[str]:
 def _with_projections(drivers: pd.DataFrame, path: Path, suffix: str = "") -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Add a vendor's columns; a further vendor's get `suffix`."""
     frame, notes = read_projections(path)
-    found = match_names(frame["driver"], drivers["driver"])
-    _refuse_strangers(len(found.pairs), len(frame), drivers, path)
+    found = _matched(frame["driver"], drivers["driver"], path)
     frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
     if suffix:
         frame = frame.drop(columns="projected_ownership_2", errors="ignore").rename(columns=lambda c: c + suffix)
@@ -378,6 +375,4 @@ def _refuse_wrong_totals(drivers: pd.DataFrame, path) -> None:
         shares = drivers.loc[~drivers["out"], name] if name in drivers else pd.Series(dtype=float)
         total = shares.sum()
         if total > 1.5 * k or (shares.notna().mean() >= FULL_SHARE and total < 0.5 * k):
-            raise InputError(
-                f"{path}: {name} adds up to {total:.0%}, {k} drivers an entry make {k:.0%}; check its unit"
-            )
+            raise InputError(f"{path}: {name} adds up to {total:.0%}, {k} drivers make {k:.0%}; check its unit")

@@ -88,9 +88,7 @@ def read_all_standings(folder, date=None) -> tuple[Standings, ...]:
     for standings in found.values():
         if standings.running:
             where = Path(folder) / standings.file
-            raise InputError(
-                f"{where}: exported while the race ran (TimeRemaining is not 0); download it again after it"
-            )
+            raise InputError(f"{where}: exported while the race ran (TimeRemaining is not 0); download it again")
     return tuple(found.values())
 
 
@@ -206,10 +204,7 @@ def _blocks(rows: list[list[str]], where) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the sheet into entries (left) and drivers (right), each with the row numbers of the file."""
     header = [header_key(cell) for cell in next(filter(any, rows), [])]
     if "player" not in header or "lineup" not in header or header.index("player") < header.index("lineup"):
-        raise InputError(
-            f"{where}: columns 'Lineup' and 'Player' are missing; this is not a contest-standings export, "
-            "download the one of the contest page"
-        )
+        raise InputError(f"{where}: columns 'Lineup' and 'Player' are missing; download the contest's standings")
     cut = header.index("player")
     left, right = (as_frame(where, [row[a:b] for row in rows]) for a, b in ((0, cut), (cut, len(header))))
     return left, right
@@ -234,9 +229,8 @@ def _drivers_of(text: str, known: frozenset, where: str) -> tuple[str, ...]:
             parts[n : n + 2] = [joined]
         n += 1
     if len(parts) != ROSTER_SIZE or len(set(parts)) != ROSTER_SIZE or not all(parts):
-        raise InputError(
-            f"{where}: the lineup '{text[:60]}' is not {ROSTER_SIZE} drivers; the export is cut off or of another sport"
-        )
+        said = f"the lineup '{text[:60]}' is not {ROSTER_SIZE} drivers"
+        raise InputError(f"{where}: {said}; the export is cut off or of another sport")
     return tuple(parts)
 
 
@@ -250,9 +244,7 @@ def _most_entries(entries: pd.DataFrame) -> int | None:
 def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...]:
     total, filled = float(ownership.sum()), sum(map(bool, lineups))
     if total > 1.02 * ROSTER_SIZE:
-        raise InputError(
-            f"{where}: %Drafted adds up to {total:.1%}, at most {ROSTER_SIZE:.0%} is possible; check the file"
-        )
+        raise InputError(f"{where}: %Drafted adds up to {total:.1%}, {ROSTER_SIZE:.0%} is possible; check the file")
     if not filled:
         return (f"{Path(where).name}: no entry has a lineup.",)
     counted = pd.Series([name for drivers in lineups for name in drivers]).value_counts() / len(lineups)

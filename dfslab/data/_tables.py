@@ -241,9 +241,8 @@ def _with_one_identity(frame: pd.DataFrame, path) -> pd.DataFrame:
             told = f"Name is {name}, ID {number}, Name + ID '{cell[:60]}'"
             raise InputError(f"{path}, row {row}: {told}; download the file again")
         if number and owner.setdefault(number, name) != name:
-            raise InputError(
-                f"{path}, row {row}: ID {number} is {name}'s and {owner[number]}'s; download the file again"
-            )
+            both = f"{name}'s and {owner[number]}'s"
+            raise InputError(f"{path}, row {row}: ID {number} is {both}; download the file again")
         ids.append(number)
         cells.append(cell if found and cell.rstrip().endswith(f"({found})") else number and f"{name} ({number})")
     return frame.assign(dk_id=pd.Series(ids, frame.index, object), name_id=pd.Series(cells, frame.index, object))
@@ -277,10 +276,8 @@ def refuse_other_sport(strings: pd.DataFrame, column: str, where) -> None:
     other = ~strings[header].str.upper().isin(("D", ""))
     if other.any():
         row = strings.index[other][0]
-        raise InputError(
-            f"{where}, row {row}: {header} is '{strings[header][row][:20]}', NASCAR knows only D; "
-            "this file is of another sport or game, download the one of the race"
-        )
+        said = f"{header} is '{strings[header][row][:20]}', NASCAR knows only D"
+        raise InputError(f"{where}, row {row}: {said}; the file is of another sport or game")
 
 
 def finished(frame: pd.DataFrame, table: Table, every: bool = False) -> pd.DataFrame:
@@ -475,10 +472,8 @@ def _refuse_wrong_totals(frame: pd.DataFrame, where) -> None:
     totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
     wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
     if len(wrong):
-        raise InputError(
-            f"{where}: ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers an "
-            "entry make 600 %; is it in another unit than the rest?"
-        )
+        said = f"ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers make 600 %"
+        raise InputError(f"{where}: {said}; is it in another unit than the rest?")
 
 
 def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

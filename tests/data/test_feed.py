@@ -474,7 +474,7 @@ def test_an_id_of_two_drivers_in_one_race_joins_nobody(server, tmp_path):
     server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
     fetched = _fetch(server, tmp_path)
     assert any("raced together" in note for note in fetched.notes)
-    assert {DRIVERS[0], DRIVERS[1]} <= set(pd.read_csv(tmp_path / "history" / "results.csv")["driver"])
+    assert {DRIVERS[0], DRIVERS[1]} <= set(data.history(tmp_path).results["driver"])
 
 
 @pytest.mark.parametrize("which", [1, 2])
