@@ -128,8 +128,9 @@ def generate_regime_aware_portfolio(
     max_overlap : drivers any two lineups may share, default all but one
     regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
         without a scenario goes to the others, with a note.
-    regime_quotas : True: the lineups that lean on a regime are as many as its probability asks for; regime → share of
-        the lineups; False: none, so that each lineup added most to those before it. None is `REGIME_QUOTAS`.
+    regime_quotas : True: the lineups that lean on a regime are as many as its probability asks for, and each lineup
+        added most to those before it until a quota is used up; regime → share of the lineups; False: none. None is
+        `REGIME_QUOTAS`.
     robustness : None, or a radius in nats: choose for the worst regime weights within this Kullback–Leibler divergence
         of the probabilities
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean

@@ -37,10 +37,10 @@ class Limits:
 
     `max_exposure` and `min_exposure` share of the lineups that hold a driver, one number or (D,); `max_overlap` drivers
     any two lineups may share; `quota` label → number of lineups with that label, None for no quotas. The shares hold
-    for the first `entering` lineups and for all of them. All are paced: of the first m of n lineups at most
-    ceil(max_exposure · m) hold a driver, at least floor(min_exposure · m), and at most ceil(quota · m / n) have a
-    label, so that the first m are a portfolio by themselves. The pace is given up where the candidates do not allow
-    it; a label's quota that cannot be filled goes to the others and is noted.
+    for the first `entering` lineups and for all of them, and are paced: of the first m lineups at most
+    ceil(max_exposure · m) hold a driver and at least floor(min_exposure · m), so that the first m are a portfolio by
+    themselves; the pace is given up where the candidates do not allow it. Quotas bind when they are used up; one that
+    cannot be filled goes to the other labels and is noted.
     """
 
     max_exposure: float | np.ndarray
@@ -252,7 +252,6 @@ class _Rules:
         self.label = np.array([self.names.index(label) for label in labels], int)
         self.quota = np.array(list(quota.values()), float)
         self.limits, self.n, self.taken = limits, n, 0
-        self.paced = limits.quota is not None
         self.filled = np.zeros(len(self.names), int)
         self.used = np.zeros(n_drivers, int)
         self.free = np.ones(len(candidates), bool)
@@ -266,9 +265,8 @@ class _Rules:
         due = need >= stop - self.taken
         behind = due | (np.minimum(np.floor(np.asarray(limits.min_exposure) * k + SLACK) - self.used, need) > 0)
         pace = np.minimum(np.ceil(np.asarray(limits.max_exposure) * k - SLACK), most)
-        quota = np.ceil(self.quota * k / self.n - SLACK) if self.paced else self.quota
-        for tier in ((pace, quota, behind), (most, self.quota, behind), (most, self.quota, due)):
-            allowed = self._open(*tier)
+        for bound, wanted in ((pace, behind), (most, behind), (most, due)):
+            allowed = self._open(bound, self.quota, wanted)
             if allowed.any():
                 return np.flatnonzero(allowed)
         allowed = self._open(most, np.full(len(self.quota), self.n), due)

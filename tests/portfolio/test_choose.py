@@ -115,16 +115,16 @@ def test_exposure_and_overlap_hold_at_every_length(max_exposure, max_overlap):
         assert held[:m].sum(axis=0).max() <= np.ceil(max_exposure * m)
 
 
-def test_quotas_hold_at_every_length():
+def test_quotas_bind_only_when_they_are_used_up():
     case = Case(5, n_candidates=60)
-    for high in (0, 1, 4, 7, 10):
-        limits = free(10, high=high, low=10 - high)
-        chosen = case.choose(10, limits)
-        labels = case.labels[chosen.order]
-        assert (labels == "high").sum() == high
-        assert not chosen.notes
-        for m in range(1, 11):
-            assert (labels[:m] == "high").sum() <= np.ceil(high * m / 10)
+    unbound = case.choose(10).order
+    labels = case.labels[unbound]
+    for high in range(11):
+        chosen = case.choose(10, free(10, high=high, low=10 - high))
+        assert (case.labels[chosen.order] == "high").sum() == high
+        used = (np.cumsum(labels == "high") <= high) & (np.cumsum(labels == "low") <= 10 - high)
+        free_until = 10 if used.all() else int(np.argmin(used))
+        np.testing.assert_array_equal(chosen.order[:free_until], unbound[:free_until])
 
 
 def test_a_quota_nobody_can_fill_goes_to_the_others_with_a_note():

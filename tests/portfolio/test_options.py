@@ -160,9 +160,17 @@ def test_without_quotas_every_lineup_added_most_to_those_before_it():
     made = build(8, regime_quotas=False, n_fields=1, n_candidates=200)
     assert (np.diff(made.metrics["gain"]) <= 1e-9).all()
     assert "lineups off the regimes' allocation" not in set(made.audit["rule"])
-    quotas = build(8, regime_quotas=True, n_fields=1, n_candidates=200)
-    assert made.metrics["gain"].sum() >= quotas.metrics["gain"].sum() - 1e-9
+    bound = build(8, regime_quotas=True, n_fields=1, n_candidates=200)
+    assert made.metrics["gain"].sum() >= bound.metrics["gain"].sum() - 1e-9
     np.testing.assert_array_equal(build(8).lineups, build(8, regime_quotas=False).lineups)
+
+
+def test_a_quota_cuts_nothing_from_the_few_that_enter():
+    """Of 30 lineups 4 enter: far from any quota used up, they are those chosen without quotas."""
+    options = {"contest": contest_of(150, max_entries_per_user=4), "n_fields": 1, "leverage_share": 1.0}
+    with_quotas, without = build(30, regime_quotas=True, **options), build(30, regime_quotas=False, **options)
+    np.testing.assert_array_equal(with_quotas.lineups[:4], without.lineups[:4])
+    assert with_quotas.audit["holds"].all()
 
 
 def test_quotas_may_be_given_by_regime():
