@@ -76,6 +76,9 @@ class TuningResult:
     """(n, models) gain when labels are permuted within season and track type: each permutation repeats the choice."""
     forecasts: pd.DataFrame
     """By scored race and regime: forecast, simulated, base (share of the races before), actual (NaN: not recorded)."""
+    knowing: pd.DataFrame
+    """By regime: races (scored ones where it is known), gain and gain_se if one knew before the race whether it will be
+    of this regime (by `best`): no forecast can gain more from it."""
     timeline: pd.DataFrame
     """Past races: race_id, date, track_type, season, the features, regime (by `best`), known (the features that decide
     the label were recorded), scored."""
@@ -227,7 +230,7 @@ class TuningResult:
         """Return what is saved, as plain values for a JSON file: see `save`."""
         numbers = {name: getattr(self, name) for name in ("gain", "gain_se", "p", "kappa", "n_races")}
         days = {name: f"{getattr(self, name):%Y-%m-%d}" for name in ("since", "until")}
-        names = ("table", "by_season", "by_race", "parts", "comparison", "base_rates")
+        names = ("table", "by_season", "by_race", "parts", "comparison", "knowing", "base_rates")
         frames = {name: _plain(getattr(self, name)) for name in names}
         return {
             "thresholds": self.thresholds.to_dict(),

@@ -425,6 +425,7 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
         chosen=_chosen(walk, walked),
         placebo=walk.placebo(n_permutations, best, placebo_rng),
         forecasts=_forecasts(walk, chances, walked),
+        knowing=_knowing(walk, best),
         timeline=_timeline(past, *labels),
         base_rates=base_rates(past.conditions["track_type"], *labels),
         confusion=_confusion(past, *labels, cluster_rng),
@@ -475,6 +476,18 @@ def _forecasts(walk: _Walk, chances, walked) -> pd.DataFrame:
     ids = past.conditions.index[past.scored].repeat(len(REGIMES))
     named = {"race_id": ids, "regime": np.tile(REGIMES, len(walked))}
     return pd.DataFrame(named | {name: values.ravel() for name, values in columns.items()})
+
+
+def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
+    """Return what knowing before the race whether it will be of a regime would gain; see `TuningResult.knowing`."""
+    codes, known = walk.codes[best, walk.past.scored], walk.known[best, walk.past.scored]
+    rows = []
+    for k, regime in enumerate(REGIMES):
+        told = walk.simulated * (np.arange(len(REGIMES)) != k)
+        told[codes == k] = np.arange(len(REGIMES)) == k
+        gained = walk.as_skill(walk.gains(told)[known[:, k], best]) @ walk.weights
+        rows.append({"regime": regime, "races": len(gained), "gain": gained.mean(), "gain_se": sem(gained)})
+    return pd.DataFrame(rows)
 
 
 def _timeline(past: _Past, codes, known) -> pd.DataFrame:

@@ -183,6 +183,23 @@ def test_the_parts_and_the_seasons_add_up(helpful):
     assert found.confusion.to_numpy().sum() == found.timeline["known"].sum() == len(found.timeline)
 
 
+def test_knowing_a_regime_is_reweighting_by_what_came():
+    task = make_season(100, effect=2.0, seed=3, scored=40)
+    found = tune(task, n_permutations=0, n_resamples=1, score="leader")
+    total, base = [], []
+    for race_id in task[0]:
+        drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
+        codes = regime_codes(drawn.features, found.best)
+        came = found.timeline.set_index("race_id").loc[race_id, "regime"] == "dominator"
+        even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))[1]
+        within = (codes == 0) == came
+        total.append(even - slow_scores(drawn, real, within / within.sum())[1])
+        base.append(even)
+    row = found.knowing.set_index("regime").loc["dominator"]
+    assert row["gain"] == pytest.approx(np.mean(total) / np.mean(base), rel=1e-3)
+    assert row["gain"] > 0 and row["races"] == 40
+
+
 def test_a_score_of_one_part_is_that_part():
     task = make_season(160, effect=3.0, seed=6, scored=80)
     one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", {"leader": 1, "energy": 1}))
