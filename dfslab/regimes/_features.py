@@ -11,17 +11,6 @@ from numba import njit
 
 from dfslab.errors import UserError, number_between
 
-__all__ = [
-    "FEATURES",
-    "REGIMES",
-    "RegimeThresholds",
-    "classify_scenario_regime",
-    "feature_matrix",
-    "known_regimes",
-    "race_features",
-    "regime_codes",
-]
-
 REGIMES = ("dominator", "chaos", "fuel_mileage", "balanced")
 FEATURES = (
     "leader_share",

@@ -8,18 +8,6 @@ from numba import njit
 
 from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_regimes, regime_codes
 
-__all__ = [
-    "PREDICTED",
-    "RegimeModel",
-    "base_rates",
-    "fit_logits",
-    "past_conditions",
-    "race_conditions",
-    "regime_weights",
-    "split_probability",
-    "stage_outcomes",
-]
-
 CONDITIONS = ("superspeedway", "road", "favourite")
 """What is known before the race and moves a regime's probability."""
 PREDICTED = ("dominator",)

@@ -16,8 +16,6 @@ from dfslab.data import files
 from dfslab.errors import UserError
 from dfslab.regimes._features import REGIMES, RegimeThresholds
 
-__all__ = ["SavedRegimes", "TuningResult"]
-
 FEWEST_PERMUTATIONS = 200
 """Fewer are run when asked, and said: p then cannot be told finely."""
 LEVEL = 0.05
@@ -106,33 +104,38 @@ class TuningResult:
             thresholds["yours"] = self.use.to_dict()
         return table.assign(p=p).merge(told, how="left").join(thresholds.T, on="model")
 
-    def _walked(self, column: str) -> float:
-        return float(self.comparison.set_index("model").loc["walk-forward", column])
+    def _of(self, column: str, model: str = "walk-forward") -> float:
+        return float(self.comparison.set_index("model").loc[model, column])
 
     @property
     def gain(self) -> float:
         """Mean walk-forward gain."""
-        return self._walked("gain")
+        return self._of("gain")
 
     @property
     def gain_se(self) -> float:
         """Standard error of `gain` over races."""
-        return self._walked("gain_se")
+        return self._of("gain_se")
 
     @property
     def p(self) -> float:
         """Share of the permutations that gain as much: (1 + hits) / (1 + n) [phipson2010]."""
-        return self._walked("p")
+        return self._of("p")
 
     @property
     def helps(self) -> bool:
-        """Whether scenarios are to be reweighted: the gain is above 0 and p at most .05."""
+        """Whether reweighting helps: the walk-forward gain is above 0 and p at most .05."""
         return self.gain > 0 and self.p <= LEVEL
 
     @property
     def thresholds(self) -> RegimeThresholds:
         """The thresholds to save: one's own if given, else the best where reweighting helps, else those in use."""
         return self.use or (self.best if self.helps else self.in_use)
+
+    @property
+    def reweights(self) -> bool:
+        """Whether reports with `thresholds` reweight: one's own by their own gain and p, else where it `helps`."""
+        return self.helps if self.use is None else self._of("gain", "yours") > 0 and self._of("p", "yours") <= LEVEL
 
     @property
     def n_races(self) -> int:
@@ -158,10 +161,8 @@ class TuningResult:
     @property
     def by_season(self) -> pd.DataFrame:
         """By season: the thresholds chosen before it, gain in it with se, races."""
-        walked = self.scores[
-            self.scores["model"].isin(["unweighted", "walk-forward"]) & (self.scores["score"] == "all")
-        ]
-        return self.chosen.merge(_gains(walked, "unweighted", "season"))
+        walked = self._walk_forward
+        return self.chosen.merge(_gains(walked[walked["score"] == "all"], "unweighted", "season"))
 
     @property
     def parts(self) -> pd.DataFrame:
@@ -222,9 +223,7 @@ class TuningResult:
     @property
     def cluster_kappa(self) -> float:
         """Agreement (Cohen's κ) of the labels with the clusters of `confusion`."""
-        from statsmodels.stats.inter_rater import cohens_kappa
-
-        return float(cohens_kappa(self.confusion.to_numpy(), return_results=False))
+        return kappa(self.confusion.to_numpy())
 
     def to_dict(self) -> dict:
         """Return what is saved, as plain values for a JSON file: see `save`."""
@@ -234,7 +233,7 @@ class TuningResult:
         frames = {name: _plain(getattr(self, name)) for name in names}
         return {
             "thresholds": self.thresholds.to_dict(),
-            "predicted": list(self.predicted) if self.helps else [],
+            "predicted": list(self.predicted) if self.reweights else [],
             "helps": bool(self.helps),
             "verdict": self.verdict,
             **numbers,
@@ -271,6 +270,13 @@ class TuningResult:
     def _repr_html_(self) -> str:
         table = self.comparison.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
         return f"<p>{html.escape(self.verdict)}</p>{table}"
+
+
+def kappa(counts: np.ndarray) -> float:
+    """Return Cohen's κ of a square table of counts; 1 when both sides are one and the same constant."""
+    from statsmodels.stats.inter_rater import cohens_kappa  # here, because it takes a second to load
+
+    return 1.0 if counts.max() == counts.sum() else float(cohens_kappa(counts, return_results=False))
 
 
 def _gains(scores: pd.DataFrame, baseline: str, by: str) -> pd.DataFrame:

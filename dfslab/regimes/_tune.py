@@ -32,9 +32,7 @@ from dfslab.regimes._model import (
     stage_outcomes,
     standard_of,
 )
-from dfslab.regimes._result import TuningResult
-
-__all__ = ["GRID", "PARTS", "PastRace", "tune_thresholds"]
+from dfslab.regimes._result import TuningResult, kappa
 
 GRID = {
     "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60, 0.65),
@@ -429,7 +427,7 @@ def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningRe
         timeline=_timeline(past, *labels),
         base_rates=base_rates(past.conditions["track_type"], *labels),
         confusion=_confusion(past, *labels, cluster_rng),
-        kappa=float(np.mean([_kappa(labels[0][decided], walk.codes[k][decided]) for k in picks])),
+        kappa=float(np.mean([_agreement(labels[0][decided], walk.codes[k][decided]) for k in picks])),
         since=past.conditions["date"].iloc[past.scored[0]],
         until=past.until,
     )
@@ -515,10 +513,8 @@ def _confusion(past: _Past, codes, known, rng) -> pd.DataFrame:
     return table.rename_axis(index="label", columns="cluster")
 
 
-def _kappa(a, b) -> float:
-    """Return Cohen's κ of two label vectors; 1 when both are one and the same constant."""
-    from statsmodels.stats.inter_rater import cohens_kappa
-
+def _agreement(a, b) -> float:
+    """Return Cohen's κ of two vectors of labels."""
     counts = np.zeros((len(REGIMES), len(REGIMES)))
     np.add.at(counts, (a, b), 1)
-    return 1.0 if counts.max() == counts.sum() else float(cohens_kappa(counts, return_results=False))
+    return kappa(counts)

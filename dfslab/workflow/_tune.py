@@ -114,7 +114,7 @@ LEARNED_RACES = 40
 
 
 def tune_thresholds(
-    history,
+    day,
     *,
     grid=None,
     since=None,
@@ -126,14 +126,18 @@ def tune_thresholds(
 ) -> TuningResult:
     """Choose the regime thresholds on past races that their scenarios had not seen; nothing is saved.
 
-    Past races are simulated once and kept by content, so that another grid takes seconds.
+    Past races are simulated once and kept by content, half a season at a time, so that another grid, another day or a
+    new race takes seconds.
 
     Parameters
     ----------
-    history : its results and races; those on `until` or later are not looked at, neither to fit nor to score
+    day : a `RaceDay`, whose thresholds are those in use, or a history (`data.history`); its results and races on
+        `until` or later are not looked at, neither to fit nor to score
     grid, since, until, choices : see `regimes.tune_thresholds`; without `since` the last four and a half seasons
     seed, n_scenarios : of the simulated races
     """
+    history = day.history if isinstance(day, RaceDay) else day
+    choices = {"in_use": day.thresholds, **choices} if isinstance(day, RaceDay) else choices
     results, races = history.results, history.races
     dates = pd.to_datetime(races["date"])
     if until not in (None, ""):
@@ -141,7 +145,8 @@ def tune_thresholds(
         results, dates = results[results["race_id"].isin(races["race_id"])], dates[races.index]
     since = _first_scored(dates) if since in (None, "") else as_day(since, "since")
     progress(f"regimes: races from {since:%Y-%m-%d}, each simulated by a model that had not seen it")
-    drawn, conditions = cached(_simulated_past, results, races, since, int(n_scenarios), int(seed))
+    drawn = _simulated_past(results, races, since, int(n_scenarios), int(seed))
+    conditions = cached(_past_conditions, results, races)
     progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     return regimes.tune_thresholds(
@@ -160,13 +165,25 @@ def _first_scored(dates: pd.Series) -> pd.Timestamp:
     return max(dates.iloc[LEARNED_RACES], dates.iloc[-1] - pd.Timedelta(days=365.25 * SCORED_SEASONS))
 
 
-def _simulated_past(results, races, since, n_scenarios: int, seed: int):
-    """Return every race from `since` on as simulated before it, by race_id, and `past_conditions` of history."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    drawn = forecast_races(results, races, since, n_scenarios=n_scenarios, rng=rng)
-    worth = FinishModel.fit(results, races).past_log_worth()
-    past = {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
-    return past, regimes.past_conditions(worth, results, races)
+def _simulated_past(results, races, since, n_scenarios: int, seed: int) -> dict:
+    """Return every race from `since` on as simulated before it, by race_id; no race depends on a later half-season."""
+    dates = pd.to_datetime(races["date"])
+    half, drawn = dates.dt.year * 2 + (dates.dt.month > 6), {}
+    for number in sorted(half[dates >= since].unique().tolist()):
+        seen = races[half <= number]
+        first = max(since, dates[half == number].min())
+        known = results[results["race_id"].isin(seen["race_id"])]
+        drawn |= cached(_simulated_half, known, seen, first, n_scenarios, (seed, number))
+    return drawn
+
+
+def _simulated_half(results, races, since, n_scenarios: int, seed: tuple[int, int]) -> dict:
+    drawn = forecast_races(results, races, since, n_scenarios=n_scenarios, rng=np.random.default_rng(seed))
+    return {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
+
+
+def _past_conditions(results, races) -> pd.DataFrame:
+    return regimes.past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
 
 
 def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:

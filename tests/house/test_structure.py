@@ -41,7 +41,6 @@ MAX_DOORS, MAX_FACE, MAX_BODY = 20, 15, 60
 
 PENDING = {
     "cli.py",
-    "benchmarks/accuracy.py",
     "scripts/data_dictionary.py",
     "scripts/data_readme.py",
     "scripts/field_comparison.py",

@@ -12,7 +12,7 @@ from dfslab.errors import UserError
 from dfslab.regimes._features import FEATURES, RegimeThresholds, race_features, regime_codes
 from dfslab.regimes._model import RegimeModel, regime_weights
 from dfslab.regimes._result import SavedRegimes
-from dfslab.regimes._tune import PastRace, _Candidates, _kappa, _Past, _reduced, _Walk, _weights, tune_thresholds
+from dfslab.regimes._tune import PastRace, _agreement, _Candidates, _Past, _reduced, _Walk, _weights, tune_thresholds
 from tests.regimes.test_regimes import as_frames, make_conditions, make_drawn
 
 GRID = {"leader_share": (0.4, 0.5, 0.6), "dropout_share": (0.3, 0.9)}
@@ -50,7 +50,9 @@ def test_tuning_sees_when_regimes_help(helpful):
     assert "reweight" in found.verdict and "0 of 40" in found.verdict and "200 are needed" in found.verdict
     told = found.skill(np.random.default_rng(0)).set_index("regime")
     assert told.loc["dominator", "auc_low"] > 0.6 > told.loc["dominator", "auc_simulated"]
-    assert SavedRegimes.from_dict(found.to_dict()) == (found.use, ("dominator",))
+    assert found.reweights == (found.comparison.set_index("model").loc["yours", "p"] <= 0.05)
+    assert SavedRegimes.from_dict(found.to_dict()) == (found.use, ("dominator",) if found.reweights else ())
+    assert replace(found, use=None).reweights and replace(found, use=None).thresholds == found.best
 
 
 def test_tuning_sees_when_regimes_do_not_help():
@@ -258,7 +260,7 @@ def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "races.csv").write_text("race_id\n")
     saved = json.loads(found.save(tmp_path).read_text())
-    assert SavedRegimes.from_dict(saved) == (found.thresholds, ("dominator",))
+    assert SavedRegimes.from_dict(saved) == (found.thresholds, tuple(saved["predicted"]))
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)
     assert len(saved["table"]) == len(found.table) and len(saved["by_race"]) == found.n_races
     for damage in ({"thresholds": {"leader_share": 7}}, {"thresholds": 3}, {"predicted": "dominator"}):
@@ -292,7 +294,7 @@ def test_a_wish_that_cannot_be_is_said(options, message):
         tune(make_season(100, effect=0.0, seed=9, scored=50), **options)
 
 
-def test_kappa_of_a_textbook_table():
+def test_agreement_of_a_textbook_table():
     a, b = np.repeat([0, 1], 25), np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
-    assert _kappa(a, b) == pytest.approx(0.4)
-    assert _kappa(a, a) == 1.0 and _kappa(np.zeros(5, int), np.zeros(5, int)) == 1.0
+    assert _agreement(a, b) == pytest.approx(0.4)
+    assert _agreement(a, a) == 1.0 and _agreement(np.zeros(5, int), np.zeros(5, int)) == 1.0
