@@ -156,7 +156,9 @@ class RaceFolder:
 
     def standings_of(self, contest: Contest) -> Standings | None:
         """Return the standings that finished `contest`, or None; those of another contest are not played with it."""
-        return next((standings for standings in self.standings if self.contest_of(standings) is contest), None)
+        pairs = [(self.contest_of(standings), standings) for standings in self.standings]
+        mine = [s for c, s in pairs if c is contest or (c and c.contest_id and c.contest_id == contest.contest_id)]
+        return mine[0] if mine else None
 
 
 def list_races(data_dir) -> list[str]:

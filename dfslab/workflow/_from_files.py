@@ -1,6 +1,7 @@
 """Lineups from a salary file and a projections file alone: no history, no simulation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,8 @@ def optimize_files(
     InputError : a file cannot be used
     InfeasibleLineup : no lineup, or fewer than asked, obey the rules; nothing is written
     """
+    if out is not None and any(Path(out).resolve() == Path(given).resolve() for given in (salaries, projections)):
+        raise InputError(f"{out}: the output would take the place of an input; name another file")
     slate = read_slate(salaries, projections)
     points = slate.column("projected_points")
     unknown = slate.names[np.isnan(points) & ~slate.out]

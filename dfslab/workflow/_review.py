@@ -11,6 +11,7 @@ import pandas as pd
 from dfslab import data, metrics
 from dfslab.contest import simulate_contest
 from dfslab.data import match_names
+from dfslab.errors import UserError
 from dfslab.ownership import OwnershipForecast
 from dfslab.portfolio import Portfolio
 from dfslab.race import Scenarios
@@ -25,6 +26,7 @@ __all__ = ["AfterRace", "Outcome", "by_slate", "play_real_field", "read_outcome"
 class Outcome:
     """What happened, in slate rows: `points` (D,), `field` (F, K) the real entries, `ownership` (D,) fractions.
 
+    `field` is empty where the standings in the folder are those of another contest.
     `results` and `race` are rows of the history, None while it does not hold the race.
     """
 
@@ -60,7 +62,12 @@ class AfterRace:
         if len(self.summary):
             ours = f"; {self.summary['entering']:.0f} entries won ${self.summary['won']:,.2f} for "
             ours += f"${self.summary['fees']:,.2f}, {self.summary['beaten']:.0%} of the field beaten on average"
-        return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours})"
+        told = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
+        return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours}{told})"
+
+
+ENTRIES = ("lineup", "drivers", "regime", "points", "rank", "beaten", "prize")
+"""Columns of `AfterRace.entries`."""
 
 
 def review(
@@ -75,8 +82,8 @@ def review(
     outcome = read_outcome(day, contest)
     if outcome is None:
         return None
-    entries, summary = pd.DataFrame(), pd.Series(dtype=float)
-    if mine is not None:
+    entries, summary = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float)
+    if mine is not None and len(outcome.field):
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
@@ -91,10 +98,10 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     Points are those of the standings; drivers nobody rostered take theirs from the history, else 0 with a note.
     """
     slate, found = day.slate, day.files.standings
-    mine = [s for s in found if s.contest_id == contest.contest_id] or list(found[:1])
-    if not mine:
+    if not found:
         return None
-    standings, results = mine[0], day.files.results
+    standings, results = day.files.standings_of(contest) or found[0], day.files.results
+    field, told = _real_field(day, contest, standings)
     own, scored = by_slate(standings.ownership, slate.names), by_slate(standings.points, slate.names)
     official = np.full(len(slate), np.nan)
     if results is not None:
@@ -104,8 +111,22 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     notes = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
     race = None if results is None else _race_row(day)
     frame = None if results is None else results.frame
-    own = np.nan_to_num(own)
-    return Outcome(np.nan_to_num(points), standings.lineups(slate), own, frame, race, (*standings.notes, *notes))
+    notes = (*standings.notes, *told, *notes)
+    return Outcome(np.nan_to_num(points), field, np.nan_to_num(own), frame, race, notes)
+
+
+def _real_field(day: RaceDay, contest: Contest, standings) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the lineups that were in the contest, none where the standings are another contest's, and notes."""
+    name = standings.file
+    if standings is not day.files.standings_of(contest):
+        told = f"{name} is of contest {standings.contest_id}, which is not this one: its field is not played."
+        return np.empty((0, day.slate.rules.roster_size), int), (told,)
+    notes = []
+    if strangers := standings.strangers(day.slate):
+        notes.append(f"{name}: {', '.join(strangers)} not in DKSalaries.csv: lineups with them are left out.")
+    if len(standings) < contest.entries / 2:
+        notes.append(f"{name} holds {len(standings):,} entries, the contest {contest.entries:,}.")
+    return standings.lineups(day.slate), tuple(notes)
 
 
 def by_slate(values: pd.Series, names: np.ndarray) -> np.ndarray:
@@ -127,6 +148,8 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     more than the number of entries ahead, ours included. `beaten` is the share of the real field behind, ties half.
     Lineups past the per-user limit do not enter.
     """
+    if not len(outcome.field):
+        raise UserError(f"the contest's standings are not there; {' '.join(outcome.notes)}")
     lineups = np.asarray(lineups)[: contest.entering(len(lineups))]
     larger = replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
     played = simulate_contest(lineups, outcome.field, outcome.points[None], larger, rules=rules)

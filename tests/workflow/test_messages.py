@@ -20,10 +20,11 @@ from race_files import (
 )
 
 from dfslab import data
-from dfslab.errors import InputError
+from dfslab.errors import InputError, UserError
 from dfslab.report import run_report
-from dfslab.workflow import open_race
+from dfslab.workflow import open_race, optimize_files
 from dfslab.workflow._models import load_models
+from dfslab.workflow._review import play_real_field, read_outcome
 
 
 def _cell(row, column, value):
@@ -337,3 +338,44 @@ def test_what_only_the_last_page_needs_is_read_before_a_page_is_made(tmp_path, n
     made = []
     _refused(f"{name}: .*{says}", lambda: run_report(RACE, tmp_path, tmp_path / "out", progress=made.append))
     assert not made
+
+
+@pytest.mark.parametrize(
+    ("standings", "field", "says"),
+    [
+        ("777123", 5, ""),
+        ("888456", 0, "of contest 888456, which is not this one: its field is not played"),
+        ("late", 1, "Otto Late not in DKSalaries.csv: lineups with them are left out"),
+        ("few", 5, "holds 6 entries, the contest 40"),
+    ],
+)
+def test_another_contests_field_is_not_played_and_a_late_driver_costs_only_his_lineups(
+    tmp_path, standings, field, says
+):
+    write_history(tmp_path, result_rows())
+    folder = write_race(tmp_path)
+    drivers = [*DRIVERS[:11], "Otto Late"] if standings == "late" else DRIVERS
+    contest_id = standings if standings.isdigit() else "777123"
+    (folder / f"contest-standings-{contest_id}.csv").write_bytes(csv_bytes(standings_rows(drivers=drivers)))
+    if standings == "few":
+        (folder / "contest.json").write_text(json.dumps(contest_facts(entries=40)))
+    day = open_race(RACE, tmp_path)
+    outcome = read_outcome(day, day.contest)
+    assert len(outcome.field) == field and says in " ".join(outcome.notes) and outcome.ownership.sum() > 4
+    if not field:
+        with pytest.raises(UserError, match="which is not this one"):
+            play_real_field(np.array(LINEUPS[:1]), outcome, day.contest, day.slate.rules)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_output_never_takes_the_place_of_an_input(tmp_path, which):
+    folder = write_race(tmp_path)
+    rows = [["driver", "projected_points"], *[[name, 30] for name in DRIVERS]]
+    (folder / "projections.csv").write_bytes(csv_bytes(rows))
+    given = (folder / "DKSalaries.csv", folder / "projections.csv")
+    before = given[which].read_bytes()
+    _refused(
+        "the output would take the place of an input",
+        lambda: optimize_files(*given, 1, out=folder / "x" / ".." / given[which].name),
+    )
+    assert given[which].read_bytes() == before
