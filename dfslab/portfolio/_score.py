@@ -43,9 +43,10 @@ class Scores:
     def table(self) -> pd.DataFrame:
         """Return one row per portfolio.
 
-        fees, expected_payout ± its error (dollars before fees), roi, p_profit (chance to end above the fees),
-        worst_5pct and best_5pct (mean profit of the worst and best 5 % of races), cash and top_1pct (shares of its
-        entries), p_win (chance that an entry is first, shared firsts included), median_best_rank.
+        fees, expected_payout ± its error and the sd of payouts (dollars before fees), roi, p_profit (chance to end
+        above the fees), worst_5pct and best_5pct (mean profit of the worst and best 5 % of races), cash and top_1pct
+        (shares of its entries), p_win (chance that an entry is first, shared firsts included), median_best_rank, spread
+        (sd of the expected payout between sets).
         """
         return pd.DataFrame([self._row(name) for name in self.payout])
 
@@ -59,6 +60,7 @@ class Scores:
             "fees": fee,
             "expected_payout": mean,
             "expected_payout_se": error,
+            "sd": float(np.sqrt(self.weight @ (pay - mean) ** 2)),
             "roi": mean / fee - 1 if fee else np.nan,
             "p_profit": float(self.weight @ (pay > fee)),
             "worst_5pct": self._tail(pay - fee, TAIL),
@@ -177,7 +179,7 @@ def _play(lineups, points, fields, runs, contest, rules):
     out, played = np.empty((4, len(points))), np.empty(len(points), int)
     entered, top = contest.entering(sets.shape[1]), contest.top_ranks(0.01)
     for number, (opponents, run) in enumerate(zip(fields, runs, strict=False)):
-        mine = np.arange(len(sets))[number % len(sets) :: len(runs)]
+        mine = np.arange(len(sets))[number % len(sets) :: len(runs)][: run.stop - run.start]
         for which, part in zip(mine, np.array_split(np.arange(run.start, run.stop), len(mine)), strict=True):
             ours, others = sets[which, :entered], opponents[: contest.entries - entered]
             result = simulate_contest(ours, others, points[part], contest, rules=rules)

@@ -17,6 +17,7 @@ from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import audit, score_portfolios
+from dfslab.workflow._promises import season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
 from dfslab.workflow._review import by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import baselines, choose_portfolio, forecast_ownership, simulate_race
@@ -42,7 +43,7 @@ REPLAY_STREAM = 77
 """Number of the random stream of the replays, apart from those of the stages."""
 SALARY_BANDS = 12
 """Bands of salary rank in the plainest forecast."""
-VERSION = 5
+VERSION = 6
 """Raised when what is stored of a race changes, so that stored races are scored again."""
 
 
@@ -85,11 +86,14 @@ def run_backtest(
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
     found = map_jobs(score_race, jobs, workers=workers, progress=progress)
-    good = [one for one in found if "error" not in one]
+    good = with_worth([one for one in found if "error" not in one])
     if not good:
         raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
+    for one in good:
+        _store(Path(out_dir), one)
     frames = {
-        name: pd.DataFrame([r for one in good for r in one[name]]) for name in ("ownership", "simulator", "money")
+        name: pd.DataFrame([r for one in good for r in one[name]])
+        for name in ("ownership", "simulator", "money", "drivers")
     }
     frames["races"] = pd.DataFrame([one["race"] for one in good])
     frames["failed"] = pd.DataFrame([one for one in found if "error" in one], columns=["race_id", "error"])
@@ -118,9 +122,13 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
         rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
     except (UserError, OSError) as error:
         return {"race_id": race_id, "error": str(error)}
-    with files.write_atomically(path) as aside:
-        aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    _store(Path(out_dir), rows)
     return rows
+
+
+def _store(folder: Path, rows: dict) -> None:
+    with files.write_atomically(folder / f"{rows['race_id']}.json") as aside:
+        aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
 
 def _key(inputs, seed: int, settings: dict) -> str:
@@ -148,10 +156,12 @@ def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:
     facts = {"race_id": race.race_id, "date": f"{race.date:%Y-%m-%d}", "track_type": race.track_type}
     facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
     facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(day)}
-    money = _real_money(strategies, predicted, outcome, day)
+    money, drivers = _real_money(strategies, predicted, outcome, day), pd.DataFrame()
     if replay:
-        money = money.merge(_replayed(replay, strategies, day, settings), on="strategy")
+        replayed, drivers = _replayed(replay, strategies, day, settings, races, crowd)
+        money = money.merge(replayed, on="strategy")
     tables = {
+        "drivers": drivers,
         "ownership": _ownership_scores(day, crowd, outcome),
         "simulator": _simulator_scores(day, races, outcome),
         "money": money,
@@ -239,26 +249,31 @@ def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
     contest, rows = day.contest, []
     top = contest.top_ranks(0.01)
     for name, lineups in strategies.items():
-        real = play_real_field(lineups, outcome, contest, day.slate.rules)
+        sets = np.reshape(lineups, (-1, *np.shape(lineups)[-2:]))
+        real = pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets])
         told = table.loc[name]
         row = {
             "strategy": name,
             "fees": told["fees"],
             "beaten": 100 * real["beaten"].mean(),
-            "won": real["prize"].sum(),
+            "won": real["prize"].sum() / len(sets),
         }
         row |= {"cash": (real["prize"] > 0).mean(), "top_1pct": (real["rank"] <= top).mean()}
-        row |= {
-            f"predicted_{k}": told[k] for k in ("expected_payout", "expected_payout_se", "p_profit", "cash", "top_1pct")
-        }
+        shown = ("expected_payout", "expected_payout_se", "sd", "p_profit", "cash", "top_1pct")
+        row |= {f"predicted_{k}": told[k] for k in shown}
+        row |= {f"average_{rate}": value for rate, value in predicted.average.items()}
         if name in gaps.index:
             row |= {"predicted_gap": gaps.loc[name, "difference"], "predicted_gap_se": gaps.loc[name, "se"]}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _replayed(replay, strategies, day: RaceDay, settings: dict) -> pd.DataFrame:
-    """Return, by strategy, what it earns when the race is run again by the law that made it."""
+def _replayed(replay, strategies, day: RaceDay, settings: dict, races, crowd) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return, by strategy, what it earns when the race is run again by the law that made it, and drivers' truths.
+
+    The second frame has a row per driver who races: what was known of him, his mean points and his ownership in the
+    replays.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(day.seed, spawn_key=(REPLAY_STREAM,)))
     n, fields = settings["n_replays"], settings["n_replay_fields"]
     played = replay(day.race.race_id, n, rng, day.data_dir, n_fields=fields)
@@ -271,7 +286,23 @@ def _replayed(replay, strategies, day: RaceDay, settings: dict) -> pd.DataFrame:
     table = table[["strategy", "expected_payout", "expected_payout_se", "p_profit", "cash", "top_1pct"]]
     gaps = scores.differences("portfolio").rename(columns={"against": "strategy", "difference": "gap", "se": "gap_se"})
     table = table.merge(gaps[["strategy", "gap", "gap_se"]], on="strategy", how="left")
-    return table.rename(columns={c: f"replay_{c}" for c in table if c != "strategy"})
+    return table.rename(columns={c: f"replay_{c}" for c in table if c != "strategy"}), _truths(
+        played, day, races, crowd
+    )
+
+
+def _truths(played, day: RaceDay, races, crowd) -> pd.DataFrame:
+    held = np.bincount(played.fields.ravel().astype(int), minlength=len(day.slate))
+    known = {
+        "driver": day.slate.names,
+        "model": races.mean().to_numpy(),
+        "ownership": crowd.table["ownership"].to_numpy(),
+        "start": day.slate.column("start"),
+        "projected": day.slate.column("projected_points"),
+        "replay_points": played.points.mean(axis=0),
+        "replay_ownership": held / np.prod(played.fields.shape[:2]),
+    }
+    return pd.DataFrame(known)[~day.slate.out]
 
 
 # ---------------------------------------------------------------- the season
@@ -282,7 +313,8 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
     `ownership` and `simulator`: measure, score, plain (the baseline's), gain (positive: better) and its se.
     `field`: strategy, races, beaten (percent of the real field behind) ± se, predicted and realised cash and top-1 %
-    rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted and as judged (by replays on
+    rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted, as calibrated from earlier
+    races with the 80 % band of the season's mean, and as judged (by replays on
     a simulated season, else by our own simulator), what the portfolio earns more per dollar ± se, and whether that is
     clear (two standard errors). `reliability`: slope of realised on predicted rates over races and strategies, its se
     and whether 1 is within two of them.
@@ -344,7 +376,7 @@ def _gains(money: pd.DataFrame) -> pd.DataFrame:
         earned, se = metrics.clustered_mean(part[f"{source}expected_payout"] / fees, races)
         told = (part["predicted_expected_payout"] / fees).mean()
         row = {"strategy": name, "races": len(part), "predicted_return": told - 1}
-        row |= {"return": earned - 1, "return_se": se}
+        row |= season_worth(part) | {"return": earned - 1, "return_se": se}
         if name != "portfolio":
             gap, gap_se = metrics.clustered_mean(part[f"{source}gap"] / fees, races)
             row |= {"portfolio_gains": gap, "portfolio_gains_se": gap_se, "clear": bool(abs(gap) > 2 * gap_se)}

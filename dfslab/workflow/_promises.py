@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from dfslab.portfolio import PromiseMap
 
-__all__ = ["with_worth"]
+__all__ = ["season_worth", "with_worth"]
 
 CHOSEN = "portfolio"
 """The strategy whose promises and outcomes the map learns from."""
@@ -35,6 +36,18 @@ def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]
         known = known.learned(pd.DataFrame([_outcome(row) for one in scored for row in one["money"] if _learns(row)]))
         out += scored
     return out
+
+
+def season_worth(rows: pd.DataFrame) -> dict:
+    """Return the calibrated return of a strategy over its races and the 80 % band of their mean; empty without it."""
+    if "calibrated_payout" not in rows or not (rows["fees"] > 0).all():
+        return {}
+    z, fees = stats.norm.ppf(0.9), rows["fees"]
+    shared = rows["calibrated_shared_sd"] / fees
+    whole = (rows["calibrated_high"] - rows["calibrated_low"]) / (2 * z * fees)
+    sd = np.hypot(shared.mean(), np.sqrt((whole**2 - shared**2).sum()) / len(rows))
+    mean = (rows["calibrated_payout"] / fees).mean() - 1
+    return {"calibrated_return": mean, "low_80": mean - z * sd, "high_80": mean + z * sd}
 
 
 def _worth(row: dict, known: PromiseMap) -> dict:

@@ -45,6 +45,8 @@ __all__ = [
 ]
 
 N_SCENARIOS = 20_000
+RANDOM_SETS = 50
+"""Sets of random entries behind their row."""
 N_FRESH_FIELDS = 10
 """Fields, each of another draw of the ownership forecast, that scores are averaged over."""
 
@@ -193,7 +195,10 @@ def choose_portfolio(
 
 
 def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Portfolio) -> dict[str, np.ndarray]:
-    """Return other ways to pick as many lineups, by name, (N, K) each: plain, without regimes, shuffled, random."""
+    """Return other ways to pick as many lineups, by name, (N, K) each: plain, without regimes, shuffled, random.
+
+    Random entries are (sets, N, K), drawn from a field as forecast.
+    """
     rng, n, contest, slate = day.rng("baselines"), len(mine), mine.contest, crowd.slate
     blended, own = _market(day, crowd).races(races, crowd), crowd.ownership
 
@@ -207,7 +212,7 @@ def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Po
         "no leverage (best by mean points)": NASCAROptimizer(slate).optimize(blended.mean(), n),
         "no regimes": chosen(one),
         "regimes shuffled": chosen(mixed),
-        "random entries of the field": rng.permutation(field)[:n],
+        "random entries drawn from our forecast": field[rng.integers(len(field), size=(RANDOM_SETS, n))],
     }
 
 

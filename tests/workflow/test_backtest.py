@@ -106,8 +106,15 @@ def test_a_backtest_scores_every_race_and_strategy(season):
     assert money["beaten"].between(0, 100).all()
     for rate in ("cash", "predicted_cash", "replay_cash", "top_1pct", "replay_top_1pct"):
         assert money[rate].between(0, 1).all()
+    assert money["calibrated_payout"].notna().all() and (money["calibrated_low"] <= money["calibrated_high"]).all()
+    random = money[money["strategy"].str.startswith("random entries")]
+    np.testing.assert_allclose(random["calibrated_payout"] / random["fees"] - 1, random["average_return"], atol=0.4)
+    assert set(frames["drivers"]) >= {"driver", "model", "ownership", "replay_points", "replay_ownership", "race_id"}
+    assert frames["drivers"].groupby("race_id")["replay_ownership"].sum().tolist() == pytest.approx([6, 6])
+    stored = json.loads((season[0] / "out" / f"{RACES[0]}.json").read_text())
+    assert "calibrated_top_1pct" in stored["money"][0]
     tables = summarise(frames)
-    assert list(tables) == ["ownership", "simulator", "field", "gains", "reliability"]
+    assert list(tables) == ["ownership", "simulator", "field", "gains", "reliability", "cash_bands"]
     assert not tables["gains"]["portfolio_gains"].iloc[1:].isna().any()
 
 

@@ -1,0 +1,69 @@
+"""The second pass: shipped figures first, then earlier races only; replays before standings; bands of a season."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfslab.portfolio import PromiseMap
+from dfslab.workflow._promises import season_worth, with_worth
+
+AVERAGE = {"average_return": -0.15, "average_cash": 0.2, "average_top_1pct": 0.01, "average_p_profit": 0.0}
+PROMISE = {f"predicted_{name}": value for name, value in
+           {"expected_payout": 20.0, "cash": 0.35, "top_1pct": 0.03, "p_profit": 0.4}.items()}  # fmt: skip
+
+
+def scored(day: int, won: float, replayed: float | None = None, strategy="portfolio") -> dict:
+    """Return a race that promised 20 dollars on 10 of fees, what it won and what replays say."""
+    row = {"strategy": strategy, "fees": 10.0, "won": won, "cash": 0.3, "top_1pct": 0.0, "predicted_sd": 30.0}
+    row |= AVERAGE | PROMISE
+    if replayed is not None:
+        rates = {"expected_payout": replayed, "cash": 0.3, "top_1pct": 0.02, "p_profit": 0.35}
+        row |= {f"replay_{name}": value for name, value in rates.items()}
+    return {"race_id": f"r{day:02d}", "race": {"date": f"2026-03-{day:02d}"}, "money": [row]}
+
+
+def payouts(races) -> list[float]:
+    return [one["money"][0]["calibrated_payout"] for one in races]
+
+
+def test_the_first_race_is_worth_what_the_shipped_map_says_and_later_ones_what_earlier_ones_taught():
+    found = with_worth([scored(day, 0.0, 9.0) for day in range(1, 13)])
+    promised = pd.DataFrame({"return": [1.0], "cash": [0.35], "top_1pct": [0.03], "p_profit": [0.4]})
+    average = {name.removeprefix("average_"): value for name, value in AVERAGE.items()}
+    shipped = PromiseMap.shipped()(promised, average).iloc[0]
+    first = found[0]["money"][0]
+    assert first["calibrated_payout"] == pytest.approx(10 * (1 + shipped["return"]))
+    assert first["calibrated_low"] == pytest.approx(10 * (1 + shipped["low_80"]))
+    assert first["calibrated_cash"] == pytest.approx(shipped["cash"])
+    assert (np.diff(payouts(found)) < 0).all(), "every bad race lowers the next promise"
+    assert found[-1]["money"][0]["calibrated_shared_sd"] < first["calibrated_shared_sd"]
+
+
+def test_what_comes_later_or_on_the_same_day_changes_nothing():
+    races = [scored(day, 0.0, 9.0) for day in (3, 5, 5, 8)]
+    whole = payouts(with_worth(races))
+    assert whole[1] == whole[2]
+    assert payouts(with_worth(races[:3])) == whole[:3]
+    assert payouts(with_worth([*races[:3], scored(8, 500.0, 90.0)])) == whole
+    assert payouts(with_worth(races[::-1])) == whole
+
+
+def test_a_race_of_standings_teaches_less_than_one_that_was_replayed_and_other_strategies_teach_nothing():
+    replayed, real, other = (
+        payouts(with_worth([scored(1, 9.0, told, name), scored(2, 9.0, told, name)]))
+        for told, name in ((9.0, "portfolio"), (None, "portfolio"), (9.0, "no regimes"))
+    )
+    assert replayed[1] < real[1] < replayed[0] == real[0]
+    assert other[1] == other[0]
+
+
+def test_eight_seasons_in_ten_lie_inside_the_band_of_their_mean():
+    shipped, rng, inside = PromiseMap.shipped().rates["return"], np.random.default_rng(3), []
+    for _ in range(300):
+        weight = rng.normal(shipped.weight, shipped.sd)
+        truth = rng.normal(weight, shipped.spread, 14) * shipped.scale(1.15) - 0.15
+        races = with_worth([scored(day + 1, 0.0, 10 * (1 + value)) for day, value in enumerate(truth)])
+        rows = pd.DataFrame([row for one in races for row in one["money"]])
+        told = season_worth(rows)
+        inside.append(told["low_80"] < truth.mean() < told["high_80"])
+    assert np.mean(inside) > 0.75
