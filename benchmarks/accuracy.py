@@ -101,9 +101,9 @@ def dominator(cup: Path) -> list[dict]:
 
 def golf_ownership(shared: Path) -> list[dict]:
     """Return the mean error of golf ownership on the last contests, each forecast from earlier ones, in points."""
-    from scripts.fit_ownership_defaults import fit_prior, golf
+    from scripts.real.golf import figures, golf
 
-    estimator = HybridOwnershipEstimator(prior=fit_prior(shared, without=("golf",)))
+    estimator = HybridOwnershipEstimator(prior=figures())
     walk = walk_forward(golf(shared), (estimator,), first=GOLF_LEARNS).last(GOLF_SCORED)
     scores = walk.table().set_index("estimator")
     own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]

@@ -26,10 +26,11 @@ from dfslab.ownership._estimators import (
     RecentFormOwnership,
     SalarySkillOwnership,
 )
-from dfslab.ownership._evaluate import CalibrationReport, calibration_report, score_forecasts, walk_forward
+from dfslab.ownership._evaluate import CalibrationReport, calibration_report, walk_forward
 from dfslab.ownership._fit import Prior
 from dfslab.ownership._forecast import OwnershipForecast, forecast
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
+from dfslab.ownership._races import fit_races, score_races
 
 __all__ = [
     "CalibrationReport",
@@ -42,8 +43,9 @@ __all__ = [
     "RecentFormOwnership",
     "SalarySkillOwnership",
     "calibration_report",
+    "fit_races",
     "forecast",
-    "score_forecasts",
+    "score_races",
     "simulated_columns",
     "walk_forward",
 ]

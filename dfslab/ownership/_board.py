@@ -25,6 +25,8 @@ OPTIONAL_COLUMNS = ("start", "projected_points", *VENDORS, "rating", "form", "po
 KINDS = ("tournament", "cash")
 DRAFTING = "superspeedway"
 """Tracks where cars run in a pack: the family whose effects are told apart from all other tracks."""
+LEVEL_POINTS = 0.2
+"""Projections that differ by less than this share of their mean (standard deviation) say little."""
 COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
 MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 20, 1e-4, 1e-3, 8.0
@@ -71,10 +73,17 @@ class ContestBoard:
         """One half on superspeedways, minus one half on other tracks, 0 where the track is not known."""
         return 0.0 if self.track_type is None else 0.5 if self.track_type == DRAFTING else -0.5
 
+    @property
+    def level(self) -> bool:
+        """Whether projected points hardly differ: before the grid of a superspeedway nothing tells the cars apart."""
+        points = self.column("projected_points")
+        known = points[~np.isnan(points)]
+        return len(known) > 0 and bool(known.std() < LEVEL_POINTS * known.mean())
+
     @cached_property
     def exposures(self) -> np.ndarray | None:
-        """The mean exposure of fictitious entrants' portfolios, (D,); None where no points are known."""
-        return exposures(self)
+        """The mean exposure of fictitious entrants' portfolios, (D,); None where points are not known, or level."""
+        return None if self.level else exposures(self)
 
 
 def covariance(law: LineupLaw) -> np.ndarray:

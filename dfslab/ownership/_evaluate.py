@@ -9,6 +9,7 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
+from dfslab.ownership._estimators import Forecaster
 from dfslab.ownership._fit import log_score
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
@@ -16,7 +17,6 @@ __all__ = [
     "CalibrationReport",
     "WalkForward",
     "calibration_report",
-    "score_forecasts",
     "walk_forward",
 ]
 
@@ -25,6 +25,8 @@ BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Edges of the bands of forecast ownership, fractions."""
 SIZES = (0.0, 1_000.0, 10_000.0, np.inf)
 """Edges of the bands of contest size, entries."""
+PUBLISHED = "vendor as published"
+"""The forecaster that is a vendor's projected ownership as it came, scaled to the roster size."""
 MISSES = 10
 """Largest errors of the past that are listed."""
 _KEY = ["case", "date", "entries", "drivers"]
@@ -99,35 +101,26 @@ class WalkForward:
 
 
 def walk_forward(history, estimators=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
-    """Forecast every past contest from the contests of earlier dates and score it; see `score_forecasts`.
+    """Forecast every past contest from the contests of earlier dates and score it.
+
+    Beside the estimators stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor as
+    published` where projected ownership is known. Errors are in ownership points (percent).
 
     Parameters
     ----------
-    history : tidy frame, see `evidence.read_history`
-    estimators : estimators to score; the hybrid (with its parts) by default
-    """
-    estimators = (HybridOwnershipEstimator(),) if estimators is None else estimators
-    return score_forecasts([e.fit(history) for e in estimators], first=first, n_draws=n_draws, seed=seed)
-
-
-def score_forecasts(fitted, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
-    """Score what fitted estimators forecast of their past contests, each from the contests of earlier dates.
-
-    Beside them stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor` where projected
-    ownership is known. Errors are in ownership points (percent).
-
-    Parameters
-    ----------
-    fitted : estimators fitted on the same history
+    history : tidy frame, see `HybridOwnershipEstimator.fit`
+    estimators : estimators to score, or ones fitted on the same history; the hybrid (with its parts) by default
     first : the number of earliest contests that are only learned from
     n_draws, seed : draws of the whole vector for CRPS, intervals and PIT
     """
+    estimators = (HybridOwnershipEstimator(),) if estimators is None else estimators
+    fitted = [e if isinstance(e, Forecaster) else e.fit(history) for e in estimators]
     forecasts, weights = {}, []
     for one in fitted:
         forecasts |= one.rolled_log_worths()
         weights += one.rolled_weights()
     last = fitted[-1]
-    forecasts |= {"uniform": [None] * len(last.boards), "vendor": [_vendor(b) for b in last.boards]}
+    forecasts |= {"uniform": [None] * len(last.boards), PUBLISHED: [_vendor(b) for b in last.boards]}
     tables = [_scored(name, said, last, (first, n_draws, seed)) for name, said in forecasts.items()]
     drivers = pd.concat([d for d, _ in tables], ignore_index=True)
     scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "model", "score", "value"])
@@ -147,7 +140,7 @@ def _scored(name, said, fitted, settings) -> tuple[pd.DataFrame, list]:
     first, n_draws, seed = settings
     past, drivers, scores = [], [pd.DataFrame()], []
     for number, (board, told) in enumerate(zip(fitted.boards, said, strict=True)):
-        direct = name in ("uniform", "vendor")
+        direct = name in ("uniform", PUBLISHED)
         if told is None and name != "uniform":
             continue
         own = _direct(board, told) if direct else board.law(told).marginals()

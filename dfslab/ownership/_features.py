@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfslab.ownership._board import ContestBoard, match_known
+from dfslab.ownership._board import LEVEL_POINTS, ContestBoard, match_known
 from dfslab.ownership._errors import LEAST, affordable, log_odds
 
 __all__ = ["SIZE", "PastOwnership", "inputs_of"]
@@ -22,8 +22,6 @@ LEFT_OUT = 0.05
 """A vendor whose unknown drivers would hold less than this share of the roster has told about all of it."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
-LEVEL_POINTS = 0.2
-"""Projections that differ by less than this share of their mean say little: the grid is not known yet."""
 SELDOM = 0.01
 """Exposure of an entrant's portfolio below which a driver counts as seldom chosen."""
 

@@ -16,7 +16,6 @@ from dfslab.ownership._estimators import (
     remember,
     salary_log_worths,
 )
-from dfslab.ownership._features import LEVEL_POINTS
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
 from dfslab.ownership._hybrid import (
     VENDORS,
@@ -54,7 +53,7 @@ def fit_start(boards, assumed: Prior) -> Prior:
     The pool and the errors are fitted on forecasts of each race by coefficients of the other races. Contests whose
     projected points hardly differ teach nothing and are left out.
     """
-    boards = [board for board in boards if not _level(board)]
+    boards = [board for board in boards if not board.level]
     fitted = _fit_coefficients(boards, assumed)
     rolled = []
     for race in races_of(boards):
@@ -65,13 +64,6 @@ def fit_start(boards, assumed: Prior) -> Prior:
         rolled += [Rolled(b, salary_log_worths(b, past, prior), *available(parts, b)) for b in race]
     fitted = replace(fitted, pool=_fit_weights(rolled, assumed))
     return replace(fitted, residuals=_fit_residuals(rolled, fitted))
-
-
-def _level(board: ContestBoard) -> bool:
-    """Whether its projected points hardly differ: before the grid of a superspeedway nothing tells the cars apart."""
-    points = board.column("projected_points")
-    known = points[~np.isnan(points)]
-    return len(known) > 0 and known.std() < LEVEL_POINTS * known.mean()
 
 
 def _votes(boards) -> np.ndarray:

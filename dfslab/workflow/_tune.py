@@ -14,21 +14,22 @@ from dfslab.ownership import (
     HybridOwnershipEstimator,
     Prior,
     calibration_report,
-    score_forecasts,
+    score_races,
     walk_forward,
 )
 from dfslab.race import FinishModel, finish_record, forecast_races, report_card
 from dfslab.regimes import TuningResult
-from dfslab.workflow._as_of import fill_history
+from dfslab.workflow._as_of import fill_history, fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._models import save_model
-from dfslab.workflow._race_day import RaceDay, stream
-from dfslab.workflow._verbs import past_contests
+from dfslab.workflow._race_day import RaceDay, open_race, stream
+from dfslab.workflow._verbs import past_contests, simulate_race
 
 __all__ = [
     "Tuned",
     "check_ownership",
     "check_simulator",
+    "known_contests",
     "standardised",
     "tune_ownership",
     "tune_race",
@@ -62,9 +63,12 @@ def tune_ownership(
     last : score only so many of the latest contests; default all
     figures : a file with cold-start figures to use in place of the shipped ones; then nothing is saved
     """
+    left_out = _left_out(data_dir, series, seed, progress)
     history = _past_contests(data_dir, series, seed)
     contests = history["contest_id"].nunique()
     if contests < learn + 3:
+        if left_out:
+            return Tuned(left_out, (LEFT_OUT,))
         raise data.InputError(
             f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
         )
@@ -72,19 +76,63 @@ def tune_ownership(
     shipped = None if figures is None else files.read_json(Path(figures))
     prior = None if shipped is None else Prior.from_dict(shipped.get("neutral", shipped))
     fitted = HybridOwnershipEstimator(prior=prior).fit(history)
-    walk = score_forecasts((fitted,), first=learn, seed=seed)
+    walk = walk_forward(history, (fitted,), first=learn, seed=seed)
     walk = walk if last is None else walk.last(last)
     path = None
     if figures is None:
         path = save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
     tables = {"scores": walk.table(), "bands": walk.bands(), "what the hybrid gains": walk.gains()}
-    return Tuned(tables, (SCORED, *walk.notes), path)
+    return Tuned(tables | left_out, (SCORED, *([LEFT_OUT] if left_out else []), *walk.notes), path)
 
 
 SCORED = (
     "Errors, CRPS, widths and interval scores in points of ownership; ± one standard error over contests; gains are "
     "paired by contest, positive where the hybrid is better."
 )
+
+
+LEFT_OUT = (
+    "Every race is forecast as a new user would, without past contests, by figures fitted on the other races alone; "
+    "form, rating and the race model know earlier days only. Known drivers are the popular ones: their errors compare "
+    "with each other, not with those over all drivers."
+)
+
+
+def _left_out(data_dir, series, seed, progress) -> dict[str, pd.DataFrame]:
+    """Return the table of real contests whose race was left out; empty without contests of known ownership."""
+    if not list(Path(data_dir).glob("contests_*/ownership_partial.csv")):
+        return {}
+    progress("ownership: real contests, each race forecast without it")
+    scores = score_races(known_contests(data_dir, series, seed), seed=seed)
+    return {"cold start on real contests, each race left out": scores.table()}
+
+
+KNOWN_SCENARIOS = 2_000
+"""Simulated races behind what is known before a race whose contests are scored."""
+
+
+def known_contests(data_dir, series: str = "cup", seed: int = 1) -> pd.DataFrame:
+    """Return real contests of known or partly known ownership, with what could be known before each.
+
+    They are those of `contests_*/ownership_partial.csv` whose race has a folder; form, rating and simulated races come
+    from the history before the race's day. The frame is what `ownership.score_races` reads; empty without contests.
+    """
+    partial = data.history(data_dir, series=series).partial.dropna(subset="race_id")
+    parts = [_before_race(open_race(race_id, data_dir, seed), rows) for race_id, rows in partial.groupby("race_id")]
+    return pd.concat(parts, ignore_index=True) if parts else partial
+
+
+def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the contests of one race in the drivers of its slate, with every column known before it."""
+    known = fill_slate(day.slate, simulate_race(day, KNOWN_SCENARIOS)).drivers.assign(
+        projected_points=day.slate.column("projected_points"), track_type=day.race.track_type
+    )
+    known, contests = known[~day.slate.out].drop(columns="salary"), {c.contest_id: c for c in day.contests}
+    rows = rows.drop(columns=rows.columns.intersection(known.columns).drop("driver")).merge(known, on="driver")
+    played = rows["contest_id"].astype(str).map(contests)
+    kind = played.map(lambda contest: contest.kind, na_action="ignore").fillna(rows["kind"])
+    limit = played.map(lambda contest: contest.max_entries_per_user, na_action="ignore")
+    return rows.assign(kind=kind, max_entries_per_user=limit.astype(float))
 
 
 def _past_contests(data_dir, series, seed) -> pd.DataFrame:

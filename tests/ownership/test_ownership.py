@@ -522,8 +522,8 @@ def test_bad_history_is_refused_in_a_sentence(spoil, said):
         HybridOwnershipEstimator(RULES).fit(spoil(HISTORY))
 
 
-@pytest.mark.parametrize("written", ["%Y-%m-%dT19:30:00Z", "%m/%d/%Y", "%d %B %Y 15:00"])
-def test_dates_may_be_written_in_any_way(written):
+@pytest.mark.parametrize("written", ["%Y-%m-%dT19:30:00Z", "%B %d, %Y", "%d %B %Y"])
+def test_dates_may_be_written_in_any_clear_way(written):
     other = read_history(HISTORY.assign(date=HISTORY["date"].dt.strftime(written)), RULES)[0]
     assert [b.date for b in other] == [b.date for b in read_history(HISTORY, RULES)[0]]
 

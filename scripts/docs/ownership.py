@@ -1,0 +1,48 @@
+"""Write the section "Ownership" of docs/results.md: `python -m scripts.docs.ownership ../shared/data/cup`.
+
+It is the table of `dfslab tune ownership --data ../shared/data/cup` (the folder's own ownership history left out) with
+the first edition's errors on the same inputs beside it, and the gains over a vendor.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from dfslab.ownership import score_races
+from dfslab.workflow import tune
+from scripts.docs.results import write_results
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
+FIRST_EDITION = json.loads(Path(__file__).with_name("ownership_first_edition.json").read_text("utf-8"))
+"""Mean error over known drivers, and over all at least, by contest and basis: commit 106c593 on the same inputs."""
+
+
+def main() -> None:
+    """Score every contest and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    scored = score_races(tune.known_contests(parser.parse_args().data))
+    table = scored.table()
+    first = [FIRST_EDITION.get(f"{c}/{b}", [None])[0] for c, b in zip(table["case"], table["basis"], strict=True)]
+    hybrid = table["model"] == "hybrid"
+    table["first edition, known drivers"] = pd.Series(first).where(hybrid)
+    tables = {"Cold start on real Cup contests, each race left out": table, "Means over contests": _means(scored)}
+    note = "Errors in points of ownership, ± one standard error clustered by race (four races). Known drivers are the "
+    note += "popular ones, so their errors compare with each other, not with those over all drivers."
+    write_results(RESULTS, "ownership", tables, "python -m scripts.docs.ownership ../shared/data/cup", [note])
+
+
+def _means(scored) -> pd.DataFrame:
+    """Return mean errors and band coverage by basis and model."""
+    wide = scored.summary().pivot(index=["basis", "model"], columns="score", values=["mean", "se"])
+    shown = {"mean error": "mean error, known drivers", "inside 80%": "inside 80 % bands"}
+    columns = {}
+    for score, name in shown.items():
+        columns |= {name: wide["mean"][score], f"± {name}": wide["se"][score]}
+    return pd.DataFrame(columns).reset_index()
+
+
+if __name__ == "__main__":
+    main()
