@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dfslab.errors import UserError, number_between, whole_number
-from dfslab.lineups import LineupProblem, Rule, search, search_set, why_few, why_none
-from dfslab.metrics import mean_value, quantile_value, scenario_weights, tail_weights, upper_tail_mean
+from dfslab.lineups import LineupProblem, Rule, search, search_set, take_in_order, why_few, why_none
+from dfslab.metrics import mean_value, quantile_value, tail_weights, upper_tail_mean
 from dfslab.slate import Slate
 
 __all__ = [
@@ -18,8 +18,6 @@ __all__ = [
     "LineupShortage",
     "NASCAROptimizer",
     "exposure_bounds",
-    "field_covariance",
-    "leverage_agreement",
     "lineup_metrics",
     "mean_value",
     "quantile_value",
@@ -185,23 +183,21 @@ class NASCAROptimizer:
         n, order = whole_number(n_lineups, "n_lineups", 1), self._order
         points = np.where(self.slate.out, 0.0, np.asarray(points, float))
         terms = self.objective(np.zeros(len(self.slate)))[order]
-        limits, _ = self._limits(n, max_overlap, max_exposure)
+        limits, _ = self._limits(n, max_overlap, max_exposure, engine=engine)
         mean = mean_value(points[:, order], weight) + terms
         tails = [tail_weights(score, tail, weight) @ points[:, order] + terms for score in points[:, order].T]
-        found, self.last_engine = search(mean, self._by_name, n, **limits | {"engine": engine})
+        found, self.last_engine = search(mean, self._by_name, n, **limits)
         if len(found) < n:
             self._explain(found, mean, n, limits, max_exposure)
         pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine)[0] for worth in tails]
-        pool = np.concatenate([*pool, search(mean, self._by_name, TAIL_POOL // 2, engine=engine)[0]])
-        for lineups in (
-            np.unique(np.concatenate([pool, found]), axis=0),
-            found,
-        ):  # those found obey the limits together
+        pool += [search(mean, self._by_name, TAIL_POOL // 2, engine=engine)[0], found]
+        for lineups in (np.unique(np.concatenate(pool), axis=0), found):  # those found respect the limits together
             score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[lineups].sum(axis=1)
             best_first = lineups[np.argsort(-np.round(score, 9), kind="stable")]
-            chosen = _greedy(best_first, n, limits["max_overlap"], limits["max_count"])
+            chosen = take_in_order(best_first, n, len(order), limits["max_overlap"], limits["max_count"])
             if len(chosen) == n:
-                return self._to_slate(np.array(chosen))
+                break
+        return self._to_slate(chosen)
 
     def _limits(
         self, n, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
@@ -287,7 +283,9 @@ class LeverageAwareOptimizer(NASCAROptimizer):
     """Find the lineups with the largest value minus a price on the field's ownership.
 
     The objective is Σ (value − leverage_penalty · ownership^ownership_power) over a lineup's drivers: it is linear in
-    the choice of drivers, so it is optimised exactly.
+    the choice of drivers, so it is optimised exactly. Squared ownership stands in for the term a derivation gives, the
+    covariance of a driver's points with the score to beat [haughsingal2021]: on four Cup races its R² is .70 to .94
+    with the field's mean score, .68 to .87 with the tenth best of 2,000 entries; plain ownership does as well.
 
     Parameters
     ----------
@@ -365,18 +363,6 @@ def _shares(slate: Slate, share, name: str, default: float) -> np.ndarray:
     return share
 
 
-def _greedy(lineups, n: int, max_overlap, max_count) -> list:
-    """Take `lineups` in order as far as overlap and exposure allow, at most `n`."""
-    left, chosen = None if max_count is None else max_count.copy(), []
-    for lineup in lineups:
-        apart = max_overlap is None or all(np.isin(lineup, other).sum() <= max_overlap for other in chosen)
-        if len(chosen) < n and apart and (left is None or (left[lineup] > 0).all()):
-            chosen.append(lineup)
-            if left is not None:
-                left[lineup] -= 1
-    return chosen
-
-
 def _names(names, option: str) -> tuple[str, ...]:
     if isinstance(names, str):
         raise UserError(f"{option}: give a list of names, not the text '{names}'")
@@ -431,36 +417,6 @@ def check_options(options, roster_size: int) -> None:
     for name in ("min_log_ownership", "max_log_ownership"):
         if options[name] is not None:
             number_between(options[name], name, -np.inf, np.inf)
-
-
-def field_covariance(points, field_score, weight=None) -> np.ndarray:
-    """Return Cov(points_i, field score) for each driver, (D,), in points²: the derived leverage term [haughsingal2021].
-
-    Parameters
-    ----------
-    points : (S, D) ; weight : (S,) or None
-    field_score : (S,) the score to beat in each scenario, such as the field's mean or a high quantile of it
-    """
-    points, weight = np.asarray(points, float), scenario_weights(weight, len(points))
-    score = np.asarray(field_score, float)
-    return (weight * (score - weight @ score)) @ (points - weight @ points)
-
-
-def leverage_agreement(ownership, covariance, ownership_power: float = 2.0) -> dict:
-    """Report how well ownership^power stands in for the covariance with the field.
-
-    Returns
-    -------
-    dict with `spearman` (rank correlation) and `r2` (share of the variance a straight line explains)
-    """
-    from scipy.stats import spearmanr
-
-    own = np.asarray(ownership, float) ** ownership_power
-    covariance = np.asarray(covariance, float)
-    return {
-        "spearman": float(spearmanr(own, covariance).statistic),
-        "r2": float(np.corrcoef(own, covariance)[0, 1] ** 2),
-    }
 
 
 def lineup_metrics(

@@ -15,7 +15,7 @@ crowd: the most even-handed distribution of legal lineups in which every driver 
 [0.5, 0.4, 0.6, 0.5]
 """
 
-from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups
+from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups, take_in_order
 from dfslab.lineups._explain import why_few, why_none
 from dfslab.lineups._law import InfeasibleOwnership, LineupLaw
 from dfslab.lineups._paths import distinct
@@ -34,6 +34,7 @@ __all__ = [
     "is_legal",
     "search",
     "search_set",
+    "take_in_order",
     "why_few",
     "why_none",
 ]

@@ -10,7 +10,7 @@ from dfslab.errors import UserError, whole_number
 from dfslab.lineups._paths import lineup_codes
 from dfslab.lineups._problem import EXACT, LineupProblem, Rule
 
-__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups", "search_exact"]
+__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups", "search_exact", "take_in_order"]
 
 MAX_STEPS = 200_000_000
 """Steps after which a search gives up (a few seconds)."""
@@ -300,7 +300,7 @@ def search_exact(value, problem: LineupProblem, n: int, *, max_overlap=None, max
     SearchTooLarge : the rules leave a search of more than `MAX_STEPS` steps
     """
     question = _Question(np.asarray(value, float), problem)
-    selection = _Selection(question, n, max_overlap, max_count)
+    selection = _Selection(problem.size, len(question.value), n, max_overlap, max_count)
     if question.possible:
         _select(question, selection)
     return selection.lineups()
@@ -375,8 +375,7 @@ def best_lineups(
 class _Selection:
     """Lineups taken so far, and what they leave open: exposure quotas and overlap."""
 
-    def __init__(self, question, n, max_overlap, max_count):
-        size, drivers = question.problem.size, len(question.value)
+    def __init__(self, size, drivers, n, max_overlap, max_count):
         self.wanted, self.taken = n, []
         self.simple = max_overlap is None and max_count is None
         self.overlap = np.uint8(size - 1 if max_overlap is None else min(int(max_overlap), size - 1))
@@ -407,6 +406,13 @@ class _Selection:
         accepted = _scan(lineups, self.holds, self.held, self.counts, self.quota, self.overlap, self.missing)
         self.held += len(accepted)
         self.taken.append(lineups[accepted])
+
+
+def take_in_order(lineups, n: int, n_drivers: int, max_overlap=None, max_count=None) -> np.ndarray:
+    """Return the first `n` of `lineups` (L, K) that respect overlap and counts given those taken before, (≤ n, K)."""
+    selection = _Selection(lineups.shape[1], n_drivers, n, max_overlap, max_count)
+    selection.offer(lineups)
+    return selection.lineups()
 
 
 def _select(question: _Question, selection: _Selection) -> None:

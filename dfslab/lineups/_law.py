@@ -152,14 +152,6 @@ class LineupLaw:
         """Return the possible dollars left below the cap, ascending, and their probabilities."""
         return self._space.unspent, self._paths.unspent.copy()
 
-    @property
-    def entropy(self) -> float:
-        """Entropy in nats."""
-        paths, taste = self._paths, _taste(self.unspent, self._space.unspent)
-        possible = paths.unspent > 0
-        mean = paths.marginals @ self.theta[self._space.rows] + paths.unspent[possible] @ taste[possible]
-        return float(paths.log_normaliser - mean)
-
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return `n` independent lineups, (n, K) driver rows, sorted; the first draws do not depend on `n`."""
         n = whole_number(n, "sample: n", 0)

@@ -54,13 +54,10 @@ def test_law_equals_the_sum_over_every_lineup(groups, taste):
     law = LineupLaw(THETA, SALARY, RULES, groups, taste)
     lineups, probability, total = brute_force_law(THETA, SALARY, RULES, groups, taste)
     held = memberships(lineups, len(SALARY))
-    possible = probability > 0
     assert law.log_normaliser == pytest.approx(total, abs=1e-12)
     np.testing.assert_allclose(law.marginals(), probability @ held, atol=1e-12)
     np.testing.assert_allclose(law.pair_marginals(), held.T @ (probability[:, None] * held), atol=1e-12)
     np.testing.assert_allclose(np.exp(law.log_prob(lineups)), probability, atol=1e-12)
-    entropy = -np.sum(probability[possible] * np.log(probability[possible]))
-    assert law.entropy == pytest.approx(entropy, abs=1e-12)
 
 
 @pytest.mark.parametrize(("groups", "taste"), LAWS)
@@ -165,7 +162,7 @@ def test_fitted_law_has_the_highest_entropy():
         room = 0.5 * np.min(fitted / np.maximum(np.abs(direction), 1e-12))
         for step in (-room, room):
             other = fitted + step * direction
-            assert -(other * np.log(other)).sum() < law.entropy
+            assert -(other * np.log(other)).sum() < -(fitted * np.log(fitted)).sum()
 
 
 @settings(max_examples=40, deadline=None)

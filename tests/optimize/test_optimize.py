@@ -15,8 +15,6 @@ from dfslab.optimize import (
     LeverageAwareOptimizer,
     LineupShortage,
     NASCAROptimizer,
-    field_covariance,
-    leverage_agreement,
     lineup_metrics,
 )
 from dfslab.rules import ContestRules
@@ -449,16 +447,6 @@ def test_values_from_scenarios():
     best = np.sort(points[:, [0, 2]].sum(axis=1))[-40:].mean()
     np.testing.assert_allclose(upper_tail_mean([[0, 2]], points, 0.1), best)
     np.testing.assert_allclose(upper_tail_mean([[0, 2]], points, 1.0), points[:, [0, 2]].sum(axis=1).mean())
-
-
-def test_covariance_with_the_field_and_how_ownership_stands_in():
-    rng = np.random.default_rng(0)
-    points, score = rng.normal(30, 10, (300, 6)), rng.normal(200, 20, 300)
-    expected = [np.cov(points[:, i], score, ddof=0)[0, 1] for i in range(6)]
-    np.testing.assert_allclose(field_covariance(points, score), expected)
-    own = rng.uniform(0, 0.6, 6)
-    assert leverage_agreement(own, 7 + 3 * own**2) == pytest.approx({"spearman": 1.0, "r2": 1.0})
-    assert leverage_agreement(own, -(own**4))["spearman"] == pytest.approx(-1.0)
 
 
 def test_lineup_metrics_by_hand():

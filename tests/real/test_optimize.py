@@ -8,7 +8,7 @@ import pytest
 from dfslab.data import history, load_slate
 from dfslab.field import sample_field
 from dfslab.metrics import mean_value
-from dfslab.optimize import Group, LeverageAwareOptimizer, NASCAROptimizer, field_covariance, leverage_agreement
+from dfslab.optimize import Group, LeverageAwareOptimizer, NASCAROptimizer
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.race import RaceModel
 from dfslab.slate import Slate
@@ -105,8 +105,8 @@ def test_more_penalty_never_raises_squared_ownership(slate):
 
 @pytest.mark.parametrize("race_id", RACES[1:])
 def test_squared_ownership_stands_in_for_the_derived_term(shared, race_id):
-    """Squared ownership tells the covariance with the field's mean (R² .92 to .96 on the four races) and, less well,
-    with the tenth best of 2,000 entries (.50 to .79): there it must beat plain and shuffled ownership.
+    """Squared ownership tells the covariance with the field's mean (R² .70 to .94 on the four races) and with the tenth
+    best of 2,000 entries (.68 to .87; shuffled .13 at most). Plain ownership does as well: .72 to .96 and .70 to .91.
     """
     slate = load_slate(race_id, shared / "cup")
     past = history(shared / "cup", before=slate.race.date)
@@ -118,8 +118,13 @@ def test_squared_ownership_stands_in_for_the_derived_term(shared, race_id):
     scores = np.array([races.points[:, lineup].sum(axis=1) for lineup in field])
     to_beat = np.sort(scores, axis=0)[-10]
     racing = ~slate.out
-    mean, best = (field_covariance(races.points, x, races.weight)[racing] for x in (races.points @ own, to_beat))
-    assert leverage_agreement(own[racing], mean)["r2"] > 0.8
-    squared, plain = (leverage_agreement(own[racing], best, power)["r2"] for power in (2.0, 1.0))
-    shuffled = [leverage_agreement(np.random.default_rng(k).permutation(own[racing]), best)["r2"] for k in range(200)]
-    assert squared > plain and squared > 2 * np.quantile(shuffled, 0.95)
+
+    def r2(ownership, score, power=2.0):
+        covariance = (races.weight * (score - races.weight @ score)) @ races.points
+        return np.corrcoef(ownership**power, covariance[racing])[0, 1] ** 2
+
+    assert r2(own[racing], races.points @ own) > 0.6
+    squared, plain = (r2(own[racing], to_beat, power) for power in (2.0, 1.0))
+    assert abs(squared - plain) < 0.15
+    shuffled = [r2(np.random.default_rng(k).permutation(own[racing]), to_beat) for k in range(200)]
+    assert squared > 4 * np.quantile(shuffled, 0.95)
