@@ -265,9 +265,11 @@ class _Task:
         """Return the choice whose entering lineups are in part the best by mean points beside those chosen by money."""
         entering = self.limits.stop(1, self.n)
         head = math.ceil(self.leverage_share * entering - SLACK)
+        if head == entering:
+            return self._greedy(stage, pool, labels, few.weight)
         choice, pool, labels = self._greedy(stage, pool, labels, few.weight, until=head)
         plain = more_within_limits(self.optimizer, self.value, pool[choice.order], self.limits, self.n, (0.0,))
-        if head == entering or len(plain) < entering - head:
+        if len(plain) < entering - head:
             return self._greedy(stage, pool, labels, few.weight)
         plain, named = screen(plain, few, fields, self.played, self.slate.rules, self.regimes)
         pool, labels = np.concatenate([pool, plain]), np.concatenate([labels, named])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data import files, write_lineups
+from dfslab.data import files
 from dfslab.portfolio import Portfolio
 from dfslab.report import _plots as plots
 from dfslab.workflow import RaceDay
@@ -41,33 +41,43 @@ def _plain(value):
         return bool(value)
     if isinstance(value, int | np.integer):
         return int(value)
-    return round(float(value), 6) if isinstance(value, float | np.floating) else value
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6) if np.isfinite(value) else None
+    return value
 
 
-def save_portfolio(day: RaceDay, races, crowd, mine: Portfolio, scores, out_dir) -> tuple[str, ...]:
+def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir) -> tuple[str, ...]:
     """Write what a report leaves in its folder, and say what was written; without a folder nothing is.
 
-    lineups.csv (DraftKings' bulk upload), lineups_metrics.csv, exposures.csv, a filled DKEntries.csv where there was
-    one, the numbers of the portfolio, and what the index shows of the race.
+    lineups.csv (DraftKings' bulk upload), lineups_metrics.csv and exposures.csv of the first contest, lineups_<id>.csv
+    of the others, a filled DKEntries.csv where there was one, the numbers of the portfolio, and the index's card.
+
+    Parameters
+    ----------
+    portfolios : number of the contest → `Portfolio`; 0 is the one that leads the page
     """
     if not out_dir:
         return (NOTHING_WRITTEN,)
-    out = Path(out_dir)
+    out, mine = Path(out_dir), portfolios[0]
     names = mine.slate.names[mine.lineups]
     drivers = pd.DataFrame(names, columns=[f"driver_{k + 1}" for k in range(names.shape[1])])
-    write_lineups(out / "lineups.csv", mine.slate, mine.lineups)
+    mine.to_upload(out / "lineups.csv")
     files.write_csv(out / "lineups_metrics.csv", pd.concat([drivers, mine.metrics], axis=1))
     files.write_csv(out / "exposures.csv", mine.exposures())
+    more = [(f"lineups_{p.contest.contest_id or number}.csv", p) for number, p in portfolios.items() if number]
+    for name, one in more:
+        one.to_upload(out / name)
     record(out, "portfolio", **mine.summary(), **scores.summary("portfolio"))
-    _record_card(out, day, races, crowd, mine, scores.summary("portfolio"))
+    _record_card(out, day, races, crowd, mine, scores)
     return (
         f"lineups.csv: {len(mine)} lineups in order of choice, ready for DraftKings' bulk upload.",
+        *(f"{name}: {len(one)} lineups of {one.contest.name or 'a further contest'}." for name, one in more),
         "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures.",
-        *_fill_entries(day, mine, out),
+        *_fill_entries(day, portfolios, out),
     )
 
 
-def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, money: pd.Series) -> None:
+def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores) -> None:
     """Write what the index shows of a race: its facts, three lines, and a small picture of the exposures."""
     ax = plots.plot_exposure(mine.exposures().head(8))
     ax.figure.set_size_inches(5, 2.6)
@@ -76,8 +86,7 @@ def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, money: 
     lines = [
         f"Most owned: {own.idxmax()}, {own.max():.0%}",
         f"Likeliest regime: {kinds.idxmax().replace('_', ' ')}, {kinds.max():.0%}",
-        f"{len(mine)} lineups; simulated payout ${money['expected_payout']:,.0f} ± {money['expected_payout_se']:,.0f} "
-        f"for ${money['fees']:,.0f}",
+        f"{len(mine)} lineups; {'; '.join(f'{value} {text}' for value, text in scores.cards('portfolio')[:2])}",
     ]
     alt = "Our exposure against the field's ownership for the eight most used drivers"
     record(out, "card", lines=lines, picture="card.png", picture_alt=alt)
@@ -85,13 +94,16 @@ def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, money: 
     record(out, "race", **facts, track_type=race.track_type.replace("_", " "))
 
 
-def _fill_entries(day: RaceDay, mine: Portfolio, out: Path) -> tuple[str, ...]:
-    """Fill the reserved entries of DKEntries.csv, where there is one, by contest and its limit."""
+def _fill_entries(day: RaceDay, portfolios: dict, out: Path) -> tuple[str, ...]:
+    """Fill the reserved entries of DKEntries.csv, where there is one, each contest's with its own lineups."""
     entries = day.files.entries
     if entries is None:
         return ()
-    limits = {contest.contest_id: contest.max_entries_per_user for contest in day.contests}
-    shares = {c: mine.lineups[: min(n, limits.get(c) or n)] for c, n in entries.by_contest().items()}
+    own = {p.contest.contest_id: p for p in portfolios.values()}
+    shares = {}
+    for contest_id, n in entries.by_contest().items():
+        chosen = own.get(contest_id, portfolios[0])
+        shares[contest_id] = chosen.lineups[: chosen.contest.entering(n) if contest_id in own else n]
     filled = entries.fill(day.slate, shares)
     filled.write(out / "DKEntries.csv")
     return (f"DKEntries.csv: {len(entries)} reserved entries filled by contest, best lineups first.", *filled.notes)

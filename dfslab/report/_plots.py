@@ -11,6 +11,7 @@ __all__ = [
     "plot_heat",
     "plot_intervals",
     "plot_over_time",
+    "plot_places",
     "plot_profit",
     "plot_quantiles",
     "plot_reliability",
@@ -273,6 +274,17 @@ def plot_frontier(table, ax=None):
     ax.set_xticks(table["penalty"], labels)
     ax.set(xlabel="leverage penalty λ, and below it the mean ownership of the drivers chosen")
     ax.set_ylabel("expected payout per dollar of fees")
+    return ax
+
+
+def plot_places(field_points, lineup_points, ax=None):
+    """Draw the scores of a field as a histogram with a mark for each of our lineups, the first on top."""
+    ax = _axes(ax, WIDE, 2.8)
+    ax.hist(field_points, bins=60, color="#c6dbec", label="the field's entries")
+    height = np.linspace(0.95, 0.1, len(lineup_points)) * ax.get_ylim()[1]
+    ax.plot(lineup_points, height, "D", color=BLUE, markersize=3.5, label="our lineups, first chosen on top")
+    ax.set(xlabel="points", ylabel="entries")
+    _legend(ax)
     return ax
 
 

@@ -30,6 +30,8 @@ STAGES = (
     "past races",
     "baselines",
     "past contests",
+    "referee race",
+    "referee field",
 )
 """Every stage has its own stream of random numbers, so that a change in one leaves the others as they were."""
 

@@ -50,11 +50,18 @@ class AfterRace:
     """
 
     outcome: Outcome
+    lineup_points: np.ndarray
+    """Points of all our lineups in order of choice, (N,), whether they enter or not."""
     entries: pd.DataFrame
     summary: pd.Series
     drivers: pd.DataFrame
     ownership: pd.DataFrame
     regime: pd.DataFrame
+
+    @property
+    def field_points(self) -> np.ndarray:
+        """Points of every entry of the real field, (F,)."""
+        return self.outcome.points[self.outcome.field].sum(axis=1)
 
     def __repr__(self) -> str:
         mean = 100 * self.ownership["share_error"].abs().mean()
@@ -82,14 +89,17 @@ def review(
     outcome = read_outcome(day, contest)
     if outcome is None:
         return None
-    entries, summary = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float)
+    entries, summary, scored = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float), np.empty(0)
     if mine is not None and len(outcome.field):
+        scored = outcome.points[mine.lineups].sum(axis=1)
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
         summary = _summary(entries, contest)
     regime = _regime(day, races, outcome)
-    return AfterRace(outcome, entries, summary, _drivers(day, races, outcome), ownership_errors(crowd, outcome), regime)
+    return AfterRace(
+        outcome, scored, entries, summary, _drivers(day, races, outcome), ownership_errors(crowd, outcome), regime
+    )
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:

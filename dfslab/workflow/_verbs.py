@@ -4,8 +4,9 @@ Each verb is one call of a room's function, with the random stream of its stage;
 calling the room himself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 N_SCENARIOS = 20_000
+N_FIELDS = 20
+"""Fields a choice is made against."""
 RANDOM_SETS = 50
 """Sets of random entries behind their row."""
 N_FRESH_FIELDS = 10
@@ -174,33 +177,53 @@ def choose_portfolio(
     n_lineups: int = 150,
     contest: Contest | str | int | None = None,
     *,
-    max_exposure=0.6,
+    objective: str = "payout",
+    leverage_penalty: float | Sequence[float] | None = None,
+    max_exposure: float | Mapping[str, float] = 0.6,
+    min_exposure: float | Mapping[str, float] | None = None,
     max_overlap: int | None = 5,
-    n_candidates: int = 6_000,
-    n_fields: int = 20,
-    **rules,
+    locks: Sequence[str] = (),
+    bans: Sequence[str] = (),
+    groups: Sequence = (),
+    excluded: Sequence = (),
+    min_salary: int | None = None,
+    max_ownership_per_driver: float | None = None,
+    min_low_ownership_drivers: int = 0,
+    low_ownership_threshold: float = 0.10,
+    max_total_ownership: float | None = None,
+    regime_weights: Mapping[str, float] | None = None,
+    regime_quotas: bool | Mapping[str, float] | None = None,
+    robustness: float | None = None,
+    **sizes,
 ) -> Portfolio:
-    """Return the lineups that earn most together in the contest, in order of choice.
+    """Return the lineups that earn most together in the contest under every wish, in order of choice.
 
-    `rules` are those of `portfolio.generate_regime_aware_portfolio`: locks, bans, groups, limits of ownership, …
+    Each wish is explained at `portfolio.generate_regime_aware_portfolio`; None is what the evidence supports. `sizes`
+    are n_candidates, n_choose and n_fields of the search.
     """
+    wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
     market, draws = _market(day, crowd), crowd.draws
     chosen = generate_regime_aware_portfolio(
         crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups,
-        rng=day.rng("portfolio"), ownership_draws=draws, surprises=market.surprises(draws[:n_fields]),
-        max_exposure=max_exposure, max_overlap=max_overlap, n_candidates=n_candidates, n_fields=n_fields, **rules,
+        rng=day.rng("portfolio"), ownership_draws=draws,
+        surprises=market.surprises(draws[: sizes.get("n_fields", N_FIELDS)]), **{"n_fields": N_FIELDS} | wishes,
     )  # fmt: skip
-    options = {"max_exposure": max_exposure, "max_overlap": max_overlap, "n_candidates": n_candidates}
-    return replace(chosen, options=options | {"n_fields": n_fields} | rules)
+    return replace(chosen, options=wishes)
+
+
+_WISHES = [p.name for p in signature(choose_portfolio).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+PLAIN = "no leverage (best by mean points)"
+"""The recipe without leverage, against which any other has to prove itself."""
 
 
 def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Portfolio) -> dict[str, np.ndarray]:
-    """Return other ways to pick as many lineups, by name, (N, K) each: plain, without regimes, shuffled, random.
+    """Return other ways to pick as many lineups, by name: plain, without regimes, regimes shuffled, random entries.
 
-    Random entries are (sets, N, K), drawn from a field as forecast.
+    Lineups are (N, K), those of the random entries (50, N, K): sets drawn from our own forecast of the field.
     """
     rng, n, contest, slate = day.rng("baselines"), len(mine), mine.contest, crowd.slate
-    blended, own = _market(day, crowd).races(races, crowd), crowd.ownership
+    blended, own = blend_races(day, races, crowd), crowd.ownership
 
     def chosen(labels):
         relabelled = replace(races, regime=labels)
@@ -209,7 +232,7 @@ def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Po
     one, mixed = np.zeros(len(races), np.int8), rng.permutation(races.regime)
     field = sample_fields(slate, [slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
     return {
-        "no leverage (best by mean points)": NASCAROptimizer(slate).optimize(blended.mean(), n),
+        PLAIN: NASCAROptimizer(slate).optimize(blended.mean(), n),
         "no regimes": chosen(one),
         "regimes shuffled": chosen(mixed),
         "random entries drawn from our forecast": field[rng.integers(len(field), size=(RANDOM_SETS, n))],
@@ -225,16 +248,18 @@ def score_portfolios(
     n_scenarios: int = N_SCENARIOS,
     n_fields: int = N_FRESH_FIELDS,
     model: RaceModel | None = None,
+    stage: str = "fresh",
 ) -> Scores:
     """Play portfolios on fresh races against fresh fields, ownership uncertainty included.
 
-    Every field plays a run of races of its own, in which the drivers it likes more than forecast are better.
+    Every field plays a run of races of its own, in which the drivers it likes more than forecast are better. `stage`
+    names the draws: `fresh` for what is promised, `referee` for a choice between portfolios.
     """
     contest, market = day.find_contest(contest), _market(day, crowd)
-    drawn = simulate_race(day, n_scenarios, model, stage="fresh race")
+    drawn = simulate_race(day, n_scenarios, model, stage=f"{stage} race")
     draws, slate = crowd.draws[-n_fields:], crowd.slate
     fresh = shifted(market.races(drawn, crowd), market.surprises(draws), slate.rules.tick)
-    fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng("fresh field"))
+    fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
     scores = play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules)
     return replace(scores, regime=fresh.regime, regime_names=fresh.regime_names)

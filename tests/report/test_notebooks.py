@@ -40,7 +40,8 @@ def test_one_cell_holds_typed_parameters_with_help(path):
         code, kind, text = line.split("  # ")
         name, value = code.split(" = ")
         assert name.isidentifier() and len(text) > 10
-        assert kind == f"type: {type(ast.literal_eval(value)).__name__}"
+        default = ast.literal_eval(value)
+        assert kind.endswith(" | None") if default is None else kind == f"type: {type(default).__name__}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -50,7 +51,7 @@ def test_cells_are_sentences(path):
             continue
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert len(lines) <= 8, cell.source
-        assert max(map(len, lines)) <= 160
+        assert max(map(len, lines)) <= 100
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, LOGIC)], cell.source
 
 
