@@ -260,27 +260,37 @@ def tune_regimes(data_dir, series, since, scenarios, seed, quiet):
 @click.argument("salaries", type=click.Path(exists=True, dir_okay=False))
 @click.argument("projections", type=click.Path(exists=True, dir_okay=False))
 @click.option("-n", "--lineups", default=20, show_default=True, type=click.IntRange(1), help="How many.")
-@click.option("--leverage", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per ownership².")
-@click.option("--max-ownership", type=click.FloatRange(0, 1), help="Nobody the field owns more; 0.25 is 25 %.")
+@click.option(
+    "--leverage", "leverage_penalty", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per own²."
+)
+@click.option(
+    "--max-ownership",
+    "max_ownership_per_driver",
+    type=click.FloatRange(0, 1),
+    help="Nobody the field owns more; 0.25 is 25 %.",
+)
 @click.option("--max-exposure", type=click.FloatRange(0, 1, min_open=True), help="Share of lineups, at most.")
 @click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")
 @click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
 @click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
 @click.option("--out", default="lineups.csv", show_default=True, help="The file for DraftKings' bulk upload.")
+@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A further rule; repeat.")
 @QUIET
-def optimize(salaries, projections, lineups, max_ownership, quiet, out, **options):
+def optimize(salaries, projections, lineups, quiet, out, pairs, **options):
     """Write the best lineups of a salary file and a projections file, without any history.
 
     \b
     dfslab optimize DKSalaries.csv projections.csv
     dfslab optimize DKSalaries.csv projections.csv -n 150 --leverage 50 --max-exposure 0.4 --out lineups.csv
     dfslab optimize DKSalaries.csv projections.csv --lock "Kyle Larson" --ban "Denny Hamlin"
+    dfslab optimize DKSalaries.csv projections.csv -p max_total_ownership=1.4 -p min_low_ownership_drivers=2
 
-    projections.csv has the columns driver, projected_points and, if you have it, projected_ownership.
+    projections.csv has the columns driver, projected_points and, if you have it, projected_ownership. Further rules go
+    by the names of notebook 03: groups, min_exposure, min_salary, excluded, low_ownership_threshold, …
     """
     from dfslab.workflow import optimize_files
 
-    found = optimize_files(salaries, projections, lineups, out=out, max_ownership_per_driver=max_ownership, **options)
+    found = optimize_files(salaries, projections, lineups, out=out, **options | _parameters(pairs))
     for note in found.notes:
         _progress(quiet)(note)
     _show({f"The first of {len(found.lineups)} lineups in {out}": found.shown(10)})

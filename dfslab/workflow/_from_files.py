@@ -1,6 +1,6 @@
 """Lineups from a salary file and a projections file alone: no history, no simulation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfslab import data
 from dfslab.data import match_names, read_slate
-from dfslab.errors import InputError
+from dfslab.errors import InputError, UserError
 from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.slate import Slate
@@ -39,18 +39,17 @@ class Quick:
 
 
 def optimize_files(
-    salaries, projections, n_lineups=20, *, leverage=0.0, out=None, max_overlap=None, max_exposure=None, **rules
+    salaries, projections, n_lineups=20, *, out=None, max_overlap=None, max_exposure=None, min_exposure=None, **rules
 ) -> Quick:
-    """Return the best lineups by projected points less `leverage` · ownership², and write them for upload.
+    """Return the best lineups by projected points less a price on ownership, and write them for upload.
 
     Parameters
     ----------
     salaries, projections : DKSalaries.csv, and a file with driver, projected_points and, if you have it,
         projected_ownership; without it ownership is forecast with the figures shipped with dfslab
-    n_lineups, max_overlap, max_exposure : as for `LeverageAwareOptimizer.optimize`
-    leverage : points per squared ownership, 0 to 150 is the useful range
+    n_lineups, max_overlap, max_exposure, min_exposure : as for `LeverageAwareOptimizer.optimize`
     out : the file for DraftKings' bulk upload; None writes nothing
-    rules : further options of `LeverageAwareOptimizer` (locks, bans, max_ownership_per_driver, …)
+    rules : options of `LeverageAwareOptimizer`: leverage_penalty, locks, bans, groups, max_ownership_per_driver, …
 
     Raises
     ------
@@ -59,6 +58,10 @@ def optimize_files(
     """
     if out is not None and any(Path(out).resolve() == Path(given).resolve() for given in (salaries, projections)):
         raise InputError(f"{out}: the output would take the place of an input; name another file")
+    names = {option.name for option in fields(LeverageAwareOptimizer) if option.init} - {"slate", "ownership"}
+    unknown = sorted(set(rules) - names)
+    if unknown:
+        raise UserError(f"{unknown[0]}: no such rule; the rules are {', '.join(sorted(names))}")
     slate = read_slate(salaries, projections)
     points = slate.column("projected_points")
     unknown = slate.names[np.isnan(points) & ~slate.out]
@@ -72,9 +75,10 @@ def optimize_files(
         pairs = match_names(rules.get(option, ()), slate.names).pairs
         rules[option] = tuple(pairs.get(name, name) for name in rules.get(option, ()))
     bans = tuple({*rules.pop("bans"), *unknown})
-    optimizer = LeverageAwareOptimizer(slate, ownership, leverage_penalty=leverage, bans=bans, **rules)
+    optimizer = LeverageAwareOptimizer(slate, ownership, bans=bans, **rules)
     value = np.nan_to_num(points)
-    lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, max_exposure=max_exposure)
+    exposure = {"max_exposure": max_exposure, "min_exposure": min_exposure}
+    lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, **exposure)
     if out is not None:
         data.write_lineups(out, slate, lineups)
     return Quick(slate, lineups, lineup_metrics(slate, ownership, lineups, value=value), (*slate.notes, *notes))

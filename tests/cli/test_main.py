@@ -136,6 +136,17 @@ def test_optimize_writes_the_best_lineups_of_two_files(folder, tmp_path, capsys)
     assert not capsys.readouterr().err
     cells = list(csv.reader(out.open(encoding="utf-8")))[1:]
     assert all(not any(DRIVERS[0] in c for c in row) and any(DRIVERS[11] in c for c in row) for row in cells)
+    group = f"groups=[{{'drivers': {DRIVERS[:3]!r}, 'at_most': 1}}]"
+    rules = ["-p", "min_salary=49500", "-p", group, "-p", f"min_exposure={{{DRIVERS[9]!r}: 0.5}}"]
+    assert main([*run, *rules]) == 0
+    rows = list(csv.reader(out.open(encoding="utf-8")))[1:]
+    lineups = [[DRIVERS.index(cell.split(" (")[0]) for cell in row] for row in rows]
+    assert all(sum(SALARY[d] for d in lineup) >= 49_500 for lineup in lineups)
+    assert all(sum(d < 3 for d in lineup) <= 1 for lineup in lineups)
+    assert sum(9 in lineup for lineup in lineups) >= 2
+    capsys.readouterr()
+    assert main([*run, "-p", "max_owned=0.3"]) == 1
+    assert "max_owned: no such rule; the rules are bans, excluded" in capsys.readouterr().err
 
 
 def _best_by_hand(n: int) -> list[list[int]]:
