@@ -19,6 +19,7 @@ __all__ = [
     "NASCAROptimizer",
     "exposure_bounds",
     "lineup_metrics",
+    "lineup_rows",
     "mean_value",
     "quantile_value",
     "upper_tail_mean",
@@ -66,8 +67,8 @@ class NASCAROptimizer:
     min_salary : dollars a lineup must spend
     locks, bans : names of drivers every lineup must have, or none may have
     groups : `Group`s, or dicts of their options
-    excluded, excluded_overlap : (L, K) rows of given lineups, and how many drivers a lineup may share with each of them
-        (default: all but one, so that none is repeated)
+    excluded, excluded_overlap : lineups (L, K) by names or rows, and how many drivers a lineup may share with each of
+        them (default: all but one, so that none is repeated)
 
     Raises
     ------
@@ -229,15 +230,13 @@ class NASCAROptimizer:
         return rules + self._excluded_rules()
 
     def _excluded_rules(self) -> list[Rule]:
-        size, n = self.slate.rules.roster_size, len(self.slate)
-        if self.excluded is None or not len(self.excluded):
-            if self.excluded_overlap is not None and self.excluded is None:
+        if self.excluded is None:
+            if self.excluded_overlap is not None:
                 raise UserError("excluded_overlap is given without excluded; give the lineups to keep away from")
             return []
+        size, n = self.slate.rules.roster_size, len(self.slate)
         most = size - 1 if self.excluded_overlap is None else whole_number(self.excluded_overlap, "excluded_overlap", 0)
-        lineups = np.asarray(self.excluded, np.int64)
-        if lineups.ndim != 2 or lineups.shape[1] != size or not np.isin(lineups, np.arange(n)).all():
-            raise UserError(f"excluded: lineups are (L, {size}) row numbers of the slate, 0 to {n - 1}")
+        lineups = lineup_rows(self.slate, self.excluded, "excluded")
         return [Rule.on("excluded_overlap", row, n, high=most) for row in lineups]
 
     def _who(self, names) -> np.ndarray:
@@ -370,10 +369,28 @@ def _names(names, option: str) -> tuple[str, ...]:
 
 
 def _group(group) -> Group:
-    group = group if isinstance(group, Group) else Group(**group)
+    if not isinstance(group, Group):
+        if not set(group) <= {"drivers", "at_least", "at_most"} or "drivers" not in group:
+            raise UserError(f"groups: {group} given; a group has drivers, at_least and at_most")
+        group = Group(**group)
     if isinstance(group.drivers, str):
         raise UserError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
     return group
+
+
+def lineup_rows(slate: Slate, lineups, option: str) -> np.ndarray:
+    """Return lineups given by rows of the slate or by names of drivers as rows, (L, K)."""
+    size, n = slate.rules.roster_size, len(slate)
+    if not len(lineups):
+        return np.empty((0, size), np.int64)
+    lineups = np.asarray(lineups)
+    if lineups.ndim != 2 or lineups.shape[1] != size:
+        raise UserError(f"{option}: lineups are (L, {size}) names or row numbers of the slate")
+    if lineups.dtype.kind in "OU":
+        return slate.rows(lineups.ravel().tolist()).reshape(lineups.shape)
+    if not np.isin(lineups, np.arange(n)).all():
+        raise UserError(f"{option}: row numbers of the slate run from 0 to {n - 1}")
+    return lineups.astype(np.int64)
 
 
 # ---------------------------------------------------------------- leverage of lineups

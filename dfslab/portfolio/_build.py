@@ -13,7 +13,7 @@ from dfslab.errors import UserError, number_between, whole_number
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.metrics import mean_value
-from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_bounds, lineup_metrics
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_bounds, lineup_metrics, lineup_rows
 from dfslab.portfolio._candidates import (
     PENALTIES,
     field_runs,
@@ -156,7 +156,7 @@ def generate_regime_aware_portfolio(
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
     own = slate.align(ownership, "ownership")[by_name]
     if rules.get("excluded") is not None:
-        rules["excluded"] = _moved(rules["excluded"], by_name)
+        rules["excluded"] = np.argsort(by_name)[lineup_rows(slate, rules["excluded"], "excluded")]
     draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
     gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields, by_name]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
@@ -195,13 +195,6 @@ def generate_regime_aware_portfolio(
     checked = audit(ordered, chosen.lineups, n_lineups, limits=limits, optimizer=task.optimizer, **made)
     given = {"slate": slate, "ownership": slate.align(ownership, "ownership"), "contest": contest}
     return replace(chosen, lineups=np.sort(by_name[chosen.lineups], axis=1), audit=checked, **given)
-
-
-def _moved(lineups, order) -> np.ndarray:
-    """Return lineups of slate rows in the rows of the slate taken in `order`; what is no row is left for the check."""
-    lineups = np.asarray(lineups, np.int64)
-    known = (lineups >= 0) & (lineups < len(order))
-    return np.where(known, np.argsort(order)[np.where(known, lineups, 0)], lineups)
 
 
 def _played_for(contest: Contest, objective: str) -> Contest:

@@ -481,7 +481,9 @@ def test_lineup_metrics_by_hand():
         ({"min_low_ownership_drivers": None, "min_salary": "all"}, "min_salary: all given"),
         ({"groups": ({"drivers": "d01"},)}, "list of names"),
         ({"excluded": [[0, 1, 2, 3, 4, 99]]}, "0 to 10"),
-        ({"excluded": [0, 1, 2, 3, 4, 5]}, r"\(L, 6\) row numbers"),
+        ({"excluded": [["d00", "d01", "d02", "d03", "d04", "nobody"]]}, "not on the slate: nobody"),
+        ({"groups": ({"drivers": ["d01"], "most": 1},)}, "a group has drivers, at_least and at_most"),
+        ({"excluded": [0, 1, 2, 3, 4, 5]}, r"\(L, 6\) names or row numbers"),
     ],
 )
 def test_bad_options_are_refused(options, says):

@@ -83,7 +83,10 @@ def test_excluded_lineups_are_not_entered_whatever_the_order_of_the_drivers():
     gone = {tuple(row) for row in made.lineups[:5]}
     assert not gone & {tuple(row) for row in again.lineups}
     assert again.audit["holds"].all()
-    with pytest.raises(ValueError, match="excluded: lineups are"):
+    by_name = build(8, excluded=NAMES[made.lineups[:5]].tolist())
+    np.testing.assert_array_equal(by_name.lineups, again.lineups)
+    np.testing.assert_array_equal(build(8, excluded=[]).lineups, made.lineups)
+    with pytest.raises(ValueError, match="excluded: row numbers"):
         build(3, excluded=[[0, 1, 2, 3, 4, 99]])
 
 
