@@ -34,6 +34,7 @@ _VERBS = {
         *("open_race", "fit_race_model", "simulate_race", "forecast_ownership", "blend_races", "choose_portfolio"),
         *("baselines", "score_portfolios", "review"),
     ),
+    "workflow._tune": ("tune_thresholds",),
     "report": ("table", "figure", "stats", "notes", "checks"),
 }
 _HOME = {verb: room for room, verbs in _VERBS.items() for verb in verbs}

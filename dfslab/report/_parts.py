@@ -79,7 +79,7 @@ class _Column:
             return f"{pd.Timestamp(value):%Y-%m-%d}"
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "no"
-        if not isinstance(value, int | float | np.number):
+        if self.kind == "name" or not isinstance(value, int | float | np.number):
             return str(value)
         digits = self.digits if digits is None else digits
         text = _number(self.scale(value), digits, signed)
@@ -136,7 +136,7 @@ def _digits(column: _Column, error) -> int | None:
 
 
 def table(
-    frame: pd.DataFrame | pd.Series,
+    frame: pd.DataFrame | pd.Series | None,
     caption: str = "",
     *,
     fold: str = "",
@@ -145,7 +145,7 @@ def table(
     shown: int | None = None,
     units: dict | None = None,
 ) -> Part:
-    """Show a frame with a caption below; wide tables scroll in their own box, and an empty frame shows nothing.
+    """Show a frame with a caption below; wide tables scroll in their own box; an empty frame, or None, shows nothing.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def table(
     shown : rows shown before one asks for all (with `search`)
     units : column → column of the registry that it reads like
     """
-    if not len(frame):
+    if frame is None or not len(frame):
         return Part("")
     frame = _banded(frame.reset_index() if isinstance(frame, pd.Series) else frame)
     units = units or {}
@@ -208,7 +208,10 @@ def stats(figures, units: str = "") -> Part:
     """Show key figures as cards: a Series by the registry's names (`x_se` beside `x`), or (value, text) pairs.
 
     `units` is the registry's column that all values read like, where the names are not of the registry (drivers).
+    None shows nothing.
     """
+    if figures is None:
+        return Part("")
     if isinstance(figures, pd.Series):
         figures = [_card(name, figures, units) for name in figures.index if not str(name).endswith("_se")]
     cards = [(str(value), str(text)) for value, text in figures]
@@ -235,6 +238,8 @@ def figure(ax, alt: str, caption: str = "") -> Part:
     """Show the picture that `ax` lives on with an alternative text and a caption, and close it; nothing when empty."""
     from matplotlib import pyplot as plt
 
+    if ax is None:
+        return Part("")
     if not ax.has_data():
         plt.close(ax.figure)
         return Part("")

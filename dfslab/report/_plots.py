@@ -12,9 +12,12 @@ __all__ = [
     "plot_intervals",
     "plot_over_time",
     "plot_places",
+    "plot_placebo",
     "plot_profit",
     "plot_quantiles",
     "plot_reliability",
+    "plot_thresholds",
+    "plot_timeline",
     "plot_transform",
     "save",
 ]
@@ -299,5 +302,69 @@ def plot_differences(table, label="", ax=None):
             ax.errorbar(difference[mask], y[mask], xerr=2 * error[mask], fmt="o", color=colour, capsize=3, label=text)
     ax.axvline(0, color=INK, linewidth=1)
     ax.set_xlabel(label)
+    _legend(ax)
+    return ax
+
+
+def plot_thresholds(table, x="leader_share", y="dropout_share", ax=None):
+    """Draw the gain (% of the score) over two thresholds, the others as chosen: plateau outlined, choice framed.
+
+    `table` is the grid of `regimes.TuningResult`, or the one that tuning saved; an empty one draws nothing.
+    """
+    if table.empty:
+        return _axes(ax)
+    others = [name for name in ("leader_share", "dropout_share", "cautions", "fuel_miles") if name not in (x, y)]
+    chosen = table.loc[table["chosen"].astype(bool), others].iloc[0]
+    picked = table[(table[others] == chosen).all(axis=1)]
+    gain, plateau, choice = (picked.pivot(index=y, columns=x, values=name) for name in ("gain", "plateau", "chosen"))
+    held = ", ".join(f"{_words(name)} {value:g}" for name, value in chosen.items())
+    ax = plot_heat(100 * gain.astype(float), f"{_words(x)}; rows: {_words(y)}; {held}", "{:+.1f}", 0.0, ax)
+    _frame(ax, plateau, INK, 1.2)
+    _frame(ax, choice, BLUE, 3)
+    return ax
+
+
+def _frame(ax, marked, colour, width) -> None:
+    """Draw the outline of the marked cells of a heat map: each edge between a marked cell and another one."""
+    inside = np.pad(marked.to_numpy(bool), 1)
+    for i, j in np.argwhere(inside):
+        y, x = i - 1.5, j - 1.5
+        for (down, right), line in {
+            (-1, 0): ((x, x + 1), (y, y)),
+            (1, 0): ((x, x + 1), (y + 1, y + 1)),
+            (0, -1): ((x, x), (y, y + 1)),
+            (0, 1): ((x + 1, x + 1), (y, y + 1)),
+        }.items():
+            if not inside[i + down, j + right]:
+                ax.plot(*line, color=colour, linewidth=width, solid_capstyle="butt", clip_on=False)
+
+
+def plot_timeline(past, leader_share=None, ax=None):
+    """Draw past races over time by the leader's share of the laps (%), larger the more of the field dropped out.
+
+    `past` has date, leader_share, dropout_share, regime and known (False: hollow, what decides the label was not
+    recorded); a line marks the threshold `leader_share`.
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    ax = _axes(ax, WIDE, 3.2)
+    for (name, races), colour in zip(past.groupby("regime"), COLOURS, strict=False):
+        size, known = 8 + 160 * races["dropout_share"].fillna(0), races["known"].astype(bool)
+        faces = np.where(known, colour, "none")
+        ax.scatter(races["date"], 100 * races["leader_share"], size, faces, edgecolors=colour, label=_words(name))
+    if leader_share is not None:
+        ax.axhline(100 * leader_share, color=GREY, linewidth=1, linestyle="--")
+    ax.set_ylabel("laps led by the leader (%)")
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
+    _legend(ax)
+    return ax
+
+
+def plot_placebo(gains, gain: float, ax=None):
+    """Draw the gains (fractions of the score) of permuted labels as a histogram, and the real one as a line."""
+    ax = _axes(ax, WIDE, 2.6)
+    ax.hist(100 * np.asarray(gains, float), bins=25, color="#b7c4d1", label="permuted labels")
+    ax.axvline(100 * gain, color=RED, linewidth=2, label="the real labels")
+    ax.set(xlabel="gain (% of the score)", ylabel="permutations")
     _legend(ax)
     return ax

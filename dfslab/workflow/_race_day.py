@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfslab import data
 from dfslab.errors import InputError, UserError
-from dfslab.regimes import RegimeThresholds, SavedRegimes, classify_scenario_regime, race_features
+from dfslab.regimes import RegimeThresholds, SavedRegimes, classify_scenario_regime, known_regimes, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
@@ -120,10 +120,15 @@ class RaceDay:
     # ------------------------------------------------------------ questions of the past
 
     def past_regimes(self) -> pd.DataFrame:
-        """Return one row a past race: date, track_type, its features and its label under the thresholds in use."""
+        """Return one row a past race: date, track_type, its features, its label, and whether all it rests on is known.
+
+        Labels are by the thresholds in use.
+        """
         features = race_features(self.history.results, self.history.races)
         facts = self.history.races.set_index("race_id")[["date", "track", "track_type"]].reindex(features.index)
-        return facts.join(features).assign(regime=classify_scenario_regime(features, self.thresholds).to_numpy())
+        regime = classify_scenario_regime(features, self.thresholds).to_numpy()
+        known = known_regimes(features.to_numpy(float), self.thresholds)[:, -1]
+        return facts.join(features).assign(regime=regime, known=known)
 
     def regime_rules(self, n: int = 3) -> pd.DataFrame:
         """Return, by regime, its rule, how many past races of this track type earned it, and the latest `n` of them."""

@@ -181,11 +181,13 @@ def tune_thresholds(
     ----------
     day : a `RaceDay`, whose thresholds are those in use, or a history (`data.history`); its results and races on
         `until` or later are not looked at, neither to fit nor to score
-    grid, since, until, choices : see `regimes.tune_thresholds`; without `since` the last four and a half seasons
+    grid : threshold → values to try; without any values the default ones
+    since, until, choices : see `regimes.tune_thresholds`; without `since` the last four and a half seasons
     seed, n_scenarios : of the simulated races
     """
     history = day.history if isinstance(day, RaceDay) else day
     choices = {"in_use": day.thresholds, **choices} if isinstance(day, RaceDay) else choices
+    grid = {name: values for name, values in (grid or {}).items() if len(values)} or None
     results, races = history.results, history.races
     dates = pd.to_datetime(races["date"])
     if until not in (None, ""):

@@ -13,9 +13,12 @@ from dfslab.report._plots import (
     plot_heat,
     plot_intervals,
     plot_over_time,
+    plot_placebo,
     plot_profit,
     plot_quantiles,
     plot_reliability,
+    plot_thresholds,
+    plot_timeline,
     plot_transform,
 )
 
@@ -107,3 +110,38 @@ def test_a_picture_without_anything_to_draw_holds_no_data():
     none = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
     for ax in (plot_reliability(none), plot_transform(none), plot_over_time(none, "estimator", "weight")):
         assert not _closing(ax).has_data()
+
+
+def _perimeter(lines, colour) -> float:
+    """Return the length of the edges drawn in one colour."""
+    return sum(np.abs(np.diff(line.get_xydata(), axis=0)).sum() for line in lines if line.get_color() == colour)
+
+
+def test_the_plateau_is_outlined_and_the_choice_framed_at_the_thresholds_it_holds():
+    rows = [(x, y, c) for c in (10.0, 12.0) for y in (0.2, 0.3) for x in (0.4, 0.5, 0.6)]
+    table = pd.DataFrame(rows, columns=["leader_share", "dropout_share", "cautions"]).assign(fuel_miles=100.0)
+    table["gain"] = np.arange(len(table)) / 100
+    table["chosen"], table["plateau"] = table.index == 7, table.index.isin([6, 7, 10])
+    ax = _closing(plot_thresholds(table))
+    assert [t.get_text() for t in ax.texts] == ["+6.0", "+7.0", "+8.0", "+9.0", "+10.0", "+11.0"]
+    outline, frame = ax.lines[0].get_color(), ax.lines[-1].get_color()
+    assert _perimeter(ax.lines, frame) == 4 and _perimeter(ax.lines, outline) == 8
+    assert not _closing(plot_thresholds(table.iloc[:0])).has_data()
+
+
+def test_the_timeline_leaves_races_hollow_whose_label_rests_on_something_unknown():
+    past = pd.DataFrame({
+        "date": pd.to_datetime(["2024-03-01", "2024-04-01", "2024-05-01"]), "leader_share": [0.6, 0.3, 0.2],
+        "dropout_share": [0.1, 0.4, np.nan], "regime": ["dominator", "balanced", "balanced"],
+        "known": [True, True, False],
+    })  # fmt: skip
+    ax = _closing(plot_timeline(past, 0.5))
+    balanced, dominator = ax.collections
+    assert dominator.get_offsets()[0][1] == 60 and ax.lines[0].get_ydata()[0] == 50
+    assert balanced.get_facecolors()[:, 3].tolist() == [1, 0]
+    assert balanced.get_sizes()[0] > dominator.get_sizes()[0] > balanced.get_sizes()[1]
+
+
+def test_a_placebo_shows_every_permutation_and_the_real_gain():
+    ax = _closing(plot_placebo([0.01, 0.02, -0.01], 0.03))
+    assert sum(bar.get_height() for bar in ax.patches) == 3 and ax.lines[0].get_xdata()[0] == 3

@@ -1,0 +1,60 @@
+"""Every notebook runs: in small numbers, from another folder, by papermill as anybody has it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from dfslab.workflow import SAMPLE
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+SMALL_GRID = {"leader_share": [0.45, 0.5], "dropout_share": [0.25], "cautions": [12]}
+
+
+def _papermill(stem: str, out: Path, **parameters) -> nbformat.NotebookNode:
+    """Run a notebook as a stranger would, in the folder `out`, and return it as executed."""
+    given = json.dumps({"out_dir": str(out), **parameters})
+    command = [sys.executable, "-m", "papermill", str(FOLDER / f"{stem}.ipynb"), f"{stem}.ipynb"]
+    done = subprocess.run([*command, "-k", "python3", "-y", given], cwd=out, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return nbformat.read(out / f"{stem}.ipynb", as_version=4)
+
+
+def _text(notebook) -> str:
+    shown = [o.get("data", {}).get("text/plain", "") for c in notebook.cells for o in c.get("outputs", [])]
+    return "\n".join(shown)
+
+
+@pytest.fixture
+def history_alone(tmp_path) -> Path:
+    """Return a data folder without a race."""
+    folder = tmp_path / "data"
+    shutil.copytree(SAMPLE / "history", folder / "history")
+    return folder
+
+
+def test_thresholds_are_tuned_without_a_race_and_saved_when_asked(tmp_path, history_alone):
+    own = {"data_dir": str(history_alone), "tune": True, "save": True, "use": {"leader_share": 0.6}}
+    page = _papermill("02_regime_tuning", tmp_path, **own, **SMALL_GRID, n_scenarios=60, n_permutations=5)
+    saved = json.loads((history_alone / "models/regimes.json").read_text())
+    assert saved["thresholds"]["leader_share"] == 0.6 and len(saved["table"]) == 2
+    assert saved["verdict"] in _text(page) and "200 are needed" in saved["verdict"]
+    assert json.loads((tmp_path / "metrics.json").read_text())["regimes"]["p"] == pytest.approx(saved["p"], abs=1e-6)
+
+
+def test_a_race_page_shows_the_tuning_that_was_saved_and_saves_nothing(tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns("models"))
+    (folder / "models").mkdir()
+    row = {"dropout_share": 0.25, "cautions": 12.0, "fuel_miles": 1000.0, "plateau": True}
+    table = [{**row, "leader_share": x, "gain": x / 10, "chosen": x == 0.4} for x in (0.4, 0.5)]
+    saved = {"thresholds": {"leader_share": 0.4}, "through": "2020-01-01", "verdict": "As tuned.", "table": table}
+    text = json.dumps(saved)
+    (folder / "models/regimes.json").write_text(text)
+    said = _text(_papermill("02_regime_tuning", tmp_path, data_dir=str(folder), n_scenarios=200))
+    assert "As tuned." in said and "leader_share 0.4" in said and "framed: the choice" in said
+    assert (folder / "models/regimes.json").read_text() == text
