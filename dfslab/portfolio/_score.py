@@ -111,6 +111,9 @@ class Scores:
 
     def headline(self, name: str, promises: PromiseMap | None = None) -> str:
         """Return the calibrated return of a portfolio with its band, its chances, and where the calibration is from."""
+        if not self.fees[name]:
+            mean, error = self.mean(self.payout[name])
+            return f"There is no fee, so no return; the entries are expected to win ${mean:,.2f} ± {error:,.2f}."
         promises = promises or PromiseMap.shipped()
         row = self.calibrated(promises).set_index("portfolio").loc[name]
         band = f"80 % band {row['low_80']:+.2f} to {row['high_80']:+.2f}"

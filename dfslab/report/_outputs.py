@@ -32,7 +32,7 @@ def record(out_dir, stage: str, **numbers) -> None:
 
 
 def _plain(value):
-    """Return `value` with numpy's numbers as Python's, rounded to what a reader may compare."""
+    """Return `value` with numpy's numbers as Python's, rounded to what a reader may compare; None for no number."""
     if isinstance(value, pd.Series):
         value = value.to_dict()
     if isinstance(value, dict):
