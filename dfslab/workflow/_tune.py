@@ -107,7 +107,7 @@ def _left_out(data_dir, series, seed, progress) -> dict[str, pd.DataFrame]:
     return {"cold start on real contests, each race left out": scores.table()}
 
 
-KNOWN_SCENARIOS = 2_000
+KNOWN_SCENARIOS = 10_000
 """Simulated races behind what is known before a race whose contests are scored."""
 
 
