@@ -13,7 +13,7 @@ from dfslab.data._feed_tables import FeedError, RaceTables, race_tables, schedul
 from dfslab.data._files import MAX_JSON, locked, read_strings, write_atomically, write_csvs
 from dfslab.data._names import match_names, name_key
 from dfslab.data._schema import TABLES, Table
-from dfslab.data._tables import conform, for_file
+from dfslab.data._tables import conform, for_file, read_races, read_results
 from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
 
@@ -266,11 +266,9 @@ def _merge(folder: Path, tables: list[RaceTables]) -> tuple[tuple[str, ...], tup
         results, races = (_as_known(frame, ids, tracks) for frame in (results, races))
         old_results, results, more = _one_name_an_id(old_results, results)
         notes += more + _gone(old_results, results)
-        files = {}
-        for name, old, new in (("results", old_results, results), ("races", old_races, races)):
-            path = folder / f"{name}.csv"
-            files[path] = _as_written(_merged(old, new, list(TABLES[name].key)), TABLES[name], path)
-        write_csvs(files)
+        merged = {"results": _merged(old_results, results, "results"), "races": _merged(old_races, races, "races")}
+        frames = {folder / f"{name}.csv": for_file(frame, TABLES[name]) for name, frame in merged.items()}
+        write_csvs(frames, dict(zip(frames, (read_results, read_races), strict=True)))
     return tuple(races["race_id"]), tuple(dict.fromkeys(notes))
 
 
@@ -363,9 +361,9 @@ def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
     return [f"{race_id}: {', '.join(names)} is not in the feed's result, removed." for race_id, names in lost.items()]
 
 
-def _merged(old: pd.DataFrame, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+def _merged(old: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return `old` with the races of `new` put in their place; what `new` does not know is kept from the old row."""
-    columns = [*old.columns, *(name for name in new if name not in old)]
+    key, columns = list(TABLES[name].key), [*old.columns, *(column for column in new if column not in old)]
     same = old["race_id"].isin(new["race_id"])
     earlier = old[same].astype(object).set_index(key).replace("", None)
     fresh = new.astype(object).set_index(key)

@@ -337,8 +337,11 @@ def write_csv(path, frame: pd.DataFrame) -> Path:
     return Path(path)
 
 
-def write_csvs(frames: Mapping) -> None:
-    """Write path → frame as `write_csv` does; none is moved before all are whole, the last given is moved first."""
+def write_csvs(frames: Mapping, readers: Mapping | None = None) -> None:
+    """Write path → frame as `write_csv` does; none is moved before all are whole, the last given is moved first.
+
+    `readers`: path → what has to accept the new file before it takes the old one's place.
+    """
     with ExitStack() as moves:
         for path, frame in frames.items():
             aside = moves.enter_context(write_atomically(path))
@@ -349,3 +352,7 @@ def write_csvs(frames: Mapping) -> None:
                     safe[column] = safe[column].map(escape_cell)
             safe.columns = [escape_cell(name) for name in safe.columns]
             safe.to_csv(aside, index=False, date_format="%Y-%m-%d", lineterminator="\n")
+            try:
+                (readers or {}).get(path, str)(aside)
+            except InputError as error:
+                raise InputError(str(error).replace(str(aside), f"{path} as it would be")) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import locked, write_csv
+from dfslab.data._files import locked, write_csvs
 from dfslab.data._market import read_odds
 from dfslab.data._names import match_names, name_key, spellings
 from dfslab.data._race_folder import RaceFolder, list_races, open_folder
@@ -103,7 +103,9 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
                 raise InputError(f"{folder / name}: {said}")
         results = _one_spelling(of_series(stored(read_results, folder / "results.csv"), series))
         races = of_series(with_cautions(stored(read_races, folder / "races.csv"), folder), series)
-    found = History(results, races, contests, partial, odds)
+    tables = {"results.csv": results, "races.csv": races, "ownership.csv": contests}
+    notes = tuple(f"history/{name}: {note}" for name, frame in tables.items() for note in frame.attrs.get("notes", ()))
+    found = History(results, races, contests, partial, odds, notes)
     found = found if before is None else found.before(before)
     if found.results.empty and not without_races:
         when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
@@ -266,4 +268,5 @@ def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
     rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
     rows = rows.dropna(axis=1, how="all")
     order = ["date", "contest_id"]
-    write_csv(path, for_file(rows.sort_values(order, kind="stable", ignore_index=True), TABLES["ownership"]))
+    rows = for_file(rows.sort_values(order, kind="stable", ignore_index=True), TABLES["ownership"])
+    write_csvs({path: rows}, {path: read_ownership_history})

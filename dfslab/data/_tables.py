@@ -1,5 +1,6 @@
 """Readers of the CSV tables: cells are parsed by kind, checked once against the schema, and blamed by row."""
 
+import difflib
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -293,7 +294,13 @@ def finished(frame: pd.DataFrame, table: Table, every: bool = False) -> pd.DataF
         if not (values.isna() & ~blank).any() and not blank.all():
             changed[name] = values
     absent = {c.name: _BLANK.get(c.kind, np.nan) for c in table.columns if every and c.name not in frame}
-    return frame.assign(**changed, **absent).reset_index(drop=True)
+    further = [str(name) for name in frame.columns.difference(table.names)]
+    near = {name: difflib.get_close_matches(name, further, 1, cutoff=0.8) for name in absent}
+    whole = frame.assign(**changed, **absent).reset_index(drop=True)
+    whole.attrs["notes"] = tuple(
+        f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found
+    )
+    return whole
 
 
 _BLANK = {"text": None, "word": None, "series": None, "id": None}

@@ -1,11 +1,14 @@
 """What the history folder may hold beside results: cautions by lap, partly known contests, odds of past races."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from race_files import DRIVERS, RACE, csv_bytes, result_rows, write_history, write_race
 
 from dfslab import data
+from dfslab.data._files import write_csvs
 from dfslab.data._market import read_odds
+from dfslab.data._tables import read_results
 from dfslab.errors import InputError
 
 
@@ -148,3 +151,23 @@ def test_odds_of_past_races_are_kept_by_race(tmp_path):
     (tmp_path / "history" / "odds.csv").write_bytes(csv_bytes(rows))
     assert data.history(tmp_path).odds.groupby("race_id")["probability"].sum().tolist() == pytest.approx([1, 1])
     assert data.history(tmp_path, before="2031-04-13").odds["race_id"].unique().tolist() == ["2031-04-06-elmton"]
+
+
+@pytest.mark.parametrize("header", ["fastest_lap", "fastestlaps_", "Fastest Laps!", "fast_laps", "fastest lap s"])
+def test_a_column_of_the_history_that_nearly_fits_is_read_or_named(tmp_path, header):
+    rows = result_rows()
+    rows[0][7] = header
+    write_history(tmp_path, rows)
+    past = data.history(tmp_path)
+    assert past.results["fastest_laps"].notna().all() or past.notes == (
+        f"history/results.csv: column {header} was not read; is it fastest_laps?",
+    )
+
+
+def test_what_a_fetch_or_an_ingest_writes_is_read_back_before_it_is_moved(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("old")
+    wrong = pd.DataFrame({"race_id": ["r", "r"], "date": "2031-05-04", "driver": ["A", "A"]})
+    with pytest.raises(InputError, match=r"results.csv as it would be: column 'start' is missing"):
+        write_csvs({path: wrong}, {path: read_results})
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["results.csv"]
