@@ -27,7 +27,8 @@ def rows() -> list[dict]:
     model.simulate(drivers, race, 100, np.random.default_rng(0))
     ours, seconds = seconds_of(lambda: model.simulate(drivers, race, SCENARIOS, np.random.default_rng(1)), repeats=3)
     worth = np.asarray(model.finish.log_worth(drivers, race), float)
-    laws = laws_of(model.mechanics[race.track_type], race, worth)
+    team = model.finish.teams(drivers, race)
+    laws = laws_of(model.mechanics[race.track_type], race, worth, team)
     scoring = rules_on(race.date).scoring
     looped, loop = seconds_of(
         lambda: race_after_race(laws, worth, scoring, LOOPED, np.random.default_rng(2)), repeats=1
@@ -46,11 +47,11 @@ def rows() -> list[dict]:
     ]
 
 
-def laws_of(figures, race, worth) -> tuple:
-    """Return the laws of cautions, drop-outs, order and laps that drivers of log-worths `worth` race by."""
+def laws_of(figures, race, worth, team) -> tuple:
+    """Return the laws of cautions, drop-outs, order and laps by which drivers of such log-worths and teams race."""
     drivers = len(worth)
     led = figures.lap_law(race, worth)
-    return figures.caution_law(race), figures.dropout_law(race, drivers), figures.order_law(race), led
+    return figures.caution_law(race), figures.dropout_law(race, drivers), figures.order_law(race, team), led
 
 
 def race_after_race(laws, worth, scoring, n: int, rng) -> dict[str, np.ndarray]:
@@ -117,6 +118,9 @@ def _dropouts(law, cautions, drivers, rng) -> tuple[int, int]:
 def _order(law, worth, cautions, out, rng) -> np.ndarray:
     """Return finishing positions (D,): first leave those who drop out, then the others but the last few, then these."""
     shuffle = ((cautions["count"] + 1) / (law.caution_mean + 1)) ** law.by_caution
+    day = dict.fromkeys(np.unique(law.team), 0.0)
+    day |= {k: law.shared * rng.standard_normal() for k in day if k >= 0}
+    worth = worth + np.array([day[k] for k in law.team])
     left, exits = np.arange(len(worth)), []
     stages = ((law.out, out), (law.running / shuffle, max(0, len(worth) - out - FRONT)), (law.front / shuffle, None))
     for scale, leaving in stages:

@@ -20,13 +20,14 @@ from dfslab.slate import Race
 __all__ = ["forecast_races", "past_race", "report_card", "walk_forward"]
 
 
-def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6) -> dict[str, Scenarios]:
+def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, others=None) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.
 
     Coefficients are refitted every `months` on the races before, and the figures of the mechanics are shrunk to a
-    prior made of the same races, not to the shipped one; records of drivers are always up to date.
+    prior made of the same races, not to the shipped one; records of drivers are always up to date. `others` are results
+    and races of other series.
     """
-    course = working_course(history_table(results, races))
+    course = working_course(history_table(results, races, others), others)
     walk = walk_forward(course, results, races, since, None, months, refit_mechanics)
     return {row.race_id: model.simulate(entry, past_race(row), n_scenarios, rng) for row, entry, model in walk}
 
@@ -90,7 +91,8 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
     Measures: mean and sd of points, leader's share and how often it stays below the simulated 10/25/50/75/90 %
     quantiles, top-two share, drop-outs, crash drop-outs, cautions, caution laps, start-finish correlation, laps
     led-fastest laps correlation, mean and sd of the probability integral transform of finish and of points (uniform:
-    .5 and .289), CRPS of points, simulated, against climatology by start position, real (lower is better).
+    .5 and .289), share of points inside the 80 % bands, CRPS of points, simulated, against climatology by start
+    position, real (lower is better); how finishes and points of teammates, grid neighbours and favourites go together.
     """
     climate = _Climate(results, races)
     pairs = [_compare(scenarios[r], g, r, climate, rng) for r, g in results.groupby("race_id") if r in scenarios]
@@ -136,9 +138,41 @@ def _compare(scenarios: Scenarios, results: pd.DataFrame, race_id: str, climate,
         pairs[name] = (told[name].iloc[0], weight @ drawn[name])
     pairs |= _quantile_hits(told["leader_share"].iloc[0], drawn["leader_share"].to_numpy(), weight)
     pairs |= _transforms(scenarios, real, points, rng)
+    pairs |= _companions(scenarios, real)
     if not np.isnan(points).any():
+        low, high = scenarios.quantile([0.1, 0.9]).to_numpy().T
+        pairs["points inside 80 % bands"] = (metrics.covered(low, high, points).mean(), 0.8)
         pairs["CRPS of points"] = (climate.crps(race_id, real), _weighted_crps(scenarios, points, rng))
     return [{"case": race_id, "measure": k, "real": a, "simulated": b} for k, (a, b) in pairs.items()]
+
+
+FAVOURITES = 5
+"""Drivers of the best mean finish who count as favourites."""
+
+
+def _companions(scenarios, real) -> dict:
+    """Return how finishes and points of two drivers go together beyond what was expected of each.
+
+    Real is the mean product of both drivers' standardised surprises, simulated their mean correlation; over pairs of
+    teammates, of neighbours on the grid, and of favourites.
+    """
+    team, start = real["team"].astype(object).to_numpy() if "team" in real else None, real["start"].to_numpy(float)
+    best = scenarios.mean("finish").rank(method="first").to_numpy() <= FAVOURITES
+    pairs = {"neighbours": np.abs(start[:, None] - start) == 1, "favourites": best[:, None] & best}
+    if team is not None:
+        pairs["teammates"] = (team[:, None] == team) & pd.notna(team)
+    out = {}
+    for what, actual in (("finish", real["finish"]), ("points", real["dk_points"])):
+        drawn = getattr(scenarios, what)
+        surprise = (actual.to_numpy(float) - scenarios.mean(what)) / scenarios.spread(what)
+        both = np.outer(surprise, surprise)
+        scaled = (drawn - scenarios.mean(what).to_numpy()) / scenarios.spread(what).to_numpy()
+        expected = (scaled * scenarios.weight[:, None]).T @ scaled
+        for kind, mask in pairs.items():
+            mask = np.triu(mask, 1)
+            if mask.any():
+                out[f"{what} correlation of {kind}"] = (both[mask].mean(), expected[mask].mean())
+    return out
 
 
 def _quantile_hits(share, drawn, weight) -> dict:

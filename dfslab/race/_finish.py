@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dfslab.race._form import KNOWN, features, flag, history_table, number, plain, race_starts
+from dfslab.race._form import KNOWN, elsewhere, features, flag, history_table, number, plain, race_starts
 from dfslab.race._market import POOL, market_chances, market_worths
 from dfslab.race._orders import Choices, maximise
 
@@ -23,9 +23,9 @@ HALF_LIFE_DAYS = 350.0
 RIDGE_BASE, RIDGE_FAMILY, RIDGE_DRIVER = 1.0, 250.0, 60.0
 RIDGE_PRACTICE = 100.0
 """About three races' worth: practice may have been recorded for a few races only (flat between 50 and 200)."""
-TEMPERATURE = 0.75
-"""Factor on log-worths, which are overconfident: best of .7 to .9 on 2022–2023. A factor fitted by track family scored
-.012 ± .004 worse in rank probability there and .004 ± .003 on 2024–2025."""
+TEMPERATURE = 0.85
+"""Factor on log-worths, which are overconfident: .8 to .9 serve Cup and Xfinity alike. A factor fitted by track family
+scored .012 ± .004 worse in rank probability on the Cup's 2022–2023 and .004 ± .003 on 2024–2025."""
 BLOCK, FIRST_BLOCK = 36, 12
 """Races between the refits that give past races their log-worths, at most; the least to learn from."""
 
@@ -42,9 +42,10 @@ class FinishModel:
     table: pd.DataFrame = field(repr=False)
     past: np.ndarray = field(repr=False)
     pool: tuple[float, float] = POOL
+    others: pd.DataFrame | None = field(default=None, repr=False)
 
     @classmethod
-    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None) -> "FinishModel":
+    def fit(cls, results: pd.DataFrame, races: pd.DataFrame, before=None, others=None) -> "FinishModel":
         """Fit on the races before the date `before` (all of them when it is left out).
 
         Parameters
@@ -52,13 +53,14 @@ class FinishModel:
         results : history frame with race_id, driver, finish and, where known, the columns of `KNOWN` and `SEEN`.
             Disqualified cars are left out of their race, cars that dropped out out of the order.
         races : history frame with race_id, date, track, track_type
+        others : results and races of other series, from which drivers new to this one borrow their record
         """
-        table = history_table(results, races)
+        table = history_table(results, races, others)
         if before is not None:
             table = table[table["date"] < pd.to_datetime(before)].reset_index(drop=True)
         if table.empty:
             raise ValueError(f"results: no race before {before}; the finish model needs history")
-        return working_course(table).model(len(table))
+        return working_course(table, others).model(len(table))
 
     def log_worth(self, drivers: pd.DataFrame, race) -> np.ndarray:
         """Return the log-worth of each row of `drivers` in `race`, (D,), mean zero.
@@ -70,6 +72,20 @@ class FinishModel:
             Optional `market`, chances to win by the odds (the margin is taken out, see `market_chances`), is pooled
         race : `Race`; races of history on its day or later are not used
         """
+        past, rows = self._rows(drivers, race)
+        both = pd.concat([past, rows.reindex(columns=past.columns)], ignore_index=True)
+        design = features(both).iloc[len(past) :]
+        worth = design.to_numpy() @ self.coefficients[design.columns].to_numpy()
+        worth += self.coefficients.reindex("driver " + rows["who"]).fillna(0.0).to_numpy()
+        worth = TEMPERATURE * (worth - worth.mean())
+        return worth if "market" not in drivers else self._pooled(worth, drivers)
+
+    def teams(self, drivers: pd.DataFrame, race) -> np.ndarray:
+        """Return a number for each row's team in `race`, (D,), -1 where neither `drivers` nor history knows it."""
+        return pd.factorize(self._rows(drivers, race)[1]["team"])[0]
+
+    def _rows(self, drivers, race):
+        """Return the races before `race` and its entries, what is not given filled from each driver's last race."""
         rows = pd.DataFrame({name: drivers.get(name, np.nan) for name in KNOWN}).reset_index(drop=True)
         facts = {"race_id": race.race_id, "date": race.date, "track": race.track, "track_type": race.track_type}
         rows = rows.assign(**facts, who=plain(rows["driver"]))
@@ -77,12 +93,7 @@ class FinishModel:
         last = past.drop_duplicates("who", keep="last").set_index("who")
         for name in ("car", "team", "manufacturer"):
             rows[name] = rows[name].astype(object).fillna(rows["who"].map(last[name]))
-        both = pd.concat([past, rows.reindex(columns=past.columns)], ignore_index=True)
-        design = features(both).iloc[len(past) :]
-        worth = design.to_numpy() @ self.coefficients[design.columns].to_numpy()
-        worth += self.coefficients.reindex("driver " + rows["who"]).fillna(0.0).to_numpy()
-        worth = TEMPERATURE * (worth - worth.mean())
-        return worth if "market" not in drivers else self._pooled(worth, drivers)
+        return past, rows.assign(**elsewhere(rows, self.others))
 
     def _pooled(self, worth, drivers) -> np.ndarray:
         odds = pd.DataFrame({"driver": drivers["driver"], "probability": number(drivers["market"])}).dropna()
@@ -115,15 +126,16 @@ class Course:
     day: np.ndarray
     order: np.ndarray
     blocks: dict = field(default_factory=dict)
+    others: pd.DataFrame | None = None
 
     @classmethod
-    def of(cls, table, design, columns, ridge, used) -> "Course":
+    def of(cls, table, design, columns, ridge, used, others=None) -> "Course":
         race = pd.factorize(table["race_id"])[0]
         day = (table["date"] - table["date"].min()).dt.days.to_numpy(float)
         finish = number(table["finish"])
         used = used & ~flag(table["disqualified"]) & ~np.isnan(finish)
         order = np.lexsort((-finish, race))
-        return cls(table, design, columns, ridge, race, race_starts(race), day, order[used[order]])
+        return cls(table, design, columns, ridge, race, race_starts(race), day, order[used[order]], others=others)
 
     def rows_before(self, date) -> int:
         """Return the number of rows of races before `date`."""
@@ -166,7 +178,7 @@ class Course:
         """Return the finish model as of the first `rows` rows."""
         past = self.past(rows)
         coefficients = pd.Series(self.coefficients(rows), self.columns)
-        return FinishModel(coefficients, self.table.iloc[:rows], past)
+        return FinishModel(coefficients, self.table.iloc[:rows], past, others=self.others)
 
     def _row(self, race: int) -> int:
         return int(self.first[min(race, len(self.first) - 1)])
@@ -180,15 +192,16 @@ def _own_effects(table):
     return list("driver " + names), own
 
 
-def working_course(table) -> Course:
-    """Return history with the design of the working model."""
+def working_course(table, others=None) -> Course:
+    """Return history with the design of the working model; `others` are results and races of other series."""
     known = features(table)
     names, own = _own_effects(table)
     ridge = np.where(known.columns.str.contains("|", regex=False), RIDGE_FAMILY, RIDGE_BASE)
     ridge[known.columns == "practice"] = RIDGE_PRACTICE
     ridge = np.concatenate([ridge, np.full(len(names), RIDGE_DRIVER)])
     design = np.hstack([known.to_numpy(), own])
-    return Course.of(table, design, [*known.columns, *names], ridge, used=~flag(table["dnf"]))
+    lent = None if others is None else history_table(*others)
+    return Course.of(table, design, [*known.columns, *names], ridge, ~flag(table["dnf"]), lent)
 
 
 REFERENCE_RIDGE = 1.5

@@ -72,10 +72,11 @@ def _decayed(first, day, key, value, rate, prior):  # pragma: no cover - compile
     return mean, weight
 
 
-def history_table(results, races) -> pd.DataFrame:
+def history_table(results, races, others=None) -> pd.DataFrame:
     """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN.
 
-    `who` is the driver by a name that every spelling shares: sources differ in accents, dots and case.
+    `who` is the driver by a name that every spelling shares: sources differ in accents, dots and case. `others` are
+    results and races of other series, from which `elsewhere` takes its columns.
     """
     for name, frame, needed in (
         ("results", results, ("race_id", "driver", "finish")),
@@ -92,7 +93,36 @@ def history_table(results, races) -> pd.DataFrame:
     columns = {name: results.get(name, np.nan) for name in KNOWN + SEEN}
     columns |= {"who": plain(results["driver"]), "date": pd.to_datetime(table["date"])}
     table = table.assign(**columns)
-    return table.sort_values(["date", "race_id"], kind="stable", ignore_index=True)
+    table = table.sort_values(["date", "race_id"], kind="stable", ignore_index=True)
+    return table.assign(**elsewhere(table, None if others is None else history_table(*others)))
+
+
+ELSEWHERE_DAYS, ELSEWHERE_RACES = 500.0, 3.0
+"""Half-life and prior of a driver's record in other series. The Cup's record of newcomers to Xfinity gains .043 ± .011
+in rank probability score in 2023 and .026 ± .007 in 2024-2025."""
+
+
+def elsewhere(rows: pd.DataFrame, others: pd.DataFrame | None) -> dict[str, np.ndarray]:
+    """Return what earlier races of other series say of each row's driver: `rated`, shrunk to 0, and `met`, 0 to 1.
+
+    `rows` and `others` are frames as `history_table` gives them; races of the same day are not looked at.
+    """
+    if others is None:
+        return {"rated": np.zeros(len(rows)), "met": np.zeros(len(rows))}
+    rating = _seen(others, pd.factorize(others["race_id"])[0])["rating"]
+    value = np.concatenate([np.full(len(rows), np.nan), rating])
+    names = ["date", "race_id", "who"]
+    both = pd.concat([rows[names].assign(other=False), others[names].assign(other=True)], ignore_index=True)
+    both = both.sort_values(["date", "other", "race_id"], kind="stable")
+    race, key = pd.factorize(both["race_id"])[0], pd.factorize(both["who"])[0]
+    rate = np.log(2) / ELSEWHERE_DAYS
+    mean, count = _decayed(race_starts(race), _days(both), key, value[both.index], rate, ELSEWHERE_RACES)
+    found = pd.DataFrame({"rated": mean, "met": count / (count + ELSEWHERE_RACES)}, both.index).sort_index()
+    return {name: column.to_numpy()[: len(rows)] for name, column in found.items()}
+
+
+def _days(table) -> np.ndarray:
+    return (table["date"] - pd.Timestamp("2000-01-01")).dt.days.to_numpy(float)
 
 
 def plain(names) -> pd.Series:
@@ -188,7 +218,7 @@ def features(table: pd.DataFrame) -> pd.DataFrame:
     A missing start is what the driver usually starts; missing practice counts as average.
     """
     race = pd.factorize(table["race_id"])[0]
-    first, day = race_starts(race), (table["date"] - pd.Timestamp("2000-01-01")).dt.days.to_numpy(float)
+    first, day = race_starts(race), _days(table)
     seen, keys = _seen(table, race), _keys(table, first, day)
 
     def record(what, key, half_life, prior):
@@ -202,4 +232,5 @@ def features(table: pd.DataFrame) -> pd.DataFrame:
     family = table["track_type"].map(FAMILIES).to_numpy()
     for kind in sorted(set(FAMILIES.values())):
         out |= {f"{name} | {kind}": out[name] * (family == kind) for name in tuple(out) if "|" not in name}
+    out |= {f"newcomer {name} elsewhere": out["newcomer"] * table[name].to_numpy() for name in ("met", "rated")}
     return pd.DataFrame(out)

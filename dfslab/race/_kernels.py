@@ -82,6 +82,10 @@ class OrderLaw(NamedTuple):
     by_caution: float
     """… both divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
     caution_mean: float
+    team: np.ndarray
+    """(D,) number of each driver's team; -1 where it is not known."""
+    shared: float
+    """Standard deviation of what a team's cars have in common on the day, added to their log-worths."""
 
 
 class LapLaw(NamedTuple):
@@ -212,11 +216,18 @@ def draw_order(law, worth, cautions, dropouts, rng):
 
     As many as drop out leave first, their lives exponential with mean exp(out · worth); then those who run to the end,
     with mean exp(running · worth), but for the last `FRONT`, who have exp(front · worth), scaled as `OrderLaw` says.
+    Teammates share a normal draw in their log-worths.
     """
     n, d = len(cautions), len(worth)
     finish = np.empty((n, d), np.int16)
     life, everybody = np.empty(d), np.arange(d)
+    mean, worth = worth, worth.copy()
+    day = np.zeros(law.team.max() + 2)
     for s in range(n):
+        for k in range(len(day) - 1):
+            day[k] = law.shared * rng.standard_normal()
+        for i in range(d):
+            worth[i] = mean[i] + day[law.team[i]]
         shuffle = ((cautions[s, COUNT] + 1.0) / (law.caution_mean + 1.0)) ** law.by_caution
         out = dropouts[s, 0] + dropouts[s, 1]
         left = _leave(everybody, d, out, law.out, worth, life, finish[s], rng)

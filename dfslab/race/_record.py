@@ -113,7 +113,16 @@ def _in_order(column: pd.Series) -> pd.Series:
 
 
 def finish_record(
-    results, races, since, until=None, *, odds=None, n_scenarios: int = 20_000, months: int = 1, seed: int = 0
+    results,
+    races,
+    since,
+    until=None,
+    *,
+    odds=None,
+    others=None,
+    n_scenarios: int = 20_000,
+    months: int = 1,
+    seed: int = 0,
 ) -> FinishRecord:
     """Forecast the official finishing order of past races, each from earlier races only, as a user would get them.
 
@@ -124,11 +133,12 @@ def finish_record(
     results, races : history frames, as for `RaceModel.fit`
     since, until : races on these days and between are scored; the last left out means to the end
     odds : frame race_id, driver, probability (as prices say it), optional book: prices known before past races
+    others : results and races of other series, from which drivers new to this one borrow their record
     n_scenarios : orders drawn per race and model
     months : coefficients are refitted so often; records of drivers are always up to date
     """
-    table = history_table(results, races)
-    course, reference = working_course(table), reference_course(table)
+    table = history_table(results, races, others)
+    course, reference = working_course(table, others), reference_course(table)
     scores, drivers = [], []
     for k, (row, entry, model) in enumerate(walk_forward(course, results, races, since, until, months, odds=odds)):
         prices = None if odds is None else odds[odds["race_id"] == row.race_id]

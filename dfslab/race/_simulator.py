@@ -53,6 +53,7 @@ class RaceModel:
         prior=None,
         predicted=(),
         odds=None,
+        others=None,
     ) -> "RaceModel":
         """Fit on the races before the date `before`; later rows are not used.
 
@@ -66,9 +67,12 @@ class RaceModel:
         prior : figures of the mechanics by track type to shrink to; left out, those shipped
         odds : frame race_id, driver, probability (as prices say it), optional book: past odds, by which market and
             model are weighed once there are 20 races of them
+        others : results and races of other series, from which drivers new to this one borrow their record
         """
         results, races = _before(results, races, before)
-        return cls.around(FinishModel.fit(results, races), results, races, thresholds, prior, predicted, odds)
+        return cls.around(
+            FinishModel.fit(results, races, others=others), results, races, thresholds, prior, predicted, odds
+        )
 
     @classmethod
     def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None, predicted=(), odds=None):
@@ -97,7 +101,8 @@ class RaceModel:
         n_scenarios = whole_number(n_scenarios, "n_scenarios", 1)
         entry = _entry(drivers)
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        task = _Task(entry, worth, race, self._laws(race, worth), self.thresholds)
+        laws = self._laws(race, worth, self.finish.teams(entry.racing, race))
+        task = _Task(entry, worth, race, laws, self.thresholds)
         scenarios = _draw(task, n_scenarios, rng, threads)
         simulated = np.bincount(scenarios.regime, minlength=len(REGIMES)) / n_scenarios
         told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
@@ -117,14 +122,14 @@ class RaceModel:
             }
         )
 
-    def _laws(self, race, worth) -> tuple:
+    def _laws(self, race, worth, team) -> tuple:
         if race.track_type not in self.mechanics:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
         figures = self.mechanics[race.track_type]
         cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
         led = figures.lap_law(race, worth)
-        return cautions, dropouts, figures.order_law(race), led
+        return cautions, dropouts, figures.order_law(race, team), led
 
 
 @dataclass(frozen=True)

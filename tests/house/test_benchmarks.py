@@ -49,9 +49,10 @@ def loop_and_package():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)
         twin = importlib.import_module("benchmarks.race")
-    model, race, drivers = RaceModel.fit(*make_history(24)), make_race(0), make_entry(20)
+    model, race = RaceModel.fit(*make_history(24)), make_race(0)
+    drivers = make_entry(20).assign(team=[f"team {k // 3}" if k < 15 else None for k in range(20)])
     worth = model.finish.log_worth(drivers, race)
-    laws = twin.laws_of(model.mechanics[race.track_type], race, worth)
+    laws = twin.laws_of(model.mechanics[race.track_type], race, worth, model.finish.teams(drivers, race))
     loop = twin.race_after_race(laws, worth, rules_on(race.date).scoring, 3000, np.random.default_rng(2))
     cautions = pd.DataFrame([twin._cautions(laws[0], np.random.default_rng(3 + k)) for k in range(3000)])
     ours = model.simulate(drivers, race, 20_000, np.random.default_rng(1))
@@ -68,6 +69,14 @@ def test_the_loop_over_races_draws_from_the_same_law(loop_and_package):
         assert (_apart(np.sort(drawn, axis=1)[:, -3:], np.sort(loop[name], axis=1)[:, -3:]) < 4).all(), name
     facts = np.column_stack([ours.cautions, ours.caution_laps, ours.final_green_run])
     assert (_apart(facts, loop["cautions"][["count", "slow", "final"]].to_numpy()) < 4).all()
+
+
+def test_the_loop_lets_teammates_go_together_as_the_package_does(loop_and_package):
+    loop, ours = loop_and_package
+    both = [
+        finish[:, [0, 3, 6, 9]] * finish[:, [1, 4, 7, 10]].astype(float) for finish in (ours.finish, loop["finish"])
+    ]
+    assert (_apart(*both) < 4).all()
 
 
 @pytest.mark.parametrize("place", [1, 2, 3, 7, 8, 14])

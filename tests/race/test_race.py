@@ -36,6 +36,7 @@ from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_poin
 from dfslab.slate import Slate
 from scripts.fit import race as fit_race
 
+NO_TEAMS = np.full(40, -1)
 DRAWN = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
 FACTS = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime")
 
@@ -234,7 +235,7 @@ def test_the_order_is_attrition_in_three_parts():
     n, d = 60_000, len(worth)
     cautions, dropouts = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
     dropouts[:, 0] = 1
-    law = OrderLaw(out=0.4, running=1.2, front=0.7, by_caution=0.0, caution_mean=3.0)
+    law = OrderLaw(out=0.4, running=1.2, front=0.7, by_caution=0.0, caution_mean=3.0, team=NO_TEAMS, shared=0.0)
     finish = draw_order(law, worth, cautions, dropouts, np.random.default_rng(0))
     gone = np.zeros((n, d), bool)
     for place, scale in ((d, 0.4), (d - 1, 1.2), *((k, 0.7) for k in range(d - 2, 1, -1))):
@@ -247,7 +248,7 @@ def test_the_order_is_attrition_in_three_parts():
 def test_what_the_front_weighs_changes_nothing_behind_it():
     worth, n = np.linspace(2, -2, 20), 4000
     none = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
-    law = OrderLaw(out=0.4, running=1.1, front=1.1, by_caution=0.3, caution_mean=5.0)
+    law = OrderLaw(out=0.4, running=1.1, front=1.1, by_caution=0.3, caution_mean=5.0, team=NO_TEAMS, shared=0.0)
     a, b = (draw_order(x, worth, *none, np.random.default_rng(0)) for x in (law, law._replace(front=0.3)))
     assert ((a <= FRONT) == (b <= FRONT)).all()
     assert (a[a > FRONT] == b[a > FRONT]).all()
@@ -256,13 +257,38 @@ def test_what_the_front_weighs_changes_nothing_behind_it():
 
 def test_cautions_shuffle_the_order():
     worth, n = np.linspace(2, -2, 10), 4000
-    law = OrderLaw(out=0.4, running=1.0, front=0.8, by_caution=0.5, caution_mean=5.0)
+    law = OrderLaw(out=0.4, running=1.0, front=0.8, by_caution=0.5, caution_mean=5.0, team=NO_TEAMS, shared=0.0)
     won = []
     for count in (1, 6, 15):
         cautions = np.full((n, 5), count, np.int32)
         finish = draw_order(law, worth, cautions, np.zeros((n, 2), np.int64), np.random.default_rng(0))
         won.append((finish[:, 0] == 1).mean())
     assert won[0] > won[1] > won[2]
+
+
+def test_teammates_share_their_day():
+    n, worth = 20_000, np.zeros(12)
+    none = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
+    team = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, -1, -1, -1])
+    together = []
+    for shared in (0.0, 0.5, 1.0):
+        law = OrderLaw(out=0.4, running=1.0, front=1.0, by_caution=0.0, caution_mean=5.0, team=team, shared=shared)
+        finish = draw_order(law, worth, *none, np.random.default_rng(0))
+        correlation = np.corrcoef(finish.T)
+        together.append(correlation[0, 1])
+        assert correlation[9, 10] < 0.05, "drivers without a team share nothing"
+    assert together[0] == pytest.approx(-1 / 11, abs=0.02)  # the places of equal drivers add up to a constant
+    assert together[0] + 0.05 < together[1] < together[2] - 0.1
+
+
+def test_a_team_left_out_is_that_of_the_last_race(history):
+    results, races = history
+    teams = results["driver"].str[-2:].astype(int) // 4
+    model = FinishModel.fit(results.assign(team="Team " + teams.astype(str)), races)
+    given = model.teams(make_entry(20).assign(team=[f"Team {k // 4}" for k in range(20)]), make_race(0))
+    np.testing.assert_array_equal(model.teams(make_entry(20), make_race(0)), given)
+    assert len(set(given)) == 5
+    assert (FinishModel.fit(results, races).teams(make_entry(20), make_race(0)) == -1).all()
 
 
 def test_dropouts_leave_in_the_order_of_the_finish():
@@ -320,7 +346,7 @@ def test_a_dropout_leads_no_lap_after_leaving(model):
     worth, rng = np.linspace(1, -1, 20), np.random.default_rng(0)
     cautions = draw_cautions(law.caution_law(here), 3000, rng)
     dropouts = draw_dropouts(law.dropout_law(here, 20), cautions, 20, rng)
-    finish = draw_order(law.order_law(here), worth, cautions, dropouts, rng)
+    finish = draw_order(law.order_law(here, NO_TEAMS[: len(worth)]), worth, cautions, dropouts, rng)
     reason, completed = draw_reasons(law.dropout_law(here, 20), finish, dropouts, here.sched_laps, rng)
     start = np.tile(np.arange(1, 21, dtype=np.int16), (3000, 1))
     led, fast = draw_laps(law.lap_law(here, worth), finish, start, reason, completed, cautions, rng)
@@ -369,13 +395,15 @@ def test_figures_are_recovered_from_simulated_history(model):
         default_mechanics()["intermediate"],
         caution_mean=10.0,
         crash_mean=6.0,
-        order_running=0.8,
-        order_front=0.5,
-        order_out=0.6,
         lead=default_mechanics()["intermediate"].lead | {"finish": 0.9, "start": 0.2, "power": 1.0},
     )
     worth = np.linspace(1.5, -1.5, 36)
-    law = (truth.caution_law(here), truth.dropout_law(here, 36), truth.order_law(here), truth.lap_law(here, worth))
+    law = (
+        truth.caution_law(here),
+        truth.dropout_law(here, 36),
+        truth.order_law(here, np.full(36, -1)),
+        truth.lap_law(here, worth),
+    )
     task = _Task(_entry(entry), worth, here, law, model.thresholds)
     s = _draw(task, 400, np.random.default_rng(0), 1)
     results, races = as_history(s, here, 0)
@@ -383,9 +411,6 @@ def test_figures_are_recovered_from_simulated_history(model):
     found = fit_mechanics(results, races, told)["intermediate"]
     assert truth.others_mean(here) == pytest.approx(found.others_mean(here), rel=0.08)
     assert found.crash_mean == pytest.approx(6.0, rel=0.1)
-    assert found.order_running == pytest.approx(0.8, abs=0.1)
-    assert found.order_front == pytest.approx(0.5, abs=0.1)
-    assert found.order_out == pytest.approx(0.6, abs=0.1)
     assert found.lead["finish"] == pytest.approx(0.9, abs=0.15)
     assert found.lead["start"] == pytest.approx(0.2, abs=0.12)
 

@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import chisquare
 
 from dfslab.race._finish import FinishModel
-from dfslab.race._form import _decayed, features, history_table
+from dfslab.race._form import _decayed, _linked, _seen, elsewhere, features, history_table
 from dfslab.race._orders import Choices, fit_attrition, fit_plackett_luce, maximise, sample_finish
 from dfslab.slate import Race
 
@@ -424,3 +424,60 @@ def test_past_log_worths_are_forecasts(model):
     for _, kind in both.groupby("track_type"):  # the same but for the temperature
         ratio = kind["log_worth_x"] / kind["log_worth_y"]
         assert len(ratio) >= 14 and np.ptp(ratio) < 1e-6
+
+
+# ---------------------------------------------------------------- many names, other series
+
+
+def test_a_driver_keeps_his_record_under_another_spelling(model):
+    race, spelled = race_on(RACES.iloc[-1]), entry(-1)
+    other = spelled.assign(driver=spelled["driver"].str.upper().str.replace(" ", ". "))
+    np.testing.assert_allclose(model.log_worth(other, race), model.log_worth(spelled, race))
+
+
+def test_a_team_keeps_its_record_under_a_new_name():
+    day = pd.Series(pd.to_datetime(RACES["date"]), RACES.index)
+    late = RESULTS["race_id"].isin(RACES.loc[day >= day.iloc[-12], "race_id"])
+    renamed = RESULTS.assign(team=RESULTS["team"].where(~late, RESULTS["team"].str.replace("Team ", "T")))
+    a, b = (features(history_table(r, RACES)) for r in (RESULTS, renamed))
+    pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_new_team_with_cars_of_a_team_that_still_races_starts_afresh():
+    team = np.array(["A", "A", "B", "A", "new", "B"], object)
+    linked = _linked(team, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
+    assert linked.tolist() == ["A", "A", "B", "A", "new", "B"]
+    gone = np.array(["A", "A", "B", "X", "X", "B"], object)
+    linked = _linked(gone, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
+    assert linked.tolist() == ["A", "A", "B", "A", "A", "B"]
+
+
+def test_records_of_other_series_are_decayed_means_of_earlier_days():
+    table = history_table(RESULTS, RACES)
+    ours = table[["date", "race_id", "who"]].iloc[-14:].reset_index(drop=True)
+    others = table.iloc[:-14].assign(race_id="other " + table["race_id"].iloc[:-14])
+    found = elsewhere(ours, others)
+    rating = _seen(others, pd.factorize(others["race_id"])[0])["rating"]
+    for k, row in ours.iterrows():
+        mine = (others["who"] == row["who"]).to_numpy()
+        weight = 0.5 ** ((row["date"] - others["date"][mine]).dt.days / 500.0)
+        assert found["rated"][k] == pytest.approx((weight @ rating[mine]) / (weight.sum() + 3.0))
+        assert found["met"][k] == pytest.approx(weight.sum() / (weight.sum() + 3.0))
+
+
+def test_races_of_the_same_day_or_later_lend_nothing():
+    table = history_table(RESULTS, RACES)
+    ours = table[["date", "race_id", "who"]].iloc[:14].reset_index(drop=True)
+    others = table.assign(race_id="other " + table["race_id"])
+    assert not np.any([elsewhere(ours, others)[name] for name in ("rated", "met")])
+
+
+def test_a_newcomer_borrows_from_another_series():
+    star, poor = DRIVERS[0], DRIVERS[-1]
+    unknown = RESULTS[~RESULTS["driver"].isin([star, poor])]
+    race, grid = race_on(RACES.iloc[-1]), pd.DataFrame({"driver": DRIVERS, "start": 7})
+    lent = RESULTS.assign(race_id="other " + RESULTS["race_id"]), RACES.assign(race_id="other " + RACES["race_id"])
+    early = RESULTS[RESULTS["race_id"].isin(RACES["race_id"].iloc[-30:])]
+    thin = pd.concat([unknown, early[early["driver"].isin([star, poor])].groupby("driver").head(3)])
+    worth = [FinishModel.fit(thin, RACES, others=o).log_worth(grid, race) for o in (None, lent)]
+    assert worth[1][0] - worth[1][-1] > worth[0][0] - worth[0][-1]
