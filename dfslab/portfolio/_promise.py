@@ -46,6 +46,8 @@ class Worth:
         """
         f = self.scale(np.asarray(promised, float))
         known = np.isfinite(f) & np.isfinite(realised) & (np.abs(f) > 0)
+        if not known.any():
+            return self
         f, realised, noise = f[known], np.asarray(realised, float)[known], np.asarray(noise, float)[known]
         precision = f**2 / ((self.spread * f) ** 2 + noise**2)
         total = self.sd**-2.0 + precision.sum()
