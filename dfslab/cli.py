@@ -8,13 +8,18 @@ from pathlib import Path
 import click
 
 from dfslab import __version__
-from dfslab.errors import UserError
+from dfslab.errors import UserError, in_words
+from dfslab.parallel import child_environment, ended_by_signals, import_path
 
-ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "data" / "sample"
+
+def _sample() -> str:
+    from dfslab.workflow import SAMPLE
+
+    return str(SAMPLE)
+
 
 DATA = click.option(
-    "--data", "data_dir", default=str(SAMPLE), show_default="the bundled sample season", help="Your data folder."
+    "--data", "data_dir", default=_sample, show_default="the bundled sample season", help="Your data folder."
 )
 OUT = click.option("--out", "out_dir", default="reports", show_default=True, help="Where reports go.")
 SEED = click.option("--seed", default=1, show_default=True, help="Same seed, same output.")
@@ -355,8 +360,11 @@ def lab(arguments):
     00_explore answers sliders at once; 01 to 03 are the pages of the report, 04 the backtest of a season. Jupyter
     refuses to run as root unless told; this command tells it, so that it works in a container.
     """
+    from dfslab.data import files
+
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks"), *as_root, *arguments])
+    command = [sys.executable, "-P", "-m", "jupyterlab", str(files.shipped("notebooks")), *as_root, *arguments]
+    os.execve(sys.executable, command, child_environment())
 
 
 def _split_debug(arguments) -> tuple[list[str], bool]:
@@ -367,10 +375,15 @@ def _split_debug(arguments) -> tuple[list[str], bool]:
 
 
 def main(arguments=None) -> int:
-    """Run a command; a user's mistake ends with one sentence and exit code 1 (2 for a misused command)."""
+    """Run a command; a mistake ends with one sentence and exit code 1 (2 for a misused command, 130 when stopped)."""
     arguments, debug = _split_debug(list(sys.argv[1:] if arguments is None else arguments))
+    sys.path[:] = import_path()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
-        cli.main(arguments, prog_name="dfslab", standalone_mode=False)
+        with ended_by_signals():
+            cli.main(arguments, prog_name="dfslab", standalone_mode=False)
         return 0
     except click.ClickException as error:
         error.show()
@@ -378,15 +391,12 @@ def main(arguments=None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("dfslab: stopped; what was finished stays", err=True)
         return 130
-    except (UserError, OSError) as error:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
         if debug:
             raise
-        click.echo(f"dfslab: {_in_words(error)}", err=True)
+        ours = isinstance(error, UserError | OSError | MemoryError)
+        click.echo(f"dfslab: {in_words(error)}{'' if ours else ' (unexpected; --debug shows where)'}", err=True)
         return 1
-
-
-def _in_words(error: Exception) -> str:
-    """Return the sentence of an error; the system's own ones name the file and the reason, without a number."""
-    if isinstance(error, UserError) or not getattr(error, "strerror", None):
-        return str(error)
-    return f"{error.filename or 'the system'}: {error.strerror.lower()}; name another place, or mend that one"

@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 PACKAGE = Path(__file__).parent
+KERNELS = PACKAGE / "report" / "templates"
+"""Where Jupyter finds our kernel: this very Python, which imports nothing from its working folder."""
 CLUSTER = "DASK_SCHEDULER_ADDRESS"
 LONGEST_CONNECT, LONGEST_WITHOUT_WORKERS = 30.0, 600.0
 """Seconds to wait for a cluster's scheduler, and for the first (or next) worker of a cluster that has none."""
@@ -134,6 +136,7 @@ def child_environment() -> dict[str, str]:
     """
     cache, listed = cache_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
     own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(import_path(listed)), "DFSLAB_CACHE": str(cache)}
+    own["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(KERNELS), os.environ.get("JUPYTER_PATH")]))
     own |= {"IPYTHONDIR": str(cache / "ipython"), "MPLCONFIGDIR": str(cache / "matplotlib")}
     if not os.access(os.path.expanduser("~"), os.W_OK):
         own["HOME"] = str(cache)

@@ -19,6 +19,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from dfslab.errors import InputError
+from dfslab.parallel import PACKAGE
 
 MAX_BYTES, MAX_JSON = 200_000_000, 20_000_000
 """A larger file is a mistake: standings of 250,000 entries are 40 MB, an answer of DraftKings' far below 1 MB."""
@@ -50,6 +51,26 @@ def read_bytes(path, most: int = MAX_BYTES) -> bytes:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def shipped(name: str) -> Path:
+    """Return a folder that comes with dfslab (notebooks, data/sample): in the package, or beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def write_text(path, text: str) -> None:
+    """Write `text` to `path` in UTF-8, atomically; what UTF-8 cannot say (half of a character) becomes a ?."""
+    with write_atomically(path) as aside:
+        aside.write_bytes(text.encode("utf-8", "replace"))
+
+
+def check_out(out_dir, data_dir) -> None:
+    """Raise `InputError` when what is written to `out_dir` would lie among the races, history or models of the data."""
+    for part in ("races", "history", "models"):
+        if Path(out_dir).resolve().is_relative_to((Path(data_dir) / part).resolve()):
+            other = Path(data_dir) / "reports"
+            raise InputError(f"{out_dir}: this is among your {part}; choose another --out, such as {other}")
 
 
 def digest(path) -> str:

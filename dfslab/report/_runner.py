@@ -1,113 +1,26 @@
-"""Run the notebooks of a race into its report folder: strict parameters, offline HTML, manifest and index."""
+"""Run the notebooks of a race into its report folder: strict parameters, whole or not at all, nothing else replaced."""
 
 import hashlib
-import html
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from dfslab.errors import InputError, UserError
-from dfslab.report._parts import part_style
+from dfslab.data import files
+from dfslab.errors import InputError, in_words
+from dfslab.parallel import say
+from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, parameters_of, publish
+from dfslab.report._index import check_index, manifest_of, write_index
+from dfslab.workflow import SAMPLE, open_race
 
-__all__ = ["NOTEBOOKS", "ReportFailed", "execute", "run_report", "to_html", "write_index"]
+__all__ = ["NOTEBOOKS", "ReportFailed", "run_report", "write_index"]
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = {
-    "01_ownership_calibration": "Ownership",
-    "02_regime_tuning": "Regimes",
-    "03_portfolio_construction": "Portfolio",
-}
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-class ReportFailed(UserError, RuntimeError):
-    """A page could not be made; the message names the notebook, the cell and the error."""
-
-
-@dataclass(frozen=True)
-class _Page:
-    """A notebook of a report and the frame around it."""
-
-    stem: str
-    race_id: str
-    simulated: bool
-    stopped: bool = False
-
-    def resources(self) -> dict:
-        links = [{"text": "All races", "href": "../index.html", "here": False}]
-        links += [{"text": t, "href": f"{s}.html", "here": s == self.stem} for s, t in NOTEBOOKS.items()]
-        banner = "Simulated season: drivers, races and contests on this page are invented." if self.simulated else ""
-        return {
-            "title": f"{NOTEBOOKS.get(self.stem, self.stem)} – {self.race_id}",
-            "css": _css(),
-            "part_style": part_style(),
-            "stopped": self.stopped,
-            "links": links,
-            "banner": banner,
-            "footer": f"dfslab {metadata.version('dfslab')} · {self.race_id}",
-        }
-
-
-def _css() -> str:
-    from pygments.formatters import HtmlFormatter
-
-    own = "".join((_TEMPLATES / name).read_text("utf-8") for name in ("page.css", "parts.css"))
-    return own + HtmlFormatter(style="friendly").get_style_defs(".highlight")
-
-
-def to_html(notebook, resources: dict) -> str:
-    """Return the executed `notebook` node as one HTML page that needs nothing from outside."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(
-        template_name="report", extra_template_basedirs=[str(_TEMPLATES)], exclude_anchor_links=True
-    )
-    return exporter.from_notebook_node(notebook, resources={"page": resources})[0]
-
-
-def execute(notebook: Path, target: Path, parameters: dict) -> None:
-    """Execute `notebook` with `parameters` into `target`; unknown parameters and failing cells raise `ReportFailed`."""
-    import papermill
-    from traitlets.config import Config
-
-    _check_parameters(notebook, parameters)
-    config = Config({"KernelManager": {"transport_encryption": "auto"}})
-    try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(target),
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            coalesce_streams=True,
-            request_save_on_cell_execute=False,
-            config=config,
-        )
-    except papermill.PapermillExecutionError as error:
-        line = (error.source.strip().splitlines() or [""])[0]
-        where = f"{notebook.name}, cell {error.cell_index + 1} ({line})"
-        raise ReportFailed(f"{where}: {error.ename}: {error.evalue}") from error
-
-
-def _check_parameters(notebook: Path, parameters: dict) -> None:
-    import papermill
-
-    known = papermill.inspect_notebook(str(notebook))
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        raise ReportFailed(
-            f"{notebook.name} has no parameter {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
-        )
-    for name, value in parameters.items():
-        if not isinstance(value, bool | int | float | str | list | dict | None):
-            raise ReportFailed(f"parameter {name}: a {type(value).__name__} cannot be handed to a notebook")
 
 
 def run_report(
@@ -116,7 +29,7 @@ def run_report(
     out_dir="reports",
     parameters=None,
     *,
-    notebooks=ROOT / "notebooks",
+    notebooks=None,
     progress=lambda line: None,
 ) -> Path:
     """Make the report of a race: three executed notebooks, their HTML, the lineups and their tables.
@@ -126,7 +39,7 @@ def run_report(
     race_id, data_dir : the race and the data folder
     out_dir : the folder of all reports; the race gets `out_dir/race_id`
     parameters : notebook parameters by name; one that no notebook has is an error
-    notebooks : the folder that holds the notebooks named in `NOTEBOOKS`
+    notebooks : the folder that holds the notebooks named in `NOTEBOOKS`, default those that come with the package
     progress : called with a line for each step
 
     Returns
@@ -135,32 +48,43 @@ def run_report(
 
     Raises
     ------
-    data.InputError : the input is not usable; nothing was run
+    data.InputError : the input is not usable, or something would be replaced that is no earlier report; nothing was run
     ReportFailed : a cell failed; `out_dir/<race_id>.failed` keeps what was made, with the failed page
     """
-    from dfslab import data
-    from dfslab.workflow import open_race
-
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
-    parameters, sources = parameters or {}, {stem: Path(notebooks) / f"{stem}.ipynb" for stem in NOTEBOOKS}
+    notebooks = files.shipped("notebooks") if notebooks is None else Path(notebooks)
+    parameters, sources = parameters or {}, {stem: notebooks / f"{stem}.ipynb" for stem in NOTEBOOKS}
     _refuse_unknown(parameters, sources)
     _check_values(parameters)
     inputs = open_race(race_id, data_dir)
     inputs.check_files()
+    files.check_out(out_dir, data_dir)
+    _check_replaced(race_id, data_dir, out_dir)
     failed = out_dir / f"{race_id}.failed"
-    with data.files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT):
-        with data.files.write_folder_atomically(out_dir / race_id) as aside:
+    with files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT, say):
+        with files.write_folder_atomically(out_dir / race_id) as aside:
             try:
                 _run_pages(sources, inputs, aside, parameters, progress)
                 _write_manifest(aside, inputs, parameters)
-            except ReportFailed:
-                shutil.rmtree(failed, ignore_errors=True)
-                shutil.copytree(aside, failed)
+            except Exception as error:
+                _keep_failed(aside, failed, inputs, parameters, in_words(error))
                 raise
         shutil.rmtree(failed, ignore_errors=True)
-    with data.files.locked(out_dir / ".locks"):
+    with files.locked(out_dir / ".locks", tell=say):
         write_index(out_dir)
     return out_dir / race_id
+
+
+def _check_replaced(race_id: str, data_dir: Path, out_dir: Path) -> None:
+    """Raise `InputError` when the report would take the place of anything but an earlier report of the race."""
+    for folder in (out_dir / race_id, out_dir / f"{race_id}.failed"):
+        ours = not folder.is_dir() or not any(folder.iterdir()) or manifest_of(folder).get("race_id") == race_id
+        if folder.is_symlink() or not ours or data_dir.is_relative_to(folder):
+            raise InputError(
+                f"{folder}: this is not an earlier report of {race_id} and would be replaced; choose another --out, "
+                "or move it"
+            )
+    check_index(out_dir)
 
 
 _WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
@@ -184,55 +108,47 @@ def _check_values(parameters: dict) -> None:
 
 
 def _refuse_unknown(parameters: dict, sources: dict) -> None:
-    import papermill
-
-    taken = {name for path in sources.values() for name in papermill.inspect_notebook(str(path))}
+    taken = {name for path in sources.values() for name in parameters_of(path)}
     unknown = sorted(set(parameters) - taken)
     if unknown:
         raise ReportFailed(f"no notebook has the parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
 
 
 def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -> None:
-    import papermill
-
     race_id, data_dir = inputs.race.race_id, inputs.data_dir
-    given = {**parameters, "race_id": race_id, "data_dir": str(data_dir), "out_dir": str(aside)}
+    shown = {**parameters, "race_id": race_id, "data_dir": _told(data_dir)}
+    places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): _told(data_dir)}
+    places |= {str(source.parent.resolve()): "notebooks" for source in sources.values()}
+    own = {"data_dir": str(data_dir), "out_dir": str(aside)}
     for number, (stem, source) in enumerate(sources.items(), 1):
         progress(f"{race_id}: page {number} of {len(sources)}, {NOTEBOOKS[stem].lower()}")
-        target = aside / source.name
-        taken = papermill.inspect_notebook(str(source))
+        target, taken = aside / source.name, parameters_of(source)
+        seen = {name: value for name, value in shown.items() if name in taken}
         stopped = True
         try:
-            execute(source, target, {name: value for name, value in given.items() if name in taken})
+            execute(source, target, seen | {name: value for name, value in own.items() if name in taken})
             stopped = False
         finally:
             if target.exists():
-                _publish(target, _Page(stem, race_id, inputs.simulated, stopped), aside, data_dir)
+                publish(target, Page(stem, race_id, inputs.simulated, stopped, seen, places))
 
 
-def _publish(path: Path, page: _Page, aside: Path, data_dir: Path) -> None:
-    """Write the page of an executed notebook, with no time, random id or path of the machine that ran it."""
-    import nbformat
-
-    node = nbformat.read(path, as_version=4)
-    node.metadata.pop("papermill", None)
-    for cell in node.cells:
-        for trace in ("papermill", "execution"):
-            cell.metadata.pop(trace, None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.id = "injected-parameters"
-            lines = [x for x in cell.source.splitlines() if not x.startswith("out_dir")]
-            cell.source = "\n".join(lines)
-    text = nbformat.writes(node).replace(str(aside), ".").replace(str(data_dir), _relative(data_dir))
-    path.write_text(text, "utf-8")
-    path.with_suffix(".html").write_text(to_html(nbformat.reads(text, as_version=4), page.resources()), "utf-8")
+def _told(data_dir: Path) -> str:
+    """Return how pages call a data folder: the same inputs give the same page wherever they lie."""
+    return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 
 
-def _relative(folder: Path) -> str:
-    return os.path.relpath(folder, ROOT) if folder.is_relative_to(ROOT.parent) else folder.name
+def _keep_failed(aside: Path, failed: Path, inputs, parameters: dict, why: str) -> None:
+    """Put what was made of a report that failed where it can be looked at; a full disk keeps what it can."""
+    with suppress(OSError):
+        _write_manifest(aside, inputs, parameters, failed=why)
+    with suppress(OSError):
+        shutil.rmtree(failed, ignore_errors=True)
+        os.replace(aside, failed)
+        os.chmod(failed, 0o755)
 
 
-def _write_manifest(folder: Path, inputs, parameters: dict) -> None:
+def _write_manifest(folder: Path, inputs, parameters: dict, **more) -> None:
     packages = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
     manifest = {
         "race_id": inputs.race.race_id,
@@ -241,42 +157,11 @@ def _write_manifest(folder: Path, inputs, parameters: dict) -> None:
         "parameters": parameters,
         "inputs": dict(inputs.hashes),
         "files": {p.name: _sha256(p) for p in sorted(folder.iterdir()) if p.is_file()},
+        **more,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_index(out_dir: Path) -> Path:
-    """Write `out_dir/index.html` over all finished reports of the folder and return its path."""
-    from dfslab import data
-
-    cards = [
-        _card(p.parent)
-        for p in sorted(Path(out_dir).glob("*/metrics.json"), reverse=True)
-        if not p.parent.name.startswith(".") and not p.parent.name.endswith(".failed")
-    ]
-    body = "\n".join(cards) or "<p>No report has been made yet.</p>"
-    text = (_TEMPLATES / "index.html").read_text("utf-8").replace("{{css}}", _css()).replace("{{cards}}", body)
-    with data.files.write_atomically(Path(out_dir) / "index.html") as aside:
-        aside.write_text(text, "utf-8")
-    return Path(out_dir) / "index.html"
-
-
-def _card(folder: Path) -> str:
-    numbers = json.loads((folder / "metrics.json").read_text("utf-8"))
-    race = numbers.get("race", {})
-    card = numbers.get("card", {})
-    facts = "".join(f"<p>{html.escape(line)}</p>" for line in card.get("lines", []))
-    links = " · ".join(f'<a href="{folder.name}/{s}.html">{t}</a>' for s, t in NOTEBOOKS.items())
-    alt, picture = html.escape(card.get("picture_alt", "")), card.get("picture")
-    image = f'<img alt="{alt}" src="{folder.name}/{picture}">' if picture else ""
-    title = html.escape(race.get("name") or folder.name)
-    where = html.escape(f"{race.get('date', '')} · {race.get('track', '')} · {race.get('track_type', '')}")
-    first = f"{folder.name}/{next(iter(NOTEBOOKS))}.html"
-    return (
-        f'<article><h3><a href="{first}">{title}</a></h3><p class="where">{where}</p>{image}{facts}'
-        f'<p class="links">{links}</p></article>'
-    )
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfslab import parallel
-from dfslab.data import ingest_standings, list_races, open_folder
-from dfslab.errors import InputError, UserError
+from dfslab.data import files, ingest_standings, list_races, open_folder
+from dfslab.errors import InputError, in_words
 from dfslab.report._runner import run_report, write_index
 from dfslab.workflow import SAMPLE
 
@@ -44,8 +44,9 @@ def report_season(
     def told(done, total):
         progress(f"{done} of {total} races reported")
 
-    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=told)
+    files.check_out(out_dir, data_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=told, instead=_lost)
     write_index(out_dir)
     return _sorted_out(races, ended)
 
@@ -54,8 +55,13 @@ def _report(race_id, data_dir, out_dir, parameters) -> tuple[str, str]:
     """Return where the report is and why it failed; one of the two is empty."""
     try:
         return str(run_report(race_id, data_dir, out_dir, parameters)), ""
-    except (UserError, OSError) as error:
-        return "", str(error)
+    except Exception as error:
+        return "", in_words(error)
+
+
+def _lost(job, error) -> tuple[str, str]:
+    """Say of a race that its process or its cluster died; the page it was at is kept, if there is one."""
+    return "", in_words(error)
 
 
 def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> Done:
@@ -70,8 +76,8 @@ def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> D
         try:
             told = ingest_standings(race_id, data_dir)
             ended.append((". ".join([f"{len(told.contest_ids)} contests", *told.notes]), ""))
-        except (UserError, OSError) as error:
-            ended.append(("", str(error)))
+        except Exception as error:
+            ended.append(("", in_words(error)))
         progress(f"{race_id}: {'failed' if ended[-1][1] else 'in the history'}")
     return _sorted_out(races, ended)
 

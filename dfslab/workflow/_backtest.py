@@ -14,8 +14,8 @@ import pandas as pd
 
 from dfslab import metrics
 from dfslab.data import files, list_races, open_folder
-from dfslab.errors import InputError, UserError
-from dfslab.parallel import map_jobs
+from dfslab.errors import InputError, UserError, in_words
+from dfslab.parallel import map_jobs, say
 from dfslab.portfolio import audit, score_portfolios
 from dfslab.workflow._promises import season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
@@ -83,9 +83,10 @@ def run_backtest(
     chosen = _finished_races(data_dir) if races is None else list(races)
     if not chosen:
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
+    files.check_out(out_dir, data_dir)
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
-    found = map_jobs(score_race, jobs, workers=workers, progress=progress)
+    found = map_jobs(score_race, jobs, workers=workers, progress=progress, instead=_lost)
     good = with_worth([one for one in found if "error" not in one])
     if not good:
         raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
@@ -103,7 +104,15 @@ def run_backtest(
 def _finished_races(data_dir) -> list[str]:
     """Return the ids of the races with standings, by date."""
     found = [r for r in list_races(data_dir) if open_folder(r, data_dir).has_standings]
-    return sorted(found, key=lambda race_id: (open_folder(race_id, data_dir).race.date, race_id))
+    return sorted(found, key=lambda race_id: _day(race_id, data_dir))
+
+
+def _day(race_id: str, data_dir) -> tuple:
+    """Return what races are sorted by; one whose facts cannot be read comes last, and says why when it is scored."""
+    try:
+        return open_folder(race_id, data_dir).race.date, race_id
+    except InputError:
+        return pd.Timestamp.max, race_id
 
 
 def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict, replay=None) -> dict:
@@ -115,20 +124,36 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
         inputs = open_race(race_id, data_dir, seed)
         replay = replay if inputs.simulated else None
         path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings | {"replayed": bool(replay)})
-        if path.exists():
-            known = json.loads(path.read_text("utf-8"))
-            if known.get("key") == key:
-                return known
-        rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
-    except (UserError, OSError) as error:
-        return {"race_id": race_id, "error": str(error)}
-    _store(Path(out_dir), rows)
+        rows = _stored(path, key)
+        if rows is None:
+            rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
+            _store(Path(out_dir), rows)
+    except Exception as error:
+        return {"race_id": race_id, "error": in_words(error)}
     return rows
 
 
 def _store(folder: Path, rows: dict) -> None:
-    with files.write_atomically(folder / f"{rows['race_id']}.json") as aside:
-        aside.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    files.write_text(folder / f"{rows['race_id']}.json", json.dumps(rows, indent=1) + "\n")
+
+
+def _lost(job, error) -> dict:
+    return {"race_id": job[0], "error": in_words(error)}
+
+
+def _stored(path: Path, key: str) -> dict | None:
+    """Return the rows of a race scored before, None where something has changed since or the file is damaged."""
+    if not path.exists():
+        return None
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        tables = [known[name] for name in ("ownership", "simulator", "money", "drivers")]
+        sound = isinstance(known["race"], dict) and all(isinstance(row, dict) for table in tables for row in table)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        known, sound = {}, False
+    if not sound:
+        say(f"{path}: damaged; the race is scored again")
+    return known if sound and known.get("key") == key else None
 
 
 def _key(inputs, seed: int, settings: dict) -> str:

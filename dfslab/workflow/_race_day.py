@@ -17,7 +17,7 @@ from dfslab.workflow._models import load_models
 
 __all__ = ["SAMPLE", "STAGES", "RaceDay", "latest_race", "open_race", "stream"]
 
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
 
 STAGES = (

@@ -2,15 +2,18 @@
 
 import csv
 import json
+import lzma
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
+import click
 import pytest
 from race_files import DRIVERS, RACE, SALARY, csv_bytes, write_history, write_race, write_standings
 from sample_race import SAMPLE
@@ -53,7 +56,13 @@ def test_help_teaches_by_example(name, capsys):
         (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups is 'many'; it must be a whole"),
         (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "a whole number from 0 to 5"),
         (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a share above 0, at most 1"),
-        (["report", RACE, "--data", "DATA", "--out", "SALARIES"], "cannot be written (Not a directory)"),
+        (["report", RACE, "--data", "DATA", "--out", "SALARIES"], "this is among your races; choose another --out"),
+        (["report", RACE, "--data", "DATA", "--out", "PROJECTIONS"], "cannot be written (Not a directory)"),
+        (["season", "--data", "DATA", "--out", "RACES"], "this is among your races; choose another --out"),
+        (["backtest", "--data", "DATA", "--out", "RACES"], "this is among your races; choose another --out"),
+        (["optimize", "SALARIES", "PROJECTIONS", "--out", "SALARIES"], "would take the place of an input"),
+        (["optimize", "SALARIES", "PROJECTIONS", "--out", "PROJECTIONS"], "would take the place of an input"),
+        (["optimize", "SALARIES", "PROJECTIONS", "--out", "LINK"], "would take the place of an input"),
         (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
         (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
@@ -70,7 +79,13 @@ def test_help_teaches_by_example(name, capsys):
 def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     places = {"DATA": folder / "data", "SALARIES": folder / f"data/races/{RACE}/DKSalaries.csv"}
-    places |= {"PROJECTIONS": folder / "projections.csv", "FEW": tmp_path / "few.csv"}
+    places |= {
+        "PROJECTIONS": folder / "projections.csv",
+        "FEW": tmp_path / "few.csv",
+        "RACES": folder / "data" / "races",
+    }
+    places["LINK"] = tmp_path / "link.csv"
+    places["LINK"].symlink_to(places["PROJECTIONS"])
     places["FEW"].write_bytes(csv_bytes([["driver", "projected_points"], [DRIVERS[0], 50]]))
     before = sorted(tmp_path.rglob("*"))
     assert main([str(places.get(word, word)) for word in arguments]) == 1
@@ -95,6 +110,60 @@ def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, mo
 def test_a_misused_command_ends_with_two(arguments, capsys):
     assert main(arguments) == 2
     assert "Usage" in capsys.readouterr().err
+
+
+LONG = (
+    "import sys, time, click; from dfslab.cli import cli, main; from dfslab.data import files\n"
+    "def long():\n"
+    "    with files.write_folder_atomically(sys.argv[1]): print('began', flush=True); time.sleep(60)\n"
+    "cli.add_command(click.Command('long', callback=long)); sys.exit(main(['long']))"
+)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_command_that_is_ended_says_so_and_leaves_nothing_half_done(ending, tmp_path):
+    pipe = subprocess.PIPE
+    run = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path / "x")], stdout=pipe, stderr=pipe, text=True)
+    assert run.stdout.readline() == "began\n"
+    run.send_signal(ending)
+    assert run.wait(30) == 130 and "dfslab: stopped; what was finished stays" in run.stderr.read()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("console", ["ascii", "latin-1", "cp1252", "cp437", "iso8859-5"])
+def test_an_8_bit_console_gets_what_it_can_show(console, folder, tmp_path):
+    path = folder / "projections.csv"
+    text = path.read_text("utf-8") + "Jörg Żółty 🏁,12\n"
+    path.write_text(text, "utf-8")
+    arguments = ["optimize", str(folder / f"data/races/{RACE}/DKSalaries.csv"), str(path), "-n", "2", "--out", "x.csv"]
+    env = os.environ | {"PYTHONIOENCODING": console}
+    told = subprocess.run([sys.executable, "-m", "dfslab", *arguments], env=env, cwd=tmp_path, capture_output=True)
+    assert told.returncode == 0 and (tmp_path / "x.csv").exists(), told.stderr
+    assert b"Traceback" not in told.stderr and b"The first of 2 lineups" in told.stdout
+
+
+UNFORESEEN = [
+    (lzma.LZMAError("corrupt"), "LZMAError: corrupt (unexpected; --debug shows where)"),
+    (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), "UnicodeDecodeError: "),
+    (OverflowError("too\nlarge"), "OverflowError: too large (unexpected"),
+    (KeyError("driver_rating"), "KeyError: 'driver_rating' (unexpected"),
+    (RecursionError(), "RecursionError (unexpected"),
+    (MemoryError(), "the memory is full; ask for fewer scenarios"),
+    (OSError(28, "No space left on device"), "the system: no space left on device"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), UNFORESEEN, ids=lambda x: type(x).__name__)
+def test_an_error_nobody_foresaw_is_one_sentence(error, words, monkeypatch, capsys):
+    def fail():
+        raise error
+
+    monkeypatch.setitem(cli.commands, "odd", click.Command("odd", callback=fail))
+    assert main(["odd"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"dfslab: {words}") and len(told.splitlines()) == 1
+    with pytest.raises(type(error)):
+        main(["--debug", "odd"])
 
 
 @pytest.mark.parametrize("place", [0, 2])
