@@ -3,7 +3,9 @@
 A label belongs to one race or one scenario. History and scenarios go through the same function.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -60,6 +62,15 @@ class RegimeThresholds:
     def to_dict(self) -> dict:
         """Return the thresholds as a plain dict."""
         return asdict(self)
+
+    def over(self, grid: Mapping, features: np.ndarray) -> pd.DataFrame:
+        """Return the share of each regime among races of feature matrix `features` under every choice of `grid`.
+
+        `grid` maps thresholds to values to try, the others stay; a row per choice: thresholds, shares.
+        """
+        chosen = [replace(self, **dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
+        shares = [np.bincount(regime_codes(features, c), minlength=len(REGIMES)) / len(features) for c in chosen]
+        return pd.DataFrame([asdict(c) for c in chosen]).join(pd.DataFrame(shares, columns=list(REGIMES)))
 
     @property
     def rules(self) -> dict[str, str]:

@@ -3,10 +3,9 @@
 import hashlib
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ import pandas as pd
 from dfslab import __version__, metrics
 from dfslab.data import files
 from dfslab.errors import UserError
-from dfslab.regimes._features import REGIMES, RegimeThresholds
+from dfslab.regimes._features import BOUNDS, REGIMES, RegimeThresholds
 
 FEWEST_PERMUTATIONS = 200
 """Fewer are run when asked, and said: p then cannot be told finely."""
@@ -25,12 +24,15 @@ EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Bands of a regime's probability in `TuningResult.reliability`."""
 
 
-class SavedRegimes(NamedTuple):
-    """What a report needs of `models/regimes.json`."""
+@dataclass(frozen=True)
+class SavedRegimes:
+    """What `models/regimes.json` keeps: what a report needs, and what it shows of the tuning."""
 
     thresholds: RegimeThresholds
     predicted: tuple[str, ...]
     """Regimes whose chance the logit predicts; none where the verdict was against reweighting."""
+    record: dict = field(repr=False, compare=False)
+    """All that was saved, see `TuningResult.to_dict`; a file written by hand may lack most of it."""
 
     @classmethod
     def from_dict(cls, saved: dict) -> "SavedRegimes":
@@ -40,7 +42,16 @@ class SavedRegimes(NamedTuple):
         predicted = saved.get("predicted", [])  # a file written by hand has no verdict
         if not isinstance(predicted, list) or set(map(str, predicted)) - set(REGIMES):
             raise UserError(f"regimes: predicted is {predicted!r}; a list out of {', '.join(REGIMES)} is needed")
-        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted))
+        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted), saved)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a saved table: table (the grid), by_season, by_race, parts, comparison, knowing or base_rates."""
+        return pd.DataFrame(self.record.get(name, []))
+
+    def heat(self, x="leader_share", y="dropout_share", value="gain", **held) -> pd.DataFrame:
+        """Return `value` of the saved grid over two thresholds, see `TuningResult.heat`; empty without a grid."""
+        table = self.frame("table")
+        return table if table.empty else _heat(table, x, y, value, held)
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,14 +193,7 @@ class TuningResult:
         `value` may be any column of `table`, `plateau` for its outline. Other thresholds are held at `held`, else at
         the choice.
         """
-        chosen = self.table[self.table["chosen"]].iloc[0]
-        rest = [name for name in self.best.to_dict() if name not in (x, y)]
-        at = {name: held.get(name, chosen[name]) for name in rest}
-        picked = self.table[np.logical_and.reduce([self.table[name] == v for name, v in at.items()])]
-        if picked.empty:
-            tried = {name: sorted(self.table[name].unique().tolist()) for name in rest}
-            raise UserError(f"heat: nothing was tried at {at}; the grid holds {tried}")
-        return picked.pivot(index=y, columns=x, values=value)
+        return _heat(self.table, x, y, value, held)
 
     def reliability(self, regime="dominator", edges=EDGES) -> pd.DataFrame:
         """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
@@ -270,6 +274,16 @@ class TuningResult:
     def _repr_html_(self) -> str:
         table = self.comparison.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
         return f"<p>{html.escape(self.verdict)}</p>{table}"
+
+
+def _heat(table: pd.DataFrame, x: str, y: str, value: str, held: dict) -> pd.DataFrame:
+    chosen = table[table["chosen"]].iloc[0]
+    at = {name: held.get(name, chosen[name]) for name in BOUNDS if name not in (x, y)}
+    picked = table[np.logical_and.reduce([table[name] == v for name, v in at.items()])]
+    if picked.empty:
+        tried = {name: sorted(table[name].unique().tolist()) for name in at}
+        raise UserError(f"heat: nothing was tried at {at}; the grid holds {tried}")
+    return picked.pivot(index=y, columns=x, values=value)
 
 
 def kappa(counts: np.ndarray) -> float:

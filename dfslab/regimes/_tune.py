@@ -354,10 +354,11 @@ class _Walk:
     def _scores(self, probabilities) -> np.ndarray:
         near, between, counts, _ = self.reduced
         share = np.where(counts > 0, probabilities, 0.0)
-        share = share / share.sum(axis=2, keepdims=True)
+        total = share.sum(axis=2, keepdims=True)
+        share = np.where(total > 0, share / np.where(total > 0, total, 1.0), self.simulated)  # as `regime_weights`
         same = (share**2 / np.maximum(counts, 1.0)).sum(axis=2)
         column = share[:, :, None, :, None]
-        spread = (column.swapaxes(-1, -2) @ between @ column)[..., 0, 0] / (1.0 - same)[..., None]
+        spread = (column.swapaxes(-1, -2) @ between @ column)[..., 0, 0] / np.maximum(1.0 - same, 1e-9)[..., None]
         return (near @ share[..., None])[..., 0] - 0.5 * spread
 
     def skill(self, gains, rows=slice(None)) -> np.ndarray:

@@ -88,7 +88,7 @@ def fuel_ties(history) -> pd.DataFrame:
     bounds = [0.0, *(high for _, high in RUNS.values())]
     run = pd.cut(features["final_green_miles"], bounds, right=False, labels=list(RUNS))
     dummies = pd.get_dummies(run).drop(columns="usual").astype(float)
-    design = pd.concat([dummies, pd.get_dummies(kind).astype(float)], axis=1)
+    design = pd.concat([dummies, pd.get_dummies(kind, prefix="on").astype(float)], axis=1)
     fits = {name: OLS(ties[name], design).fit(cov_type="HC1") for name in ties}
     rows = []
     for name in RUNS:

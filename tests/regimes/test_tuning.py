@@ -51,7 +51,8 @@ def test_tuning_sees_when_regimes_help(helpful):
     told = found.skill(np.random.default_rng(0)).set_index("regime")
     assert told.loc["dominator", "auc_low"] > 0.6 > told.loc["dominator", "auc_simulated"]
     assert found.reweights == (found.comparison.set_index("model").loc["yours", "p"] <= 0.05)
-    assert SavedRegimes.from_dict(found.to_dict()) == (found.use, ("dominator",) if found.reweights else ())
+    kept = SavedRegimes.from_dict(found.to_dict())
+    assert kept.thresholds == found.use and kept.predicted == (("dominator",) if found.reweights else ())
     assert replace(found, use=None).reweights and replace(found, use=None).thresholds == found.best
 
 
@@ -202,6 +203,15 @@ def test_knowing_a_regime_is_reweighting_by_what_came():
     assert row["gain"] > 0 and row["races"] == 40
 
 
+def test_knowing_what_no_scenario_shows_changes_nothing():
+    task = make_season(100, effect=2.0, seed=3, scored=40)
+    alike = {
+        k: race._replace(features=np.tile(race.features[:1], (len(race.features), 1))) for k, race in task[0].items()
+    }
+    gains = tune((alike, *task[1:]), n_permutations=0, n_resamples=1).knowing["gain"]
+    assert (gains.abs() < 1e-6).all()
+
+
 def test_a_score_of_one_part_is_that_part():
     task = make_season(160, effect=3.0, seed=6, scored=80)
     one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", {"leader": 1, "energy": 1}))
@@ -260,7 +270,12 @@ def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "races.csv").write_text("race_id\n")
     saved = json.loads(found.save(tmp_path).read_text())
-    assert SavedRegimes.from_dict(saved) == (found.thresholds, tuple(saved["predicted"]))
+    kept = SavedRegimes.from_dict(saved)
+    assert kept.thresholds == found.thresholds and kept.predicted == tuple(saved["predicted"])
+    pd.testing.assert_frame_equal(kept.heat(), found.heat())
+    assert kept.frame("by_season")["gain"].to_numpy() == pytest.approx(found.by_season["gain"].to_numpy())
+    by_hand = SavedRegimes.from_dict({"through": "2026-01-01", "thresholds": {"leader_share": 0.4}})
+    assert by_hand.predicted == () and by_hand.heat().empty
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)
     assert len(saved["table"]) == len(found.table) and len(saved["by_race"]) == found.n_races
     for damage in ({"thresholds": {"leader_share": 7}}, {"thresholds": 3}, {"predicted": "dominator"}):
