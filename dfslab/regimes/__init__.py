@@ -4,9 +4,10 @@ One car dominates, wrecks shuffle the order, a long green run makes fuel decide,
 measure a finished race and a simulated one alike, `classify_scenario_regime` labels them by `RegimeThresholds`, and
 `RegimeModel` says before a race how likely each label is, from past races where it is known. `tune_thresholds` chooses
 the thresholds by what reweighted scenarios were worth on later seasons; its `TuningResult` says if they were worth it:
-`.verdict` in words, `.table` and `.heat()` over the grid, `.by_season`, `.by_race`, `.parts`, `.placebo` with `.p`,
-`.comparison` with thresholds of one's own, `.timeline` of past races, `.confusion` with a clustering, `.skill()` and
-`.reliability()` of what was forecast before, and `.save()` for the house default.
+`.verdict` in words, `.scores` (one score frame) with `.comparison`, `.by_season`, `.by_race` and `.parts`, `.table`
+and `.heat()` over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
+races, `.confusion` with a clustering, `.skill()` and `.reliability()` of what was forecast before, and `.save()` for
+the house default, which later races read as `SavedRegimes`.
 
 >>> import pandas as pd
 >>> features = race_features(pd.DataFrame({

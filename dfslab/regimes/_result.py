@@ -48,7 +48,7 @@ class SavedRegimes:
         """Return a saved table: table (the grid), by_season, by_race, parts, comparison, knowing or base_rates."""
         return pd.DataFrame(self.record.get(name, []))
 
-    def heat(self, x="leader_share", y="dropout_share", value="gain", **held) -> pd.DataFrame:
+    def heat(self, x="leader_share", y="dropout_share", value="skill", **held) -> pd.DataFrame:
         """Return `value` of the saved grid over two thresholds, see `TuningResult.heat`; empty without a grid."""
         table = self.frame("table")
         return table if table.empty else _heat(table, x, y, value, held)
@@ -70,7 +70,7 @@ class TuningResult:
     score: dict[str, float]
     """Weight of each part of the score."""
     table: pd.DataFrame
-    """By candidate of the grid: thresholds, gain, gain_se (over all scored races), energy, leader, crash (parts of the
+    """By candidate of the grid: thresholds, skill, skill_se (gain over all scored races), energy, leader, crash (parts of the
     gain), smoothed (mean with its neighbours), behind, behind_se (the best gain less this one, paired by race),
     plateau (within one error of the best), chosen, in_use."""
     scores: pd.DataFrame
@@ -86,7 +86,7 @@ class TuningResult:
     forecasts: pd.DataFrame
     """By scored race and regime: forecast, simulated, base (share of the races before), actual (NaN: not recorded)."""
     knowing: pd.DataFrame
-    """By regime: races (scored ones where it is known), gain and gain_se if one knew before the race whether it will be
+    """By regime: races (scored ones where it is known), skill and skill_se if one knew before the race whether it will be
     of this regime (by `best`): no forecast can gain more from it."""
     timeline: pd.DataFrame
     """Past races: race_id, date, track_type, season, the features, regime (by `best`), known (the features that decide
@@ -103,12 +103,12 @@ class TuningResult:
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """Walk-forward, in use, best and yours: gain, gain_se, p by the placebo, more, more_se (above those in use)."""
+        """Walk-forward, in use, best and yours: skill, skill_se, p by the placebo, more, more_se (above those in use)."""
         every = self.scores[self.scores["score"] == "all"]
         table = _gains(every, "unweighted", "model")
         more = _gains(every[every["model"] != "unweighted"], "in use", "model")
-        told = more.rename(columns={"gain": "more", "gain_se": "more_se"}).drop(columns="races")
-        gained = table.set_index("model")["gain"]
+        told = more.rename(columns={"skill": "more", "skill_se": "more_se"}).drop(columns="races")
+        gained = table.set_index("model")["skill"]
         p = [(1 + _hits(self.placebo[k], v)) / (1 + len(self.placebo)) for k, v in gained.items()]
         thresholds = pd.DataFrame({"in use": self.in_use.to_dict(), "best": self.best.to_dict()})
         if self.use is not None:
@@ -121,12 +121,12 @@ class TuningResult:
     @property
     def gain(self) -> float:
         """Mean walk-forward gain."""
-        return self._of("gain")
+        return self._of("skill")
 
     @property
     def gain_se(self) -> float:
         """Standard error of `gain` over races."""
-        return self._of("gain_se")
+        return self._of("skill_se")
 
     @property
     def p(self) -> float:
@@ -146,7 +146,7 @@ class TuningResult:
     @property
     def reweights(self) -> bool:
         """Whether reports with `thresholds` reweight: one's own by their own gain and p, else where it `helps`."""
-        return self.helps if self.use is None else self._of("gain", "yours") > 0 and self._of("p", "yours") <= LEVEL
+        return self.helps if self.use is None else self._of("skill", "yours") > 0 and self._of("p", "yours") <= LEVEL
 
     @property
     def n_races(self) -> int:
@@ -171,13 +171,13 @@ class TuningResult:
 
     @property
     def by_season(self) -> pd.DataFrame:
-        """By season: the thresholds chosen before it, gain in it with se, races."""
+        """By season: the thresholds chosen before it, skill in it with se, races."""
         walked = self._walk_forward
         return self.chosen.merge(_gains(walked[walked["score"] == "all"], "unweighted", "season"))
 
     @property
     def parts(self) -> pd.DataFrame:
-        """By part of the score: its walk-forward gain with se, its weight in the whole (`all`)."""
+        """By part of the score: its walk-forward skill with se, its weight in the whole (`all`)."""
         return _gains(self._walk_forward, "unweighted", "score").assign(weight=lambda t: t["score"].map(self.score))
 
     @property
@@ -187,7 +187,7 @@ class TuningResult:
         value = self.scores.pivot(index=about, columns=["model", "score"], values="value")
         return (value["unweighted"] - value["walk-forward"]).rename_axis(columns=None).reset_index()
 
-    def heat(self, x="leader_share", y="dropout_share", value="gain", **held) -> pd.DataFrame:
+    def heat(self, x="leader_share", y="dropout_share", value="skill", **held) -> pd.DataFrame:
         """Return `value` of the table over two thresholds, index `y` and columns `x`.
 
         `value` may be any column of `table`, `plateau` for its outline. Other thresholds are held at `held`, else at
@@ -294,10 +294,10 @@ def kappa(counts: np.ndarray) -> float:
 
 
 def _gains(scores: pd.DataFrame, baseline: str, by: str) -> pd.DataFrame:
-    """Return by, gain, gain_se, races of all models of a score frame over the baseline."""
+    """Return by, skill, skill_se, races of all models of a score frame over the baseline."""
     table = metrics.compare(scores, baseline, by=() if by == "model" else (by,))
-    table = table.assign(gain=-table["difference"]).rename(columns={"se": "gain_se", "n": "races"})
-    return table[[by, "gain", "gain_se", "races"]]
+    table = table.assign(skill=-table["difference"]).rename(columns={"se": "skill_se", "n": "races"})
+    return table[[by, "skill", "skill_se", "races"]]
 
 
 def _hits(placebo: pd.Series, gain: float) -> int:

@@ -440,7 +440,7 @@ def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
     parts = walk.as_skill(gains[:, :n]) * walk.weights
     by_race = parts.sum(axis=2)
     gain, short = by_race.mean(axis=0), by_race[:, [by_race.mean(axis=0).argmax()]] - by_race
-    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(gain=gain, gain_se=sem(by_race))
+    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(skill=gain, skill_se=sem(by_race))
     table = table.assign(**dict(zip(PARTS, parts.mean(axis=0).T, strict=True)), smoothed=candidates.smooth @ gain)
     table = table.assign(behind=short.mean(axis=0), behind_se=sem(short))
     table["plateau"] = table["behind"] <= table["behind_se"] + TIE
@@ -485,7 +485,7 @@ def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
         told = walk.simulated * (np.arange(len(REGIMES)) != k)
         told[codes == k] = np.arange(len(REGIMES)) == k
         gained = walk.as_skill(walk.gains(told)[known[:, k], best]) @ walk.weights
-        rows.append({"regime": regime, "races": len(gained), "gain": gained.mean(), "gain_se": sem(gained)})
+        rows.append({"regime": regime, "races": len(gained), "skill": gained.mean(), "skill_se": sem(gained)})
     return pd.DataFrame(rows)
 
 

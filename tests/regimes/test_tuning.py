@@ -177,12 +177,12 @@ def test_permutations_stay_within_season_and_track_type():
 def test_the_parts_and_the_seasons_add_up(helpful):
     _, found = helpful
     parts = found.parts.set_index("score")
-    assert parts["gain"] @ parts["weight"].fillna(0) == pytest.approx(found.gain) == parts.loc["all", "gain"]
+    assert parts["skill"] @ parts["weight"].fillna(0) == pytest.approx(found.gain) == parts.loc["all", "skill"]
     assert found.by_race["all"].mean() == pytest.approx(found.gain)
     unweighted = metrics.summarise(found.scores[found.scores["model"] == "unweighted"])
     assert unweighted["mean"].to_numpy() == pytest.approx(np.ones(4))
-    assert np.average(found.by_season["gain"], weights=found.by_season["races"]) == pytest.approx(found.gain)
-    assert found.table[list(found.score)].sum(axis=1).to_numpy() == pytest.approx(found.table["gain"].to_numpy())
+    assert np.average(found.by_season["skill"], weights=found.by_season["races"]) == pytest.approx(found.gain)
+    assert found.table[list(found.score)].sum(axis=1).to_numpy() == pytest.approx(found.table["skill"].to_numpy())
     assert found.confusion.to_numpy().sum() == found.timeline["known"].sum() == len(found.timeline)
 
 
@@ -199,8 +199,8 @@ def test_knowing_a_regime_is_reweighting_by_what_came():
         total.append(even - slow_scores(drawn, real, within / within.sum())[1])
         base.append(even)
     row = found.knowing.set_index("regime").loc["dominator"]
-    assert row["gain"] == pytest.approx(np.mean(total) / np.mean(base), rel=1e-3)
-    assert row["gain"] > 0 and row["races"] == 40
+    assert row["skill"] == pytest.approx(np.mean(total) / np.mean(base), rel=1e-3)
+    assert row["skill"] > 0 and row["races"] == 40
 
 
 def test_knowing_what_no_scenario_shows_changes_nothing():
@@ -208,14 +208,14 @@ def test_knowing_what_no_scenario_shows_changes_nothing():
     alike = {
         k: race._replace(features=np.tile(race.features[:1], (len(race.features), 1))) for k, race in task[0].items()
     }
-    gains = tune((alike, *task[1:]), n_permutations=0, n_resamples=1).knowing["gain"]
+    gains = tune((alike, *task[1:]), n_permutations=0, n_resamples=1).knowing["skill"]
     assert (gains.abs() < 1e-6).all()
 
 
 def test_a_score_of_one_part_is_that_part():
     task = make_season(160, effect=3.0, seed=6, scored=80)
     one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", {"leader": 1, "energy": 1}))
-    assert one.parts.set_index("score").loc["leader", "gain"] == pytest.approx(one.gain)
+    assert one.parts.set_index("score").loc["leader", "skill"] == pytest.approx(one.gain)
     assert all_.score == {"energy": 0.5, "leader": 0.5, "crash": 0.0}
 
 
@@ -223,9 +223,9 @@ def test_the_heat_map_is_the_table(helpful):
     _, found = helpful
     heat, plateau = found.heat(), found.heat(value="plateau")
     for row in found.table.itertuples():
-        assert heat.loc[row.dropout_share, row.leader_share] == row.gain
+        assert heat.loc[row.dropout_share, row.leader_share] == row.skill
         assert plateau.loc[row.dropout_share, row.leader_share] == row.plateau
-    top = found.table.loc[found.table["gain"].idxmax()]
+    top = found.table.loc[found.table["skill"].idxmax()]
     assert top["plateau"] and top["behind"] == 0
     with pytest.raises(UserError, match=r"heat: nothing was tried at .*11"):
         found.heat(cautions=11)
@@ -235,11 +235,11 @@ def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
     task = make_season(160, effect=0.0, seed=7, scored=80)
     own = {"dropout_share": 0.4}
     found = tune(task, predicted=(), use=own, n_permutations=5)
-    assert (found.table["gain"].abs() < 1e-12).all(), "nothing is reweighted"
+    assert (found.table["skill"].abs() < 1e-12).all(), "nothing is reweighted"
     assert found.best.dropout_share == 0.3 and found.best.leader_share == 0.5, "the nearest to the ones in use"
     assert found.use == found.thresholds == replace(RegimeThresholds(), dropout_share=0.4)
     assert found.comparison["model"].tolist() == ["walk-forward", "in use", "best", "yours"]
-    assert found.comparison["p"].tolist() == [1.0] * 4 and (found.comparison["gain"].abs() < 1e-12).all()
+    assert found.comparison["p"].tolist() == [1.0] * 4 and (found.comparison["skill"].abs() < 1e-12).all()
     assert found.comparison["dropout_share"].dropna().tolist() == [0.25, 0.3, 0.4]
 
 
@@ -273,7 +273,7 @@ def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     kept = SavedRegimes.from_dict(saved)
     assert kept.thresholds == found.thresholds and kept.predicted == tuple(saved["predicted"])
     pd.testing.assert_frame_equal(kept.heat(), found.heat())
-    assert kept.frame("by_season")["gain"].to_numpy() == pytest.approx(found.by_season["gain"].to_numpy())
+    assert kept.frame("by_season")["skill"].to_numpy() == pytest.approx(found.by_season["skill"].to_numpy())
     by_hand = SavedRegimes.from_dict({"through": "2026-01-01", "thresholds": {"leader_share": 0.4}})
     assert by_hand.predicted == () and by_hand.heat().empty
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)

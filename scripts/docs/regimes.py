@@ -1,4 +1,4 @@
-"""Write what regimes are worth into `docs/results.md`: `python -m scripts.bench.regimes ../shared/data/cup`.
+"""Write what regimes are worth into `docs/results.md`: `python -m scripts.docs.regimes ../shared/data/cup`.
 
 Thresholds are chosen up to a day and confirmed on the races after it, which nobody had looked at when the score, the
 model and its settings were chosen.
@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 from statsmodels.regression.linear_model import OLS
 
 from dfslab import data, regimes
-from dfslab.report import write_results
 from dfslab.workflow import tune
+from scripts.docs.results import write_results
 
 OUT = Path(__file__).parents[2] / "docs" / "results.md"
 RUNS = {"short": (0.0, 45.0), "usual": (45.0, 100.0), "beyond the fuel window": (100.0, np.inf)}
@@ -46,7 +46,7 @@ def main(cup, since, seen, permutations, out):
         "The last green run of 130 races: what it does to laps led and finish": fuel_ties(history),
     }
     notes = (found.verdict, f"With the races after {seen}: {every.verdict}", *READING)
-    write_results(out, "regimes", tables, f"python -m scripts.bench.regimes cup --since {since} --seen {seen}", notes)
+    write_results(out, "regimes", tables, f"python -m scripts.docs.regimes cup --since {since} --seen {seen}", notes)
 
 
 READING = (
@@ -63,7 +63,7 @@ def by_predicted(history, found, seen, options) -> pd.DataFrame:
     runs = {"dominator": found}
     for names in (("dominator", "chaos"), ("chaos",)):
         runs[" and ".join(names)] = tune.tune_thresholds(history, until=seen, predicted=names, **options)
-    rows = [{"predicted": name, "gain": run.gain, "gain_se": run.gain_se, "p": run.p} for name, run in runs.items()]
+    rows = [{"predicted": name, "skill": run.gain, "skill_se": run.gain_se, "p": run.p} for name, run in runs.items()]
     return pd.DataFrame(rows)
 
 
