@@ -11,8 +11,8 @@ from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_
 CONDITIONS = ("superspeedway", "road", "favourite")
 """What is known before the race and moves a regime's probability."""
 PREDICTED = ("dominator",)
-"""Regimes whose chance the logit predicts: on 163 Cup races from 2022 on that of dominator gains 1.0 ± .5 % in skill;
-with chaos, too, .4 ± .8 % (`docs/methods.md`)."""
+"""Regimes whose chance the logit predicts: on 90 Cup races of 2023-2025 that of dominator gains .5 ± .6 % in skill,
+with that of chaos −1.8 ± 1.3 % (`docs/results.md`)."""
 RIDGE = 1.0
 """Squared penalty on standardised slopes; .3 to 10 score alike on the same races."""
 BASE_RACES = 8.0

@@ -70,8 +70,8 @@ class TuningResult:
     score: dict[str, float]
     """Weight of each part of the score."""
     table: pd.DataFrame
-    """By candidate of the grid: thresholds, skill, skill_se (gain over all scored races), energy, leader, crash (parts of the
-    gain), smoothed (mean with its neighbours), behind, behind_se (the best gain less this one, paired by race),
+    """By candidate of the grid: thresholds, skill, skill_se (gain over all scored races), energy, leader, crash (parts
+    of the gain), smoothed (mean with its neighbours), behind, behind_se (the best gain less this one, paired by race),
     plateau (within one error of the best), chosen, in_use."""
     scores: pd.DataFrame
     """Score frame (see `metrics.compare`) of the seasons from the second scored one on: case (race_id), date,

@@ -35,10 +35,12 @@ def main(cup, since, seen, permutations, out):
     found = tune.tune_thresholds(history, until=seen, **options)
     every = tune.tune_thresholds(history, **options)
     tables = {
-        f"Gain of reweighting by season, thresholds chosen before it ({found.n_races} races)": found.by_season,
+        f"Gain of reweighting by season, thresholds chosen before it ({found.n_races} races)": found.by_season.astype(
+            {"season": str}
+        ),
         "The same in every part of the score": found.parts,
         "Thresholds held, on the same races": found.comparison,
-        f"With the races after {seen}, by season": every.by_season,
+        f"With the races after {seen}, by season": every.by_season.astype({"season": str}),
         "What the logit predicts (the others are the simulator's)": by_predicted(history, found, seen, options),
         "If one knew before the race whether it will be so": knowing(history, seen, options),
         "Forecast before the race": every.skill(np.random.default_rng(1)),
