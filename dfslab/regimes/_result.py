@@ -86,8 +86,8 @@ class TuningResult:
     forecasts: pd.DataFrame
     """By scored race and regime: forecast, simulated, base (share of the races before), actual (NaN: not recorded)."""
     knowing: pd.DataFrame
-    """By regime: races (scored ones where it is known), skill and skill_se if one knew before the race whether it will be
-    of this regime (by `best`): no forecast can gain more from it."""
+    """By regime: races (scored ones where it is known), skill and skill_se if one knew before the race whether it will
+    be of this regime (by `best`): no forecast can gain more from it."""
     timeline: pd.DataFrame
     """Past races: race_id, date, track_type, season, the features, regime (by `best`), known (the features that decide
     the label were recorded), scored."""
@@ -103,7 +103,7 @@ class TuningResult:
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
-        """Walk-forward, in use, best and yours: skill, skill_se, p by the placebo, more, more_se (above those in use)."""
+        """Walk-forward, in use, best, yours: skill, skill_se, p by the placebo, more, more_se (above those in use)."""
         every = self.scores[self.scores["score"] == "all"]
         table = _gains(every, "unweighted", "model")
         more = _gains(every[every["model"] != "unweighted"], "in use", "model")

@@ -95,7 +95,7 @@ def tune_thresholds(
     conditions : `past_conditions` of history, as known before each race
     since : first day of the races scored; left out, all that are simulated
     until : as of this day: races on it or later are not looked at
-    grid : threshold → values to try (default `GRID`); thresholds left out stay as they are in use
+    grid : threshold → values to try (default `GRID`); thresholds left out, or without values, stay as they are in use
     score : parts of the score joined by +, or part → weight; see Notes
     in_use : the thresholds in use, which win ties (default `RegimeThresholds()`)
     use : thresholds of one's own, compared on the same races; a dict may leave out what stays in use
@@ -130,10 +130,7 @@ def _grid(grid: Mapping | None) -> dict[str, tuple[float, ...]]:
     if unknown:
         raise UserError(f"grid: {', '.join(sorted(unknown))} unknown; thresholds are {', '.join(BOUNDS)}")
     lists = {name: np.unique(np.atleast_1d(np.asarray(values, float))) for name, values in grid.items()}
-    empty = [name for name, values in lists.items() if not len(values)]
-    if empty:
-        raise UserError(f"grid: no value to try for {', '.join(empty)}; leave it out, or give one")
-    return {name: tuple(values.tolist()) for name, values in lists.items()}
+    return {name: tuple(values.tolist()) for name, values in lists.items() if len(values)}
 
 
 def _weights(score: str | Mapping[str, float]) -> np.ndarray:

@@ -316,7 +316,7 @@ def plot_thresholds(table, x="leader_share", y="dropout_share", ax=None):
     others = [name for name in ("leader_share", "dropout_share", "cautions", "fuel_miles") if name not in (x, y)]
     chosen = table.loc[table["chosen"].astype(bool), others].iloc[0]
     picked = table[(table[others] == chosen).all(axis=1)]
-    gain, plateau, choice = (picked.pivot(index=y, columns=x, values=name) for name in ("gain", "plateau", "chosen"))
+    gain, plateau, choice = (picked.pivot(index=y, columns=x, values=name) for name in ("skill", "plateau", "chosen"))
     held = ", ".join(f"{_words(name)} {value:g}" for name, value in chosen.items())
     ax = plot_heat(100 * gain.astype(float), f"{_words(x)}; rows: {_words(y)}; {held}", "{:+.1f}", 0.0, ax)
     _frame(ax, plateau, INK, 1.2)

@@ -237,6 +237,7 @@ def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
     found = tune(task, predicted=(), use=own, n_permutations=5)
     assert (found.table["skill"].abs() < 1e-12).all(), "nothing is reweighted"
     assert found.best.dropout_share == 0.3 and found.best.leader_share == 0.5, "the nearest to the ones in use"
+    assert tune(task, grid=GRID | {"fuel_miles": []}, n_permutations=0, n_resamples=1).best.fuel_miles == 1000
     assert found.use == found.thresholds == replace(RegimeThresholds(), dropout_share=0.4)
     assert found.comparison["model"].tolist() == ["walk-forward", "in use", "best", "yours"]
     assert found.comparison["p"].tolist() == [1.0] * 4 and (found.comparison["skill"].abs() < 1e-12).all()
@@ -294,7 +295,6 @@ def test_a_result_speaks(helpful):
     ("options", "message"),
     [
         ({"grid": {"leeder": [1]}}, "grid: leeder unknown"),
-        ({"grid": {"leader_share": []}}, "no value to try"),
         ({"grid": {"leader_share": [5]}}, "leader_share"),
         ({"use": {"leader_share": 5}}, "leader_share"),
         ({"score": "energy+bins"}, "score"),

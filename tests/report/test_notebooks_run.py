@@ -51,7 +51,7 @@ def test_a_race_page_shows_the_tuning_that_was_saved_and_saves_nothing(tmp_path)
     shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns("models"))
     (folder / "models").mkdir()
     row = {"dropout_share": 0.25, "cautions": 12.0, "fuel_miles": 1000.0, "plateau": True}
-    table = [{**row, "leader_share": x, "gain": x / 10, "chosen": x == 0.4} for x in (0.4, 0.5)]
+    table = [{**row, "leader_share": x, "skill": x / 10, "chosen": x == 0.4} for x in (0.4, 0.5)]
     saved = {"thresholds": {"leader_share": 0.4}, "through": "2020-01-01", "verdict": "As tuned.", "table": table}
     text = json.dumps(saved)
     (folder / "models/regimes.json").write_text(text)

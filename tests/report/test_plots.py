@@ -120,7 +120,7 @@ def _perimeter(lines, colour) -> float:
 def test_the_plateau_is_outlined_and_the_choice_framed_at_the_thresholds_it_holds():
     rows = [(x, y, c) for c in (10.0, 12.0) for y in (0.2, 0.3) for x in (0.4, 0.5, 0.6)]
     table = pd.DataFrame(rows, columns=["leader_share", "dropout_share", "cautions"]).assign(fuel_miles=100.0)
-    table["gain"] = np.arange(len(table)) / 100
+    table["skill"] = np.arange(len(table)) / 100
     table["chosen"], table["plateau"] = table.index == 7, table.index.isin([6, 7, 10])
     ax = _closing(plot_thresholds(table))
     assert [t.get_text() for t in ax.texts] == ["+6.0", "+7.0", "+8.0", "+9.0", "+10.0", "+11.0"]
