@@ -34,14 +34,14 @@ RACES = {
 
 def test_every_scored_row_follows_the_points_table(shared):
     rows = pd.read_csv(shared / "cup" / "history" / "results.csv").dropna(subset=["dk_points", "fastest_laps"])
-    assert len(rows) == 8859
+    assert len(rows) == 10260
     ours = fantasy_points(rows, DRAFTKINGS_NASCAR.scoring)
     np.testing.assert_allclose(ours, rows["dk_points"], atol=1e-9)
 
 
 def test_points_of_the_history_follow_the_rules_of_the_date(shared):
     results = data.history(shared / "cup").results
-    assert len(results) == 10260 and results["race_id"].nunique() == 270
+    assert len(results) == 11661 and results["race_id"].nunique() == 307
     old = results["date"] < "2020-01-01"
     for rows, rules in ((results[old], DRAFTKINGS_NASCAR_2019), (results[~old], DRAFTKINGS_NASCAR)):
         pd.testing.assert_series_equal(rows["dk_points"], fantasy_points(rows, rules.scoring), check_names=False)
@@ -93,7 +93,7 @@ def test_results_of_a_loaded_race(shared):
     results = data.open_folder("2023-03-05-las-vegas", shared / "cup").results
     points = results.points(slate)
     assert points[slate.out].tolist() == [0.0] and len(results.frame) == 36
-    assert data.open_folder("2026-07-05-chicagoland", shared / "cup").results is None
+    assert data.open_folder("2026-09-27-kansas", shared / "cup").results is None
 
 
 def test_every_ladder_is_a_contest(shared, tmp_path):
@@ -132,6 +132,8 @@ def test_a_real_field_written_as_standings_is_ingested(shared, tmp_path):
     shutil.copytree(shared / "cup" / "races" / race, folder / "races" / race)
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
+    salaries = folder / "races" / race / "DKSalaries.csv"
+    pd.read_csv(salaries).assign(Salary=8000).to_csv(salaries, index=False)
     slate = data.load_slate(race, folder)
     field = _real_field(shared)
     field = field.assign(lineup=field["lineup"].fillna("").str.split("|").map(lambda names: [n for n in names if n]))
