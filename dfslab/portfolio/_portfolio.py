@@ -94,7 +94,7 @@ class Portfolio:
         """Return the portfolio of other `lineups` (N, K), such as plain ones; they carry no gain of a choice."""
         copies = expected_copies(lineups, self.slate, self.ownership, self.contest.entries, contest=self.contest)
         metrics = lineup_metrics(self.slate, self.ownership, lineups, expected_copies=copies)
-        metrics = metrics.reindex(columns=self.metrics.columns).assign(regime="–")
+        metrics = metrics.reindex(columns=self.metrics.columns).assign(regime=None)
         return replace(self, lineups=np.asarray(lineups), metrics=metrics, greedy_to_bound=float("nan"))
 
     def to_upload(self, path) -> Path:

@@ -230,7 +230,9 @@ def _card(name, figures: pd.Series, units: str = "") -> tuple[str, str]:
 
 def notes(sentences, fold: str = "") -> Part:
     """Show sentences the reader must not miss (assumptions made, drivers out, names unmatched); closed with `fold`."""
-    sentences = [str(sentence) for sentence in sentences] or ["Nothing to remark."]
+    sentences = [str(sentence) for sentence in sentences]
+    if not sentences:
+        return Part("")
     return Part(str(_macros().notes(sentences, fold)), "\n".join(sentences))
 
 
