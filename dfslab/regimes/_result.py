@@ -94,7 +94,7 @@ class TuningResult:
     base_rates: pd.DataFrame
     """track_type, regime, rate, races: over the races where it is known."""
     confusion: pd.DataFrame
-    """Races by label (rows) and cluster of the features (columns), among those whose features were all recorded."""
+    """Races by label (rows) and cluster of the features (columns): those whose label is known, or all if none is."""
     kappa: float
     """Mean agreement (Cohen's κ) of the labels by `best` with those by choices on resampled races."""
     since: pd.Timestamp

@@ -481,8 +481,8 @@ def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
     for k, regime in enumerate(REGIMES):
         told = walk.simulated * (np.arange(len(REGIMES)) != k)
         told[codes == k] = np.arange(len(REGIMES)) == k
-        gained = walk.as_skill(walk.gains(told)[known[:, k], best]) @ walk.weights
-        rows.append({"regime": regime, "races": len(gained), "skill": gained.mean(), "skill_se": sem(gained)})
+        gained = pd.Series(walk.as_skill(walk.gains(told)[known[:, k], best]) @ walk.weights, dtype=float)
+        rows.append({"regime": regime, "races": len(gained), "skill": gained.mean(), "skill_se": gained.sem()})
     return pd.DataFrame(rows)
 
 

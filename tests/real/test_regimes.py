@@ -1,6 +1,7 @@
 """Regimes of real races: all four happen, and the chance of a dominator is told with skill before the race."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,12 @@ from dfslab.regimes import (
     past_conditions,
     race_features,
 )
+from scripts.docs.regimes import fuel_ties
+
+
+class History(NamedTuple):
+    results: pd.DataFrame
+    races: pd.DataFrame
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +67,13 @@ def test_a_dominator_is_forecast_better_than_by_the_base_rate(cup, labels):
             happened.append(labels[race_id] == "dominator")
     skill = metrics.brier_skill(np.array(told), np.array(happened), np.array(base), rng=np.random.default_rng(0))
     assert skill.value > 0.02, skill
+
+
+def test_a_long_last_run_does_not_loosen_laps_led_from_finish(cup):
+    results, races = cup
+    table = fuel_ties(History(results, races)).set_index("last green run")
+    assert table["races"].sum() == races["final_green_run"].notna().sum() == 130
+    less, error = map(float, table.loc["beyond the fuel window", "tie, difference"].split(" ± "))
+    assert less > -error, "no looser than after a usual run"
+    less, error = map(float, table.loc["short", "tie, difference"].split(" ± "))
+    assert less < -1.5 * error, "a late restart loosens it"

@@ -266,6 +266,15 @@ def test_what_is_unknown_is_not_scored_as_no():
     assert (shown["known"] == sure).all()
 
 
+def test_a_series_without_cautions_is_tuned_on_what_it_has(recwarn):
+    task = make_season(100, effect=2.0, seed=3, scored=40)
+    found = tune((*task[:2], task[2].drop(columns="cautions"), task[3]), n_permutations=2, n_resamples=1)
+    told = found.knowing.set_index("regime")
+    assert told["races"].to_dict() == {"dominator": 40, "chaos": 0, "fuel_mileage": 0, "balanced": 0}
+    assert told["skill"].isna().tolist() == [False, True, True, True] and not recwarn.list
+    assert found.skill()["races"].tolist()[1:] == [0, 0, 0]
+
+
 def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     _, found = helpful
     (tmp_path / "history").mkdir()
