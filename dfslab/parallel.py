@@ -90,7 +90,8 @@ def code_digest(kernels: bool = False) -> str:
     """Return a digest of the package's sources (or of its compiled ones only), and of Python's and numba's versions."""
     digest = hashlib.sha256(sys.version.encode())
     numba = importlib.util.find_spec("numba")
-    files = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".json", ".csv"))
+    season = PACKAGE / "data" / "sample"
+    files = [p for p in sorted(PACKAGE.rglob("*")) if p.suffix in (".py", ".json", ".csv") and season not in p.parents]
     for path in [*files, *(Path(numba.origin).parent.glob("_version.py") if numba else ())]:
         content = path.read_bytes()
         if not kernels or b"njit" in content or path.name == "_version.py":

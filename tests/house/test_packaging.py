@@ -1,12 +1,15 @@
 """The environment, the lock and the metadata say the same."""
 
+import ast
 import importlib.util
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PROJECT, TOOL = SETTINGS["project"], SETTINGS["tool"]
 
 
 def _script(name):
@@ -36,3 +39,30 @@ def test_version_is_the_same_in_package_and_metadata():
     import dfslab
 
     assert dfslab.__version__ == PROJECT["version"]
+
+
+def _imported() -> set[str]:
+    """Return the top names of all that the package imports, but the standard library's and pydantic's core."""
+    found = set()
+    for path in (ROOT / "dfslab").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.split(".")[0] for name in names}
+    return found - set(sys.stdlib_module_names) - {"dfslab", "pydantic_core"}
+
+
+RUN_NOT_IMPORTED = {"highspy", "ipykernel", "jupyterlab"}
+"""Dependencies that others import for us: PuLP its solver, the kernel and the lab are run as modules."""
+OPTIONAL = {"distributed"}
+"""Imported where a Dask cluster is asked for; the extra `cluster` brings it."""
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_used():
+    declared = {re.split(r"[\[>=<]", d)[0].lower() for d in PROJECT["dependencies"]}
+    assert {name.lower() for name in _imported()} - OPTIONAL == declared - RUN_NOT_IMPORTED
+
+
+def test_every_room_is_in_the_package():
+    rooms = {f"dfslab.{path.parent.name}" for path in (ROOT / "dfslab").glob("*/__init__.py")}
+    assert set(TOOL["setuptools"]["packages"]) == {"dfslab", *rooms, "dfslab.notebooks", "dfslab.data.sample"}
