@@ -1,17 +1,55 @@
-"""The second pass over a season: what each race's promises were worth, from the shipped map and earlier races only."""
+"""Promises and what became of them: a user's record, and the second pass over a season; earlier races teach later."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dfslab.data import files
+from dfslab.errors import as_day
 from dfslab.portfolio import PromiseMap
 
-__all__ = ["season_worth", "with_worth"]
+__all__ = ["promises_before", "remember", "season_worth", "with_worth"]
+
+RECORD = "models/promises.json"
+"""What portfolios promised and won, race by race, in the user's data folder."""
 
 CHOSEN = "portfolio"
 """The strategy whose promises and outcomes the map learns from."""
 _RATES = {"return": "expected_payout", "cash": "cash", "top_1pct": "top_1pct", "p_profit": "p_profit"}
 """Rates of a `PromiseMap` and the columns of the money rows that hold them; a payout there is in dollars."""
+
+
+def promises_before(data_dir, date) -> PromiseMap:
+    """Return the shipped map after the races of the user's record before `date`."""
+    rows = [row for row in _record(Path(data_dir) / RECORD) if as_day(row["date"]) < as_day(date)]
+    return PromiseMap.shipped().learned(pd.DataFrame([_outcome(row) for row in rows]))
+
+
+def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Path:
+    """Put what a portfolio promised and won into the user's record, in place of an earlier row of the contest.
+
+    Parameters
+    ----------
+    scores : of the portfolio called `name`, on fresh draws
+    summary : fees, won, cash and top_1pct after the race, as `review` counts them
+    """
+    path, told = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[name]
+    row = {"race_id": day.race.race_id, "contest_id": contest.contest_id, "date": f"{day.race.date:%Y-%m-%d}"}
+    row |= {key: float(summary[key]) for key in ("fees", "won", "cash", "top_1pct")}
+    row |= {f"predicted_{key}": float(told[key]) for key in (*_RATES.values(), "sd")}
+    row |= {f"average_{rate}": float(value) for rate, value in scores.average.items()}
+    same = ("race_id", "contest_id")
+    rows = [old for old in _record(path) if any(old[key] != row[key] for key in same)]
+    with files.write_atomically(path) as aside:
+        aside.write_text(json.dumps([*rows, row], indent=1) + "\n", "utf-8")
+    return path
+
+
+def _record(path: Path) -> list[dict]:
+    return files.read_json(path) if path.exists() else []
 
 
 def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]:

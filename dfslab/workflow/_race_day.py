@@ -10,10 +10,12 @@ import pandas as pd
 
 from dfslab import data
 from dfslab.errors import InputError, UserError
+from dfslab.portfolio import PromiseMap
 from dfslab.regimes import RegimeThresholds, SavedRegimes, classify_scenario_regime, known_regimes, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
+from dfslab.workflow._promises import promises_before
 
 __all__ = ["SAMPLE", "STAGES", "RaceDay", "latest_race", "open_race", "stream"]
 
@@ -86,6 +88,11 @@ class RaceDay:
         """Regimes whose chance is predicted; by tuning's verdict the others keep the simulator's frequency."""
         saved = self.saved.get("regimes")
         return SavedRegimes.from_dict(saved).predicted if saved else ()
+
+    @property
+    def promises(self) -> PromiseMap:
+        """What promises are worth: by the shipped map, and by the user's own races before the day."""
+        return promises_before(self.data_dir, self.race.date)
 
     def rng(self, stage: str) -> np.random.Generator:
         """Return the random numbers of a stage (`race`, `ownership`, `field`, `portfolio`, …) under this seed."""

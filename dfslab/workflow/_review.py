@@ -13,10 +13,11 @@ from dfslab.contest import simulate_contest
 from dfslab.data import match_names
 from dfslab.errors import UserError
 from dfslab.ownership import OwnershipForecast
-from dfslab.portfolio import Portfolio
+from dfslab.portfolio import Portfolio, Scores
 from dfslab.race import Scenarios
 from dfslab.regimes import classify_scenario_regime, race_features
 from dfslab.slate import Contest
+from dfslab.workflow._promises import remember
 from dfslab.workflow._race_day import RaceDay
 
 __all__ = ["AfterRace", "Outcome", "by_slate", "play_real_field", "read_outcome", "review"]
@@ -83,8 +84,13 @@ def review(
     crowd: OwnershipForecast,
     mine: Portfolio | None = None,
     contest: Contest | str | int | None = None,
+    scores: Scores | None = None,
 ) -> AfterRace | None:
-    """Return how forecasts and portfolio turned out, or None while no standings lie in the race's folder."""
+    """Return how forecasts and portfolio turned out, or None while no standings lie in the race's folder.
+
+    With the `scores` it promised, promise and outcome enter the user's record (not on a simulated season), from which
+    later promises are calibrated.
+    """
     contest = day.find_contest(contest)
     outcome = read_outcome(day, contest)
     if outcome is None:
@@ -96,6 +102,8 @@ def review(
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
         summary = _summary(entries, contest)
+    if scores is not None and len(summary) and not day.simulated:
+        remember(day, scores, summary, contest)
     regime = _regime(day, races, outcome)
     return AfterRace(
         outcome, scored, entries, summary, _drivers(day, races, outcome), ownership_errors(crowd, outcome), regime

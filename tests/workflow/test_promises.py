@@ -1,11 +1,15 @@
 """The second pass: shipped figures first, then earlier races only; replays before standings; bands of a season."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.portfolio import PromiseMap
-from dfslab.workflow._promises import season_worth, with_worth
+from dfslab.portfolio import PromiseMap, Scores
+from dfslab.slate import Contest, Race
+from dfslab.workflow._promises import promises_before, remember, season_worth, with_worth
 
 AVERAGE = {"average_return": -0.15, "average_cash": 0.2, "average_top_1pct": 0.01, "average_p_profit": 0.0}
 PROMISE = {f"predicted_{name}": value for name, value in
@@ -67,3 +71,20 @@ def test_eight_seasons_in_ten_lie_inside_the_band_of_their_mean():
         told = season_worth(rows)
         inside.append(told["low_80"] < truth.mean() < told["high_80"])
     assert np.mean(inside) > 0.75
+
+
+def test_a_record_teaches_races_after_it_and_a_contest_counts_once(tmp_path):
+    contest = Contest(5.0, 100, [{"min_rank": 1, "max_rank": 20, "prize": 21.0}], contest_id="7")
+    day = SimpleNamespace(data_dir=tmp_path, race=Race("r1", pd.Timestamp("2026-03-01"), "T", "short", 0.5, 400))
+    pay = {"portfolio": np.random.default_rng(1).exponential(20.0, 200)}
+    zero = {"portfolio": np.full(200, 0.3)}
+    scores = Scores(
+        pay, zero, zero, zero, np.full(200, 1 / 200), np.zeros(200, int), {"portfolio": 10.0}, contest=contest
+    )
+    lost = pd.Series({"fees": 10.0, "won": 0.0, "cash": 0.0, "top_1pct": 0.0})
+    path = remember(day, scores, lost, contest)
+    assert remember(day, scores, lost, contest) == path and len(json.loads(path.read_text())) == 1
+    shipped = PromiseMap.shipped()
+    assert promises_before(tmp_path, "2026-03-01") == shipped == promises_before(tmp_path / "nobody", "2026-03-02")
+    after = promises_before(tmp_path, "2026-03-02")
+    assert after.races == 1 and after.rates["return"].weight < shipped.rates["return"].weight
