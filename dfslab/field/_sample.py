@@ -8,7 +8,7 @@ what was forecast.
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as _field
 from functools import cache, partial
 from importlib.resources import files
@@ -46,6 +46,8 @@ EXPECTATION_DRAWS = 20_000
 """Draws from the consensus law that stand for all lineups in `expected_copies`."""
 ARRIVAL_STEPS = 400
 """Points of the time grid in `expected_copies`."""
+NEAR_PEAK = 200
+"""Lineups of the largest log-worths among which the likeliest is looked for; the taste for salary left decides."""
 SMALLEST_COPIED = 0.002
 """Below this share of the entries the copied part is given up."""
 
@@ -60,7 +62,9 @@ class FieldPreset:
 
     `top` is the share of entries on the first consensus lineup, `second` on the second, `steepness` the power by
     which the next ones fall, `lineups` their number, `sharpness` how much more they favour the popular than the law
-    does (1: not at all), `unspent` the taste for salary left, a table for $0, $100, … as `LineupLaw` takes it.
+    does (1: not at all), `unspent` the taste for salary left, a table for $0, $100, … as `LineupLaw` takes it. With
+    `peak` (a, b) the first lineup's share is `a · p^b` instead, p the law's probability of its likeliest lineup: where
+    the popular drivers fit together, more people arrive at the same six.
     """
 
     top: float
@@ -69,6 +73,18 @@ class FieldPreset:
     lineups: int
     sharpness: float
     unspent: tuple[float, ...]
+    peak: tuple[float, float] | None = None
+
+    def on(self, law: LineupLaw) -> "FieldPreset":
+        """Return the preset with the share of the first lineup that suits `law`."""
+        if self.peak is None:
+            return self
+        nobody = np.isneginf(law.theta)
+        value = np.where(nobody, 0.0, law.theta)
+        near = best_lineups(value, law.salary, law.rules, NEAR_PEAK, groups=law.groups, bans=np.flatnonzero(nobody))
+        likeliest = np.exp(law.log_prob(near).max())
+        top = min(self.peak[0] * likeliest ** self.peak[1], self.top)
+        return replace(self, top=top, second=min(self.second, top))
 
     @property
     def shares(self) -> np.ndarray:
@@ -84,22 +100,24 @@ def _defaults() -> dict:
 def field_preset(entries: int, *, contest: Contest | None = None, grouped: bool = False) -> FieldPreset:
     """Return the preset for a contest of `entries` entries (`contest.entries` when a contest is given).
 
-    `grouped` says that the slate has groups (fights), whose fields copy less than races.
+    `grouped` says that the slate has groups (fights), whose fields copy less than races. In cash contests more lineups
+    are copied.
     """
     size = contest.entries if contest else entries
-    numbers = _defaults()["grouped" if grouped else "race"]
-    scale = np.log(max(size, 2) / 1000)
+    kind = "grouped" if grouped else "cash" if contest is not None and contest.kind == "cash" else "race"
+    numbers, scale = _defaults()[kind], np.log(max(size, 2) / 1000)
     top, second, lineups = (
         base * np.exp(power * scale) for base, power in map(numbers.get, ("top", "second", "lineups"))
     )
-    top = min(float(top), numbers["top_at_most"])
+    top, peak = min(float(top), numbers["top_at_most"]), numbers.get("peak")
     return FieldPreset(
-        top,
+        numbers["top_at_most"] if peak else top,
         min(float(second), top),
         numbers["steepness"],
         max(2, round(lineups)),
         numbers["sharpness"],
         tuple(_defaults()["unspent"]),
+        peak and tuple(peak),
     )
 
 
@@ -174,7 +192,7 @@ def _laws(slate: Slate, ownership, n_entries: int, contest: Contest | None, pres
     target, notes = _checked_ownership(slate, ownership)
     preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
     law, more = _law(slate, target, preset)
-    return law, _consensus_law(slate, law, preset), preset, (*notes, *more)
+    return law, _consensus_law(slate, law, preset), preset.on(law), (*notes, *more)
 
 
 def sample_field(

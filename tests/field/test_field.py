@@ -1,6 +1,7 @@
 """Fields: legal, owned as forecast, copied as preset; the duplication model against simulated copies."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from dfslab.field._sample import (
 from dfslab.lineups import LineupLaw, enumerate_lineups, is_legal
 from dfslab.rules import ContestRules
 from dfslab.slate import Contest, Slate
-from scripts.field_shapes import compare_fields, copy_numbers
+from scripts.real.shapes import compare_fields, copy_numbers
 
 PRESET = FieldPreset(0.04, 0.02, 0.5, 30, 1.8, (0.6, 0.4, 0.2, 0.0))
 
@@ -186,13 +187,27 @@ def test_a_contest_without_room_for_a_field_is_refused(slate, forecast):
         sample_field(slate, forecast, -3, rng=np.random.default_rng(0))
 
 
-def test_presets_follow_the_contest_and_its_size():
+def test_presets_follow_the_contest_its_size_and_its_kind():
     small, large = field_preset(490), field_preset(23_461)
-    assert small.top > 2 * large.top and small.lineups < large.lineups
+    assert small.second > 2 * large.second and small.lineups < large.lineups
     assert field_preset(490, grouped=True).top < small.top
-    contest = Contest(10, 23_461, [{"min_rank": 1, "max_rank": 1, "prize": 100}])
-    assert field_preset(490, contest=contest) == large
+    tournament, cash = (
+        Contest(10, 23_461, [{"min_rank": 1, "max_rank": paid, "prize": 10}]) for paid in (4_000, 11_000)
+    )
+    assert field_preset(490, contest=tournament) == large
+    assert field_preset(490, contest=cash).second > large.second
     assert 0 < small.shares.sum() < 0.5 and (np.diff(small.shares) <= 0).all()
+
+
+def test_the_first_lineup_is_copied_more_where_the_popular_fit_together(slate, forecast):
+    laws = [LineupLaw.fit(forecast, slate.salary, slate.rules)]
+    laws += [LineupLaw(scale * laws[0].theta, slate.salary, slate.rules) for scale in (0.6, 1.5)]
+    preset = field_preset(490)
+    even, flat, sharp = (preset.on(law).top for law in laws)
+    assert flat < even <= sharp <= preset.top
+    likeliest = np.exp(laws[0].log_prob(laws[0].sample(20_000, np.random.default_rng(0))).max())
+    assert even == pytest.approx(preset.peak[0] * likeliest ** preset.peak[1], rel=0.05)
+    assert replace(preset, peak=None).on(laws[0]).top == preset.top
 
 
 def test_copies_are_counted_as_a_plain_loop_counts_them(slate, forecast):

@@ -1,28 +1,33 @@
-"""Fit `dfslab/field/defaults.json` on real fields: `python -m scripts.fit_field_defaults ../shared/data`.
+"""Fit `dfslab/field/defaults.json` on real fields: `python -m scripts.fit.field ../shared/data`.
 
 Takes some five minutes on one core. Fights fields are complete: their salary left gives the taste, their copies the
-preset, both checked on dates that were not used. Of Cup contests only the most copied lineups, the distinct share of
-the worse half and two distinct shares are known; the race preset is set on those.
+preset, both checked on dates that were not used. Of Cup contests the most copied lineups are known: the share of the
+first follows from them; the further lineups of races and the figures of cash contests (one double-up: its distinct
+share and first lineup) stay as they are.
 """
 
 import json
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfslab.field._sample import FieldPreset, fit_field
-from dfslab.lineups import LineupLaw, distinct
-from scripts.field_comparison import simulated_fields
-from scripts.field_shapes import copy_numbers
-from scripts.real_fields import read_cup_contests, read_mma_fields
+from dfslab.field import FieldPreset, field_preset, fit_field
+from dfslab.lineups import LineupLaw
+from scripts.docs.field import simulated_fields
+from scripts.real.fields import read_cup_contests, read_mma_fields
+from scripts.real.shapes import copy_numbers
 
-OUT = Path(__file__).parents[1] / "dfslab" / "field" / "defaults.json"
-SOURCE = "scripts/fit_field_defaults.py: 21 complete fights fields (2019, 2026), five Cup contests (July 2026)"
+OUT = Path(__file__).parents[2] / "dfslab" / "field" / "defaults.json"
+SOURCE = (
+    "scripts/fit/field.py: 21 complete fights fields (2019, 2026), nine Cup contests (July to September 2026; their "
+    "first lineup by the law's likeliest, cash by one double-up)"
+)
 TASTE_STEPS = 61
-TRIALS = {"grouped": 120, "race": 60}
+TRIALS = 120
 AVERAGED = 10
 """Best trials whose (geometric) mean is taken, since a single best one is partly luck."""
 RAISED = {"top": (1, 1.2), "second": (1, 1.25, 1.5, 1.8), "lineups": (1, 1.4)}
@@ -40,20 +45,7 @@ RANGES = {
         "second_power": (0.2, 0.6),
         "lineups_power": (0.4, 0.95),
     },
-    "race": {
-        "top": (0.022, 0.04),
-        "second": (0.008, 0.02),
-        "lineups": (50, 250),
-        "steepness": (0.3, 0.7),
-        "sharpness": (1.6, 2.6),
-        "top_power": (0.25, 0.4),
-        "second_power": (0.3, 0.6),
-        "lineups_power": (0.5, 1.0),
-    },
 }
-CUP_DISTINCT = {392: 0.76, 490: 0.80, 1176: 0.73, 23_461: 0.53}
-"""Distinct share by entries. Two whole fields are known: .796 of 490 and .704 of 1,470. Of the five fields here only
-the worse half is (.81, .86 and .85, .79, .57); whole fields lie some .05 below it, as .80 does below .86."""
 
 
 def taste(height: float, length: float) -> np.ndarray:
@@ -101,21 +93,37 @@ def contest_loss(real, preset) -> float:
     return (gap["distinct"] / 0.04) ** 2 + copied**2 + pairs
 
 
-def race_loss(known, preset) -> float:
-    """Return the same for what is known of a Cup contest."""
-    rng = np.random.default_rng(known.entries)
-    field = fit_field(known.slate, known.ownership, known.entries, rng=rng, preset=preset).sample(known.entries, rng)
-    copies = np.sort(distinct(field)[1])[::-1]
-    loss = ((len(copies) / known.entries - CUP_DISTINCT[known.entries]) / 0.04) ** 2
-    loss += (np.log(copies[0] / known.most_copied[0]) / 0.2) ** 2
-    return loss + (np.log(copies[1:5].sum() / known.most_copied[1:5].sum()) / 0.4) ** 2
+COPIED_ALONE = 0.97
+"""Of the first lineup's entries; the others are draws of the law that happen to be it."""
+
+
+def fit_peak(contests) -> list[float]:
+    """Return (a, b) of the first lineup's share `a · p^b`, p the law's probability of its likeliest lineup.
+
+    The line on logs that leaves the worst contest as near as it can: counts are small, and none may be far off.
+    """
+    share = np.log([known.most_copied[0] / known.entries for known in contests])
+    likeliest = np.log([_likeliest(known) for known in contests])
+    slopes = np.linspace(0.3, 1.0, 71)
+    rest = [share - slope * likeliest for slope in slopes]
+    wide = np.array([np.ptp(r) / 2 + np.median(np.abs(r - (r.max() + r.min()) / 2)) for r in rest])
+    best = int(np.argmin(wide))
+    middle = float(np.exp((rest[best].max() + rest[best].min()) / 2))
+    return [round(COPIED_ALONE * middle, 2), round(float(slopes[best]), 2)]
+
+
+def _likeliest(known) -> float:
+    """Return the probability of the likeliest of 20,000 lineups drawn from the law of the contest's ownership."""
+    preset = replace(field_preset(known.entries, contest=known.contest), top=0.0, second=0.0, lineups=2, peak=None)
+    law = fit_field(known.slate, known.ownership, known.entries, rng=np.random.default_rng(0), preset=preset).law
+    return float(np.exp(law.log_prob(law.sample(20_000, np.random.default_rng(0))).max()))
 
 
 def search(contests, loss, kind: str, unspent) -> tuple[list[dict], np.ndarray]:
     """Return the trials and their losses, (trials, contests)."""
     rng = np.random.default_rng(0)
     trials, losses = [], []
-    while len(trials) < TRIALS[kind]:
+    while len(trials) < TRIALS:
         trial = draw_trial(rng, RANGES[kind])
         if max(preset_of(trial, n, unspent).shares.sum() for n in (170, 1500, 25_000)) < 0.5:
             trials.append(trial)
@@ -134,7 +142,7 @@ def chosen(trials, losses, contests, loss, unspent) -> dict[str, float]:
     """
     best = np.argsort(losses.mean(axis=1))[:AVERAGED]
     centre = {name: float(np.exp(np.mean([np.log(trials[i][name]) for i in best]))) for name in trials[0]}
-    factors = RAISED | ({"top": (1,)} if loss is race_loss else {})
+    factors = RAISED
     raised = [
         centre | {name: centre[name] * by for name, by in zip(factors, combination, strict=True)}
         for combination in product(*factors.values())
@@ -182,11 +190,12 @@ def main(data_dir) -> None:
     print(f"held out: distinct off by {gap.median():+.3f}, most copied × {ratio.median():.2f} (medians)")
     inside = (gap.abs() <= 0.08).mean(), ratio.between(0.5, 2).mean()
     print("held out: distinct within .08 in {:.0%}, most copied within a factor of two in {:.0%}".format(*inside))
-    races, race_losses = search(cups, race_loss, "race", unspent)
-    stored = {
+    tournaments = [known for known in cups if known.contest.kind == "tournament"]
+    shipped = json.loads(OUT.read_text("utf-8"))
+    stored = shipped | {
         "source": SOURCE,
         "grouped": as_stored(chosen(trials, losses, fields, contest_loss, unspent), 0.03),
-        "race": as_stored(chosen(races, race_losses, cups, race_loss, unspent), 0.05),
+        "race": shipped["race"] | {"peak": fit_peak(tournaments)},
         "unspent": unspent[:41].tolist(),
     }
     OUT.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Compare simulated fields with real ones, contest by contest: `python -m scripts.field_comparison ../shared/data`.
+"""Compare simulated fields with real ones, contest by contest: `python -m scripts.docs.field ../shared/data`.
 
 The simulator is given a contest's true ownership (for Cup contests: as far as it is known), salaries and bouts. It
 is not given projections. With `--held-out` the presets are fitted anew without the contests of each date.
@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.field._sample import FieldPreset, field_preset, fit_field
+from dfslab.field import FieldPreset, field_preset, fit_field
 from dfslab.lineups import distinct
 from scripts.docs.results import write_results
-from scripts.field_shapes import compare_fields, copy_numbers
-from scripts.real_fields import read_cup_contests, read_mma_fields
+from scripts.real.fields import read_cup_contests, read_mma_fields
+from scripts.real.shapes import compare_fields, copy_numbers
 
 DRAWS = 4
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 
 
 def field_comparison(data_dir, presets=None) -> pd.DataFrame:
@@ -30,7 +31,10 @@ def field_comparison(data_dir, presets=None) -> pd.DataFrame:
         preset = presets[real.name] if presets else field_preset(len(real.field), grouped=True)
         rows.append({"contest": real.name, "kind": "fights", "entries": len(real.field)} | compare_one(real, preset))
     for known in read_cup_contests(Path(data_dir) / "cup"):
-        rows.append({"contest": known.name, "kind": "race", "entries": known.entries} | _compare_cup(known))
+        rows.append(
+            {"contest": known.name, "kind": f"race, {known.contest.kind}", "entries": known.entries}
+            | _compare_cup(known)
+        )
     return pd.DataFrame(rows)
 
 
@@ -57,7 +61,8 @@ def _compare_cup(known) -> dict[str, float]:
     figures, tops = [], []
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
-        field = fit_field(known.slate, known.ownership, known.entries, rng=rng).sample(known.entries, rng)
+        model = fit_field(known.slate, known.ownership, known.entries, contest=known.contest, rng=rng)
+        field = model.sample(known.entries, rng)
         figures.append(copy_numbers(field))
         tops.append(np.sort(distinct(field)[1])[::-1][1:5].sum() / known.entries)
     mean = pd.DataFrame(figures).mean()
@@ -66,6 +71,7 @@ def _compare_cup(known) -> dict[str, float]:
         "most_copied simulated": mean["most_copied"],
         "next_four real": known.most_copied[1:5].sum() / known.entries,
         "next_four simulated": np.mean(tops),
+        "distinct real": known.distinct,
         "distinct simulated": mean["distinct"],
     }
 
@@ -87,24 +93,29 @@ def summary(table: pd.DataFrame) -> pd.Series:
     )
 
 
-CUP_FIGURES = ["contest", "entries", "most_copied real", "most_copied simulated", "distinct simulated"]
+CUP_FIGURES = [
+    "contest",
+    "kind",
+    "entries",
+    "most_copied real",
+    "most_copied simulated",
+    "distinct real",
+    "distinct simulated",
+]
 
 
 def main() -> None:
-    """Print the comparison, and put its short form into a document when asked."""
+    """Print the comparison, and write its short form into docs/results.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", default="../shared/data")
-    parser.add_argument("--readme")
-    told = parser.parse_args()
-    compared = field_comparison(told.data)
+    compared = field_comparison(parser.parse_args().data)
     with pd.option_context("display.width", 250, "display.max_columns", 40, "display.float_format", "{:.3f}".format):
         print(compared.set_index("contest").drop(columns="kind").T.to_string())
         print(summary(compared).to_string())
-    if told.readme:
-        fights = summary(compared).rename_axis("fights, medians over contests").rename("value").reset_index()
-        races = compared.loc[compared["kind"] != "fights", CUP_FIGURES]
-        tables = {"Mixed martial arts, every entry known": fights, "Cup races, the most copied lineup": races}
-        write_results(told.readme, "field", tables, "python -m scripts.field_comparison ../shared/data")
+    fights = summary(compared).rename_axis("fights, medians over contests").rename("value").reset_index()
+    races = compared.loc[compared["kind"] != "fights", CUP_FIGURES]
+    tables = {"Mixed martial arts, every entry known": fights, "Cup races, the most copied lineup (shares)": races}
+    write_results(RESULTS, "field", tables, "python -m scripts.docs.field ../shared/data")
 
 
 if __name__ == "__main__":

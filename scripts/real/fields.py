@@ -5,7 +5,6 @@ than the cap, and people spend nearly all of it. Maximising what all lineups spe
 known salary of the files that give them.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.optimize import brentq, linprog
+from scipy.optimize import linprog
 
+from dfslab import data
+from dfslab.lineups import distinct
 from dfslab.rules import DRAFTKINGS_MMA
-from dfslab.slate import Slate
-from scripts.field_shapes import pair_shares
+from dfslab.slate import Contest, Slate
+from scripts.real.shapes import pair_shares
 
 BOUT_SALARY = 16_200
 """What two opponents cost together in every salary file at hand."""
@@ -46,13 +47,21 @@ class RealField:
 
 @dataclass(frozen=True)
 class CupContest:
-    """What is known of a Cup contest: ownership (D,), partly filled in, and counts of its most copied lineups."""
+    """What is known of a Cup contest: ownership (D,), partly filled in, and counts of its most copied lineups.
+
+    `distinct` is the share of different lineups, known where every entry is.
+    """
 
     name: str
-    entries: int
+    contest: Contest
     slate: Slate
     ownership: np.ndarray
     most_copied: np.ndarray
+    distinct: float = np.nan
+
+    @property
+    def entries(self) -> int:
+        return self.contest.entries
 
 
 def read_mma_fields(folder) -> list[RealField]:
@@ -132,52 +141,45 @@ def _overwritten(salary, field, spent) -> np.ndarray:
 
 
 def read_cup_contests(cup) -> list[CupContest]:
-    """Return the contests of `cup`/contests_2026 whose race has salaries; unknown ownership is filled in.
+    """Return the contests of `cup`/contests_2026 whose race has a folder; unknown ownership is filled in.
 
-    The unpopular are missing: what is left to 600 % goes to them in proportion to a vendor's projected ownership,
-    tilted by salary so that the mean lineup spends `MEAN_SPENT`.
+    The unpopular are missing: what is left to 600 % goes to them in proportion to a vendor's projected ownership (alike
+    without one), tilted by salary so that the mean lineup spends `MEAN_SPENT`.
     """
-    folder = Path(cup) / "contests_2026"
-    contests, known, copied = (
-        pd.read_csv(folder / f"{n}.csv") for n in ("contests", "ownership_partial", "duplicates")
-    )
+    copied = pd.read_csv(Path(cup) / "contests_2026" / "duplicates.csv")
+    copied = copied[~copied["lineup"].astype(str).str.startswith(UNFILLED_PAIRS)]
+    partial = data.history(cup).partial.dropna(subset="race_id")
     found = []
-    for race in sorted((Path(cup) / "races").glob("2026-*")):
-        day = contests[contests["date"] == race.name[:10]]
-        slate, projected = _read_race(race)
-        for contest in day.itertuples():
-            own = known[known["contest_id"] == contest.contest_id].set_index("player")["own_pct"]
-            lineups = copied[
-                (copied["contest_id"] == contest.contest_id) & ~copied["lineup"].str.startswith(UNFILLED_PAIRS)
-            ]
-            counts = np.sort(lineups["count"].to_numpy())[::-1]
-            found.append(CupContest(contest.slug, int(contest.entries), slate, _filled(slate, own, projected), counts))
+    for contest_id, rows in partial.groupby("contest_id", sort=False):
+        folder = data.open_folder(rows["race_id"].iloc[0], cup)
+        slate = folder.slate
+        own = rows.set_index("driver")["ownership"].reindex(slate.names).to_numpy(float)
+        counts, share = copied.loc[copied["contest_id"].astype(str) == str(contest_id), "count"].to_numpy(), np.nan
+        for standings in folder.standings:
+            if standings.contest_id == str(contest_id):
+                every = standings.lineups(slate)
+                counts = distinct(every)[1]
+                share = len(counts) / len(every)
+        contest = next((c for c in folder.contests if c.contest_id == str(contest_id)), None)
+        contest = contest or Contest(1.0, int(rows["entries"].iloc[0]), [{"min_rank": 1, "max_rank": 1, "prize": 1.0}])
+        found.append(CupContest(str(contest_id), contest, slate, _filled(slate, own), np.sort(counts)[::-1], share))
     return found
 
 
-def _plain(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return letters.replace(".", "").lower().strip()
-
-
-def _read_race(folder: Path) -> tuple[Slate, np.ndarray]:
-    salaries, vendor = pd.read_csv(folder / "DKSalaries.csv"), pd.read_csv(folder / "projections.csv")
-    slate = Slate.from_frame(pd.DataFrame({"driver": salaries["Name"].map(_plain), "salary": salaries["Salary"]}))
-    projected = pd.Series(vendor["projected_ownership"].to_numpy(), vendor["driver"].map(_plain))
-    return slate, projected.reindex(slate.names).fillna(1.0).to_numpy()
-
-
-def _filled(slate: Slate, own: pd.Series, projected) -> np.ndarray:
-    known = pd.Series(own.to_numpy(), own.index.map(_plain)).reindex(slate.names).to_numpy()
+def _filled(slate: Slate, known) -> np.ndarray:
+    """Return ownership (D,) that sums to the roster size; drivers who are out have none."""
+    known = np.where(slate.out, 0.0, known)
     missing = np.isnan(known)
-    rest = 600 - np.nansum(known)
-    to_spend = 100 * MEAN_SPENT - np.nansum(known * slate.salary)
+    if missing.any():
+        projected = np.nan_to_num(slate.column("projected_ownership"), nan=0.01)[missing]
+        rest, dear = 6 - np.nansum(known), slate.salary[missing] / 1000 - 7
 
-    def spread(tilt):
-        weights = projected[missing] * np.exp(tilt * (slate.salary[missing] / 1000 - 7))
-        return rest * weights / weights.sum()
+        def spread(tilt):
+            weights = projected * np.exp(tilt * dear)
+            return rest * weights / weights.sum()
 
-    tilt = brentq(lambda x: np.tanh((spread(x) @ slate.salary[missing] - to_spend) / 1e5), -3, 3)
-    filled = known.copy()
-    filled[missing] = spread(tilt)
-    return 6 * filled / filled.sum()
+        to_spend = MEAN_SPENT - np.nansum(known * slate.salary)
+        tilts = np.linspace(-3, 3, 601)
+        off = [abs(spread(tilt) @ slate.salary[missing] - to_spend) for tilt in tilts]
+        known[missing] = spread(tilts[np.argmin(off)])
+    return 6 * known / known.sum()
