@@ -318,7 +318,8 @@ class _Task:
         try:
             self.optimizer.optimize(self.value, stop, max_overlap=self.limits.max_overlap, **shares)
         except InfeasibleLineup as reason:
-            return reason
+            whose = "" if stop == self.n else f"the {stop} lineups that enter: "
+            return InfeasibleLineup(f"{whose}{reason}", reason.changes)
         return short
 
     def nothing(self) -> Portfolio:

@@ -157,6 +157,8 @@ def test_limits_that_leave_too_few_lineups_are_named_with_the_change_that_would_
     assert error.value.changes
     with pytest.raises(InfeasibleLineup, match="min_exposure"):
         build(10, min_exposure=dict.fromkeys(DEAR[:4], 0.9))
+    with pytest.raises(InfeasibleLineup, match=r"the 6 lineups that enter: .* of 6 lineups exist"):
+        build(12, max_exposure=0.2, contest=contest_of(150, max_entries_per_user=6))
 
 
 def test_without_quotas_every_lineup_added_most_to_those_before_it():
