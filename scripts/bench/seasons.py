@@ -19,7 +19,7 @@ import dfslab
 from dfslab import metrics, sample
 from dfslab.data import list_races
 from dfslab.parallel import map_jobs
-from dfslab.workflow import run_backtest
+from dfslab.workflow import run_backtest, summarise
 
 PLAIN = "no leverage (best by mean points)"
 SHOWN = {"portfolio": "portfolio", PLAIN: "best by mean points"}
@@ -55,6 +55,28 @@ def score(race_id: str, folder: Path, store: Path, settings: dict) -> None:
         run_backtest(folder, store, races=[race_id], replay=sample.replay, workers=1, **settings)
     except ValueError as error:
         click.echo(f"{folder.name} {race_id}: {error}", err=True)
+
+
+def season_bands(seeds, out: Path, store: Path, settings: dict) -> pd.DataFrame:
+    """Calibrate the stored races of each season anew, each from the races before it; nothing is run twice.
+
+    Returns a row per season: the portfolio's promise, the calibrated return with its 80 % band, what replays gave,
+    whether that is inside, and the interval scores of the band and of the promise alone.
+    """
+    found = []
+    for seed in seeds:
+        done = sorted(path.stem for path in (store / str(seed)).glob("*.json"))
+        if not done:
+            continue
+        folder = season(seed, out)
+        frames = run_backtest(folder, store / str(seed), races=done, replay=sample.replay, workers=1, **settings)
+        told = summarise(frames)["gains"].set_index("strategy").loc["portfolio"]
+        low, high, truth, promised = told[["low_80", "high_80", "return", "predicted_return"]].astype(float)
+        row = {"season": seed, "races": len(done), "promised": promised, "calibrated": told["calibrated_return"]}
+        row |= {"low": low, "high": high, "replayed": truth, "inside": low <= truth <= high}
+        row["score of the band"] = metrics.interval_score(low, high, truth, 0.8)
+        found.append(row | {"score of the promise": metrics.interval_score(promised, promised, truth, 0.8)})
+    return pd.DataFrame(found).astype(float, errors="ignore").round(3)
 
 
 def money_rows(store: Path, seeds) -> pd.DataFrame:
@@ -102,6 +124,17 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def slope_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return slopes of replayed on calibrated rates over all strategies and races, errors by race."""
+    found = []
+    for rate in ("cash", "top_1pct"):
+        for told in ("predicted", "calibrated"):
+            design = np.column_stack([np.ones(len(rows)), rows[f"{told}_{rate}"]])
+            slope, se = (values[1] for values in metrics.clustered_fit(rows[f"replay_{rate}"], design, rows["race"]))
+            found.append({"rate": rate, "told": told, "slope": f"{slope:.2f} ± {se:.2f}"})
+    return pd.DataFrame(found)
+
+
 def seeds_of(text: str) -> list[int]:
     """Return the seeds of `101-110,205`."""
     ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
@@ -123,6 +156,7 @@ def main(seeds, out, name, every, replays, workers, run, compare):
     if run:
         jobs = jobs_of(seeds, out, store, every, {"n_replays": replays})
         map_jobs(score, jobs, workers=workers, progress=lambda done, total: click.echo(f"{done} of {total}", err=True))
+        click.echo(f"\n### {name}: seasons\n\n{markdown(season_bands(seeds, out, store, {'n_replays': replays}))}")
     stores = {name: store}
     if compare:
         stores = {compare: max(out.glob(f"rows-{compare}-*"), key=lambda path: path.stat().st_mtime)} | stores
@@ -130,7 +164,9 @@ def main(seeds, out, name, every, replays, workers, run, compare):
     shared = set.intersection(*[set(rows["race"]) for rows in found.values()])
     for label, rows in found.items():
         title = f"{label}: seeds {seeds[0]} to {seeds[-1]}, mean ± error by season (by race), a dollar of fees"
-        click.echo(f"\n### {title}\n\n{markdown(pooled(rows[rows['race'].isin(shared)]))}")
+        mine = rows[rows["race"].isin(shared)]
+        tables = [pooled(mine), *([slope_table(mine)] if "calibrated" in mine else [])]
+        click.echo(f"\n### {title}\n\n" + "\n\n".join(markdown(table) for table in tables))
 
 
 if __name__ == "__main__":
