@@ -257,7 +257,8 @@ def score_portfolios(
     """
     contest, market = day.find_contest(contest), _market(day, crowd)
     drawn = simulate_race(day, n_scenarios, model, stage=f"{stage} race")
-    draws, slate = crowd.draws[-n_fields:], crowd.slate
+    rolled = np.roll(crowd.draws, n_fields if stage == "referee" else 0, axis=0)
+    draws, slate = rolled[-n_fields:], crowd.slate
     fresh = shifted(market.races(drawn, crowd), market.surprises(draws), slate.rules.tick)
     fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
