@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.data import files, history, list_races, load_slate, open_folder
-from dfslab.sample._season import SEASON
+from dfslab.workflow import SAMPLE
 
 REAL = {
     "leader's share of laps, 10 / 25 / 50 / 75 / 90 %": ".23 / .31 / .41 / .54 / .66",
@@ -161,5 +161,5 @@ The sample is a stand-in, not evidence: what is tuned or praised here must be ch
 """
 
 if __name__ == "__main__":
-    with files.write_atomically(SEASON.parent / "README.md") as aside:
-        aside.write_text(readme_text(shape_table(SEASON)), encoding="utf-8")
+    with files.write_atomically(SAMPLE.parent / "README.md") as aside:
+        aside.write_text(readme_text(shape_table(SAMPLE)), encoding="utf-8")

@@ -142,11 +142,6 @@ class RaceFolder:
         found = _matched(frame["driver"], known.unique(), path)
         return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was assumed or noticed while reading slate, contests and, after the race, standings."""
-        return (*self.slate.notes, *(note for of in (*self.contests, *self.standings) for note in of.notes))
-
     def contest_of(self, standings: Standings) -> Contest | None:
         """Return the contest that `standings` finished: by id, or the only one when it has none and holds as many."""
         known = self.contests if any((self.path / name).exists() for name in CONTEST_FILES) else ()

@@ -13,9 +13,7 @@ import pandas as pd
 import pytest
 
 import dfslab
-from dfslab.data import list_races, load_slate, open_folder, read_results
-from dfslab.data._names import name_key
-from dfslab.data._tables import read_ownership_history
+from dfslab.data import history, list_races, load_slate, match_names, open_folder, read_results
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, fantasy_points
 from dfslab.sample import _season as sample
@@ -336,8 +334,9 @@ def test_every_race_reads_and_says_that_it_is_simulated(race_id):
 def test_standings_agree_with_the_results_and_with_themselves(race_id):
     slate = load_slate(race_id, SEASON)
     results = read_results(SEASON / "history" / "results.csv").query("race_id == @race_id")
-    by_key = {name_key(driver): points for driver, points in zip(results["driver"], results["dk_points"], strict=True)}
-    points = np.array([by_key.get(name_key(name), 0.0) for name in slate.names])
+    written = match_names(slate.names, results["driver"]).pairs
+    points = results.set_index("driver")["dk_points"].reindex([written.get(name) for name in slate.names]).fillna(0.0)
+    points = points.to_numpy()
     for standings in open_folder(race_id, SEASON).standings:
         entries = standings.entries
         filled = entries["drivers"].map(bool)
@@ -358,9 +357,9 @@ def test_the_last_race_has_not_been_run():
 
 
 def test_ownership_history_holds_every_contest_once():
-    history = read_ownership_history(SEASON / "history" / "ownership.csv")
-    assert history["contest_id"].nunique() == len(list(SEASON.glob("races/*/contest-standings-*")))
-    assert not history.duplicated(["contest_id", "driver"]).any()
+    past = history(SEASON).ownership
+    assert past["contest_id"].nunique() == len(list(SEASON.glob("races/*/contest-standings-*")))
+    assert not past.duplicated(["contest_id", "driver"]).any()
 
 
 def test_the_oddities_of_real_files_are_there():
