@@ -12,11 +12,11 @@ __all__ = ["InputError", "UserError", "as_day", "day_of", "in_words", "number_be
 
 
 class UserError(ValueError):
-    """Something a user can mend; the message is one sentence: what is wrong, where, and what to do."""
+    """Something a user can fix; the message is one sentence: what is wrong, where, and what to do."""
 
 
 class InputError(UserError):
-    """A user's file cannot be used as it is; the message is one line: which file, which row, how to mend it."""
+    """A user's file cannot be used as it is; the message is one line: which file, which row, how to fix it."""
 
     def __init__(self, message):
         super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
@@ -35,7 +35,7 @@ def in_words(error: BaseException) -> str:
 
 
 def whole_number(number, name: str, least: int) -> int:
-    """Return `number` as an int; raise `UserError` for what is not whole, or below `least`."""
+    """Return `number` as an int; raise `UserError` for anything but a whole number of at least `least`."""
     try:
         whole = int(number)
     except (TypeError, ValueError, OverflowError):
@@ -46,7 +46,7 @@ def whole_number(number, name: str, least: int) -> int:
 
 
 def number_between(number, name: str, low: float, high: float, hint: str = "") -> float:
-    """Return `number` as a float; raise `UserError` for what is no number from `low` to `high`."""
+    """Return `number` as a float; raise `UserError` for anything but a number from `low` to `high`."""
     try:
         value = float(number)
     except (TypeError, ValueError):

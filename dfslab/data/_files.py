@@ -269,7 +269,7 @@ def write_folder_atomically(path):
     """Yield an empty folder beside `path` that takes its place when the block ends well.
 
     When the block raises, the earlier folder stays whole and the new one is removed. A run that was killed between the
-    two renames is mended by the next call: the earlier folder is put back first.
+    two renames is repaired by the next call: the earlier folder is put back first.
     """
     path = Path(path)
     with _in_words(path):

@@ -201,14 +201,14 @@ def share_of_entries(cells: pd.Series, where) -> tuple[pd.Series, str]:
     values = _numbers(text.str.removesuffix("%").str.strip())
     percent = bool(marked.any() or (values > 1).any())
     top = 100.0 if percent else 1.0
-    for wrong, mend in (
+    for wrong, fix in (
         ((values.isna() & given) | (values < 0), "is no ownership; write a share such as 12.5%"),
         (given & (marked != marked.any()), "is written without %, others with it; write all of them alike"),
         (values > top, "is above 100 %; write percent (12.5) or fractions (0.125)"),
     ):
         if wrong.any():
             row = text.index[wrong][0]
-            raise InputError(f"{where}, row {row}: '{text[row][:40]}' {mend}")
+            raise InputError(f"{where}, row {row}: '{text[row][:40]}' {fix}")
     shares = (values / top).astype(float)
     unit = "percent" if percent else "fractions"
     return shares, f"{where} was read as {unit}; it adds up to {shares.sum():.0%}."
