@@ -18,7 +18,7 @@ import pandas as pd
 from dfslab import data, metrics, race
 from scripts.bench.seasons import PLAIN, money_rows, seeds_of
 
-CHOSEN = ("portfolio", "leverage", "mixture", PLAIN)
+CHOSEN = ("portfolio", PLAIN)
 """Strategies whose promises are fitted."""
 SHAPES = (0.25, 0.4, 0.6, 1.0, 1.5, 2.5, 5.0, 20.0)
 """Where promises are worth half of their growth, tried in units of the mean promise."""
