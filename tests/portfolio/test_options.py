@@ -30,9 +30,9 @@ RULES = {
     "locks": ({"locks": (NAMES[5],)}, lambda made: (count(made, [NAMES[5]]) == 1).all()),
     "bans": ({"bans": (NAMES[0], NAMES[1])}, lambda made: (count(made, NAMES[:2]) == 0).all()),
     "groups": (
-        {"groups": (Group(tuple(NAMES[6:11]), at_least=1, at_most=2), {"drivers": list(NAMES[12:15]), "at_most": 1})},
+        {"groups": (Group(tuple(NAMES[6:11]), at_least=2, at_most=2), {"drivers": list(NAMES[12:15]), "at_most": 1})},
         lambda made: (
-            set(count(made, NAMES[6:11]).tolist()) <= {1, 2} and set(count(made, NAMES[12:15]).tolist()) <= {0, 1}
+            set(count(made, NAMES[6:11]).tolist()) == {2} and set(count(made, NAMES[12:15]).tolist()) <= {0, 1}
         ),
     ),
     "min_salary": ({"min_salary": 49_800}, lambda made: SLATE.salary[made.lineups].sum(axis=1).min() >= 49_800),
