@@ -17,7 +17,7 @@ from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, param
 from dfslab.report._index import check_index, manifest_of, write_index
 from dfslab.workflow import SAMPLE, open_race
 
-__all__ = ["NOTEBOOKS", "ReportFailed", "run_report", "write_index"]
+__all__ = ["NOTEBOOKS", "ReportFailed", "keep_lost", "run_report", "write_index"]
 
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
@@ -146,6 +146,18 @@ def _keep_failed(aside: Path, failed: Path, inputs, parameters: dict, why: str) 
         shutil.rmtree(failed, ignore_errors=True)
         os.replace(aside, failed)
         os.chmod(failed, 0o755)
+
+
+def keep_lost(race_id: str, out_dir: Path, why: str) -> None:
+    """Keep what a process that died had made of a report, as a failed one."""
+    failed = out_dir / f"{race_id}.failed"
+    ours = not failed.exists() or manifest_of(failed).get("race_id") == race_id
+    for aside in out_dir.glob(f".{race_id}.????????.partial") if ours else ():
+        with suppress(OSError), files.locked(out_dir / ".locks" / race_id):
+            files.write_text(aside / "manifest.json", json.dumps({"race_id": race_id, "dfslab": "", "failed": why}))
+            shutil.rmtree(failed, ignore_errors=True)
+            os.replace(aside, failed)
+            os.chmod(failed, 0o755)
 
 
 def _write_manifest(folder: Path, inputs, parameters: dict, **more) -> None:

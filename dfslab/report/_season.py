@@ -6,7 +6,7 @@ from pathlib import Path
 from dfslab import parallel
 from dfslab.data import files, ingest_standings, list_races, open_folder
 from dfslab.errors import InputError, in_words
-from dfslab.report._runner import run_report, write_index
+from dfslab.report._runner import keep_lost, run_report, write_index
 from dfslab.workflow import SAMPLE
 
 __all__ = ["Done", "ingest_season", "report_season"]
@@ -60,7 +60,9 @@ def _report(race_id, data_dir, out_dir, parameters) -> tuple[str, str]:
 
 
 def _lost(job, error) -> tuple[str, str]:
-    """Say of a race that its process or its cluster died; the page it was at is kept, if there is one."""
+    """Say of a race that its process or its cluster died, and keep the pages it had made."""
+    race_id, _, out_dir, _ = job
+    keep_lost(race_id, Path(out_dir), in_words(error))
     return "", in_words(error)
 
 

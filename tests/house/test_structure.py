@@ -40,9 +40,7 @@ MAX_DOORS, MAX_FACE, MAX_BODY = 20, 15, 60
 
 
 PENDING = {
-    "cli.py",
     "scripts/pictures.py",
-    "tests/cli/test_main.py",
     "tests/real/test_data.py",
     "tests/real/test_lineups.py",
     "tests/real/test_report.py",

@@ -16,7 +16,7 @@ from dfslab.parallel import PACKAGE, child_environment
 from dfslab.report import report_season
 from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, publish
 from dfslab.report._index import write_index
-from dfslab.report._runner import run_report
+from dfslab.report._runner import keep_lost, run_report
 
 FIRST, SECOND, THIRD = NOTEBOOKS
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -356,3 +356,14 @@ def test_a_season_lists_every_race_that_fails_with_one_sentence(folder, tmp_path
     assert list(done.failed) == races and not done.finished
     assert all("\n" not in why and "Traceback" not in why for why in done.failed.values()), done.failed
     assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_the_pages_of_a_process_that_died_are_kept(tmp_path):
+    left = tmp_path / f".{RACE}.abcd1234.partial"
+    left.mkdir()
+    (left / f"{FIRST}.html").write_text("made before")
+    keep_lost(RACE, tmp_path, "its process was killed")
+    failed = tmp_path / f"{RACE}.failed"
+    assert (failed / f"{FIRST}.html").read_text() == "made before" and not left.exists()
+    assert json.loads((failed / "manifest.json").read_text())["failed"] == "its process was killed"
+    assert "No report has been made yet" in write_index(tmp_path).read_text("utf-8")
