@@ -74,7 +74,8 @@ def simulated_field() -> list[dict]:
 
 def finishing_order(cup: Path) -> list[dict]:
     """Return the scores of the finishing order of Cup races, each forecast from earlier ones, beside the reference."""
-    table = tune.tune_race(cup, since=SINCE).tables["finishing order"].set_index(["model", "score"])
+    record = tune.check_finishes(data.history(cup), since=SINCE)
+    table = record.skill().set_index(["model", "score"])
     rows = []
     for score, (words, known, goal) in FINISH.items():
         found, plain = table.loc[("model", score)], table.loc[("attrition", score), "mean"]

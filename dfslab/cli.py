@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ SERIES = click.option(
     "--series", default="cup", show_default=True, type=click.Choice(["cup", "xfinity", "trucks"]), help="Which series."
 )
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
-SINCE = click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First date to score; default: the last third.")
+SINCE = click.option("--since", default="", help="First day to score, such as 2024-01-01.")
+UNTIL = click.option("--until", default="", help="As of this day; default: all of the history.")
 RACES = click.option("--races", help="Race ids, separated by commas; default: all.")
 WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes on this machine; default: one per core.")
 PARAMETERS = click.option(
@@ -65,10 +67,14 @@ def _literal(text: str):
 
 
 def _parameters(pairs) -> dict:
+    return {name: _literal(value) for name, value in _pairs(pairs).items()}
+
+
+def _pairs(pairs) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE", param_hint="-p")
-    return {name: _literal(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _listed(races: str | None) -> list[str] | None:
@@ -133,10 +139,10 @@ def season(data_dir, out_dir, races, pairs, workers, quiet):
     On a Dask cluster the workers must see both folders under the same path. A race that fails is listed at the end;
     the others are finished all the same, and the exit code is 1.
     """
-    from dfslab.report import report_season
+    from dfslab.report import seasons
 
     parameters, told = _parameters(pairs), _progress(quiet)
-    done = report_season(data_dir, out_dir, _listed(races), parameters, workers=workers, progress=told)
+    done = seasons.report_season(data_dir, out_dir, _listed(races), parameters, workers=workers, progress=told)
     for folder in done.finished.values():
         click.echo(folder)
     _fail(done.failed)
@@ -180,9 +186,9 @@ def ingest(race_id, data_dir, quiet):
     Put contest-standings-*.zip as downloaded into the race's folder first. Without RACE_ID every race with standings
     is taken. Names and ids of players are not kept.
     """
-    from dfslab.report import ingest_season
+    from dfslab.report import seasons
 
-    done = ingest_season(data_dir, [race_id] if race_id else None, progress=_progress(quiet))
+    done = seasons.ingest_season(data_dir, [race_id] if race_id else None, progress=_progress(quiet))
     for race, said in done.finished.items():
         click.echo(f"{race}: {said}")
     _fail(done.failed)
@@ -190,7 +196,7 @@ def ingest(race_id, data_dir, quiet):
 
 @cli.group()
 def tune():
-    """Score the models on your own history and save what was chosen in its models folder.
+    """Score the models on your own history; pages go to reports/tuning, what was chosen to the models folder.
 
     \b
     dfslab tune ownership --data my-data
@@ -231,34 +237,55 @@ def tune_ownership(data_dir, quiet, **options):
     _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options))
 
 
+def _tuned_page(name: str, stem: str, out_dir, pairs, quiet, **given) -> None:
+    """Run a notebook into the tuning folder, show its tables, and say where its page is."""
+    from dfslab.data import files
+    from dfslab.report import sweeps
+
+    folder, notebook = Path(out_dir) / "tuning" / name, files.shipped("notebooks") / f"{stem}.ipynb"
+    _progress(quiet)(f"{stem}: running; past races are simulated once and kept")
+    click.echo(sweeps.run_notebook(notebook, folder, given | _parameters(pairs)))
+    click.echo(f"page: {folder / stem}.html")
+
+
 @tune.command("race")
 @DATA
+@OUT
 @SERIES
 @SINCE
+@UNTIL
 @SEED
+@PARAMETERS
 @QUIET
-def tune_race(data_dir, series, since, seed, quiet):
-    """Forecast past finishing orders from earlier races; print scores beside a plain reference."""
-    from dfslab.workflow import tune as tuning
+def tune_race(out_dir, pairs, quiet, **given):
+    """Forecast past finishing orders from earlier races; scores beside a plain reference, calibration, favourites.
 
-    found = tuning.tune_race(data_dir, series=series, since=since, seed=seed, progress=_progress(quiet))
-    _report_tuned(found)
+    \b
+    dfslab tune race --data my-data --since 2024-01-01
+    """
+    _tuned_page("race", "06_race_report_card", out_dir, pairs, quiet, **given)
 
 
 @tune.command("regimes")
 @DATA
+@OUT
 @SERIES
 @SINCE
-@click.option("--scenarios", default=500, show_default=True, type=click.IntRange(50), help="Simulated races per race.")
+@UNTIL
 @SEED
+@click.option("--grid", "pairs", multiple=True, metavar="NAME=LIST", help="Values to try; repeat.")
+@click.option("-p", "--parameter", "more", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat.")
+@click.option("--no-save", is_flag=True, help="Look only; later reports keep the thresholds in use.")
 @QUIET
-def tune_regimes(data_dir, series, since, scenarios, seed, quiet):
-    """Choose the regime thresholds on races their scenarios had not seen; later reports use them."""
-    from dfslab.workflow import tune as tuning
+def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
+    """Choose the regime thresholds on races their scenarios had not seen; later reports use them.
 
-    told = _progress(quiet)
-    found = tuning.tune_regimes(data_dir, series=series, since=since, n_scenarios=scenarios, seed=seed, progress=told)
-    _report_tuned(found)
+    \b
+    dfslab tune regimes --data my-data --since 2022-01-01
+    dfslab tune regimes --data my-data --grid leader_share=[.4,.5,.6] --no-save -p n_permutations=20
+    """
+    given |= {"tune": True, "save": not no_save}
+    _tuned_page("regimes", "02_regime_tuning", out_dir, (*pairs, *more), quiet, **given)
 
 
 @cli.command()
@@ -348,23 +375,71 @@ def sample(out, n_races, seed, quiet):
     click.echo(season.write_sample(out, season.SEED if seed is None else seed, n_races, on_race=_progress(quiet)))
 
 
+@cli.command()
+@click.argument("notebook")
+@click.option("-p", "pairs", multiple=True, required=True, metavar="NAME=A,B", help="Values to try; lists joined by ;.")
+@click.option("--race", "race_id", default="", help="Which race; default: the latest of the folder.")
+@DATA
+@OUT
+@click.option("--metric", default="", help="What the heat map shows, such as portfolio.expected_payout.")
+@WORKERS
+@QUIET
+def sweep(notebook, pairs, race_id, data_dir, out_dir, metric, workers, quiet):
+    """Run a notebook at every point of a grid of its parameters, side by side; one row a run, one page over all.
+
+    \b
+    dfslab sweep notebooks/03_portfolio_construction.ipynb -p leverage_penalty=0,30,60 -p max_exposure=.4,.6
+    dfslab sweep 02_regime_tuning.ipynb --race 2023-03-05-las-vegas -p "use={'leader_share': .4};{'leader_share': .6}"
+
+    Rows are appended to reports/sweeps/<notebook>/runs.csv.
+    """
+    from dfslab.data import files
+    from dfslab.report import sweeps
+
+    path = Path(notebook) if Path(notebook).exists() else files.shipped("notebooks") / Path(notebook).name
+    shared = {"data_dir": data_dir} | ({"race_id": race_id} if race_id else {})
+    grid = {name: _values(text) for name, text in _pairs(pairs).items()}
+    done = sweeps.sweep(path, grid, out_dir, shared, metric=metric, workers=workers, progress=_progress(quiet))
+    click.echo(done.page)
+    _fail(done.failed)
+
+
+def _values(text: str) -> list:
+    """Read values to try: joined by commas, or by semicolons where a value holds commas itself."""
+    joined = ";" in text or text[:1] in tuple("[({")
+    return [_literal(part.strip()) for part in text.split(";" if joined else ",")]
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]})
+@click.option("--originals", is_flag=True, help="Edit the notebooks of the package, which reports are made of.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def lab(arguments):
-    """Open JupyterLab with the notebooks, ready to run; further arguments go to JupyterLab as they are.
+def lab(originals, arguments):
+    """Open JupyterLab with a copy of the notebooks; further arguments go to JupyterLab as they are.
 
     \b
     dfslab lab
     dfslab lab --no-browser --ip 0.0.0.0 --port 8900
 
-    00_explore answers sliders at once; 01 to 03 are the pages of the report, 04 the backtest of a season. Jupyter
-    refuses to run as root unless told; this command tells it, so that it works in a container.
+    The copy is in ./dfslab-notebooks; a notebook that is there stays as it is. 00_explore answers sliders at once; 01
+    to 03 are the pages of the report, 04 the backtest of a season, 05 asks questions, 06 checks the race model.
+    Jupyter refuses to run as root unless told; this command tells it, so that it works in a container.
     """
     from dfslab.data import files
 
+    source = files.shipped("notebooks")
+    folder = source if originals else _copied(source, Path("dfslab-notebooks"))
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    command = [sys.executable, "-P", "-m", "jupyterlab", str(files.shipped("notebooks")), *as_root, *arguments]
+    command = [sys.executable, "-P", "-m", "jupyterlab", str(folder), *as_root, *arguments]
     os.execve(sys.executable, command, child_environment())
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """Copy the notebooks into `folder`, never over a file that is there."""
+    folder.mkdir(exist_ok=True)
+    for notebook in sorted(source.glob("*.ipynb")):
+        if not (folder / notebook.name).exists():
+            shutil.copyfile(notebook, folder / notebook.name)
+    return folder
 
 
 def _split_debug(arguments) -> tuple[list[str], bool]:

@@ -11,25 +11,26 @@ True
 
 from dfslab.report import _live as live
 from dfslab.report import _plots as plots
+from dfslab.report import _season as seasons
+from dfslab.report import _sweep as sweeps
 from dfslab.report._outputs import NOT_YET, provenance, record, save_portfolio
 from dfslab.report._parts import checks, figure, notes, stats, table
 from dfslab.report._runner import run_report, write_index
-from dfslab.report._season import ingest_season, report_season
 
 __all__ = [
     "NOT_YET",
     "checks",
     "figure",
-    "ingest_season",
     "live",
     "notes",
     "plots",
     "provenance",
     "record",
-    "report_season",
     "run_report",
     "save_portfolio",
+    "seasons",
     "stats",
+    "sweeps",
     "table",
     "write_index",
 ]

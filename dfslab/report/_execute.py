@@ -142,6 +142,8 @@ class Page:
     stopped: bool = False
     shown: dict = field(default_factory=dict)
     places: dict = field(default_factory=dict)
+    alone: bool = False
+    """Whether it stands by itself, not among the pages of a race."""
 
     def resources(self) -> dict:
         links = [{"text": "All races", "href": "../index.html", "here": False}]
@@ -152,7 +154,7 @@ class Page:
             "css": css(),
             "part_style": part_style(),
             "stopped": self.stopped,
-            "links": links,
+            "links": [] if self.alone else links,
             "banner": banner,
             "footer": f"dfslab {metadata.version('dfslab')} · {self.race_id}",
         }

@@ -17,7 +17,7 @@ from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, param
 from dfslab.report._index import check_index, manifest_of, write_index
 from dfslab.workflow import SAMPLE, open_race
 
-__all__ = ["NOTEBOOKS", "ReportFailed", "keep_lost", "run_report", "write_index"]
+__all__ = ["LONGEST_REPORT", "NOTEBOOKS", "ReportFailed", "keep_lost", "run_report", "shown_as", "write_index"]
 
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
@@ -116,8 +116,8 @@ def _refuse_unknown(parameters: dict, sources: dict) -> None:
 
 def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -> None:
     race_id, data_dir = inputs.race.race_id, inputs.data_dir
-    shown = {**parameters, "race_id": race_id, "data_dir": _told(data_dir)}
-    places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): _told(data_dir)}
+    shown = {**parameters, "race_id": race_id, "data_dir": shown_as(data_dir)}
+    places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): shown_as(data_dir)}
     places |= {str(source.parent.resolve()): "notebooks" for source in sources.values()}
     own = {"data_dir": str(data_dir), "out_dir": str(aside)}
     for number, (stem, source) in enumerate(sources.items(), 1):
@@ -133,7 +133,7 @@ def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -
                 publish(target, Page(stem, race_id, inputs.simulated, stopped, seen, places))
 
 
-def _told(data_dir: Path) -> str:
+def shown_as(data_dir: Path) -> str:
     """Return how pages call a data folder: the same inputs give the same page wherever they lie."""
     return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 

@@ -17,7 +17,7 @@ from dfslab.ownership import (
     score_races,
     walk_forward,
 )
-from dfslab.race import FinishModel, finish_record, forecast_races, report_card
+from dfslab.race import FinishModel, FinishRecord, finish_record, forecast_races, report_card
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_history, fill_slate
 from dfslab.workflow._cache import cached
@@ -27,13 +27,12 @@ from dfslab.workflow._verbs import past_contests, simulate_race
 
 __all__ = [
     "Tuned",
+    "check_finishes",
     "check_ownership",
     "check_simulator",
     "known_contests",
     "standardised",
     "tune_ownership",
-    "tune_race",
-    "tune_regimes",
     "tune_thresholds",
 ]
 
@@ -142,17 +141,26 @@ def _past_contests(data_dir, series, seed) -> pd.DataFrame:
     return fill_history(data.history(data_dir, series=series), stream(seed, "past contests"))
 
 
-def tune_race(data_dir, *, series="cup", since=None, seed=1, progress=lambda line: None) -> Tuned:
-    """Forecast the finishing order of past races from earlier ones and score it, beside attrition on driver and start.
+def check_finishes(
+    history, *, since=None, until=None, seed=1, n_scenarios=20_000, progress=lambda line: None
+) -> FinishRecord:
+    """Forecast the finishing order of past races from earlier ones, beside attrition on driver and start alone.
 
-    Coefficients are refitted every month, records of drivers before every race.
+    Coefficients are refitted every month, records of drivers before every race; races with odds have the market, too.
+
+    Parameters
+    ----------
+    history : see `data.history`
+    since, until : first and last day scored; without `since` the last third of the history
     """
-    history = data.history(data_dir, series=series)
-    since = _since(history, since)
+    since, until = _since(history, since or None), as_day(until, "until") if until else None
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
-    record = finish_record(history.results, history.races, since, seed=seed)
-    note = "Differences are from attrition on driver and start alone, paired by race."
-    return Tuned(record.tables(), (note,))
+    odds = history.odds if len(history.odds) else None
+    return cached(_record, history.results, history.races, since, until, odds, int(n_scenarios), int(seed))
+
+
+def _record(results, races, since, until, odds, n_scenarios, seed) -> FinishRecord:
+    return finish_record(results, races, since, until, odds=odds, n_scenarios=n_scenarios, seed=seed)
 
 
 SCORED_SEASONS = 4.5
@@ -234,16 +242,6 @@ def _simulated_half(results, races, since, n_scenarios: int, seed: tuple[int, in
 
 def _past_conditions(results, races) -> pd.DataFrame:
     return regimes.past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
-
-
-def tune_regimes(data_dir, *, series="cup", since=None, n_scenarios=500, seed=1, progress=lambda line: None) -> Tuned:
-    """Choose the regime thresholds and save them, with the verdict, for the reports of later races."""
-    history = data.history(data_dir, series=series)
-    found = tune_thresholds(history, since=since, n_scenarios=n_scenarios, seed=seed, progress=progress)
-    best = found.table.sort_values("smoothed", ascending=False).head(10)
-    tables = {"season by season": found.by_season, "thresholds held": found.comparison, "best candidates": best}
-    tables["forecast before the race"] = found.skill()
-    return Tuned(tables, (found.verdict,), found.save(data_dir))
 
 
 def _since(history, since) -> pd.Timestamp:

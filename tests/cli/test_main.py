@@ -19,9 +19,9 @@ from race_files import DRIVERS, RACE, SALARY, csv_bytes, write_history, write_ra
 from sample_race import SAMPLE
 
 from dfslab import data
-from dfslab.cli import _literal, cli, main
+from dfslab.cli import _copied, _literal, cli, main
 
-COMMANDS = ("report", "season", "fetch", "ingest", "tune", "optimize", "backtest", "sample", "lab")
+COMMANDS = ("report", "season", "fetch", "ingest", "tune", "optimize", "sweep", "backtest", "sample", "lab")
 
 
 @pytest.fixture
@@ -235,11 +235,42 @@ def test_sample_writes_a_season(tmp_path, capsys):
     assert len(list((tmp_path / "season/races").iterdir())) == 2
 
 
-def test_tune_race_prints_scores_with_errors(capsys):
-    assert main(["tune", "race", "--data", str(SAMPLE), "--since", "2026-08-01", "--quiet"]) == 0
-    out, error = capsys.readouterr()
-    plain, ours = (line for line in out.splitlines() if line.split()[:1] == ["rps"])
-    assert (plain.count("±"), ours.count("±")) == (1, 2) and "difference" in out and not error
+def test_tune_race_prints_scores_with_errors_and_leaves_a_page(tmp_path, capsys):
+    run = ["tune", "race", "--since", "2026-08-01", "--out", str(tmp_path), "-p", "n_scenarios=500", "--quiet"]
+    assert main(run) == 0
+    out = capsys.readouterr().out
+    plain, ours = [line for line in out.splitlines() if line.split()[:1] == ["rps"]][:2]
+    assert (plain.count("±"), ours.count("±")) == (1, 2) and "difference" in out
+    page = (tmp_path / "tuning/race/06_race_report_card.html").read_text("utf-8")
+    assert "The favourite" in page and "Simulated season" in page
+
+
+def test_a_sweep_keeps_one_row_a_run_and_a_page_over_all(tmp_path, capsys):
+    run = ["sweep", "02_regime_tuning.ipynb", "--out", str(tmp_path), "--workers", "1", "-p", "leader_share=[0.5]"]
+    own = "use={'leader_share': .4, 'cautions': 11};{'leader_share': .6}"
+    assert main([*run, "-p", "n_scenarios=100"]) == 0 and main([*run, "-p", "n_scenarios=150", "-p", own]) == 0
+    folder = tmp_path / "sweeps/02_regime_tuning"
+    rows = list(csv.DictReader((folder / "runs.csv").open(encoding="utf-8")))
+    assert [row["n_scenarios"] for row in rows] == ["100", "150", "150"]
+    assert rows[1]["use"] == "{'leader_share': 0.4, 'cautions': 11}" and not rows[0]["use"]
+    assert len({row["run"] for row in rows}) == 3 and len({row["data"] for row in rows}) == 1
+    for row in rows:
+        chances = [float(row[name]) for name in row if name.startswith("regimes.probability.")]
+        assert sum(chances) == pytest.approx(1, abs=1e-3) and float(row["seconds"]) > 0
+        assert (folder / row["run"] / "02_regime_tuning.html").exists()
+    assert rows[0]["run"] in (folder / "index.html").read_text("utf-8")
+    capsys.readouterr()
+    assert main([*run, "-p", "no_such=1,2"]) == 1
+    assert "no parameter no_such; it takes" in capsys.readouterr().err
+    assert len((folder / "runs.csv").read_text().splitlines()) == 4
+
+
+def test_the_copy_of_the_notebooks_is_never_written_over(tmp_path):
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/00_explore.ipynb").write_text("mine")
+    source = SAMPLE.parents[1] / "notebooks"
+    folder, names = _copied(source, tmp_path / "copy"), {path.name for path in source.glob("*.ipynb")}
+    assert {path.name for path in folder.iterdir()} == names and (folder / "00_explore.ipynb").read_text() == "mine"
 
 
 def test_lab_serves_the_notebooks_whoever_starts_it_and_ends_when_told(tmp_path):
@@ -249,7 +280,7 @@ def test_lab_serves_the_notebooks_whoever_starts_it_and_ends_when_told(tmp_path)
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     command = [sys.executable, "-m", "dfslab", "lab", "--no-browser", f"--port={port}", "--IdentityProvider.token="]
     with (tmp_path / "log").open("wb") as log:
-        lab = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT)
+        lab = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT)
     try:
         listed = _asked(f"http://127.0.0.1:{port}/api/contents", lab)
         assert listed, (tmp_path / "log").read_text()

@@ -58,3 +58,12 @@ def test_a_race_page_shows_the_tuning_that_was_saved_and_saves_nothing(tmp_path)
     said = _text(_papermill("02_regime_tuning", tmp_path, data_dir=str(folder), n_scenarios=200))
     assert "As tuned." in said and "leader_share 0.4" in said and "framed: the choice" in said
     assert (folder / "models/regimes.json").read_text() == text
+
+
+def test_ten_questions_are_answered_on_the_sample(tmp_path):
+    small = {"n_scenarios": 400, "n_draws": 50, "n_lineups": 3, "n_candidates": 200}
+    said = _text(_papermill("05_questions", tmp_path, **small))
+    numbers = json.loads((tmp_path / "metrics.json").read_text())["questions"]
+    assert f"When {numbers['driver']} leads half the laps" in said and "Who inherits" in said
+    sure = [line for line in said.splitlines() if line.strip().startswith(numbers["driver"])]
+    assert any(line.split()[-1] == "60.0" for line in sure)
