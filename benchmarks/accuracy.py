@@ -11,7 +11,7 @@ from benchmarks.field import made_up_slate
 from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, is_legal
-from dfslab.ownership import HybridOwnershipEstimator, walk_forward
+from dfslab.ownership import HybridOwnershipEstimator, score_races, walk_forward
 from dfslab.workflow import tune
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -35,6 +35,7 @@ def figures(shared: Path = SHARED) -> tuple[list[dict], list[str]]:
     rows, left_out = [*law_fit(), *simulated_field()], []
     if (shared / "cup" / "history").is_dir():
         rows += [*finishing_order(shared / "cup"), *dominator(shared / "cup"), *golf_ownership(shared)]
+        rows += cup_ownership(shared / "cup")
     else:
         left_out.append("Forecasts of real races and contests: the real data folder ../shared/data is not there.")
     return rows, left_out
@@ -112,6 +113,40 @@ def golf_ownership(shared: Path) -> list[dict]:
     return [
         figure(what, "3.23", "≤ 2.9", own["mean error"], f"salary only in this run {plain:.2f}", own["± mean error"])
     ]
+
+
+KNOWN, LEAST = "mean error, known drivers", "mean error, all drivers, at least"
+CUP = (
+    ("Kansas, tournament", "2026-09-27", "tournament", "no vendor", KNOWN, "6.3", "≤ 5.0"),
+    ("Kansas, double-up", "2026-09-27", "cash", "no vendor", KNOWN, "11.0", "≤ 6.0"),
+    ("Daytona, at least", "2026-08-29", "tournament", "no vendor", LEAST, "6.7–10.2", "≤ 5.5"),
+    ("Chicagoland, known drivers", "2026-07-05", "tournament", "no vendor", KNOWN, "9.5", "≤ 8.0"),
+    (
+        "Atlanta, known drivers, a vendor's points",
+        "2026-07-12",
+        "tournament",
+        "a vendor's points",
+        KNOWN,
+        "11.9",
+        "≤ 8.0",
+    ),
+)
+"""Cup contests forecast without their race: words, date, kind, what was known, error, the first edition's, goal."""
+
+
+def cup_ownership(cup: Path) -> list[dict]:
+    """Return the mean errors of a cold start on Cup contests, each race forecast without it, in points."""
+    scored = score_races(tune.known_contests(cup)).table()
+    hybrid = scored[scored["model"] == "hybrid"]
+    rows = []
+    for what, date, kind, basis, error, first, goal in CUP:
+        mine = hybrid[(hybrid["date"] == date) & (hybrid["kind"] == kind) & (hybrid["basis"] == basis)]
+        note = f"{len(mine)} contests" if len(mine) > 1 else "1 contest"
+        rows.append(figure(f"Cup ownership, {what}, points", first, goal, mine[error].mean(), note))
+    sold = scored[scored["basis"] == "a vendor's ownership"].groupby("model")[KNOWN].mean()
+    gain = sold["vendor"] - sold["hybrid"]
+    note = f"vendor alone {sold['vendor']:.2f}, seven contests, known drivers"
+    return [*rows, figure("Cup ownership with a vendor's, gain over the vendor, points", "−0.2", "≥ .4", gain, note)]
 
 
 def table(rows: list[dict], left_out: list[str]) -> str:
