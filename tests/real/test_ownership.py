@@ -124,6 +124,6 @@ def test_the_shipped_figures_are_what_the_script_gives(contests):
     shipped = json.loads((ROOT / "dfslab/ownership/defaults.json").read_text(encoding="utf-8"))["nascar"]
     for name, rows in shipped["coefficients"].items():
         mean = np.array(rows)[:, 0]
-        np.testing.assert_allclose(np.array(again.coefficients[name])[:, 0], mean, atol=0.05, err_msg=name)
-    assert again.pool["weights"] == pytest.approx(shipped["pool"]["weights"], abs=0.03)
+        np.testing.assert_allclose(np.array(again.coefficients[name])[:, 0], mean, atol=0.1, err_msg=name)
+    assert again.pool["weights"] == pytest.approx(shipped["pool"]["weights"], abs=0.05)
     assert Prior.from_dict(shipped) == Prior.shipped("nascar")
