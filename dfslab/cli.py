@@ -1,6 +1,7 @@
 """The commands; no logic lives here."""
 
 import ast
+import logging
 import os
 import shutil
 import sys
@@ -464,6 +465,7 @@ def main(arguments=None) -> int:
         error.show()
         return 2
     except (click.exceptions.Abort, KeyboardInterrupt):
+        logging.getLogger("asyncio").disabled = True  # of the kernel that was ended with us, nobody asks any more
         click.echo("dfslab: stopped; what was finished stays", err=True)
         return 130
     except BrokenPipeError:
