@@ -67,3 +67,9 @@ def test_ten_questions_are_answered_on_the_sample(tmp_path):
     assert f"When {numbers['driver']} leads half the laps" in said and "Who inherits" in said
     sure = [line for line in said.splitlines() if line.strip().startswith(numbers["driver"])]
     assert any(line.split()[-1] == "60.0" for line in sure)
+
+
+def test_a_season_is_walked_in_its_notebook(tmp_path):
+    small = {"races": ["2026-08-16-thunder-basin"], "workers": 1, "n_scenarios": 200, "n_lineups": 3, "n_replays": 50}
+    said = _text(_papermill("04_season_backtest", tmp_path, **small))
+    assert "1 races decided, then revealed" in said
