@@ -194,6 +194,7 @@ def choose_portfolio(
     regime_weights: Mapping[str, float] | None = None,
     regime_quotas: bool | Mapping[str, float] | None = None,
     robustness: float | None = None,
+    leverage_share: float | None = None,
     **sizes,
 ) -> Portfolio:
     """Return the lineups that earn most together in the contest under every wish, in order of choice.
@@ -223,11 +224,12 @@ def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Po
     Lineups are (N, K), those of the random entries (50, N, K): sets drawn from our own forecast of the field.
     """
     rng, n, contest, slate = day.rng("baselines"), len(mine), mine.contest, crowd.slate
+    wishes = {name: wish for name, wish in mine.options.items() if name not in ("regime_weights", "regime_quotas")}
     blended, own = blend_races(day, races, crowd), crowd.ownership
 
     def chosen(labels):
         relabelled = replace(races, regime=labels)
-        return choose_portfolio(day, relabelled, crowd, n, contest, **mine.options).lineups
+        return choose_portfolio(day, relabelled, crowd, n, contest, **wishes).lineups
 
     one, mixed = np.zeros(len(races), np.int8), rng.permutation(races.regime)
     field = sample_fields(slate, [slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
