@@ -43,10 +43,10 @@ class FinishRecord:
 
     @classmethod
     def joined(cls, records: Iterable["FinishRecord"]) -> "FinishRecord":
-        """Return several records, such as those of several series, as one."""
+        """Return several records, such as those of several series, as one; a case is then named with its series."""
         records = list(records)
-        frames = ([getattr(r, name) for r in records] for name in ("scores", "drivers"))
-        return cls(*(pd.concat(f, ignore_index=True) for f in frames))
+        joined = (pd.concat([getattr(r, name) for r in records], ignore_index=True) for name in ("scores", "drivers"))
+        return cls(*(frame.assign(case=frame["series"] + " " + frame["case"]) for frame in joined))
 
     def __repr__(self) -> str:
         models = ", ".join(self.scores["model"].unique())

@@ -11,6 +11,7 @@ import pandas as pd
 from dfslab import data
 from dfslab.errors import InputError, UserError
 from dfslab.portfolio import PromiseMap
+from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, SavedRegimes, classify_scenario_regime, known_regimes, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
@@ -236,6 +237,23 @@ def _with_projections(slate: Slate, frame: pd.DataFrame) -> Slate:
     return replace(slate, drivers=drivers)
 
 
+def _with_market(slate: Slate, odds) -> Slate:
+    """Return the slate whose starters have `market`, their chances to win by the odds; None changes nothing."""
+    if odds is None or odds.empty:
+        return slate
+    chances = market_chances(odds, slate.starters["driver"]).to_numpy()
+    note = f"odds.csv: prices of {odds['driver'].nunique()} drivers, the bookmaker's margin taken out, move the race."
+    return replace(slate, starters=slate.starters.assign(market=chances), notes=(*slate.notes, note))
+
+
+def lent_history(data_dir, series: str, before=None) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return results and races of the Cup, from which newcomers to another series borrow; None without any."""
+    if series == "cup" or not (Path(data_dir) / "history" / "results.csv").exists():
+        return None
+    cup = data.history(data_dir, before=before, without_races=True)
+    return None if cup.results.empty else (cup.results, cup.races)
+
+
 def latest_race(data_dir=None) -> str:
     """Return the id of the last race (by date, then name) that has a folder in the data folder."""
     folder = Path(data_dir or SAMPLE)
@@ -263,7 +281,7 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
         where = data_dir / "history" / "races.csv"
         raise InputError(f"{where}: {min(lost)} of results.csv is not there; add it, or fetch the season")
     names = pd.unique(np.concatenate([slate.names, slate.starters["driver"].to_numpy(object)]))
-    history = history.with_names(names)
+    history, slate = history.with_names(names), _with_market(slate, files.odds)
     known = known_before(history.results, slate.race.date).reindex(slate.names)
     slate = replace(slate, drivers=slate.drivers.assign(**{name: known[name].to_numpy() for name in known}))
     saved, late = load_models(data_dir, slate.race.date)

@@ -142,7 +142,7 @@ def _past_contests(data_dir, series, seed) -> pd.DataFrame:
 
 
 def check_finishes(
-    history, *, since=None, until=None, seed=1, n_scenarios=20_000, progress=lambda line: None
+    history, *, since=None, until=None, seed=1, n_scenarios=20_000, lent=None, progress=lambda line: None
 ) -> FinishRecord:
     """Forecast the finishing order of past races from earlier ones, beside attrition on driver and start alone.
 
@@ -152,15 +152,16 @@ def check_finishes(
     ----------
     history : see `data.history`
     since, until : first and last day scored; without `since` the last third of the history
+    lent : results and races of another series, from which newcomers borrow, see `lent_history`
     """
     since, until = _since(history, since or None), as_day(until, "until") if until else None
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
     odds = history.odds if len(history.odds) else None
-    return cached(_record, history.results, history.races, since, until, odds, int(n_scenarios), int(seed))
+    return cached(_record, history.results, history.races, since, until, odds, lent, int(n_scenarios), int(seed))
 
 
-def _record(results, races, since, until, odds, n_scenarios, seed) -> FinishRecord:
-    return finish_record(results, races, since, until, odds=odds, n_scenarios=n_scenarios, seed=seed)
+def _record(results, races, since, until, odds, lent, n_scenarios, seed) -> FinishRecord:
+    return finish_record(results, races, since, until, odds=odds, others=lent, n_scenarios=n_scenarios, seed=seed)
 
 
 SCORED_SEASONS = 4.5

@@ -32,7 +32,7 @@ from dfslab.regimes import RegimeThresholds
 from dfslab.slate import Contest, Slate
 from dfslab.workflow._as_of import fill_history, fill_slate
 from dfslab.workflow._cache import cached
-from dfslab.workflow._race_day import RaceDay, stream
+from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
 __all__ = [
     "baselines",
@@ -59,11 +59,13 @@ N_FRESH_FIELDS = 10
 
 def fit_race_model(day: RaceDay) -> RaceModel:
     """Return the race model fitted on the races before the day, with the day's regime thresholds."""
-    return cached(_fit_model, day.history.results, day.history.races, day.race.date, day.thresholds, day.predicted)
+    past, lent = day.history, lent_history(day.data_dir, day.race.series, day.race.date)
+    prices = past.odds if len(past.odds) else None
+    return cached(_fit_model, past.results, past.races, day.race.date, day.thresholds, day.predicted, prices, lent)
 
 
-def _fit_model(results, races, date, thresholds, predicted) -> RaceModel:
-    return RaceModel.fit(results, races, date, thresholds, predicted=predicted)
+def _fit_model(results, races, date, thresholds, predicted, odds, others) -> RaceModel:
+    return RaceModel.fit(results, races, date, thresholds, predicted=predicted, odds=odds, others=others)
 
 
 def simulate_race(

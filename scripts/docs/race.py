@@ -14,11 +14,13 @@ from scipy.special import expit, logit
 from dfslab import metrics
 from dfslab.data import match_names
 from dfslab.race import FinishRecord, finish_record, fit_attrition, forecast_races, market_chances, report_card
-from dfslab.report import write_results
+from scripts.docs.results import write_results
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 PERIODS = {"cup": ("2022-01-01", "2025-06-30"), "xfinity": ("2023-01-01", None)}
 CONFIRM = {"cup": ("2025-07-01", None)}
+MONTHS = 2
+"""Months between refits of the coefficients."""
 SHOWN = ["CRPS of points", "points inside 80 % bands", "drop-outs", "crash drop-outs", "leader_share"]
 PRIOR, PRECISION = np.array([0.9, 0.1]), 20.0
 """Weights of line and model before there are lines to learn from, and how firmly they are held."""
@@ -34,7 +36,9 @@ def finishing_orders(shared: Path, periods: dict, n_scenarios: int) -> dict[str,
     """Return the tables of the finishing orders of every series."""
     lent = {"xfinity": history(shared, "cup")}
     found = [
-        finish_record(*history(shared, series), *period, others=lent.get(series), n_scenarios=n_scenarios)
+        finish_record(
+            *history(shared, series), *period, others=lent.get(series), n_scenarios=n_scenarios, months=MONTHS
+        )
         for series, period in periods.items()
     ]
     record = FinishRecord.joined(found)
@@ -46,7 +50,7 @@ def points(shared: Path, since="2022-01-01", until="2025-06-30") -> pd.DataFrame
     results, races = history(shared, "cup")
     races = races[races["date"] <= until]
     results = results[results["race_id"].isin(races["race_id"])]
-    drawn = forecast_races(results, races, since, n_scenarios=500, rng=np.random.default_rng(1))
+    drawn = forecast_races(results, races, since, n_scenarios=300, rng=np.random.default_rng(1))
     card = report_card(drawn, results, races, np.random.default_rng(2))
     wanted = card["measure"].isin(SHOWN) | card["measure"].str.contains("correlation of")
     return card[(card["track_type"] == "all") & wanted].drop(columns="track_type")
@@ -127,7 +131,7 @@ def main() -> None:
     """Measure and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--scenarios", type=int, default=10_000)
+    parser.add_argument("--scenarios", type=int, default=4_000)
     parser.add_argument("--confirm", action="store_true", help="add the Cup races that chose nothing")
     options = parser.parse_args()
     tables = finishing_orders(options.shared, PERIODS, options.scenarios)

@@ -29,7 +29,7 @@ from dfslab.race._kernels import (
     draw_reasons,
 )
 from dfslab.race._orders import fit_attrition
-from dfslab.race._record import finish_record
+from dfslab.race._record import FinishRecord, finish_record
 from dfslab.race._simulator import CHUNK, RaceModel, _draw, _entry, _Task
 from dfslab.race._tracks import Mechanics, default_mechanics
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points, points_of
@@ -548,6 +548,16 @@ def test_the_reference_is_attrition_on_driver_and_start(history):
     grid = results.loc[results["race_id"] == last, "start"]
     assert np.corrcoef(worth, fit_attrition(before, ridge=1.5).log_worth)[0, 1] > 0.9
     assert np.corrcoef(worth, -grid)[0, 1] > 0.5
+
+
+def test_records_of_two_series_stay_apart(history):
+    results, races = history
+    since = races["date"].iloc[21]
+    one = finish_record(results, races, since, n_scenarios=100)
+    other = finish_record(results, races.assign(series="xfinity"), since, n_scenarios=100)
+    both = FinishRecord.joined([one, other])
+    assert both.scores["case"].nunique() == 6 and set(both.skill(["series"])["n"]) == {3}
+    assert set(both.tables()) >= {"finishing order by series", "favourite", "calibration"}
 
 
 def test_the_skill_table_pairs_the_races(history):
