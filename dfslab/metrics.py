@@ -24,7 +24,6 @@ __all__ = [
     "covered",
     "crps",
     "damped_newton",
-    "diebold_mariano",
     "finish_probabilities",
     "Interval",
     "interval_bounds",
@@ -368,17 +367,6 @@ def reliability(forecast, actual, cluster, edges) -> pd.DataFrame:
         count = len(np.unique(cluster[here]))
         rows.append((edges[b], edges[b + 1], int(here.sum()), count, *means, difference, se))
     return pd.DataFrame(rows, columns=["low", "high", "n", "clusters", "forecast", "actual", "difference", "se"])
-
-
-def diebold_mariano(a, b) -> tuple[float, float, float]:
-    """Return mean of a − b, its standard error and the two-sided p-value, one score per contest [diebold1995].
-
-    Contests count as independent; the small-sample t distribution follows [harvey1997]. Fewer than two contests or
-    no difference at all give NaN.
-    """
-    gap = np.asarray(a, float) - np.asarray(b, float)
-    mean, se = clustered_mean(gap, np.arange(len(gap)))
-    return mean, se, float(stats.ttest_rel(a, b).pvalue) if se > 0 else float("nan")
 
 
 # ---------------------------------------------------------------- weighted scenarios

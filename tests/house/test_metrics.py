@@ -82,20 +82,6 @@ def test_reliability_keeps_the_edges():
     assert table["n"].tolist() == [1, 2]
 
 
-def test_diebold_mariano_is_the_paired_t_test():
-    a, b = RNG.normal(size=9), RNG.normal(size=9)
-    mean, se, p = metrics.diebold_mariano(a, b)
-    known = stats.ttest_rel(a, b)
-    assert (mean, p) == (pytest.approx((a - b).mean()), pytest.approx(known.pvalue))
-    assert mean / se == pytest.approx(known.statistic)
-
-
-def test_diebold_mariano_of_equal_scores_has_no_p_value():
-    mean, _, p = metrics.diebold_mariano([1.0, 2.0], [1.0, 2.0])
-    assert mean == 0
-    assert np.isnan(p)
-
-
 def test_clusters_widen_the_error_of_a_reliability_band():
     contest = np.repeat(np.arange(20), 10)
     shift = np.repeat(RNG.normal(0, 0.05, 20), 10)
