@@ -8,7 +8,6 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from dfslab.report import run_report
-from dfslab.report._runner import NOTEBOOKS
 from dfslab.workflow import SAMPLE, open_race
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 def take(report: Path) -> list[Path]:
     """Write a picture of every page of `report`; return the files."""
-    pages = {stem: report / f"{stem}.html" for stem in NOTEBOOKS}
+    pages = {path.stem: path for path in sorted(report.glob("0[1-3]_*.html"))}
     TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
