@@ -353,8 +353,8 @@ def worst_weights(chance, value, radius: float) -> np.ndarray:
 
     Examples
     --------
-    >>> worst_weights(np.array([0.5, 0.5]), np.array([10.0, 20.0]), 0.1).round(3).tolist()
-    [0.719, 0.281]
+    >>> worst_weights(np.array([0.5, 0.5]), np.array([10.0, 20.0]), 0.1).round(2).tolist()
+    [0.72, 0.28]
     """
     chance, value = np.asarray(chance, float) / np.sum(chance), np.asarray(value, float)
     there = chance > 0

@@ -67,7 +67,6 @@ def test_help_teaches_by_example(name, capsys):
         (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
         (["tune", "ownership", "--data", "DATA"], "0 contests in history/ownership.csv, 3 needed"),
-        (["tune", "race", "--data", "DATA", "--since", "2050-01-01"], "choose another date"),
         (["sample", "DATA"], "holds something else than a simulated season"),
         (["optimize", "SALARIES", "SALARIES", "--out", "x.csv"], "neither projected_points nor projected_ownership"),
         (["optimize", "SALARIES", "FEW", "--out", "x.csv"], "projected_points for 1 of 12 drivers; 6 are needed"),
@@ -96,6 +95,14 @@ def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, mo
     assert [p for p in kept if p.is_file()] == [p for p in before if p.is_file()]
 
 
+def test_a_tuning_that_cannot_be_says_why_and_keeps_its_page(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", "race", "--data", str(folder / "data"), "--since", "2050-01-01", "--quiet"]) == 1
+    out, error = capsys.readouterr()
+    assert error.startswith("dfslab: ") and "choose another date" in error and error.count("\n") == 1 and not out
+    assert list((tmp_path / "reports" / "tuning").rglob("*.html"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -120,10 +127,17 @@ LONG = (
 )
 
 
+def _heed() -> None:
+    """Let a child hear Ctrl-C where the tests themselves were started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name)
 def test_a_command_that_is_ended_says_so_and_leaves_nothing_half_done(ending, tmp_path):
     pipe = subprocess.PIPE
-    run = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path / "x")], stdout=pipe, stderr=pipe, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-c", LONG, str(tmp_path / "x")], stdout=pipe, stderr=pipe, text=True, preexec_fn=_heed
+    )
     assert run.stdout.readline() == "began\n"
     run.send_signal(ending)
     assert run.wait(30) == 130 and "dfslab: stopped; what was finished stays" in run.stderr.read()

@@ -115,9 +115,14 @@ RUN = (
 )
 
 
+def _heed() -> None:
+    """Let a child hear Ctrl-C where the tests themselves were started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name)
 def test_processes_end_with_their_parent_and_no_queued_job_begins(ending, tmp_path):
-    run = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), str(tmp_path)])
+    run = subprocess.Popen([sys.executable, "-c", RUN, str(Path(__file__).parent), str(tmp_path)], preexec_fn=_heed)
     _wait_for(lambda: len(list(tmp_path.glob("began-*"))) == 2)
     run.send_signal(ending)
     assert run.wait(10)

@@ -13,7 +13,7 @@ from race_files import RACE, write_history, write_race
 
 from dfslab.errors import InputError
 from dfslab.parallel import PACKAGE, child_environment
-from dfslab.report import report_season
+from dfslab.report import seasons
 from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, publish
 from dfslab.report._index import write_index
 from dfslab.report._runner import keep_lost, run_report
@@ -352,7 +352,7 @@ def test_a_season_lists_every_race_that_fails_with_one_sentence(folder, tmp_path
         race = write_race(folder, race_id=f"2032-0{k + 1}-01-x")
         (race / name).write_text(content)
     races = [f"2032-0{k + 1}-01-x" for k in range(len(BROKEN))]
-    done = report_season(folder, tmp_path / "out", races, workers=1)
+    done = seasons.report_season(folder, tmp_path / "out", races, workers=1)
     assert list(done.failed) == races and not done.finished
     assert all("\n" not in why and "Traceback" not in why for why in done.failed.values()), done.failed
     assert (tmp_path / "out" / "index.html").exists()
