@@ -1,14 +1,12 @@
 """The lineups we enter, with what a person asks of them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfslab.data import write_lineups
-from dfslab.field import expected_copies
-from dfslab.optimize import lineup_metrics
 from dfslab.slate import Contest, Slate
 
 __all__ = ["Portfolio"]
@@ -82,20 +80,6 @@ class Portfolio:
         entering = self.contest.entering(len(self)) if self.contest else len(self)
         counts = pd.Series({"lineups": len(self), "entering": entering, "candidates": self.candidates})
         return pd.concat([counts, means, pd.Series({"greedy_to_bound": self.greedy_to_bound})])
-
-    @property
-    def has_no_wishes(self) -> bool:
-        """Whether it was chosen under limits of exposure and overlap alone, which plain lineups may ignore."""
-        limits = {"max_exposure", "max_overlap", "objective", "low_ownership_threshold"}
-        asked = {name: wish for name, wish in self.options.items() if name not in limits}
-        return not any(wish not in (None, (), [], 0, False) for wish in asked.values())
-
-    def instead(self, lineups: np.ndarray) -> "Portfolio":
-        """Return the portfolio of other `lineups` (N, K), such as plain ones; they carry no gain of a choice."""
-        copies = expected_copies(lineups, self.slate, self.ownership, self.contest.entries, contest=self.contest)
-        metrics = lineup_metrics(self.slate, self.ownership, lineups, expected_copies=copies)
-        metrics = metrics.reindex(columns=self.metrics.columns).assign(regime=None)
-        return replace(self, lineups=np.asarray(lineups), metrics=metrics, greedy_to_bound=float("nan"))
 
     def to_upload(self, path) -> Path:
         """Write the lineups as DraftKings' bulk upload and return the path; names need ids on the slate."""

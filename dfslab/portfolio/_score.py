@@ -1,7 +1,7 @@
 """Score portfolios on draws that nothing was chosen on, side by side and paired, with standard errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -83,11 +83,6 @@ class Scores:
         """Return the key figures of one portfolio: fees, expected payout ± error, return, chance of a profit, rates."""
         shown = ["fees", "expected_payout", "expected_payout_se", "roi", "p_profit", "cash", "top_1pct"]
         return pd.Series(self._row(name))[shown].astype(float)
-
-    def only(self, names) -> "Scores":
-        """Return the scores of the portfolios in `names`."""
-        parts = ("payout", "cash", "top_1pct", "best_rank", "fees")
-        return replace(self, **{part: {name: getattr(self, part)[name] for name in names} for part in parts})
 
     def cards(self, name: str, promises: PromiseMap | None = None) -> list[tuple[str, str]]:
         """Return the key figures of a portfolio as (value, text): what its promise is worth, with its band."""

@@ -1,7 +1,5 @@
 """A portfolio answers with names, shares and figures that a hand count gives."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,15 +55,3 @@ def test_the_upload_holds_names_with_ids(chosen, tmp_path):
 def test_it_speaks_in_one_line_and_shows_names(chosen):
     assert repr(chosen) == "Portfolio(3 lineups; most used Ann 67%)"
     assert "Ann, Bo" in chosen._repr_html_()
-
-
-def test_other_lineups_take_the_place_of_the_chosen_ones_without_a_gain(chosen):
-    plain = chosen.instead(np.array([[1, 2], [1, 3]]))
-    assert plain.table()["drivers"].tolist() == ["Bo, Cy", "Bo, Di"] and plain.metrics["gain"].isna().all()
-    assert plain.metrics["total_ownership"].tolist() == pytest.approx([0.9, 0.8])
-
-
-def test_wishes_beyond_limits_of_exposure_are_seen(chosen):
-    assert chosen.has_no_wishes
-    assert replace(chosen, options={"max_exposure": 0.5, "locks": (), "robustness": None}).has_no_wishes
-    assert not replace(chosen, options={"locks": ("Ann",)}).has_no_wishes
