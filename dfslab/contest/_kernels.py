@@ -13,18 +13,6 @@ import joblib
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "Counted",
-    "count_lineups",
-    "expected_kernel",
-    "field_kernel",
-    "in_threads",
-    "play_kernel",
-    "score_kernel",
-    "sort_rows",
-    "table_kernel",
-]
-
 LANES = 8
 """Scenarios counted side by side: eight 32-bit sums fill one vector register."""
 

@@ -18,8 +18,6 @@ from dfslab.metrics import quantile_value, scenario_weights, tail_weights
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest
 
-__all__ = ["ContestError", "ContestResult", "FieldScores", "expected_payouts", "simulate_contest", "unpaid"]
-
 BLOCK = 128
 """Scenarios whose payout tables are held at once: a few megabytes."""
 

@@ -21,17 +21,6 @@ from dfslab.lineups import InfeasibleOwnership, LineupLaw, best_lineups
 from dfslab.parallel import streams
 from dfslab.slate import Contest, Slate
 
-__all__ = [
-    "FieldError",
-    "FieldModel",
-    "FieldPreset",
-    "expected_copies",
-    "field_preset",
-    "fit_field",
-    "sample_field",
-    "sample_fields",
-]
-
 MOST_TAKEN = 0.9
 """Largest share of a driver's ownership the copied lineups may take, so that the law keeps some of everybody."""
 SHRINK = 0.75

@@ -10,8 +10,6 @@ from dfslab.errors import UserError, whole_number
 from dfslab.lineups._paths import lineup_codes
 from dfslab.lineups._problem import EXACT, LineupProblem, Rule
 
-__all__ = ["SearchTooLarge", "best_lineups", "enumerate_lineups", "search_exact", "take_in_order"]
-
 MAX_STEPS = 200_000_000
 """Steps after which a search gives up (a few seconds)."""
 MAX_LINEUPS = 200_000_000

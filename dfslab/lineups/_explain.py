@@ -7,8 +7,6 @@ import numpy as np
 from dfslab.lineups._problem import EXACT, LineupProblem, Rule
 from dfslab.lineups._search import search
 
-__all__ = ["why_few", "why_none"]
-
 GOLDEN = 0.6180339887498949
 TIE_BREAK = 1e-7
 """A spread of values this small (relative) keeps a search from listing millions of equal lineups."""

@@ -16,8 +16,6 @@ from dfslab.lineups._problem import LineupProblem
 from dfslab.metrics import damped_newton
 from dfslab.rules import ContestRules
 
-__all__ = ["InfeasibleOwnership", "LineupLaw"]
-
 UNSPENT_STEP = 100
 """Dollars between two entries of a table of tastes for unspent salary."""
 FIT_ERROR = 1e-9

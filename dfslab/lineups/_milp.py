@@ -6,8 +6,6 @@ import numpy as np
 
 from dfslab.lineups._problem import LineupProblem
 
-__all__ = ["choose_set", "search_milp", "solve_binary"]
-
 SOLVER_SLACK = 1e-6
 """HiGHS's feasibility tolerance: rows are widened by it in the model, and lineups checked exactly afterwards."""
 LARGEST_VALUE = 1000.0

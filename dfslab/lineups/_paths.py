@@ -10,8 +10,6 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-__all__ = ["LineupSpace", "Paths", "distinct", "lineup_codes", "lineup_space"]
-
 SMALLEST_SUM = 1e-250
 """Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
 

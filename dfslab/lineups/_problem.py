@@ -6,8 +6,6 @@ import numpy as np
 
 from dfslab.lineups._paths import LineupSpace, lineup_space
 
-__all__ = ["EXACT", "LineupProblem", "Rule", "is_legal"]
-
 EXACT = 1e-9
 """Rounding allowed, relative to a rule's largest weight: sums of decimals are not exact."""
 

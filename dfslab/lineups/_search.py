@@ -7,8 +7,6 @@ from dfslab.lineups._exact import SearchTooLarge, search_exact
 from dfslab.lineups._milp import choose_set, search_milp
 from dfslab.lineups._problem import LineupProblem, Rule
 
-__all__ = ["ENGINES", "scaled_value", "search", "search_set"]
-
 ENGINES = ("auto", "exact", "milp")
 GRID = 1e11
 """Values become whole numbers below this, which both engines add and compare without error."""

@@ -15,8 +15,6 @@ from dfslab.race import Scenarios
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest, Slate, group_numbers
 
-__all__ = ["ContestBoard", "board_of", "covariance", "match_known", "read_history", "simulated_columns"]
-
 SIMULATED = ("model_points", "points_80", "points_90", "place_points", "dominator_points")
 """Columns of the race simulator: mean points, their 80 % and 90 % quantiles, and the mean points of places gained and
 of laps led and fastest laps. Places are known only with a starting grid."""

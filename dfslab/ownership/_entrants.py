@@ -9,8 +9,6 @@ import numpy as np
 
 from dfslab.lineups import best_lineups
 
-__all__ = ["exposures"]
-
 LINEUPS = 20
 """Lineups in an entrant's portfolio: what DraftKings lets most of its multi-entry contests take. More flatten the
 exposures (100 and 400 were tried: .1 and .3 points of error worse at Kansas)."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["LEAST", "Residuals", "affordable", "completed", "draw_ownership", "log_odds"]
-
 LEAST = 0.0005
 """Ownership below one entry in 2,000 is not told apart from it."""
 NEIGHBOURS = 0.04

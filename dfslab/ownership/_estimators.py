@@ -20,26 +20,6 @@ from dfslab.ownership._features import PastOwnership
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, temperature
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
-__all__ = [
-    "FittedEstimator",
-    "Forecaster",
-    "HistoricalOwnership",
-    "NotAvailable",
-    "OptimizerOwnership",
-    "PointsOwnership",
-    "ProjectionOwnership",
-    "RecentFormOwnership",
-    "Rolled",
-    "SalarySkillOwnership",
-    "Vendor2Ownership",
-    "VendorOwnership",
-    "available",
-    "by_source",
-    "remember",
-    "roll",
-    "salary_log_worths",
-]
-
 MOST_CONTESTS = 100
 """Coefficients are fitted on so many of the latest contests; drivers are remembered from all of them."""
 REFIT_GROWTH = 1.08

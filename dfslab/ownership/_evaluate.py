@@ -13,13 +13,6 @@ from dfslab.ownership._estimators import Forecaster
 from dfslab.ownership._fit import log_score
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
-__all__ = [
-    "CalibrationReport",
-    "WalkForward",
-    "calibration_report",
-    "walk_forward",
-]
-
 LEVELS = (0.5, 0.8, 0.95)
 BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Edges of the bands of forecast ownership, fractions."""

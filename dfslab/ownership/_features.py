@@ -12,8 +12,6 @@ import pandas as pd
 from dfslab.ownership._board import LEVEL_POINTS, ContestBoard, match_known
 from dfslab.ownership._errors import LEAST, affordable, log_odds
 
-__all__ = ["SIZE", "PastOwnership", "inputs_of"]
-
 BENDS = (0.5, 1.0, 2.0, 3.0)
 """Where the worth of another $1,000 changes, above $6,000; a first guess that more bends did not improve."""
 BEND_RIDGE = 0.3

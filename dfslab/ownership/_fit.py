@@ -15,8 +15,6 @@ from dfslab.metrics import damped_newton
 from dfslab.ownership._board import ContestBoard, covariance
 from dfslab.ownership._errors import completed
 
-__all__ = ["Case", "Prior", "fit_log_worths", "log_score", "temperature"]
-
 NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-5
 """A fit ends when the next step would raise the log likelihood per contest (about −15) by less than this."""

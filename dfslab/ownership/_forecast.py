@@ -15,8 +15,6 @@ from dfslab.ownership._estimators import FIRST_DAY
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
 from dfslab.slate import Contest, Slate
 
-__all__ = ["OwnershipForecast", "forecast"]
-
 LEVELS = (50, 80, 95)
 """Bands of the table, percent."""
 NODES = 24

@@ -36,8 +36,6 @@ from dfslab.ownership._estimators import (
 from dfslab.ownership._features import SIZE, PastOwnership, salary_bend
 from dfslab.ownership._fit import Case, Prior, fit_log_worths
 
-__all__ = ["FittedHybrid", "HybridOwnershipEstimator", "Pool"]
-
 VENDORS = (VendorOwnership.name, Vendor2Ownership.name)
 EARLY, HALF_LIFE = 10.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + EARLY) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators

@@ -15,8 +15,6 @@ from dfslab.ownership._hybrid import HybridOwnershipEstimator
 from dfslab.ownership._start import fit_start, left_out
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
-__all__ = ["RaceScores", "fit_races", "score_races"]
-
 ALONE, POINTS, VENDOR = "no vendor", "a vendor's points", "a vendor's ownership"
 CASH_UNSEEN = 1.0
 """Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""

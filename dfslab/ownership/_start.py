@@ -26,8 +26,6 @@ from dfslab.ownership._hybrid import (
     solve_pool,
 )
 
-__all__ = ["fit_start", "left_out"]
-
 LEVELS = (-5.0, -4.0, -3.0, -2.0, -1.0, 0.0)
 """Log-odds of the forecast at which quantiles of the errors are kept."""
 PROBABILITY = (0.0, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 1.0)

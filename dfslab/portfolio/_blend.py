@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-__all__ = ["Blend", "fit_blend", "past_rows"]
-
 SOURCES = ("model", "ownership", "surprise", "start", "projected")
 """The race model's mean points, the root of the forecast ownership, the root of the ownership shown less that of the
 forecast, the grid place, the user's or a vendor's projected points. Errors of a root are alike for all drivers."""

@@ -16,7 +16,6 @@ from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_bounds, lineup_metrics, lineup_rows
 from dfslab.portfolio._candidates import (
     PENALTIES,
-    field_runs,
     make_candidates,
     more_within_limits,
     payout_by_scenario,
@@ -28,15 +27,6 @@ from dfslab.portfolio._candidates import (
 from dfslab.portfolio._greedy import SLACK, Choice, Limits, TooFewLineups, choose_entries
 from dfslab.portfolio._portfolio import Portfolio
 from dfslab.slate import Contest, Slate
-
-__all__ = [
-    "PENALTIES",
-    "allocate_lineups_by_regime",
-    "audit",
-    "field_runs",
-    "generate_regime_aware_portfolio",
-]
-
 
 REGIME_QUOTAS = False
 """Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise: on 24 races

@@ -12,19 +12,6 @@ from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LineupShortage
 from dfslab.portfolio._greedy import join_scores
 
-__all__ = [
-    "PENALTIES",
-    "field_runs",
-    "lean",
-    "make_candidates",
-    "more_within_limits",
-    "payout_by_scenario",
-    "payouts_by_regime",
-    "screen",
-    "shifted",
-    "stage_of",
-]
-
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
 RESAMPLED = 16

@@ -13,8 +13,6 @@ from numba import njit
 from dfslab.contest import FieldScores, in_threads
 from dfslab.errors import UserError
 
-__all__ = ["Choice", "Limits", "TooFewLineups", "choose_entries", "join_scores"]
-
 BATCH = 32
 """Candidates whose gain is computed again at a time."""
 CHUNK = 512

@@ -9,8 +9,6 @@ import pandas as pd
 from dfslab.data import write_lineups
 from dfslab.slate import Contest, Slate
 
-__all__ = ["Portfolio"]
-
 
 @dataclass(frozen=True, repr=False)
 class Portfolio:

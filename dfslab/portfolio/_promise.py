@@ -16,8 +16,6 @@ from scipy import stats
 
 from dfslab.slate import Contest
 
-__all__ = ["RATES", "PromiseMap", "Worth", "average_entry"]
-
 RATES = ("return", "cash", "top_1pct", "p_profit")
 """A dollar's return, shares of the entries in the money and in the top 1 %, chance to end with a profit."""
 

@@ -8,8 +8,6 @@ import pandas as pd
 from dfslab.errors import UserError
 from dfslab.portfolio._score import Scores
 
-__all__ = ["Verdict", "referee"]
-
 
 @dataclass(frozen=True)
 class Verdict:

@@ -9,8 +9,6 @@ from dfslab.errors import UserError
 from dfslab.portfolio._build import worst_weights
 from dfslab.portfolio._score import Scores
 
-__all__ = ["regime_robustness", "regime_value"]
-
 
 def regime_value(chosen_on: Scores, scored_on: Scores) -> pd.DataFrame:
     """Return what it is worth to know the regime, in dollars for the portfolio that enters.

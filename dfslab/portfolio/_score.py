@@ -12,8 +12,6 @@ from dfslab.portfolio._promise import RATES, PromiseMap, average_entry
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
 
-__all__ = ["Scores", "score_portfolios"]
-
 TAIL = 0.05
 """Share of the races in a tail."""
 

@@ -20,8 +20,6 @@ from dfslab.race._tracks import (
     default_mechanics,
 )
 
-__all__ = ["family_of", "fit_mechanics", "refit_mechanics"]
-
 PRIOR_RACES = 5.0
 """Weight of the prior in means, in races."""
 PRIOR_PRECISION = 20.0

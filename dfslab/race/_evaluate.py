@@ -17,8 +17,6 @@ from dfslab.race._tracks import USUAL_MILES
 from dfslab.regimes import race_features
 from dfslab.slate import Race
 
-__all__ = ["forecast_races", "past_race", "report_card", "walk_forward"]
-
 
 def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, others=None) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.

@@ -14,8 +14,6 @@ from dfslab.race._form import KNOWN, elsewhere, features, flag, history_table, n
 from dfslab.race._market import POOL, market_chances, market_worths
 from dfslab.race._orders import Choices, maximise
 
-__all__ = ["Course", "FinishModel", "reference_course", "working_course"]
-
 # ---------------------------------------------------------------- the model
 
 HALF_LIFE_DAYS = 350.0

@@ -8,19 +8,6 @@ import pandas as pd
 from numba import njit
 from scipy.special import ndtri
 
-__all__ = [
-    "FAMILIES",
-    "KNOWN",
-    "RECORDS",
-    "SEEN",
-    "features",
-    "flag",
-    "history_table",
-    "number",
-    "plain",
-    "race_starts",
-]
-
 KNOWN = ("driver", "car", "team", "manufacturer", "start", "practice_best_rank")
 """Columns of a driver that are known before the race; all but driver may be missing."""
 SEEN = (

@@ -9,18 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "MAX_CAUTIONS",
-    "CautionLaw",
-    "DropoutLaw",
-    "LapLaw",
-    "OrderLaw",
-    "draw_cautions",
-    "draw_dropouts",
-    "draw_laps",
-    "draw_order",
-]
-
 MAX_CAUTIONS = 40
 """Random cautions a scenario can hold; the most seen in a Cup race of 2021-2025 is 16."""
 FRONT = 7

@@ -8,8 +8,6 @@ from dfslab.errors import UserError
 from dfslab.metrics import damped_newton
 from dfslab.race._orders import Choices
 
-__all__ = ["POOL", "fit_pool", "market_chances", "market_worths"]
-
 POOL = (0.9, 0.1)
 """Weights of the market's and of the model's log-worths: a logistic regression of 680 closing head-to-head lines of 17
 Cup races of 2026 gives the line .97 ± .13 of the weight, the model the rest."""

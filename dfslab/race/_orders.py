@@ -15,8 +15,6 @@ from scipy.sparse.csgraph import connected_components
 
 from dfslab.metrics import damped_newton
 
-__all__ = ["Choices", "RankModel", "fit_attrition", "fit_plackett_luce", "maximise", "sample_finish"]
-
 # ---------------------------------------------------------------- likelihood
 
 

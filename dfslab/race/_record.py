@@ -13,8 +13,6 @@ from dfslab.race._form import history_table
 from dfslab.race._market import market_chances, market_worths
 from dfslab.race._orders import sample_finish
 
-__all__ = ["FinishRecord", "finish_record"]
-
 SCORES = {
     "rps": "lower",
     "top10_brier": "lower",

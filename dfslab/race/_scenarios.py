@@ -10,8 +10,6 @@ from dfslab.lineups import best_lineups
 from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
 from dfslab.slate import Slate
 
-__all__ = ["PER_DRIVER", "PER_SCENARIO", "Scenarios"]
-
 PER_DRIVER = ("finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
 PER_SCENARIO = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime", "weight")
 

@@ -28,8 +28,6 @@ from dfslab.regimes import (
 from dfslab.rules import points_of, rules_on
 from dfslab.slate import Race
 
-__all__ = ["RaceModel"]
-
 CHUNK = 2048
 """Scenarios drawn from one stream; fixed, so that the number of threads changes nothing."""
 

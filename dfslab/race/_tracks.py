@@ -9,8 +9,6 @@ import numpy as np
 
 from dfslab.race._kernels import CautionLaw, DropoutLaw, LapLaw, OrderLaw
 
-__all__ = ["USUAL_MILES", "Mechanics", "default_mechanics"]
-
 _DEFAULTS = Path(__file__).with_name("defaults.json")
 FIELD = 38
 """Drivers in the field the drop-out figures refer to (the usual Cup field, 36-40)."""

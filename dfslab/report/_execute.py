@@ -17,18 +17,6 @@ from dfslab.errors import UserError, in_words
 from dfslab.parallel import KERNELS, PACKAGE, child_environment
 from dfslab.report._parts import part_style
 
-__all__ = [
-    "NOTEBOOKS",
-    "TEMPLATES",
-    "Page",
-    "ReportFailed",
-    "css",
-    "execute",
-    "parameters_of",
-    "publish",
-    "to_html",
-]
-
 NOTEBOOKS = {
     "01_ownership_calibration": "Ownership",
     "02_regime_tuning": "Regimes",

@@ -6,8 +6,6 @@ from dfslab.data import files
 from dfslab.errors import InputError
 from dfslab.report._execute import NOTEBOOKS, TEMPLATES, css
 
-__all__ = ["check_index", "is_report", "manifest_of", "write_index"]
-
 MARK = '<meta name="generator" content="dfslab">'
 """What every index has since there is this mark; older ones have their title."""
 MOST_LINES, LONGEST_LINE = 12, 300

@@ -15,8 +15,6 @@ from dfslab.report import _plots as plots
 from dfslab.report._parts import figure, notes, stats, table
 from dfslab.workflow import RaceDay, blend_races, forecast_ownership, open_race, simulate_race
 
-__all__ = ["Answer", "Bench", "Question", "open_bench", "panel"]
-
 N_SCENARIOS = 2_000
 """Simulated races behind an answer: the standard error of the payout is shown beside it."""
 N_LINEUPS = 20

@@ -11,8 +11,6 @@ from dfslab.portfolio import Portfolio
 from dfslab.report import _plots as plots
 from dfslab.workflow import RaceDay
 
-__all__ = ["NOT_YET", "NOTHING_WRITTEN", "provenance", "record", "save_portfolio"]
-
 NOTHING_WRITTEN = "Nothing was written: give the parameter out_dir a folder to get the files."
 NOT_YET = (
     "The race has not been run, or its standings are not in the folder yet. Afterwards put contest-standings-*.zip "

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-__all__ = ["CheckFailed", "Part", "checks", "figure", "notes", "part_style", "stats", "table"]
-
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE, LONG = 5, 40
 """Tables of so many columns take the whole width; columns with a text of so many letters get room."""

@@ -2,26 +2,6 @@
 
 import numpy as np
 
-__all__ = [
-    "plot_bars",
-    "plot_differences",
-    "plot_dots",
-    "plot_exposure",
-    "plot_frontier",
-    "plot_heat",
-    "plot_intervals",
-    "plot_over_time",
-    "plot_places",
-    "plot_placebo",
-    "plot_profit",
-    "plot_quantiles",
-    "plot_reliability",
-    "plot_thresholds",
-    "plot_timeline",
-    "plot_transform",
-    "save",
-]
-
 # Okabe & Ito's palette: distinguishable with every common colour vision.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, RED, GREY = (
     "#0072b2",

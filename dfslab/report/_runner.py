@@ -17,8 +17,6 @@ from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, param
 from dfslab.report._index import check_index, manifest_of, write_index
 from dfslab.workflow import SAMPLE, open_race
 
-__all__ = ["LONGEST_REPORT", "NOTEBOOKS", "ReportFailed", "keep_lost", "run_report", "shown_as", "write_index"]
-
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
 

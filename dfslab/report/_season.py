@@ -9,8 +9,6 @@ from dfslab.errors import InputError, in_words
 from dfslab.report._runner import keep_lost, run_report, write_index
 from dfslab.workflow import SAMPLE
 
-__all__ = ["Done", "ingest_season", "report_season"]
-
 
 @dataclass(frozen=True)
 class Done:

@@ -20,8 +20,6 @@ from dfslab.report._parts import figure, table
 from dfslab.report._runner import LONGEST_REPORT, shown_as
 from dfslab.workflow import SAMPLE
 
-__all__ = ["Sweep", "run_notebook", "sweep"]
-
 
 def run_notebook(notebook, folder, parameters=None) -> str:
     """Run a notebook into `folder` (executed notebook, page, what it writes) and return what it shows, as text.

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-__all__ = ["STYLES", "Crowd", "Facts", "crowd_ownership", "gather_crowd", "solve_lineups"]
-
 STYLES = ("first tout", "second tout", "value", "names", "movers", "form", "track", "contrarian", "casual")
 _STYLE_SHARE = np.array([0.23, 0.16, 0.12, 0.10, 0.13, 0.08, 0.06, 0.05, 0.07])
 _STYLE_NOISE = np.array([2.8, 2.8, 3.1, 3.7, 3.1, 3.7, 3.7, 3.7, 4.4])

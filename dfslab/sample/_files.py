@@ -13,8 +13,6 @@ from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.sample._weeks import FIRST_SLATE, ContestPlan, RaceWeek, race_facts
 from dfslab.sample._world import DRIVERS, stream
 
-__all__ = ["dk_name", "payout_ladder", "race_name", "write_history", "write_standings", "write_week"]
-
 DK_SPELLING = {
     "A.J. Ravenell": "AJ Ravenell", "J.R. Tackett": "JR Tackett", "T.J. Brandvold": "TJ Brandvold",
     "Wendell Pruett Jr.": "Wendell Pruett Jr", "Tomás Quiñonero": "Tomas Quinonero", "Milo Bergström": "Milo Bergstrom",

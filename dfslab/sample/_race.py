@@ -9,8 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-__all__ = ["Cars", "Outcomes", "Track", "run_races"]
-
 RUNNING, CRASH, MECHANICAL = 0, 1, 2
 PIT_LANE_GAP = 0.25
 """Seconds between cars that restart one behind the other."""

@@ -28,8 +28,6 @@ from dfslab.sample._weeks import (
 )
 from dfslab.sample._world import BUNDLED, Law, World, draw_law, stream
 
-__all__ = ["SEASON", "SEED", "VERSION", "Replays", "replay", "write_sample"]
-
 SEASON = Path(__file__).resolve().parents[2] / "data" / "sample"
 """The bundled season."""
 SEED = BUNDLED

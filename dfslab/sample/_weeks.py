@@ -10,19 +10,6 @@ from dfslab.sample._crowd import Facts, crowd_ownership, gather_crowd
 from dfslab.sample._race import Cars, run_races
 from dfslab.sample._world import DRIVERS, MANUFACTURERS, RACES_A_SEASON, SEASONS, TEAMS, TYPES, Weekend, World, stream
 
-__all__ = [
-    "ContestPlan",
-    "RaceWeek",
-    "Record",
-    "play_history",
-    "play_season",
-    "race_facts",
-    "race_points",
-    "race_week",
-    "run_weekend",
-    "tout_ownership",
-]
-
 FIRST_SLATE = RACES_A_SEASON * (len(SEASONS) - 1)
 """Number of the first race that has a folder; earlier ones are history only."""
 RAIN = 0.03

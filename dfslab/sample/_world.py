@@ -10,8 +10,6 @@ import pandas as pd
 
 from dfslab.sample._race import Cars, Track
 
-__all__ = ["TRACKS", "Law", "Venue", "Weekend", "World", "draw_law", "stream"]
-
 SEASONS = (2024, 2025, 2026)
 RACES_A_SEASON = 36
 STAGES = ("world", "weekend", "race", "desk", "vendor", "contest", "field", "files", "mood", "talk", "law")

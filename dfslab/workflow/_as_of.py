@@ -10,8 +10,6 @@ from dfslab.race import forecast_races
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
 
-__all__ = ["fill_history", "fill_slate", "known_before"]
-
 
 def fill_slate(slate: Slate, scenarios) -> Slate:
     """Return the slate with projected_points (the user's first, else the simulator's means) and simulated columns."""

@@ -23,8 +23,6 @@ from dfslab.workflow._review import by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import baselines, choose_portfolio, forecast_ownership, simulate_race
 from dfslab.workflow._verbs import score_portfolios as score_fresh
 
-__all__ = ["SETTINGS", "rate_bands", "run_backtest", "score_race", "summarise"]
-
 SETTINGS = {
     "n_scenarios": 10_000,
     "n_lineups": 20,

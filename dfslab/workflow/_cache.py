@@ -32,8 +32,6 @@ import pandas as pd
 
 from dfslab.parallel import cache_folder, code_digest
 
-__all__ = ["cached", "key_of"]
-
 LARGEST, LONGEST = 2e9, 30 * 86_400.0
 """Bytes all stages may take together, and seconds a stage is kept after its last use: a season of reports fits."""
 

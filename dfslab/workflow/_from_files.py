@@ -13,8 +13,6 @@ from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.slate import Slate
 
-__all__ = ["Quick", "optimize_files"]
-
 
 @dataclass(frozen=True)
 class Quick:

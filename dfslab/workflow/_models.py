@@ -11,8 +11,6 @@ from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.regimes import SavedRegimes
 
-__all__ = ["load_models", "save_model"]
-
 
 def save_model(data_dir, name: str, values: dict, through) -> Path:
     """Write what tuning found to `<data>/models/<name>.json`, with the last date it saw and the data it came from."""

@@ -11,8 +11,6 @@ from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.portfolio import PromiseMap
 
-__all__ = ["promises_before", "remember", "season_worth", "with_worth"]
-
 RECORD = "models/promises.json"
 """What portfolios promised and won, race by race, in the user's data folder."""
 

@@ -18,8 +18,6 @@ from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
 from dfslab.workflow._promises import promises_before
 
-__all__ = ["SAMPLE", "STAGES", "RaceDay", "latest_race", "open_race", "stream"]
-
 SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
 

@@ -20,8 +20,6 @@ from dfslab.slate import Contest
 from dfslab.workflow._promises import remember
 from dfslab.workflow._race_day import RaceDay
 
-__all__ = ["AfterRace", "Outcome", "by_slate", "play_real_field", "read_outcome", "review"]
-
 
 @dataclass(frozen=True)
 class Outcome:

@@ -25,17 +25,6 @@ from dfslab.workflow._models import save_model
 from dfslab.workflow._race_day import RaceDay, open_race, stream
 from dfslab.workflow._verbs import past_contests, simulate_race
 
-__all__ = [
-    "Tuned",
-    "check_finishes",
-    "check_ownership",
-    "check_simulator",
-    "known_contests",
-    "standardised",
-    "tune_ownership",
-    "tune_thresholds",
-]
-
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
 

@@ -34,17 +34,6 @@ from dfslab.workflow._as_of import fill_history, fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
-__all__ = [
-    "baselines",
-    "blend_races",
-    "choose_portfolio",
-    "fit_race_model",
-    "forecast_ownership",
-    "past_contests",
-    "score_portfolios",
-    "simulate_race",
-]
-
 N_SCENARIOS = 20_000
 N_FIELDS = 20
 """Fields a choice is made against."""
