@@ -284,8 +284,8 @@ class FittedEstimator(Forecaster):
         """Return the features to be used for `board`; raise `NotAvailable` when none of its own is known."""
         known = [f for f in self.asked if f(board, self.past) is not None]
         if not set(known) & set(self.estimator.own):
-            wanted = ", ".join(f.__name__.replace("_", " ") for f in self.estimator.own)
-            raise NotAvailable(f"{self.name}: none of {wanted} is known")
+            wanted = " or ".join(f.__name__.replace("_", " ") for f in self.estimator.own)
+            raise NotAvailable(f"The source {self.name.replace('_', ' ')} is left out: no {wanted} is known.")
         return self.estimator.features(known)
 
     @property

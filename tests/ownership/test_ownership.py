@@ -182,7 +182,7 @@ def test_unseen_drivers_are_forecast_from_salary():
     slate = Slate.from_frame(strangers, rules=RULES)
     assert set(FITTED.missing(slate)) == {"historical", "projection", "recent_form", "optimizer"}
     assert FITTED.predict(slate).sum() == pytest.approx(3)
-    with pytest.raises(NotAvailable, match="historical: none of popularity"):
+    with pytest.raises(NotAvailable, match="historical is left out: no popularity"):
         HistoricalOwnership(RULES).fit(HISTORY).predict(slate)
 
 
