@@ -49,7 +49,7 @@ def allocation(night, n):
 
 @pytest.mark.parametrize("n", [1, 20])
 def test_portfolios_of_one_and_twenty_pass_their_audit(night, n):
-    made = build(night, n, max_overlap=4)
+    made = build(night, n, max_overlap=4, regime_quotas=True)
     assert made.lineups.shape == (n, 6)
     assert made.audit["holds"].all()
     assert made.spilled or made.metrics["regime"].value_counts().to_dict() == allocation(night, n)
