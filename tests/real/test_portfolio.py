@@ -91,17 +91,17 @@ def reserved(slate, contests):
 
 def test_reserved_entries_are_filled_contest_by_contest(night, largest, tmp_path):
     slate = night[0].slate
-    path, again = (tmp_path / "races" / race / "DKEntries.csv" for race in ("reserved", "filled"))
+    path, filled = (tmp_path / "races" / race / "DKEntries.csv" for race in ("reserved", "filled"))
     path.parent.mkdir(parents=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
         csv.writer(handle, lineterminator="\n").writerows(reserved(slate, (("7001", 20), ("7002", 3))))
     entries = open_folder("reserved", tmp_path).entries
-    entries.fill(slate, {"7001": largest.lineups, "7002": largest.lineups}).write(again)
+    entries.fill(slate, {"7001": largest.lineups, "7002": largest.lineups}).write(filled)
     again = open_folder("filled", tmp_path).entries
     names = slate.drivers["name_id"].to_numpy(object)
     for contest, count in (("7001", 20), ("7002", 3)):
         cells = again.frame.loc[again.frame["contest_id"] == contest, "drivers"].tolist()
         assert cells == [tuple(names[row]) for row in largest.lineups[:count]]
-    before, after = (list(csv.reader(p.open(encoding="utf-8"))) for p in (path, tmp_path / "filled.csv"))
+    before, after = (list(csv.reader(p.open(encoding="utf-8"))) for p in (path, filled))
     kept = [[row[:4] + row[10:] for row in sheet] for sheet in (before, after)]
     assert kept[0] == kept[1]
