@@ -275,6 +275,8 @@ def plot_differences(table, label="", ax=None):
     """Draw differences with ± 2 standard errors around zero; `table` has difference and se, a row per name."""
     ax = _axes(ax, WIDE, 0.7 + 0.25 * len(table))
     y = _rows(ax, [_words(name) for name in table.index])
+    if table.empty:
+        return ax
     difference, error = table["difference"].to_numpy(float), table["se"].to_numpy(float)
     clear = np.abs(difference) > 2 * error
     for mask, colour, text in ((clear, BLUE, "beyond two standard errors"), (~clear, GREY, "within two")):

@@ -108,7 +108,9 @@ def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
 @pytest.mark.filterwarnings("error")
 def test_a_picture_without_anything_to_draw_holds_no_data():
     none = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
-    for ax in (plot_reliability(none), plot_transform(none), plot_over_time(none, "estimator", "weight")):
+    gaps = pd.DataFrame({"difference": [], "se": []})
+    drawn = (plot_reliability(none), plot_transform(none), plot_over_time(none, "estimator", "weight"))
+    for ax in (*drawn, plot_differences(gaps)):
         assert not _closing(ax).has_data()
 
 
