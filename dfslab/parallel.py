@@ -62,10 +62,9 @@ def cache_folder() -> Path:
     """
     import platformdirs
 
-    if os.environ.get("DFSLAB_CACHE") and _writable(Path(os.environ["DFSLAB_CACHE"]).absolute()):
-        return Path(os.environ["DFSLAB_CACHE"]).absolute()
     user = os.getuid() if hasattr(os, "getuid") else ""
-    for folder in (Path(platformdirs.user_cache_dir("dfslab")), Path(tempfile.gettempdir(), f"dfslab-{user}")):
+    given = [Path(os.environ["DFSLAB_CACHE"]).absolute()] if os.environ.get("DFSLAB_CACHE") else []
+    for folder in (*given, Path(platformdirs.user_cache_dir("dfslab")), Path(tempfile.gettempdir(), f"dfslab-{user}")):
         if folder.is_absolute() and _writable(folder) and _only_ours(folder):
             return folder
     return Path(tempfile.mkdtemp(prefix="dfslab-"))
@@ -80,7 +79,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _only_ours(folder: Path) -> bool:
-    """Whether nobody else may write there: compiled code is run as it is found."""
+    """Whether nobody else may write there: compiled code and finished stages are taken as they are found."""
     held = folder.stat()
     return os.name == "nt" or (held.st_uid == os.geteuid() and not held.st_mode & 0o022)
 

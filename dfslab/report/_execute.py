@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import os
 import re
 import sys
@@ -57,7 +58,6 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
     from papermill.parameterize import parameterize_notebook
     from traitlets.config import Config
 
-    _check_parameters(notebook, parameters)
     node = load_notebook_node(str(notebook))
     node = parameterize_notebook(node, parameters, kernel_name="python3") if parameters else node
     client = NotebookClient(
@@ -83,16 +83,32 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
         nbformat.write(node, target)
 
 
-def _check_parameters(notebook: Path, parameters: dict) -> None:
-    known = parameters_of(notebook)
-    unknown = sorted(set(parameters) - set(known))
+_WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
+"""Parameters that are whole numbers, and their least values; a lineup shares five drivers with another at most."""
+_SHARES = ("max_exposure", "max_ownership_per_driver", "low_ownership_threshold")
+"""Parameters that are shares, above 0 and at most 1."""
+
+
+def check_parameters(notebooks, parameters: dict) -> None:
+    """Raise `ReportFailed` for a parameter that no notebook has, or a value that cannot be, before a kernel starts."""
+    taken = {name for path in notebooks for name in parameters_of(path)}
+    unknown = sorted(set(parameters) - taken)
     if unknown:
-        raise ReportFailed(
-            f"{notebook.name} has no parameter {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
-        )
+        names = ", ".join(Path(path).name for path in notebooks)
+        raise ReportFailed(f"{names}: no parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
     for name, value in parameters.items():
-        if not isinstance(value, bool | int | float | str | list | dict | None):
-            raise ReportFailed(f"parameter {name}: a {type(value).__name__} cannot be handed to a notebook")
+        need, right = (
+            "text, a number, a list or a dict",
+            isinstance(value, bool | int | float | str | list | dict | None),
+        )
+        if name in _WHOLE:
+            least, most = _WHOLE[name], 5 if name == "max_overlap" else math.inf
+            right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            need = f"a whole number from {least} to {most}" if most < math.inf else f"a whole number of {least} or more"
+        elif name in _SHARES and not isinstance(value, dict | None):
+            right, need = isinstance(value, int | float) and 0 < value <= 1, "a share above 0, at most 1"
+        if not right:
+            raise ReportFailed(f"parameter {name} is {value!r}; it must be {need}")
 
 
 def _failure(name: str, node, at: int | None, error: Exception) -> ReportFailed:
@@ -119,33 +135,38 @@ def _failure(name: str, node, at: int | None, error: Exception) -> ReportFailed:
 
 @dataclass(frozen=True)
 class Page:
-    """A notebook of a report and the frame around it.
+    """The frame around a notebook's page: `name` is the race's, or what stands for it.
 
-    `shown` are the parameters a reader sees; `places` tells how the page calls folders of the machine, by path.
+    `shown` are the parameters a reader sees; `places` tells how the page calls folders of the machine, by path; `alone`
+    is a page by itself, not among those of a race.
     """
 
-    stem: str
-    race_id: str
-    simulated: bool
-    stopped: bool = False
+    name: str
+    simulated: bool = False
     shown: dict = field(default_factory=dict)
     places: dict = field(default_factory=dict)
+    stopped: bool = False
     alone: bool = False
-    """Whether it stands by itself, not among the pages of a race."""
 
-    def resources(self) -> dict:
+    def frame(self, stem: str) -> dict:
+        """Return what the template says around the notebook `stem`."""
         links = [{"text": "All races", "href": "../index.html", "here": False}]
-        links += [{"text": t, "href": f"{s}.html", "here": s == self.stem} for s, t in NOTEBOOKS.items()]
+        links += [{"text": t, "href": f"{s}.html", "here": s == stem} for s, t in NOTEBOOKS.items()]
         banner = "Simulated season: drivers, races and contests on this page are invented." if self.simulated else ""
         return {
-            "title": f"{NOTEBOOKS.get(self.stem, self.stem)} – {self.race_id}",
+            "title": f"{title_of(stem)} – {self.name}",
             "css": css(),
             "part_style": part_style(),
             "stopped": self.stopped,
             "links": [] if self.alone else links,
             "banner": banner,
-            "footer": f"dfslab {metadata.version('dfslab')} · {self.race_id}",
+            "footer": f"dfslab {metadata.version('dfslab')} · {self.name}",
         }
+
+
+def title_of(stem: str) -> str:
+    """Return how a notebook is called in words."""
+    return NOTEBOOKS.get(stem, stem)
 
 
 def css() -> str:
@@ -156,12 +177,12 @@ def css() -> str:
     return own + HtmlFormatter(style="friendly").get_style_defs(".highlight")
 
 
-def to_html(notebook, resources: dict) -> str:
+def to_html(notebook, frame: dict) -> str:
     """Return the executed `notebook` node as one HTML page that needs nothing from outside."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="report", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True)
-    return exporter.from_notebook_node(notebook, resources={"page": resources})[0]
+    return exporter.from_notebook_node(notebook, resources={"page": frame})[0]
 
 
 def publish(path: Path, page: Page) -> None:
@@ -182,7 +203,7 @@ def publish(path: Path, page: Page) -> None:
         for output in cell.get("outputs", []):
             told.output(output)
     files.write_text(path, nbformat.writes(node) + "\n")
-    files.write_text(path.with_suffix(".html"), to_html(node, page.resources()))
+    files.write_text(path.with_suffix(".html"), to_html(node, page.frame(path.stem)))
 
 
 _PICTURE = re.compile(r"(data:[\w/+.;=-]+,[A-Za-z0-9+/=\s]*)")

@@ -1,24 +1,38 @@
-"""Run the notebooks of a race into its report folder: strict parameters, whole or not at all, nothing else replaced."""
+"""Run notebooks into a folder of pages: strict parameters, whole or not at all, nothing else replaced."""
 
 import hashlib
 import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
+import nbformat
 
 from dfslab.data import files
 from dfslab.errors import InputError, in_words
 from dfslab.parallel import say
-from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, parameters_of, publish
+from dfslab.report._execute import NOTEBOOKS, Page, check_parameters, execute, parameters_of, publish, title_of
 from dfslab.report._index import check_index, manifest_of, write_index
 from dfslab.workflow import SAMPLE, open_race
 
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
+PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
+"""Whose versions a manifest tells."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Notebooks that make one folder, with the parameters given, and the frame around their pages."""
+
+    page: Page
+    sources: tuple[Path, ...]
+    parameters: dict
+    data_dir: Path
+    inputs: dict[str, str]
 
 
 def run_report(
@@ -51,84 +65,88 @@ def run_report(
     """
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
     notebooks = files.shipped("notebooks") if notebooks is None else Path(notebooks)
-    parameters, sources = parameters or {}, {stem: notebooks / f"{stem}.ipynb" for stem in NOTEBOOKS}
-    _refuse_unknown(parameters, sources)
-    _check_values(parameters)
-    inputs = open_race(race_id, data_dir)
-    inputs.check_files()
+    sources, parameters = tuple(notebooks / f"{stem}.ipynb" for stem in NOTEBOOKS), parameters or {}
+    check_parameters(sources, parameters)
+    day = open_race(race_id, data_dir)
+    day.check_files()
     files.check_out(out_dir, data_dir)
-    _check_replaced(race_id, data_dir, out_dir)
-    failed = out_dir / f"{race_id}.failed"
-    with files.locked(out_dir / ".locks" / race_id, LONGEST_REPORT, say):
-        with files.write_folder_atomically(out_dir / race_id) as aside:
-            try:
-                _run_pages(sources, inputs, aside, parameters, progress)
-                _write_manifest(aside, inputs, parameters)
-            except Exception as error:
-                _keep_failed(aside, failed, inputs, parameters, in_words(error))
-                raise
-        shutil.rmtree(failed, ignore_errors=True)
+    check_index(out_dir)
+    page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
+    _make(_Run(page, sources, parameters, data_dir, dict(day.hashes)), out_dir / race_id, progress)
     with files.locked(out_dir / ".locks", tell=say):
         write_index(out_dir)
     return out_dir / race_id
 
 
-def _check_replaced(race_id: str, data_dir: Path, out_dir: Path) -> None:
-    """Raise `InputError` when the report would take the place of anything but an earlier report of the race."""
-    for folder in (out_dir / race_id, out_dir / f"{race_id}.failed"):
-        ours = not folder.is_dir() or not any(folder.iterdir()) or manifest_of(folder).get("race_id") == race_id
-        if folder.is_symlink() or not ours or data_dir.is_relative_to(folder):
+def run_notebook(notebook, folder, parameters=None) -> str:
+    """Run a notebook into `folder` (executed notebook, page, what it writes) and return what it shows, as text.
+
+    Raises
+    ------
+    ReportFailed : a cell failed, or a parameter is unknown; `<folder>.failed` keeps the page, `folder` stays as it was
+    """
+    notebook, folder, parameters = Path(notebook), Path(folder).resolve(), dict(parameters or {})
+    data_dir = Path(parameters.get("data_dir") or SAMPLE).resolve()
+    check_parameters([notebook], parameters)
+    title = str(parameters.get("race_id") or "on its own")
+    page = Page(title, data_dir == Path(SAMPLE).resolve(), parameters, alone=True)
+    inputs = input_digests(data_dir, parameters.get("race_id") or "*")
+    _make(_Run(page, (notebook,), parameters, data_dir, inputs), folder)
+    cells = nbformat.read(folder / notebook.name, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type != "stream"]
+    texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
+    return "\n\n".join(text for text in texts if text)
+
+
+def input_digests(data_dir: Path, race_id: str) -> dict[str, str]:
+    """Return digests of the files of the history and of a race (`*`: of all), by their path in the data folder."""
+    found = sorted(path for part in ("history", f"races/{race_id}") for path in data_dir.glob(f"{part}/*"))
+    return {path.relative_to(data_dir).as_posix(): files.digest(path) for path in found if path.is_file()}
+
+
+# ---------------------------------------------------------------- one folder, whole or not at all
+
+
+def _make(run: _Run, folder: Path, progress=lambda line: None) -> None:
+    """Run the notebooks into `folder`; what fails is kept as `<folder>.failed`, and the earlier folder stays."""
+    failed = folder.with_name(f"{folder.name}.failed")
+    _check_replaced(folder, run.data_dir)
+    with files.locked(folder.parent / ".locks" / folder.name, LONGEST_REPORT, say):
+        with files.write_folder_atomically(folder) as aside:
+            try:
+                for number, source in enumerate(run.sources, 1):
+                    progress(f"{folder.name}: page {number} of {len(run.sources)}, {title_of(source.stem).lower()}")
+                    _run_page(run, source, aside)
+                _write_manifest(aside, folder.name, run)
+            except Exception as error:
+                _keep_failed(aside, failed, {"race_id": folder.name, "dfslab": "", "failed": in_words(error)})
+                raise
+        shutil.rmtree(failed, ignore_errors=True)
+
+
+def _check_replaced(folder: Path, data_dir: Path) -> None:
+    """Raise `InputError` when a run would take the place of anything but what an earlier one made."""
+    for place in (folder, folder.with_name(f"{folder.name}.failed")):
+        ours = not place.is_dir() or not any(place.iterdir()) or manifest_of(place).get("race_id") == folder.name
+        if place.is_symlink() or not ours or data_dir.is_relative_to(place):
             raise InputError(
-                f"{folder}: this is not an earlier report of {race_id} and would be replaced; choose another --out, "
+                f"{place}: this is not an earlier report of {folder.name} and would be replaced; choose another --out, "
                 "or move it"
             )
-    check_index(out_dir)
 
 
-_WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
-"""Parameters that are whole numbers, and their least values; a lineup shares five drivers with another at most."""
-_SHARES = ("max_exposure", "max_ownership_per_driver", "low_ownership_threshold")
-"""Parameters that are shares, above 0 and at most 1."""
-
-
-def _check_values(parameters: dict) -> None:
-    """Raise `InputError` for a value that cannot be, before a kernel starts."""
-    for name, value in parameters.items():
-        need, right = "", True
-        if name in _WHOLE:
-            least, most = _WHOLE[name], 5 if name == "max_overlap" else np.inf
-            right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-            need = f"a whole number from {least} to {most}" if most < np.inf else f"a whole number of {least} or more"
-        elif name in _SHARES and not isinstance(value, dict | None):
-            right, need = isinstance(value, int | float) and 0 < value <= 1, "a share above 0, at most 1"
-        if not right:
-            raise InputError(f"parameter {name} is {value!r}; it must be {need}")
-
-
-def _refuse_unknown(parameters: dict, sources: dict) -> None:
-    taken = {name for path in sources.values() for name in parameters_of(path)}
-    unknown = sorted(set(parameters) - taken)
-    if unknown:
-        raise ReportFailed(f"no notebook has the parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
-
-
-def _run_pages(sources: dict, inputs, aside: Path, parameters: dict, progress) -> None:
-    race_id, data_dir = inputs.race.race_id, inputs.data_dir
-    shown = {**parameters, "race_id": race_id, "data_dir": shown_as(data_dir)}
-    places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): shown_as(data_dir)}
-    places |= {str(source.parent.resolve()): "notebooks" for source in sources.values()}
-    own = {"data_dir": str(data_dir), "out_dir": str(aside)}
-    for number, (stem, source) in enumerate(sources.items(), 1):
-        progress(f"{race_id}: page {number} of {len(sources)}, {NOTEBOOKS[stem].lower()}")
-        target, taken = aside / source.name, parameters_of(source)
-        seen = {name: value for name, value in shown.items() if name in taken}
-        stopped = True
-        try:
-            execute(source, target, seen | {name: value for name, value in own.items() if name in taken})
-            stopped = False
-        finally:
-            if target.exists():
-                publish(target, Page(stem, race_id, inputs.simulated, stopped, seen, places))
+def _run_page(run: _Run, source: Path, aside: Path) -> None:
+    taken, target, label = parameters_of(source), aside / source.name, shown_as(run.data_dir)
+    shown = {name: value for name, value in (run.page.shown | {"data_dir": label}).items() if name in taken}
+    places = {str(aside): ".", str(aside.parent): "<reports>", str(run.data_dir): label}
+    page = replace(run.page, shown=shown, places=places | {str(source.parent.resolve()): "notebooks"}, stopped=True)
+    own = {"data_dir": str(run.data_dir), "out_dir": str(aside)}
+    try:
+        execute(source, target, shown | {name: value for name, value in own.items() if name in taken})
+        page = replace(page, stopped=False)
+    finally:
+        if target.exists():
+            publish(target, page)
 
 
 def shown_as(data_dir: Path) -> str:
@@ -136,10 +154,22 @@ def shown_as(data_dir: Path) -> str:
     return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 
 
-def _keep_failed(aside: Path, failed: Path, inputs, parameters: dict, why: str) -> None:
+def _write_manifest(folder: Path, name: str, run: _Run) -> None:
+    manifest = {
+        "race_id": name,
+        "dfslab": metadata.version("dfslab"),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "parameters": run.parameters,
+        "inputs": run.inputs,
+        "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def _keep_failed(aside: Path, failed: Path, manifest: dict) -> None:
     """Put what was made of a report that failed where it can be looked at; a full disk keeps what it can."""
     with suppress(OSError):
-        _write_manifest(aside, inputs, parameters, failed=why)
+        (aside / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     with suppress(OSError):
         shutil.rmtree(failed, ignore_errors=True)
         os.replace(aside, failed)
@@ -152,26 +182,4 @@ def keep_lost(race_id: str, out_dir: Path, why: str) -> None:
     ours = not failed.exists() or manifest_of(failed).get("race_id") == race_id
     for aside in out_dir.glob(f".{race_id}.????????.partial") if ours else ():
         with suppress(OSError), files.locked(out_dir / ".locks" / race_id):
-            files.write_text(aside / "manifest.json", json.dumps({"race_id": race_id, "dfslab": "", "failed": why}))
-            shutil.rmtree(failed, ignore_errors=True)
-            os.replace(aside, failed)
-            os.chmod(failed, 0o755)
-
-
-def _write_manifest(folder: Path, inputs, parameters: dict, **more) -> None:
-    packages = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
-    manifest = {
-        "race_id": inputs.race.race_id,
-        "dfslab": metadata.version("dfslab"),
-        "packages": {name: metadata.version(name) for name in packages},
-        "parameters": parameters,
-        "inputs": dict(inputs.hashes),
-        "files": {p.name: _sha256(p) for p in sorted(folder.iterdir()) if p.is_file()},
-        **more,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            _keep_failed(aside, failed, {"race_id": race_id, "dfslab": "", "failed": why})

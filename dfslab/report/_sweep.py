@@ -1,11 +1,10 @@
-"""One notebook at a person's wish: a page of its own, or a page over a grid of its parameters."""
+"""A notebook run at every point of a grid of its parameters, and one page over all runs."""
 
 import hashlib
 import itertools
 import json
-import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -15,71 +14,10 @@ from dfslab import __version__, parallel
 from dfslab.data import files
 from dfslab.errors import InputError, UserError
 from dfslab.report import _plots as plots
-from dfslab.report._execute import Page, ReportFailed, execute, parameters_of, publish, to_html
+from dfslab.report._execute import Page, check_parameters, to_html
 from dfslab.report._parts import figure, table
-from dfslab.report._runner import LONGEST_REPORT, shown_as
+from dfslab.report._runner import input_digests, run_notebook
 from dfslab.workflow import SAMPLE
-
-
-def run_notebook(notebook, folder, parameters=None) -> str:
-    """Run a notebook into `folder` (executed notebook, page, what it writes) and return what it shows, as text.
-
-    Raises
-    ------
-    ReportFailed : a cell failed, or a parameter is unknown; `<folder>.failed` keeps the page, `folder` stays as it was
-    """
-    notebook, folder, parameters = Path(notebook), Path(folder).resolve(), dict(parameters or {})
-    data_dir = Path(parameters.get("data_dir") or SAMPLE).resolve()
-    _refuse_unknown(notebook, parameters)
-    with files.locked(folder.parent / ".locks" / folder.name, LONGEST_REPORT, parallel.say):
-        failed = folder.with_name(f"{folder.name}.failed")
-        with files.write_folder_atomically(folder) as aside:
-            try:
-                _run_page(notebook, aside, parameters, data_dir)
-            except ReportFailed:
-                shutil.rmtree(failed, ignore_errors=True)
-                shutil.copytree(aside, failed)
-                raise
-        shutil.rmtree(failed, ignore_errors=True)
-    return _shown(nbformat.read(folder / notebook.name, as_version=4))
-
-
-def _run_page(notebook: Path, aside: Path, parameters: dict, data_dir: Path) -> None:
-    target, taken, told = aside / notebook.name, parameters_of(notebook), shown_as(data_dir)
-    own = {"data_dir": str(data_dir), "out_dir": str(aside)}
-    page = Page(
-        notebook.stem,
-        str(parameters.get("race_id") or "on its own"),
-        simulated=data_dir == Path(SAMPLE).resolve(),
-        stopped=True,
-        shown=parameters | {"data_dir": told},
-        places={str(aside): ".", str(data_dir): told, str(notebook.parent.resolve()): "notebooks"},
-        alone=True,
-    )
-    try:
-        execute(notebook, target, parameters | {name: value for name, value in own.items() if name in taken})
-        page = replace(page, stopped=False)
-    finally:
-        if target.exists():
-            publish(target, page)
-
-
-def _refuse_unknown(notebook: Path, names) -> None:
-    if not notebook.is_file():
-        raise InputError(f"{notebook}: there is no such notebook; name one, such as those that dfslab lab copies")
-    known = parameters_of(notebook)
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise InputError(f"{notebook.name} has no parameter {', '.join(unknown)}; it takes {', '.join(sorted(known))}")
-
-
-def _shown(notebook) -> str:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    texts = [output.get("data", {}).get("text/plain", "") for output in outputs if output.output_type != "stream"]
-    return "\n\n".join(text for text in texts if text)
-
-
-# ------------------------------------------------------------ many runs
 
 
 @dataclass(frozen=True)
@@ -107,7 +45,7 @@ def sweep(
     workers : processes on this machine, default one per core
     """
     notebook, shared = Path(notebook), dict(parameters or {})
-    _refuse_unknown(notebook, [*grid, *shared])
+    check_parameters([notebook], shared | {name: values[0] for name, values in grid.items()})
     folder = Path(out_dir).resolve() / "sweeps" / notebook.stem
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     jobs = [(str(notebook.resolve()), str(folder), point, shared) for point in points]
@@ -128,7 +66,7 @@ def sweep(
 def _run(notebook: str, folder: str, point: dict, shared: dict) -> tuple[dict, str]:
     """Return the row of a run and why it failed; one of the two is empty."""
     data_dir, race_id = Path(shared.get("data_dir") or SAMPLE), shared.get("race_id", "*")
-    inputs = [files.digest(path) for part in ("history", f"races/{race_id}") for path in _files(data_dir, part)]
+    inputs = list(input_digests(data_dir, race_id).values())
     key = hashlib.sha256(json.dumps([point, shared, inputs, __version__], sort_keys=True).encode()).hexdigest()[:10]
     started, target = time.perf_counter(), Path(folder) / f"run-{key}"
     try:
@@ -142,10 +80,6 @@ def _run(notebook: str, folder: str, point: dict, shared: dict) -> tuple[dict, s
     about = {"run": target.name, "data": hashlib.sha256("".join(inputs).encode()).hexdigest()[:12]}
     seconds = round(time.perf_counter() - started, 1)
     return written | numbers | about | {"version": __version__, "seconds": seconds}, ""
-
-
-def _files(data_dir: Path, part: str) -> list[Path]:
-    return sorted(path for path in data_dir.glob(f"{part}/*") if path.is_file())
 
 
 def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], metric: str) -> Path:
@@ -169,6 +103,6 @@ def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], m
     ]
     page = folder / "index.html"
     with files.write_atomically(page) as aside:
-        resources = Page(stem, "sweep", False, alone=True).resources()
-        aside.write_text(to_html(nbformat.v4.new_notebook(cells=cells), resources), "utf-8")
+        frame = Page("sweep", alone=True).frame(stem)
+        aside.write_text(to_html(nbformat.v4.new_notebook(cells=cells), frame), "utf-8")
     return page

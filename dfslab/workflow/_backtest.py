@@ -41,7 +41,10 @@ REPLAY_STREAM = 77
 """Number of the random stream of the replays, apart from those of the stages."""
 SALARY_BANDS = 12
 """Bands of salary rank in the plainest forecast."""
-VERSION = 6
+MOST_DRAWS = 2_000
+"""Simulated races that points are scored on."""
+TABLES = ("scores", "money", "drivers")
+VERSION = 7
 """Raised when what is stored of a race changes, so that stored races are scored again."""
 
 
@@ -71,7 +74,7 @@ def run_backtest(
 
     Returns
     -------
-    frames `races`, `ownership`, `simulator`, `money` (one row per race and estimator or strategy) and `failed`
+    frames `races`, `scores` (tidy, see `metrics.summarise`), `money` (one row per race and strategy) and `failed`
     (race_id, error); see `summarise`
     """
     unknown = sorted(set(settings) - set(SETTINGS))
@@ -90,10 +93,7 @@ def run_backtest(
         raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
     for one in good:
         _store(Path(out_dir), one)
-    frames = {
-        name: pd.DataFrame([r for one in good for r in one[name]])
-        for name in ("ownership", "simulator", "money", "drivers")
-    }
+    frames = {name: pd.DataFrame([r for one in good for r in one[name]]) for name in TABLES}
     frames["races"] = pd.DataFrame([one["race"] for one in good])
     frames["failed"] = pd.DataFrame([one for one in found if "error" in one], columns=["race_id", "error"])
     return frames
@@ -145,7 +145,7 @@ def _stored(path: Path, key: str) -> dict | None:
         return None
     try:
         known = json.loads(path.read_text("utf-8"))
-        tables = [known[name] for name in ("ownership", "simulator", "money", "drivers")]
+        tables = [known[name] for name in TABLES]
         sound = isinstance(known["race"], dict) and all(isinstance(row, dict) for table in tables for row in table)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         known, sound = {}, False
@@ -185,8 +185,7 @@ def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:
         money = money.merge(replayed, on="strategy")
     tables = {
         "drivers": drivers,
-        "ownership": _ownership_scores(day, crowd, outcome),
-        "simulator": _simulator_scores(day, races, outcome),
+        "scores": _forecast_scores(day, races, crowd, outcome),
         "money": money,
     }
     rows = {name: _records(table.assign(race_id=race.race_id)) for name, table in tables.items()}
@@ -204,19 +203,29 @@ def _records(table: pd.DataFrame) -> list[dict]:
 # ---------------------------------------------------------------- scores of one race
 
 
-def _ownership_scores(day, crowd, outcome) -> pd.DataFrame:
-    """Return mae and crps in points and coverage of the hybrid, the same of salary ranks where it can."""
-    racing, fact = ~day.slate.out, outcome.ownership
-    draws, own = crowd.draws, crowd.table["ownership"].to_numpy()
-    rows = []
-    for name, told in (("hybrid", own), ("salary rank", salary_rank(day.history.ownership, day.slate))):
-        rows.append({"estimator": name, "mae": 100 * metrics.mean_absolute_error(told[racing], fact[racing])})
-    rows[0]["crps"] = 100 * float(metrics.crps(draws[:, racing], fact[racing]).mean())
-    rows[1]["crps"] = rows[1]["mae"]
-    for level in (0.5, 0.8, 0.95):
-        low, high = metrics.interval_bounds(draws[:, racing], level)
-        rows[0][f"cover_{level:.0%}"] = float(metrics.covered(low, high, fact[racing]).mean())
-    return pd.DataFrame(rows)
+def _forecast_scores(day, races, crowd, outcome) -> pd.DataFrame:
+    """Return scores of the forecasts and of what knows nothing (`plain`): drivers of a salary rank, orders alike.
+
+    See `metrics.summarise`; ownership in points, coverage as a share.
+    """
+    racing = ~day.slate.out
+    own, points = 100 * outcome.ownership[racing], outcome.points[racing]
+    plain = 100 * salary_rank(day.history.ownership, day.slate)[None, racing]
+    kept = np.random.default_rng(0).choice(len(races), min(MOST_DRAWS, len(races)), p=races.weight)
+    drawn = races.points[kept][:, racing]
+    shares, told = 100 * crowd.draws[:, racing], 100 * crowd.table["ownership"].to_numpy()[None, racing]
+    rows = [
+        ("ownership, mean absolute error", metrics.crps(told, own), metrics.crps(plain, own)),
+        ("ownership, CRPS", metrics.crps(shares, own), metrics.crps(plain, own)),
+        ("points, CRPS", metrics.crps(drawn, points), metrics.crps(np.reshape(drawn, (-1, 1)), points[None])),
+    ]
+    for name, draws, actual in (("ownership", shares, own), ("points", drawn, points)):
+        inside = metrics.covered(*metrics.interval_bounds(draws, 0.8), actual)
+        rows.append((f"{name}, inside 80 % bands", inside, np.nan))
+    if outcome.results is not None:
+        rows += _finish_scores(races, outcome.results, racing)
+    values = [(s, model, np.mean(v)) for s, ours, theirs in rows for model, v in (("dfslab", ours), ("plain", theirs))]
+    return pd.DataFrame(values, columns=["score", "model", "value"]).assign(case=day.race.race_id)
 
 
 def salary_rank(past: pd.DataFrame, slate) -> np.ndarray:
@@ -235,34 +244,13 @@ def salary_rank(past: pd.DataFrame, slate) -> np.ndarray:
     return slate.rules.roster_size * level / level.sum()
 
 
-def _simulator_scores(day, races, outcome) -> pd.DataFrame:
-    """Return rps, top-10 Brier, CRPS of points and the share of points inside 80 %, beside knowing nothing."""
-    racing = ~day.slate.out
-    actual, expected = outcome.points[racing], races.points[:, racing]
-    keep = np.random.default_rng(0).choice(len(races), min(2_000, len(races)), p=races.weight)
-    low, high = metrics.interval_bounds(expected[keep], 0.8)
-    row = {
-        "crps_points": float(metrics.crps(expected[keep], actual).mean()),
-        "crps_points_plain": float(metrics.crps(expected[keep].ravel()[:, None], actual[None, :]).mean()),
-        "inside_80": float(metrics.covered(low, high, actual).mean()),
-    }
-    if outcome.results is not None:
-        row |= _finish_scores(races, outcome.results, racing)
-    return pd.DataFrame([row])
-
-
-def _finish_scores(races, results, racing) -> dict:
+def _finish_scores(races, results, racing) -> list[tuple]:
     finish = by_slate(results.set_index("driver")["finish"], races.drivers)[racing]
     known, places = np.isfinite(finish), min(int(np.nanmax(finish)), len(races.drivers))
     chance = metrics.finish_probabilities(np.clip(races.finish, 1, places), races.weight)[racing][known, :places]
-    flat = np.full(chance.shape, 1 / places)
-    fact = np.minimum(finish[known], places)
-    return {
-        "rps": metrics.rps(chance, fact),
-        "rps_plain": metrics.rps(flat, fact),
-        "top10_brier": float(metrics.brier(chance[:, :10].sum(axis=1), fact <= 10).mean()),
-        "top10_brier_plain": float(metrics.brier(flat[:, :10].sum(axis=1), fact <= 10).mean()),
-    }
+    flat, actual = np.full(chance.shape, 1 / places), np.minimum(finish[known], places)
+    ten, ten_flat = (metrics.brier(p[:, :10].sum(axis=1), actual <= 10) for p in (chance, flat))
+    return [("finish, RPS", metrics.rps(chance, actual), metrics.rps(flat, actual)), ("top ten, Brier", ten, ten_flat)]
 
 
 def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
@@ -334,7 +322,7 @@ def _truths(played, day: RaceDay, races, crowd) -> pd.DataFrame:
 def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the season's tables, every standard error over races.
 
-    `ownership` and `simulator`: measure, score, plain (the baseline's), gain (positive: better) and its se.
+    `scores` and `score_gains`: mean scores, and differences from what knows nothing (`plain`), see `metrics.compare`.
     `field`: strategy, races, beaten (percent of the real field behind) ± se, predicted and realised cash and top-1 %
     rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted, as calibrated from earlier
     races with the 80 % band of the season's mean, and as judged (by replays on
@@ -342,41 +330,13 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     clear (two standard errors). `reliability`: slope of realised on predicted rates over races and strategies, its se
     and whether 1 is within two of them.
     """
-    money = frames["money"]
-    tables = {
-        "ownership": _ownership_summary(frames["ownership"]),
-        "simulator": _simulator_summary(frames["simulator"]),
-    }
+    money, scores = frames["money"], frames["scores"]
+    tables = {"scores": metrics.summarise(scores), "score_gains": metrics.compare(scores, "plain")}
     tables["field"] = pd.DataFrame([_field_row(name, part) for name, part in money.groupby("strategy", sort=False)])
     tables["gains"] = _gains(money)
     tables["reliability"] = _reliability(money)
     tables["cash_bands"] = rate_bands(frames, "cash")
     return tables
-
-
-def _gain(name, ours, plain, cluster) -> dict:
-    gain, se = metrics.paired_difference(plain, ours, cluster)
-    return {"measure": name, "score": np.mean(ours), "plain": np.mean(plain), "gain": gain, "se": se}
-
-
-def _ownership_summary(rows: pd.DataFrame) -> pd.DataFrame:
-    hybrid, plain = (rows[rows["estimator"] == name] for name in ("hybrid", "salary rank"))
-    races = hybrid["race_id"].to_numpy()
-    found = [_gain(m, hybrid[m].to_numpy(), plain[m].to_numpy(), races) for m in ("mae", "crps")]
-    for level in (50, 80, 95):
-        mean, se = metrics.clustered_mean(hybrid[f"cover_{level}%"], races)
-        found.append({"measure": f"inside {level} % bands", "score": mean, "plain": level / 100, "se": se})
-    return pd.DataFrame(found)
-
-
-def _simulator_summary(rows: pd.DataFrame) -> pd.DataFrame:
-    found = []
-    for name in ("rps", "top10_brier", "crps_points"):
-        if name in rows:
-            part = rows.dropna(subset=[name])
-            found.append(_gain(name, part[name].to_numpy(), part[f"{name}_plain"].to_numpy(), part["race_id"]))
-    mean, se = metrics.clustered_mean(rows["inside_80"], rows["race_id"])
-    return pd.DataFrame([*found, {"measure": "points inside 80 %", "score": mean, "plain": 0.8, "se": se}])
 
 
 def _field_row(name: str, part: pd.DataFrame) -> dict:

@@ -183,7 +183,7 @@ def _published(folder: Path, place: str) -> tuple[bytes, bytes]:
     folder.mkdir()
     nbformat.write(_executed(place), folder / f"{FIRST}.ipynb")
     shown = {"data_dir": "<data>", "n_lineups": 5}
-    publish(folder / f"{FIRST}.ipynb", Page(FIRST, RACE, False, True, shown, {place: "<data>", str(folder): "."}))
+    publish(folder / f"{FIRST}.ipynb", Page(RACE, False, shown, {place: "<data>", str(folder): "."}, stopped=True))
     return (folder / f"{FIRST}.ipynb").read_bytes(), (folder / f"{FIRST}.html").read_bytes()
 
 

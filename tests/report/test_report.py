@@ -15,7 +15,8 @@ from race_files import RACE, write_history, write_race
 
 from dfslab.errors import InputError
 from dfslab.parallel import map_jobs
-from dfslab.report._runner import NOTEBOOKS, ReportFailed, run_report, write_index
+from dfslab.report._execute import NOTEBOOKS, ReportFailed
+from dfslab.report._runner import run_report, write_index
 
 FIRST, SECOND, THIRD = NOTEBOOKS
 PARAMETERS = 'race_id = ""  # type: str\nout_dir = ""  # type: str\nseed = 1  # type: int'
@@ -78,7 +79,7 @@ def test_no_page_tells_where_it_was_made(good, folder):
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(toys, folder, tmp_path):
-    with pytest.raises(ReportFailed, match=r"no notebook has the parameter sead; known: .*seed"):
+    with pytest.raises(ReportFailed, match=r"no parameter sead; known: .*seed"):
         run_report(RACE, folder, tmp_path, {"sead": 3}, notebooks=toys)
     assert not list(tmp_path.iterdir())
 

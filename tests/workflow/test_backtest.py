@@ -114,7 +114,7 @@ def test_a_backtest_scores_every_race_and_strategy(season):
     stored = json.loads((season[0] / "out" / f"{RACES[0]}.json").read_text())
     assert "calibrated_top_1pct" in stored["money"][0]
     tables = summarise(frames)
-    assert list(tables) == ["ownership", "simulator", "field", "gains", "reliability", "cash_bands"]
+    assert list(tables) == ["scores", "score_gains", "field", "gains", "reliability", "cash_bands"]
     assert not tables["gains"]["portfolio_gains"].iloc[1:].isna().any()
 
 

@@ -1,10 +1,11 @@
 """Stages kept by content: equal to the last bit, known by everything that matters, harmless when damaged."""
 
+import copy
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from sample_race import SAMPLE, SMALL_RACE
 from dfslab import data, parallel
 from dfslab.metrics import Interval
 from dfslab.race import RaceModel
-from dfslab.workflow._cache import LARGEST, _decoded, _encoded, _tidy, cached, key_of
+from dfslab.workflow._cache import LARGEST, _tidy, cached, key_of
 
 
 @pytest.fixture
@@ -100,8 +101,20 @@ _VALUES = st.recursive(_LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionar
 
 @settings(deadline=None, max_examples=60)
 @given(_VALUES)
-def test_any_nest_of_plain_values_comes_back(value):
-    assert _same(_decoded(*_encoded(value)), value)
+def test_equal_values_have_one_key_and_others_another(value):
+    assert key_of(_given, value) == key_of(_given, copy.deepcopy(value)) != key_of(_given, [value])
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
+def test_a_key_outlives_the_process(value):
+    assert key_of(_given, value) == key_of(_given, pickle.loads(pickle.dumps(value)))
+
+
+def test_what_was_computed_with_a_value_does_not_change_its_key():
+    slate = data.load_slate(SMALL_RACE, SAMPLE)
+    before = key_of(_given, slate)
+    _ = slate.names, slate.salary, slate.out, slate.drivers.to_numpy()
+    assert key_of(_given, slate) == before
 
 
 def test_a_race_model_and_its_scenarios_come_back_to_the_last_bit(folder):
@@ -156,18 +169,12 @@ def test_the_digest_of_the_sources_knows_an_edit_of_the_same_size(tmp_path, monk
 
 @pytest.mark.parametrize(
     "value",
-    [np.random.default_rng(1), Path("races"), lambda: 1, types.SimpleNamespace(a=1), iter([])],
-    ids=["generator", "path", "lambda", "namespace", "iterator"],
+    [np.random.default_rng(1), Path("races"), lambda: 1],
+    ids=["generator", "path", "lambda"],
 )
 def test_what_has_no_content_is_refused(value, folder):
     with pytest.raises(TypeError, match="hand over values"):
         key_of(_given, [value])
-    with pytest.raises(TypeError, match="hand over values"):
-        cached(_no_value)
-
-
-def _no_value():
-    return open
 
 
 def test_a_method_is_known_by_what_it_belongs_to():
@@ -175,21 +182,16 @@ def test_a_method_is_known_by_what_it_belongs_to():
     assert key_of(few.sum) == key_of(pd.Series([1, 2]).sum) != key_of(many.sum)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "no archive", "another object", "a pickle"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "another file", "a pickle"])
 def test_a_damaged_file_is_said_and_computed_again(damage, folder, tmp_path):
     value = {"x": np.arange(500.0)}
     cached(_given, value)
     (path,) = folder.iterdir()
-    raw = path.read_bytes()
-    evil = np.array([_Evil(tmp_path / "it-ran.txt")], object)
-    if damage == "another object":
-        np.savez(path, tree=np.frombuffer(b'{"object": ["os", "system", "true"]}', np.uint8))
-    elif damage == "a pickle":
-        np.savez(path, tree=np.frombuffer(b'{"array": [0]}', np.uint8), a0=evil)
-    else:
-        flipped = bytes(b ^ 255 if 300 < k < 340 else b for k, b in enumerate(raw))
-        path.write_bytes({"cut": raw[:200], "empty": b"", "flipped": flipped, "no archive": b"x" * 999}[damage])
-    with pytest.warns(UserWarning, match=r"damaged .* computed again"):
+    raw, evil = path.read_bytes(), pickle.dumps(_Evil(tmp_path / "it-ran.txt"))
+    flipped = bytes(b ^ 255 if 300 < k < 340 else b for k, b in enumerate(raw))
+    damaged = {"cut": raw[:200], "empty": b"", "flipped": flipped, "another file": b"x" * 999, "a pickle": evil}
+    path.write_bytes(damaged[damage])
+    with pytest.warns(UserWarning, match=r"damaged: computed again"):
         assert _same(cached(_given, value), value)
     assert _same(cached(_given, value), value) and not (tmp_path / "it-ran.txt").exists()
 
@@ -211,12 +213,12 @@ def test_a_cache_that_cannot_be_written_keeps_nothing_and_harms_nobody(folder):
 def test_what_was_not_used_for_long_goes_and_the_rest_stays_small(folder):
     folder.mkdir(parents=True)
     for name, days, size in (("old", 40, 1), ("new", 1, 10), ("large", 2, LARGEST)):
-        path = folder / f"{name}.npz"
+        path = folder / f"{name}"
         with open(path, "wb") as handle:
             handle.truncate(int(size))
         os.utime(path, (path.stat().st_mtime - 86_400 * days,) * 2)
     _tidy(folder)
-    assert [p.name for p in folder.iterdir()] == ["new.npz"]
+    assert [p.name for p in folder.iterdir()] == ["new"]
 
 
 def test_two_runs_at_once_give_the_same_and_leave_one_file(folder):
@@ -224,4 +226,4 @@ def test_two_runs_at_once_give_the_same_and_leave_one_file(folder):
     env = os.environ | {"DFSLAB_CACHE": str(folder.parent)}
     runs = [subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE) for _ in range(3)]
     assert {run.communicate()[0].strip() for run in runs} == {b"19999900000"}
-    assert [path.suffix for path in folder.iterdir()] == [".npz"]
+    assert [path.suffix for path in folder.iterdir()] == [""]
