@@ -52,7 +52,7 @@ def test_help_teaches_by_example(name, capsys):
     ("arguments", "told"),
     [
         (["report", "nowhere", "--data", "DATA"], "no race 'nowhere'"),
-        (["report", RACE, "--data", "DATA", "-p", "sead=3"], "no notebook has the parameter sead"),
+        (["report", RACE, "--data", "DATA", "-p", "sead=3"], "no parameter sead"),
         (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups is 'many'; it must be a whole"),
         (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "a whole number from 0 to 5"),
         (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a share above 0, at most 1"),
