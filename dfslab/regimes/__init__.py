@@ -5,7 +5,7 @@ measure a finished race and a simulated one alike, `classify_scenario_regime` la
 `RegimeModel` says before a race how likely each label is, from past races where it is known. `tune_thresholds` chooses
 the thresholds by what reweighted scenarios were worth on later seasons; its `TuningResult` says if they were worth it:
 `.verdict` in words, `.scores` (one score frame) with `.comparison`, `.by_season`, `.by_race` and `.parts`, `.table`
-and `.heat()` over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
+over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
 races, `.confusion` with a clustering, `.skill()` and `.reliability()` of what was forecast before, and `.save()` for
 the house default, which later races read as `SavedRegimes`.
 

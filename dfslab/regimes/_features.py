@@ -3,9 +3,7 @@
 A label belongs to one race or one scenario. History and scenarios go through the same function.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from itertools import product
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,22 +12,13 @@ from numba import njit
 from dfslab.errors import UserError, number_between
 
 REGIMES = ("dominator", "chaos", "fuel_mileage", "balanced")
-FEATURES = (
-    "leader_share",
-    "top2_share",
-    "led_hhi",
-    "dominance_ratio",
-    "points_variance",
-    "dropout_share",
-    "start_finish_correlation",
-    "cautions",
-    "caution_laps",
-    "longest_green_run",
-    "final_green_run",
-    "final_green_miles",
+OF_DRIVERS = (
+    *("leader_share", "top2_share", "led_hhi", "dominance_ratio", "points_variance"),
+    *("dropout_share", "start_finish_correlation"),
 )
-"""Columns of `race_features`, in order; the last five are properties of the race, the others of its drivers."""
-
+OF_RACE = ("cautions", "caution_laps", "longest_green_run", "final_green_run")
+FEATURES = (*OF_DRIVERS, *OF_RACE, "final_green_miles")
+"""Columns of `race_features`, in order."""
 
 NEVER = 1000.0
 """Miles that no race has: with `fuel_miles` here no race is labelled fuel_mileage."""
@@ -62,15 +51,6 @@ class RegimeThresholds:
     def to_dict(self) -> dict:
         """Return the thresholds as a plain dict."""
         return asdict(self)
-
-    def over(self, grid: Mapping, features: np.ndarray) -> pd.DataFrame:
-        """Return the share of each regime among races of feature matrix `features` under every choice of `grid`.
-
-        `grid` maps thresholds to values to try, the others stay; a row per choice: thresholds, shares.
-        """
-        chosen = [replace(self, **dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
-        shares = [np.bincount(regime_codes(features, c), minlength=len(REGIMES)) / len(features) for c in chosen]
-        return pd.DataFrame([asdict(c) for c in chosen]).join(pd.DataFrame(shares, columns=list(REGIMES)))
 
     @property
     def rules(self) -> dict[str, str]:
@@ -107,20 +87,19 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
     frame with the columns `FEATURES`; the index is race_id for history, the scenario number otherwise. What was not
     recorded is NaN.
     """
-    if isinstance(outcomes, pd.DataFrame):
-        ids, arrays = _history_arrays(outcomes, races)
-        return pd.DataFrame(_matrix(*arrays), columns=list(FEATURES), index=ids)
-    return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
+    if not isinstance(outcomes, pd.DataFrame):
+        return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
+    ids, arrays = _history_arrays(outcomes)
+    table = pd.DataFrame({"race_id": ids}) if races is None else races
+    table = table.set_index("race_id").reindex(index=ids, columns=[*OF_RACE, "track_length_mi"]).to_numpy(float)
+    return pd.DataFrame(_matrix(*arrays, table[:, :-1], table[:, -1]), ids, list(FEATURES))
 
 
 def feature_matrix(scenarios) -> np.ndarray:
     """Return `race_features` of `scenarios` as (S, 12) float, without a frame."""
-    facts = np.column_stack(
-        [scenarios.cautions, scenarios.caution_laps, scenarios.longest_green_run, scenarios.final_green_run]
-    ).astype(float)
-    miles = np.full(len(facts), float(scenarios.track_length_mi))
-    start = np.asarray(scenarios.start, float)
-    return _matrix(start, scenarios.finish, scenarios.laps_led, scenarios.points, scenarios.dropped_out, facts, miles)
+    facts = np.column_stack([getattr(scenarios, name) for name in OF_RACE]).astype(float)
+    start, length = np.asarray(scenarios.start, float), float(scenarios.track_length_mi)
+    return _matrix(start, scenarios.finish, scenarios.laps_led, scenarios.points, scenarios.dropped_out, facts, length)
 
 
 def _matrix(start, finish, led, points, dropped, facts, miles) -> np.ndarray:
@@ -130,79 +109,35 @@ def _matrix(start, finish, led, points, dropped, facts, miles) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _driver_features(start, finish, led, points, dropped):
-    """Return the first seven features, (R, 7); a finish of 0 marks a driver who did not race."""
-    n, d = finish.shape
-    out = np.empty((n, 7))
-    value = np.empty(d)
-    for s in range(n):
-        racing, total, first, second, squares = 0, 0.0, 0.0, 0.0, 0.0
-        mean, quit_ = 0.0, 0.0
-        for i in range(d):
-            if finish[s, i] <= 0:
-                continue
-            x = float(led[s, i])
-            total += x
-            squares += x * x
-            if x > first:
-                first, second = x, first
-            elif x > second:
-                second = x
-            value[racing] = points[s, i]
-            mean += points[s, i]
-            quit_ += dropped[s, i]
-            racing += 1
+    """Return the features `OF_DRIVERS`, (R, 7); a finish of 0 marks a driver who did not race."""
+    out = np.empty((len(finish), 7))
+    for s in range(len(finish)):
+        there = finish[s] > 0
+        laps, value = np.sort(led[s][there].astype(np.float64)), np.sort(points[s][there])
+        total, n = laps.sum(), len(laps)
         if total < 1.0:  # not for a NaN: laps led that nobody recorded stay unknown
             total = 1.0
-        mean /= racing
-        ranked = np.sort(value[:racing])
-        top = max(1, round(0.2 * racing))
-        best, variance = 0.0, 0.0
-        for i in range(racing):
-            variance += (ranked[i] - mean) ** 2
-            if i >= racing - top:
-                best += ranked[i]
-        rest = (mean * racing - best) / max(racing - top, 1)
-        out[s, 0], out[s, 1], out[s, 2] = first / total, (first + second) / total, squares / total**2
-        out[s, 3] = best / top / max(rest, 1.0)
-        out[s, 4], out[s, 5] = variance / racing, quit_ / racing
-        out[s, 6] = _correlation(start[s], finish[s])
+        top = max(1, round(0.2 * n))
+        out[s, 0], out[s, 1] = laps[-1] / total, laps[-2:].sum() / total
+        out[s, 2] = (laps**2).sum() / total**2
+        out[s, 3] = value[n - top :].mean() / max(value[: n - top].sum() / max(n - top, 1), 1.0)
+        out[s, 4], out[s, 5] = value.var(), dropped[s][there].sum() / n
+        x, y = start[s][there], finish[s][there].astype(np.float64)
+        x, y = x - x.mean(), y - y.mean()
+        spread = np.sqrt((x * x).sum() * (y * y).sum())
+        out[s, 6] = (x * y).sum() / spread if spread > 0.0 else 0.0
     return out
 
 
-@njit(cache=True, nogil=True)
-def _correlation(x, y):
-    """Pearson correlation of two rows where y > 0; on ranks it is Spearman's."""
-    n, sx, sy = 0, 0.0, 0.0
-    for i in range(x.size):
-        if y[i] > 0:
-            n, sx, sy = n + 1, sx + x[i], sy + y[i]
-    xx, yy, xy = 0.0, 0.0, 0.0
-    for i in range(x.size):
-        if y[i] > 0:
-            a, b = x[i] - sx / n, y[i] - sy / n
-            xx, yy, xy = xx + a * a, yy + b * b, xy + a * b
-    return xy / np.sqrt(xx * yy) if xx > 0.0 and yy > 0.0 else 0.0
-
-
-def _history_arrays(results: pd.DataFrame, races):
-    """Pack a results frame into padded (R, D) arrays; finish 0 where there is nobody, NaN where nothing is known."""
+def _history_arrays(results: pd.DataFrame):
+    """Return race_ids and padded (R, D) arrays; finish 0 where there is nobody, NaN where nothing is known."""
     row, ids = pd.factorize(results["race_id"], sort=False)
     column = results.groupby("race_id").cumcount().to_numpy()
-    packed = []
-    for name in ("start", "finish", "laps_led", "dk_points", "dnf"):
-        array = np.zeros((len(ids), int(column.max()) + 1))
+    packed = np.zeros((5, len(ids), int(column.max()) + 1))
+    for array, name in zip(packed, ("start", "finish", "laps_led", "dk_points", "dnf"), strict=True):
         array[row, column] = pd.to_numeric(results[name], errors="coerce") if name in results else np.nan
-        packed.append(array)
     packed[1] = np.nan_to_num(packed[1])
-    facts, miles = _history_facts(races, ids)
-    return ids, (*packed, facts, miles)
-
-
-def _history_facts(races, ids) -> tuple[np.ndarray, np.ndarray]:
-    wanted = ["cautions", "caution_laps", "longest_green_run", "final_green_run", "track_length_mi"]
-    table = pd.DataFrame({"race_id": ids}) if races is None else races
-    table = table.set_index("race_id").reindex(index=ids, columns=wanted).to_numpy(float)
-    return np.ascontiguousarray(table[:, :4]), table[:, 4]
+    return ids, packed
 
 
 def classify_scenario_regime(features: pd.DataFrame, thresholds: RegimeThresholds | None = None) -> pd.Series:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numba import njit
+from scipy.special import expit, logit
 
 from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_regimes, regime_codes
 
@@ -81,30 +81,24 @@ class RegimeModel:
         codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
         raw = conditions[list(CONDITIONS)].to_numpy(float)
         centre, scale = standard_of(raw)
-        outcomes = np.where(_is_predicted(predicted)[:, None], stage_outcomes(codes, known), np.int8(-1))
+        outcomes = stage_outcomes(codes, known)
+        outcomes[[name not in predicted for name in REGIMES[:-1]]] = -1
         rates = base_rates(conditions["track_type"], codes, known)
         return cls(fit_logits(design_of(raw, centre, scale), outcomes), centre, scale, rates)
 
     def probabilities(self, conditions: dict, simulated) -> np.ndarray:
         """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
-        simulated = np.asarray(simulated, float)
         if np.isnan(self.coefficients).all():
-            return simulated
+            return np.asarray(simulated, float)
         raw = np.array([[conditions[k] for k in CONDITIONS]], float)
         design = design_of(raw, self.centre, self.scale)
-        return split_probability(simulated, hazard_of(self.coefficients @ design[0]))
+        return split_probability(simulated, expit(self.coefficients @ design[0]))
 
     def base_rate(self, track_type: str) -> pd.DataFrame:
         """Return rate and races by regime at `track_type`, shrunk to all track types; those of all when it is new."""
         table = self.base_rates
         kind = track_type if (table["track_type"] == track_type).any() else "all"
         return table[table["track_type"] == kind].set_index("regime")[["rate", "races"]]
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """Regimes that happened, in at least `FEWEST_RACES` past races where it is known whether they did."""
-        every = self.base_rate("all")
-        return tuple(every.index[(every["races"] >= FEWEST_RACES) & (every["rate"] > 0)])
 
 
 def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> pd.DataFrame:
@@ -115,19 +109,14 @@ def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> p
     frame track_type (and `all`), regime, rate (shrunk to that of all track types; NaN where it is nowhere known),
     races (known ones)
     """
-    happened = np.where(known, codes[:, None] == np.arange(len(REGIMES)), np.nan)
-    table = pd.DataFrame(happened, columns=list(REGIMES)).assign(track_type=track_type.to_numpy())
-    counted = table.groupby("track_type").agg(["sum", "count"]).stack(level=0, future_stack=True)
-    overall = table[list(REGIMES)].agg(["mean", "count"]).T
-    prior = overall["mean"].reindex(counted.index.get_level_values(1)).to_numpy()
-    rate = (counted["sum"] + BASE_RACES * prior) / (counted["count"] + BASE_RACES)
-    by_type = pd.DataFrame({"rate": rate, "races": counted["count"]}).rename_axis(["track_type", "regime"])
-    every = overall.set_axis(["rate", "races"], axis=1).rename_axis("regime").reset_index().assign(track_type="all")
-    return pd.concat([by_type.reset_index(), every], ignore_index=True).astype({"races": int})
-
-
-def _is_predicted(predicted) -> np.ndarray:
-    return np.array([name in predicted for name in REGIMES[:-1]])
+    happened = pd.DataFrame(np.where(known, codes[:, None] == np.arange(len(REGIMES)), np.nan), columns=list(REGIMES))
+    by_type = happened.groupby(track_type.to_numpy())
+    rate = (by_type.sum() + BASE_RACES * happened.mean()) / (by_type.count() + BASE_RACES)
+    rates = pd.concat([rate, happened.mean().to_frame("all").T]).rename_axis("track_type")
+    races = pd.concat([by_type.count(), happened.count().to_frame("all").T]).rename_axis("track_type")
+    wide = {"rate": rates, "races": races}
+    long = [frame.reset_index().melt("track_type", var_name="regime", value_name=k) for k, frame in wide.items()]
+    return long[0].merge(long[1])
 
 
 # ---------------------------------------------------------------- stages
@@ -152,8 +141,6 @@ def split_probability(simulated, hazard) -> np.ndarray:
 
 def standard_of(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and spread of every column of (R, conditions)."""
-    if not len(raw):
-        return np.zeros(raw.shape[1]), np.ones(raw.shape[1])
     return raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
 
 
@@ -162,50 +149,30 @@ def design_of(raw, centre, scale) -> np.ndarray:
     return np.column_stack([np.ones(len(raw)), (raw - centre) / scale])
 
 
-def hazard_of(worth) -> np.ndarray:
-    """Return the logistic of `worth`; NaN stays."""
-    return 1.0 / (1.0 + np.exp(-np.asarray(worth, float)))
-
-
-@njit(cache=True, nogil=True)
 def fit_logits(design, outcomes, ridge=RIDGE, fewest=FEWEST_RACES):
-    """Fit one ridge logit per row of `outcomes` by Newton's method.
+    """Fit one ridge logit per row of `outcomes` by Newton's method, thousands of permuted labels at once.
 
     `design` (R, p) with ones in the first column, `outcomes` (B, R) of 1, 0 and −1 (left out). Returns (B, p); a row
-    of NaN where fewer than `fewest` count, or all that count are alike. The intercept is not penalised. Thousands of
-    permuted labels are fitted at once, hence the kernel; without penalty it equals statsmodels' `Logit`.
+    of NaN where fewer than `fewest` count, or all that count are alike. The intercept is not penalised; without
+    penalty it equals statsmodels' `Logit`.
     """
-    n, p = design.shape
-    out = np.full((len(outcomes), p), np.nan)
-    for b in range(len(outcomes)):
-        yes, no = 0, 0
-        for i in range(n):
-            yes += outcomes[b, i] == 1
-            no += outcomes[b, i] == 0
-        if yes + no < fewest or yes == 0 or no == 0:
-            continue
-        beta = np.zeros(p)
-        beta[0] = np.log(yes / no)
-        for _ in range(25):
-            slope, curve = -ridge * beta, ridge * np.eye(p)
-            slope[0], curve[0, 0] = 0.0, 0.0
-            for i in range(n):
-                if outcomes[b, i] >= 0:
-                    worth = 0.0
-                    for j in range(p):
-                        worth += design[i, j] * beta[j]
-                    chance = 1.0 / (1.0 + np.exp(-worth))
-                    for j in range(p):
-                        slope[j] += (outcomes[b, i] - chance) * design[i, j]
-                        for k in range(p):
-                            curve[j, k] += chance * (1.0 - chance) * design[i, j] * design[i, k]
-            step = np.linalg.solve(curve, slope)
-            size = np.abs(step).max()
-            beta += step / max(1.0, size)  # at most 1 in any coefficient: far from the optimum Newton overshoots
-            if size < 1e-9:
-                break
-        out[b] = beta
-    return out
+    counts, yes = outcomes >= 0, outcomes == 1
+    n, share = counts.sum(axis=1), yes.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    able, p = (n >= fewest) & (share > 0) & (share < 1), design.shape[1]
+    counts, yes, found = counts[able], yes[able], np.full((len(outcomes), p), np.nan)
+    penalty, products = ridge * np.diag(np.arange(p) > 0), (design[:, :, None] * design[:, None]).reshape(-1, p * p)
+    beta = np.column_stack([logit(share[able]), np.zeros((able.sum(), p - 1))])
+    for _ in range(25):
+        chance = expit(beta @ design.T)
+        slope = ((yes - chance) * counts) @ design - beta @ penalty
+        curve = ((chance * (1 - chance) * counts) @ products).reshape(-1, p, p) + penalty
+        step = np.linalg.solve(curve, slope[..., None])[..., 0]
+        size = np.abs(step).max(axis=1, initial=0.0, keepdims=True)
+        beta += step / np.maximum(1.0, size)  # at most 1 in any coefficient: far from the optimum Newton overshoots
+        if size.max(initial=0.0) < 1e-9:
+            break
+    found[able] = beta
+    return found
 
 
 def regime_weights(codes, probabilities) -> np.ndarray:

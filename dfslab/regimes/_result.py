@@ -3,8 +3,7 @@
 import hashlib
 import html
 import json
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pandas as pd
 from dfslab import __version__, metrics
 from dfslab.data import files
 from dfslab.errors import UserError
-from dfslab.regimes._features import BOUNDS, REGIMES, RegimeThresholds
+from dfslab.regimes._features import REGIMES, RegimeThresholds
 
 FEWEST_PERMUTATIONS = 200
 """Fewer are run when asked, and said: p then cannot be told finely."""
@@ -26,13 +25,11 @@ EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
 
 @dataclass(frozen=True)
 class SavedRegimes:
-    """What `models/regimes.json` keeps: what a report needs, and what it shows of the tuning."""
+    """What a report needs of `models/regimes.json`."""
 
     thresholds: RegimeThresholds
     predicted: tuple[str, ...]
     """Regimes whose chance the logit predicts; none where the verdict was against reweighting."""
-    record: dict = field(repr=False, compare=False)
-    """All that was saved, see `TuningResult.to_dict`; a file written by hand may lack most of it."""
 
     @classmethod
     def from_dict(cls, saved: dict) -> "SavedRegimes":
@@ -42,16 +39,7 @@ class SavedRegimes:
         predicted = saved.get("predicted", [])  # a file written by hand has no verdict
         if not isinstance(predicted, list) or set(map(str, predicted)) - set(REGIMES):
             raise UserError(f"regimes: predicted is {predicted!r}; a list out of {', '.join(REGIMES)} is needed")
-        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted), saved)
-
-    def frame(self, name: str) -> pd.DataFrame:
-        """Return a saved table: table (the grid), by_season, by_race, parts, comparison, knowing or base_rates."""
-        return pd.DataFrame(self.record.get(name, []))
-
-    def heat(self, x="leader_share", y="dropout_share", value="skill", **held) -> pd.DataFrame:
-        """Return `value` of the saved grid over two thresholds, see `TuningResult.heat`; empty without a grid."""
-        table = self.frame("table")
-        return table if table.empty else _heat(table, x, y, value, held)
+        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted))
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,48 +83,24 @@ class TuningResult:
     """track_type, regime, rate, races: over the races where it is known."""
     confusion: pd.DataFrame
     """Races by label (rows) and cluster of the features (columns): those whose label is known, or all if none is."""
+    comparison: pd.DataFrame
+    """Walk-forward, in use, best, yours: skill, skill_se, p by the placebo, more, more_se (above those in use)."""
+    gain: float
+    """Mean walk-forward gain."""
+    gain_se: float
+    """Standard error of `gain` over races."""
+    p: float
+    """Share of the permutations that gain as much: (1 + hits) / (1 + n) [phipson2010]."""
     kappa: float
     """Mean agreement (Cohen's κ) of the labels by `best` with those by choices on resampled races."""
     since: pd.Timestamp
     until: pd.Timestamp
     """Races on this day or later were not looked at."""
 
-    @cached_property
-    def comparison(self) -> pd.DataFrame:
-        """Walk-forward, in use, best, yours: skill, skill_se, p by the placebo, more, more_se (above those in use)."""
-        every = self.scores[self.scores["score"] == "all"]
-        table = _gains(every, "unweighted", "model")
-        more = _gains(every[every["model"] != "unweighted"], "in use", "model")
-        told = more.rename(columns={"skill": "more", "skill_se": "more_se"}).drop(columns="races")
-        gained = table.set_index("model")["skill"]
-        p = [(1 + _hits(self.placebo[k], v)) / (1 + len(self.placebo)) for k, v in gained.items()]
-        thresholds = pd.DataFrame({"in use": self.in_use.to_dict(), "best": self.best.to_dict()})
-        if self.use is not None:
-            thresholds["yours"] = self.use.to_dict()
-        return table.assign(p=p).merge(told, how="left").join(thresholds.T, on="model")
-
-    def _of(self, column: str, model: str = "walk-forward") -> float:
-        return float(self.comparison.set_index("model").loc[model, column])
-
-    @property
-    def gain(self) -> float:
-        """Mean walk-forward gain."""
-        return self._of("skill")
-
-    @property
-    def gain_se(self) -> float:
-        """Standard error of `gain` over races."""
-        return self._of("skill_se")
-
-    @property
-    def p(self) -> float:
-        """Share of the permutations that gain as much: (1 + hits) / (1 + n) [phipson2010]."""
-        return self._of("p")
-
     @property
     def helps(self) -> bool:
         """Whether reweighting helps: the walk-forward gain is above 0 and p at most .05."""
-        return self.gain > 0 and self.p <= LEVEL
+        return bool(self.gain > 0 and self.p <= LEVEL)
 
     @property
     def thresholds(self) -> RegimeThresholds:
@@ -146,7 +110,10 @@ class TuningResult:
     @property
     def reweights(self) -> bool:
         """Whether reports with `thresholds` reweight: one's own by their own gain and p, else where it `helps`."""
-        return self.helps if self.use is None else self._of("skill", "yours") > 0 and self._of("p", "yours") <= LEVEL
+        if self.use is None:
+            return self.helps
+        yours = self.comparison.set_index("model").loc["yours"]
+        return bool(yours["skill"] > 0 and yours["p"] <= LEVEL)
 
     @property
     def n_races(self) -> int:
@@ -158,11 +125,11 @@ class TuningResult:
         """The verdict in words."""
         few = "" if len(self.placebo) >= FEWEST_PERMUTATIONS else f"; {FEWEST_PERMUTATIONS} are needed for a firm one"
         does = "reweight them" if self.helps else "keep the simulator's own frequencies"
-        hits = _hits(self.placebo["walk-forward"], self.gain)
+        as_much = hits(self.placebo["walk-forward"], self.gain)
         return (
             f"On {self.n_races} races, with thresholds chosen on earlier seasons, reweighting scenarios by regime "
             f"gains {100 * self.gain:.1f} ± {100 * self.gain_se:.1f} % of the score over unweighted ones; "
-            f"{hits} of {len(self.placebo)} permutations of the labels gain as much (p = {self.p:.3f}{few}): {does}."
+            f"{as_much} of {len(self.placebo)} permutations of the labels gain as much (p = {self.p:.3f}{few}): {does}."
         )
 
     @property
@@ -173,12 +140,12 @@ class TuningResult:
     def by_season(self) -> pd.DataFrame:
         """By season: the thresholds chosen before it, skill in it with se, races."""
         walked = self._walk_forward
-        return self.chosen.merge(_gains(walked[walked["score"] == "all"], "unweighted", "season"))
+        return self.chosen.merge(gains(walked[walked["score"] == "all"], "unweighted", "season"))
 
     @property
     def parts(self) -> pd.DataFrame:
         """By part of the score: its walk-forward skill with se, its weight in the whole (`all`)."""
-        return _gains(self._walk_forward, "unweighted", "score").assign(weight=lambda t: t["score"].map(self.score))
+        return gains(self._walk_forward, "unweighted", "score").assign(weight=lambda t: t["score"].map(self.score))
 
     @property
     def by_race(self) -> pd.DataFrame:
@@ -186,14 +153,6 @@ class TuningResult:
         about = ["case", "date", "track_type", "season"]
         value = self.scores.pivot(index=about, columns=["model", "score"], values="value")
         return (value["unweighted"] - value["walk-forward"]).rename_axis(columns=None).reset_index()
-
-    def heat(self, x="leader_share", y="dropout_share", value="skill", **held) -> pd.DataFrame:
-        """Return `value` of the table over two thresholds, index `y` and columns `x`.
-
-        `value` may be any column of `table`, `plateau` for its outline. Other thresholds are held at `held`, else at
-        the choice.
-        """
-        return _heat(self.table, x, y, value, held)
 
     def reliability(self, regime="dominator", edges=EDGES) -> pd.DataFrame:
         """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
@@ -206,18 +165,18 @@ class TuningResult:
         By regime: races, happened (share), AUC of the forecast with its 95 % bootstrap interval, AUC of the simulator,
         Brier skill of the forecast over the base rate with its interval; NaN where it never or always happened.
         """
-        rows = []
-        for regime in REGIMES:
-            told = self._recorded(regime).dropna()
-            row = {"regime": regime, "races": len(told), "happened": told["actual"].mean()}
-            if told["actual"].nunique() == 2:
-                auc = metrics.auc(told["forecast"], told["actual"], n_draws=DRAWS, rng=rng)
-                brier = metrics.brier_skill(told["forecast"], told["actual"], told["base"], n_draws=DRAWS, rng=rng)
-                row |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
-                row["auc_simulated"] = metrics.auc(told["simulated"], told["actual"], n_draws=1).value
-                row |= {"brier_skill": brier.value, "brier_low": brier.low, "brier_high": brier.high}
-            rows.append(row)
-        return pd.DataFrame(rows)
+        return pd.DataFrame([{"regime": regime, **self._skill(regime, rng)} for regime in REGIMES])
+
+    def _skill(self, regime: str, rng) -> dict:
+        told = self._recorded(regime).dropna()
+        row = {"races": len(told), "happened": told["actual"].mean()}
+        if told["actual"].nunique() < 2:
+            return row
+        auc = metrics.auc(told["forecast"], told["actual"], n_draws=DRAWS, rng=rng)
+        brier = metrics.brier_skill(told["forecast"], told["actual"], told["base"], n_draws=DRAWS, rng=rng)
+        row |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
+        row["auc_simulated"] = metrics.auc(told["simulated"], told["actual"], n_draws=1).value
+        return row | {"brier_skill": brier.value, "brier_low": brier.low, "brier_high": brier.high}
 
     def _recorded(self, regime: str) -> pd.DataFrame:
         if regime not in REGIMES:
@@ -231,21 +190,17 @@ class TuningResult:
 
     def to_dict(self) -> dict:
         """Return what is saved, as plain values for a JSON file: see `save`."""
-        numbers = {name: getattr(self, name) for name in ("gain", "gain_se", "p", "kappa", "n_races")}
-        days = {name: f"{getattr(self, name):%Y-%m-%d}" for name in ("since", "until")}
-        names = ("table", "by_season", "by_race", "parts", "comparison", "knowing", "base_rates")
-        frames = {name: _plain(getattr(self, name)) for name in names}
+        names = ("verdict", "helps", "gain", "gain_se", "p", "kappa", "n_races")
+        days = {"since": self.since, "until": self.until, "through": self.timeline["date"].max()}
+        tables = ("table", "by_season", "by_race", "parts", "comparison", "knowing", "base_rates")
         return {
             "thresholds": self.thresholds.to_dict(),
             "predicted": list(self.predicted) if self.reweights else [],
-            "helps": bool(self.helps),
-            "verdict": self.verdict,
-            **numbers,
-            **days,
-            "through": f"{self.timeline['date'].max():%Y-%m-%d}",
             "score": self.score,
             "n_permutations": len(self.placebo),
-            **frames,
+            **{name: getattr(self, name) for name in names},
+            **{name: f"{day:%Y-%m-%d}" for name, day in days.items()},
+            **{name: json.loads(getattr(self, name).to_json(orient="records", date_format="iso")) for name in tables},
         }
 
     def save(self, where) -> Path:
@@ -264,26 +219,11 @@ class TuningResult:
         return path
 
     def __repr__(self) -> str:
-        chosen = ", ".join(f"{name} {value:g}" for name, value in self.best.to_dict().items())
-        what = "reweighting helps" if self.helps else "reweighting does not help"
-        return (
-            f"TuningResult({self.n_races} races: {what}, gain {self.gain:.4f} ± {self.gain_se:.4f}, "
-            f"p {self.p:.3f}; best {chosen})"
-        )
+        return f"TuningResult({self.verdict})"
 
     def _repr_html_(self) -> str:
         table = self.comparison.to_html(index=False, border=0, float_format=lambda x: f"{x:.4g}")
         return f"<p>{html.escape(self.verdict)}</p>{table}"
-
-
-def _heat(table: pd.DataFrame, x: str, y: str, value: str, held: dict) -> pd.DataFrame:
-    chosen = table[table["chosen"]].iloc[0]
-    at = {name: held.get(name, chosen[name]) for name in BOUNDS if name not in (x, y)}
-    picked = table[np.logical_and.reduce([table[name] == v for name, v in at.items()])]
-    if picked.empty:
-        tried = {name: sorted(table[name].unique().tolist()) for name in at}
-        raise UserError(f"heat: nothing was tried at {at}; the grid holds {tried}")
-    return picked.pivot(index=y, columns=x, values=value)
 
 
 def kappa(counts: np.ndarray) -> float:
@@ -293,18 +233,13 @@ def kappa(counts: np.ndarray) -> float:
     return 1.0 if counts.max() == counts.sum() else float(cohens_kappa(counts, return_results=False))
 
 
-def _gains(scores: pd.DataFrame, baseline: str, by: str) -> pd.DataFrame:
+def gains(scores: pd.DataFrame, baseline: str, by: str) -> pd.DataFrame:
     """Return by, skill, skill_se, races of all models of a score frame over the baseline."""
     table = metrics.compare(scores, baseline, by=() if by == "model" else (by,))
     table = table.assign(skill=-table["difference"]).rename(columns={"se": "skill_se", "n": "races"})
     return table[[by, "skill", "skill_se", "races"]]
 
 
-def _hits(placebo: pd.Series, gain: float) -> int:
+def hits(placebo: pd.Series, gain: float) -> int:
     """Return how many permutations gain as much, to rounding."""
     return int((placebo >= gain - 1e-9).sum())
-
-
-def _plain(frame: pd.DataFrame) -> list[dict]:
-    """Return the rows of `frame` as plain values, None for what is missing."""
-    return json.loads(frame.to_json(orient="records", date_format="iso"))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from scipy.stats import sem
 
 from dfslab.errors import UserError, as_day, whole_number
@@ -27,12 +27,11 @@ from dfslab.regimes._model import (
     base_rates,
     design_of,
     fit_logits,
-    hazard_of,
     split_probability,
     stage_outcomes,
     standard_of,
 )
-from dfslab.regimes._result import TuningResult, kappa
+from dfslab.regimes._result import TuningResult, gains, hits, kappa
 
 GRID = {
     "leader_share": (0.40, 0.45, 0.50, 0.55, 0.60, 0.65),
@@ -112,13 +111,14 @@ def tune_thresholds(
     candidate and its neighbours on the grid.
     """
     in_use = in_use or RegimeThresholds()
-    past = _Past.of(results, races, conditions, simulated, since, until)
-    candidates = _Candidates.of(_grid(grid), in_use, use)
     unknown = set(predicted) - set(REGIMES[:-1])
     if unknown:
         raise UserError(f"predicted: {', '.join(sorted(unknown))} unknown; regimes are {', '.join(REGIMES[:-1])}")
-    walk = _Walk(past, candidates, _reduced(past, candidates, simulated, results), _weights(score), tuple(predicted))
-    return _result(walk, whole_number(n_permutations, "n_permutations", 0), n_resamples, rng)
+    until = conditions["date"].max() + pd.Timedelta(days=1) if until in (None, "") else as_day(until, "until")
+    past = _past(results, races, conditions[conditions["date"] < until], simulated, since, until)
+    candidates = _Candidates.of(_grid(grid), in_use, use)
+    walk = _Walk(past, candidates, simulated, results, _weights(score), tuple(predicted))
+    return _result(walk, until, whole_number(n_permutations, "n_permutations", 0), n_resamples, rng)
 
 
 # ---------------------------------------------------------------- what is asked
@@ -147,12 +147,13 @@ def _weights(score: str | Mapping[str, float]) -> np.ndarray:
 class _Candidates:
     """Thresholds to score: those on the grid first, nearest to the ones in use ahead, so that these win ties."""
 
-    listed: tuple[RegimeThresholds, ...]
+    listed: list[RegimeThresholds]
     n_grid: int
     """The first so many may be chosen."""
     in_use: int
     use: int | None
-    grid: dict[str, tuple[float, ...]]
+    smooth: np.ndarray
+    """The averaging matrix over each candidate of the grid and those one step away in one threshold."""
 
     @classmethod
     def of(cls, grid, in_use, use) -> "_Candidates":
@@ -161,96 +162,63 @@ class _Candidates:
         steps = sorted(product(*(range(len(values)) for values in nearest)), key=sum)
         chosen = [[values[k] for values, k in zip(nearest, step, strict=True)] for step in steps]
         listed = [replace(in_use, **dict(zip(grid, values, strict=True))) for values in chosen]
-        n_grid, mine = len(listed), None if use is None else _thresholds(use, in_use)
-        for extra in [in_use, *([] if mine is None else [mine])]:
-            if extra not in listed:
-                listed.append(extra)
-        return cls(tuple(listed), n_grid, listed.index(in_use), None if mine is None else listed.index(mine), grid)
-
-    @cached_property
-    def smooth(self) -> np.ndarray:
-        """The averaging matrix over each candidate of the grid and those one step away in one threshold."""
-        values = np.array([list(c.to_dict().values()) for c in self.listed[: self.n_grid]])
-        steps = np.column_stack([np.unique(column, return_inverse=True)[1] for column in values.T])
-        near = np.abs(steps[:, None, :] - steps[None]).sum(axis=2) <= 1
-        return near / near.sum(axis=1, keepdims=True)
+        place = np.array([[sorted(grid[n]).index(v) for n, v in zip(grid, values, strict=True)] for values in chosen])
+        near = np.abs(place[:, None, :] - place).sum(axis=2) <= 1
+        mine = None if use is None else _thresholds(use, in_use)
+        every = [*listed, *dict.fromkeys(c for c in (in_use, mine) if c is not None and c not in listed)]
+        use = None if mine is None else every.index(mine)
+        return cls(every, len(listed), every.index(in_use), use, near / near.sum(axis=1, keepdims=True))
 
     def choice(self, skill: np.ndarray) -> int:
         """Return the candidate on the highest plateau of `skill` (C,): of equal ones the nearest to those in use."""
         smoothed = self.smooth @ skill[: self.n_grid]
         return int(np.argmax(smoothed >= smoothed.max() - TIE))
 
+    def named(self, best: int) -> dict[str, int | None]:
+        """Return the candidate of each model of the score frame; None where it changes from season to season."""
+        held = {"walk-forward": None, "in use": self.in_use, "best": best}
+        return held if self.use is None else held | {"yours": self.use}
+
 
 def _thresholds(use, in_use: RegimeThresholds) -> RegimeThresholds:
     return use if isinstance(use, RegimeThresholds) else RegimeThresholds.from_dict(in_use.to_dict() | dict(use))
 
 
-@dataclass(frozen=True)
-class _Past:
-    """Finished races before `until` in order of date, and which of them are scored."""
+def _past(results, races, conditions, simulated, since, until) -> pd.DataFrame:
+    """Return finished races in order of date: conditions, features, season, and whether they are scored."""
+    since = conditions["date"].min() if since in (None, "") else as_day(since, "since")
+    features = race_features(results[results["race_id"].isin(conditions.index)], races)
+    past = conditions.sort_values("date", kind="stable").join(features)
+    past = past.assign(
+        season=past["date"].dt.year, scored=past.index.isin(list(simulated)) & (past["date"] >= since).to_numpy()
+    )
+    seasons = past.loc[past["scored"], "season"].nunique()
+    if seasons < 2:
+        raise UserError(
+            f"regimes: {int(past['scored'].sum())} races of {seasons} season from {since:%Y-%m-%d} to before "
+            f"{until:%Y-%m-%d}; thresholds are chosen on one season and scored in the next, so give an earlier "
+            "since, or more history"
+        )
+    return past
 
-    conditions: pd.DataFrame
-    features: np.ndarray
-    """(H, 12)."""
-    scored: np.ndarray
-    """(R,) rows of history."""
-    until: pd.Timestamp
 
-    @classmethod
-    def of(cls, results, races, conditions, simulated, since, until) -> "_Past":
-        dates = conditions["date"]
-        until = dates.max() + pd.Timedelta(days=1) if until in (None, "") else as_day(until, "until")
-        conditions = conditions[dates < until].sort_values("date", kind="stable")
-        features = race_features(results[results["race_id"].isin(conditions.index)], races)
-        since = dates.min() if since in (None, "") else as_day(since, "since")
-        scored = conditions.index.isin(list(simulated)) & (conditions["date"] >= since).to_numpy()
-        seasons = conditions["date"][scored].dt.year.nunique()
-        if seasons < 2:
-            raise UserError(
-                f"regimes: {int(scored.sum())} races of {seasons} season from {since:%Y-%m-%d} to before "
-                f"{until:%Y-%m-%d}; thresholds are chosen on one season and scored in the next, so give an earlier "
-                "since, or more history"
-            )
-        matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
-        return cls(conditions, matrix, np.flatnonzero(scored), until)
-
-    @cached_property
-    def season(self) -> np.ndarray:
-        """(H,) years."""
-        return self.conditions["date"].dt.year.to_numpy()
-
-    def permutation(self, rng) -> np.ndarray:
-        """Return rows of history permuted within season and track type, (H,)."""
-        kind = self.conditions["track_type"].to_numpy(str)
-        group = np.unique(np.char.add(self.season.astype(str), kind), return_inverse=True)[1]
-        permuted = np.empty(len(group), int)
-        permuted[np.lexsort((np.arange(len(group)), group))] = np.lexsort((rng.random(len(group)), group))
-        return permuted
+def _permutation(past: pd.DataFrame, rng) -> np.ndarray:
+    """Return rows of history permuted within season and track type, (H,)."""
+    group = past.groupby(["season", "track_type"]).ngroup().to_numpy()
+    permuted = np.empty(len(group), int)
+    permuted[np.argsort(group, kind="stable")] = np.lexsort((rng.random(len(group)), group))
+    return permuted
 
 
 # ---------------------------------------------------------------- the score
 
 
-class _Reduced(NamedTuple):
-    """Scores of all scored races as quadratic forms in the regimes' probabilities."""
+def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
+    """Return the scores of a race as quadratic forms in the regimes' probabilities.
 
-    near: np.ndarray
-    """(R, C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part."""
-    between: np.ndarray
-    """(R, C, 3, 4, 4) mean distance between the scenarios of two regimes."""
-    counts: np.ndarray
-    """(R, C, 4) scenarios of each regime."""
-    unweighted: np.ndarray
-    """(R, 3) scores of unweighted scenarios."""
-
-
-def _reduced(past: _Past, candidates: _Candidates, simulated, results) -> _Reduced:
-    ids, by_race = past.conditions.index[past.scored], dict(iter(results.groupby("race_id")))
-    cases = [_reduce(simulated[r], by_race[r], candidates.listed) for r in ids]
-    return _Reduced(*(np.array(x) for x in zip(*cases, strict=True)))
-
-
-def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple:
+    (C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part; (C, 3, 4, 4) mean
+    distance between the scenarios of two regimes; (C, 4) scenarios of each regime; (3,) scores of unweighted scenarios.
+    """
     near, between = _distances(drawn, results)
     codes = np.array([regime_codes(drawn.features, c) for c in listed])
     member = (codes[..., None] == np.arange(len(REGIMES))).astype(np.float32)
@@ -281,82 +249,55 @@ def _distances(drawn: PastRace, results: pd.DataFrame) -> tuple[np.ndarray, np.n
     return np.array(near, np.float32), np.array(between, np.float32)
 
 
-@dataclass(frozen=True)
 class _Walk:
-    """All candidates through all scored races, with labels as they are or permuted."""
+    """All candidates (C) through all scored races (R), with labels of history (H) as they are or permuted."""
 
-    past: _Past
-    candidates: _Candidates
-    reduced: _Reduced
-    weights: np.ndarray
-    predicted: tuple[str, ...]
-
-    @cached_property
-    def season(self) -> np.ndarray:
-        """(R,) season of every scored race."""
-        return self.past.season[self.past.scored]
-
-    @cached_property
-    def codes(self) -> np.ndarray:
-        """(C, H) labels of history."""
-        return np.array([regime_codes(self.past.features, c) for c in self.candidates.listed])
-
-    @cached_property
-    def known(self) -> np.ndarray:
-        """(C, H, 4) whether what decides the labels was recorded."""
-        return np.array([known_regimes(self.past.features, c) for c in self.candidates.listed])
-
-    @cached_property
-    def _outcomes(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
-        """By predicted stage: its number, the distinct outcomes (U, H), and which of them each candidate has (C,)."""
+    def __init__(self, past: pd.DataFrame, candidates: _Candidates, simulated, results, weights, predicted):
+        self.past, self.candidates, self.weights, self.predicted = past, candidates, weights, predicted
+        features, season = past[list(FEATURES)].to_numpy(float), past["season"].to_numpy()
+        self.scored = np.flatnonzero(past["scored"])
+        self.season = season[self.scored]
+        self.later = np.flatnonzero(self.season > self.season.min())
+        self.codes = np.array([regime_codes(features, c) for c in candidates.listed])
+        self.known = np.array([known_regimes(features, c) for c in candidates.listed])
+        by_race = dict(iter(results.groupby("race_id")))
+        forms = [_reduce(simulated[r], by_race[r], candidates.listed) for r in past.index[self.scored]]
+        self.near, self.between, self.counts, self.unweighted = (np.array(x) for x in zip(*forms, strict=True))
+        self.simulated = self.counts / self.counts.sum(axis=2, keepdims=True)
+        self.even = self._scores(self.simulated)
         every = np.array([stage_outcomes(*labels) for labels in zip(self.codes, self.known, strict=True)])
-        stages = [k for k, name in enumerate(REGIMES[:-1]) if name in self.predicted]
-        return [(k, *np.unique(every[:, k], axis=0, return_inverse=True)) for k in stages]
+        stages = [k for k, name in enumerate(REGIMES[:-1]) if name in predicted]
+        self.stages = [(k, *np.unique(every[:, k], axis=0, return_inverse=True)) for k in stages]
+        self.designs = [self._design(season < year, year) for year in np.unique(self.season) if season.min() < year]
 
-    @cached_property
-    def _designs(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """By scored season: design of the races before it, scored rows of the season, their design."""
-        raw, season = self.past.conditions[list(CONDITIONS)].to_numpy(float), self.past.season
-        designs = []
-        for year in np.unique(self.season):
-            rows, before = np.flatnonzero(self.season == year), raw[season < year]
-            if len(before):
-                standard = standard_of(before)
-                designs.append((design_of(before, *standard), rows, design_of(raw[self.past.scored[rows]], *standard)))
-        return designs
-
-    @cached_property
-    def simulated(self) -> np.ndarray:
-        """(R, C, 4) share of each regime among the scenarios."""
-        return self.reduced.counts / self.reduced.counts.sum(axis=2, keepdims=True)
-
-    @cached_property
-    def _even(self) -> np.ndarray:
-        return self._scores(self.simulated)
+    def _design(self, before, year) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the design of the races before a season, scored rows of the season, their design."""
+        raw, rows = self.past[list(CONDITIONS)].to_numpy(float), np.flatnonzero(self.season == year)
+        standard = standard_of(raw[before])
+        return design_of(raw[before], *standard), rows, design_of(raw[self.scored[rows]], *standard)
 
     def probabilities(self, permuted=None) -> np.ndarray:
         """Return the chance of each regime before each scored race, (R, C, 4)."""
         hazard = np.full((*self.simulated.shape[:2], len(REGIMES) - 1), np.nan)
-        for stage, outcomes, of in self._outcomes:
+        for stage, outcomes, of in self.stages:
             outcomes = outcomes if permuted is None else outcomes[:, permuted]
-            for before, rows, design in self._designs:
-                coefficients = fit_logits(before, np.ascontiguousarray(outcomes[:, : len(before)]))
-                hazard[rows, :, stage] = hazard_of(design @ coefficients.T)[:, of.ravel()]
+            for before, rows, design in self.designs:
+                coefficients = fit_logits(before, outcomes[:, : len(before)])
+                hazard[rows, :, stage] = expit(design @ coefficients.T)[:, of.ravel()]
         return split_probability(self.simulated, hazard)
 
     def gains(self, probabilities) -> np.ndarray:
         """Return score of unweighted less that of reweighted scenarios, (R, C, 3)."""
-        return self._even - self._scores(probabilities)
+        return self.even - self._scores(probabilities)
 
     def _scores(self, probabilities) -> np.ndarray:
-        near, between, counts, _ = self.reduced
-        share = np.where(counts > 0, probabilities, 0.0)
+        share = np.where(self.counts > 0, probabilities, 0.0)
         total = share.sum(axis=2, keepdims=True)
         share = np.where(total > 0, share / np.where(total > 0, total, 1.0), self.simulated)  # as `regime_weights`
-        same = (share**2 / np.maximum(counts, 1.0)).sum(axis=2)
+        same = (share**2 / np.maximum(self.counts, 1.0)).sum(axis=2)
         column = share[:, :, None, :, None]
-        spread = (column.swapaxes(-1, -2) @ between @ column)[..., 0, 0] / np.maximum(1.0 - same, 1e-9)[..., None]
-        return (near @ share[..., None])[..., 0] - 0.5 * spread
+        spread = (column.swapaxes(-1, -2) @ self.between @ column)[..., 0, 0] / np.maximum(1.0 - same, 1e-9)[..., None]
+        return (self.near @ share[..., None])[..., 0] - 0.5 * spread
 
     def skill(self, gains, rows=slice(None)) -> np.ndarray:
         """Return the skill of every candidate over the scored races `rows`, (C,)."""
@@ -364,7 +305,7 @@ class _Walk:
 
     def as_skill(self, gains, rows=slice(None)) -> np.ndarray:
         """Return gains (…, 3) as shares of the mean unweighted scores of the races `rows`; 0 for what nobody knows."""
-        scale = self.reduced.unweighted[rows].mean(axis=0)
+        scale = self.unweighted[rows].mean(axis=0)
         return np.divide(gains, scale, out=np.zeros(np.shape(gains)), where=scale > 0)
 
     def choices(self, gains) -> np.ndarray:
@@ -374,61 +315,67 @@ class _Walk:
             chosen[self.season == year] = self.candidates.choice(self.skill(gains, self.season < year))
         return chosen
 
-    @cached_property
-    def later(self) -> np.ndarray:
-        """(R',) scored races of the seasons that thresholds were chosen for."""
-        return np.flatnonzero(self.season > self.season.min())
-
     def placebo(self, n: int, best: int, rng) -> pd.DataFrame:
         """Return the gains of `n` permutations of the labels, chosen anew before each season and held throughout."""
         rows = []
         for _ in range(n):
-            gains = self.gains(self.probabilities(self.past.permutation(rng)))
+            gains = self.gains(self.probabilities(_permutation(self.past, rng)))
             rows.append({k: self.skill(v[:, None], self.later)[0] for k, v in self.by_model(gains, best).items()})
-        return pd.DataFrame(rows, columns=list(self.named(best)), dtype=float)
-
-    def named(self, best: int) -> dict[str, int | None]:
-        """Return the candidate of each model of the score frame; None where it changes from season to season."""
-        held = {"walk-forward": None, "in use": self.candidates.in_use, "best": best}
-        return held if self.candidates.use is None else held | {"yours": self.candidates.use}
+        return pd.DataFrame(rows, columns=list(self.candidates.named(best)), dtype=float)
 
     def by_model(self, gains, best: int) -> dict[str, np.ndarray]:
         """Return the gains of every model in every scored race, (R, 3) each."""
         every, walked = np.arange(len(gains)), self.choices(gains)
-        return {name: gains[every, walked if k is None else k] for name, k in self.named(best).items()}
+        return {name: gains[every, walked if k is None else k] for name, k in self.candidates.named(best).items()}
 
 
 # ---------------------------------------------------------------- what is found
 
 
-def _result(walk: _Walk, n_permutations: int, n_resamples: int, rng) -> TuningResult:
+def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> TuningResult:
     placebo_rng, resample_rng, cluster_rng = rng.spawn(3)
     past, candidates = walk.past, walk.candidates
     chances = walk.probabilities()
     gains = walk.gains(chances)
     best, walked = candidates.choice(walk.skill(gains)), walk.choices(gains)
-    labels = walk.codes[best], walk.known[best]
-    n, decided = len(gains), labels[1][:, -1]
+    codes, known = labels = walk.codes[best], walk.known[best]
+    n, decided = len(gains), known[:, -1]
     picks = [candidates.choice(walk.skill(gains, resample_rng.integers(n, size=n))) for _ in range(n_resamples)]
+    scores, placebo = _scores(walk, walk.by_model(gains, best)), walk.placebo(n_permutations, best, placebo_rng)
+    thresholds = {name: k if k is None else candidates.listed[k] for name, k in candidates.named(best).items()}
+    comparison = _comparison(scores, placebo, thresholds)
     return TuningResult(
-        best=candidates.listed[best],
-        in_use=candidates.listed[candidates.in_use],
-        use=None if candidates.use is None else candidates.listed[candidates.use],
+        best=thresholds["best"],
+        in_use=thresholds["in use"],
+        use=thresholds.get("yours"),
         predicted=walk.predicted,
         score=dict(zip(PARTS, walk.weights.tolist(), strict=True)),
         table=_table(walk, gains, best),
-        scores=_scores(walk, walk.by_model(gains, best)),
+        scores=scores,
         chosen=_chosen(walk, walked),
-        placebo=walk.placebo(n_permutations, best, placebo_rng),
+        placebo=placebo,
         forecasts=_forecasts(walk, chances, walked),
         knowing=_knowing(walk, best),
         timeline=_timeline(past, *labels),
-        base_rates=base_rates(past.conditions["track_type"], *labels),
+        base_rates=base_rates(past["track_type"], *labels),
         confusion=_confusion(past, *labels, cluster_rng),
-        kappa=float(np.mean([_agreement(labels[0][decided], walk.codes[k][decided]) for k in picks])),
-        since=past.conditions["date"].iloc[past.scored[0]],
-        until=past.until,
+        comparison=comparison,
+        **dict(zip(("gain", "gain_se", "p"), comparison.loc[0, ["skill", "skill_se", "p"]].astype(float), strict=True)),
+        kappa=float(np.mean([_agreement(codes[decided], walk.codes[k][decided]) for k in picks])),
+        since=past["date"].iloc[walk.scored[0]],
+        until=until,
     )
+
+
+def _comparison(scores: pd.DataFrame, placebo: pd.DataFrame, thresholds: dict) -> pd.DataFrame:
+    """Return the models side by side, p by permutations [phipson2010]; see `TuningResult.comparison`."""
+    every = scores[scores["score"] == "all"]
+    table = gains(every, "unweighted", "model")
+    more = gains(every[every["model"] != "unweighted"], "in use", "model").drop(columns="races")
+    p = [(1 + hits(placebo[name], skill)) / (1 + len(placebo)) for name, skill in table[["model", "skill"]].to_numpy()]
+    held = pd.DataFrame({name: one.to_dict() for name, one in thresholds.items() if one}).T
+    more = more.rename(columns={"skill": "more", "skill_se": "more_se"})
+    return table.assign(p=p).merge(more, how="left").join(held, on="model")
 
 
 def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
@@ -446,9 +393,9 @@ def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
 
 def _scores(walk: _Walk, gains: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return the score frame of the seasons that thresholds were chosen for; see `TuningResult.scores`."""
-    later, past = walk.later, walk.past
-    base = walk.reduced.unweighted[later]
-    about = past.conditions.iloc[past.scored[later]][["date", "track_type"]].assign(season=walk.season[later])
+    later = walk.later
+    base = walk.unweighted[later]
+    about = walk.past.iloc[walk.scored[later]][["date", "track_type", "season"]]
     tables = []
     for model, gained in {"unweighted": np.zeros_like(base), **{k: v[later] for k, v in gains.items()}}.items():
         parts = walk.as_skill(base - gained, later)
@@ -464,19 +411,19 @@ def _chosen(walk: _Walk, walked) -> pd.DataFrame:
 
 def _forecasts(walk: _Walk, chances, walked) -> pd.DataFrame:
     """Return what was forecast of every regime before every scored race, under the thresholds chosen before it."""
-    past, every = walk.past, np.arange(len(walked))
+    season, every = walk.past["season"], np.arange(len(walked))
     happened = np.where(walk.known, walk.codes[..., None] == np.arange(len(REGIMES)), np.nan)
-    before = [pd.DataFrame(happened[k, past.season < y]).mean() for k, y in zip(walked, walk.season, strict=True)]
+    before = [pd.DataFrame(happened[k, season < y]).mean() for k, y in zip(walked, walk.season, strict=True)]
     columns = {"forecast": chances[every, walked], "simulated": walk.simulated[every, walked]}
-    columns |= {"base": np.array(before), "actual": happened[walked, past.scored]}
-    ids = past.conditions.index[past.scored].repeat(len(REGIMES))
+    columns |= {"base": np.array(before), "actual": happened[walked, walk.scored]}
+    ids = walk.past.index[walk.scored].repeat(len(REGIMES))
     named = {"race_id": ids, "regime": np.tile(REGIMES, len(walked))}
     return pd.DataFrame(named | {name: values.ravel() for name, values in columns.items()})
 
 
 def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
     """Return what knowing before the race whether it will be of a regime would gain; see `TuningResult.knowing`."""
-    codes, known = walk.codes[best, walk.past.scored], walk.known[best, walk.past.scored]
+    codes, known = walk.codes[best, walk.scored], walk.known[best, walk.scored]
     rows = []
     for k, regime in enumerate(REGIMES):
         told = walk.simulated * (np.arange(len(REGIMES)) != k)
@@ -486,22 +433,20 @@ def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _timeline(past: _Past, codes, known) -> pd.DataFrame:
+def _timeline(past: pd.DataFrame, codes, known) -> pd.DataFrame:
     """Return past races with features, label, and whether what decides the label was recorded."""
-    frame = past.conditions[["date", "track_type"]].reset_index().assign(season=past.season)
-    shown = pd.DataFrame(past.features, columns=list(FEATURES))
     decides = np.where(codes == len(REGIMES) - 1, codes, np.maximum(codes - 1, 0))  # a limit reached needs no more
     sure = known[np.arange(len(codes)), decides]
-    scored = np.isin(np.arange(len(codes)), past.scored)
-    return pd.concat([frame, shown], axis=1).assign(regime=np.array(REGIMES)[codes], known=sure, scored=scored)
+    shown = past.reset_index()[["race_id", "date", "track_type", "season", *FEATURES]]
+    return shown.assign(regime=np.array(REGIMES)[codes], known=sure, scored=past["scored"].to_numpy())
 
 
-def _confusion(past: _Past, codes, known, rng) -> pd.DataFrame:
+def _confusion(past: pd.DataFrame, codes, known, rng) -> pd.DataFrame:
     """Return races by label (rows) and k-means cluster of the features, each named by its commonest label."""
     from scipy.cluster.vq import kmeans2
 
     known = known[:, -1] if known[:, -1].sum() > len(REGIMES) else np.ones(len(codes), bool)
-    values = past.features[known]
+    values = past[list(FEATURES)].to_numpy(float)[known]
     values = values[:, np.isfinite(values).all(axis=0)]
     values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
     cluster = kmeans2(values, len(REGIMES), minit="++", seed=rng)[1]

@@ -12,7 +12,16 @@ from dfslab.errors import UserError
 from dfslab.regimes._features import FEATURES, RegimeThresholds, race_features, regime_codes
 from dfslab.regimes._model import RegimeModel, regime_weights
 from dfslab.regimes._result import SavedRegimes
-from dfslab.regimes._tune import PastRace, _agreement, _Candidates, _Past, _reduced, _Walk, _weights, tune_thresholds
+from dfslab.regimes._tune import (
+    PastRace,
+    _agreement,
+    _Candidates,
+    _past,
+    _permutation,
+    _Walk,
+    _weights,
+    tune_thresholds,
+)
 from tests.regimes.test_regimes import as_frames, make_conditions, make_drawn
 
 GRID = {"leader_share": (0.4, 0.5, 0.6), "dropout_share": (0.3, 0.9)}
@@ -73,9 +82,9 @@ def test_p_is_uniform_when_labels_mean_nothing():
 
 
 def make_walk(task, score="energy+leader+crash", predicted=("dominator",)):
-    past = _Past.of(task[1], task[2], task[3], task[0], None, None)
+    past = _past(task[1], task[2], task[3], task[0], None, "today")
     candidates = _Candidates.of(GRID, RegimeThresholds(), None)
-    return _Walk(past, candidates, _reduced(past, candidates, task[0], task[1]), _weights(score), predicted)
+    return _Walk(past, candidates, task[0], task[1], _weights(score), predicted)
 
 
 def slow_scores(drawn: PastRace, real: pd.DataFrame, weight) -> list[float]:
@@ -104,23 +113,23 @@ def test_gains_equal_double_sums_over_reweighted_scenarios():
     chances = walk.probabilities()
     gains = walk.gains(chances)
     for row, candidate in ((0, 0), (25, 3), (39, 5)):
-        race_id = task[3].index[walk.past.scored[row]]
+        race_id = task[3].index[walk.scored[row]]
         drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
         codes = regime_codes(drawn.features, walk.candidates.listed[candidate])
         even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))
         told = slow_scores(drawn, real, regime_weights(codes, chances[row, candidate]))
         assert gains[row, candidate] == pytest.approx(np.subtract(even, told), rel=1e-3, abs=1e-4)
-        assert walk.reduced.unweighted[row] == pytest.approx(even, rel=1e-4)
+        assert walk.unweighted[row] == pytest.approx(even, rel=1e-4)
 
 
 def test_unweighted_scenarios_have_the_crps_of_metrics():
     task = make_season(100, effect=2.0, seed=3, scored=40)
     walk = make_walk(task)
-    race_id = task[3].index[walk.past.scored[4]]
+    race_id = task[3].index[walk.scored[4]]
     real = task[1][task[1]["race_id"] == race_id]
     share = task[0][race_id].features[:, [0]]
     expected = metrics.crps(share, [real["laps_led"].max() / real["laps_led"].sum()])[0]
-    assert walk.reduced.unweighted[4, 1] == pytest.approx(expected, rel=1e-4)
+    assert walk.unweighted[4, 1] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("predicted", [("dominator",), ("dominator", "chaos", "fuel_mileage")])
@@ -130,7 +139,7 @@ def test_chances_are_those_of_a_model_fitted_on_the_seasons_before(predicted):
     chances = walk.probabilities()
     conditions, features = task[3], race_features(task[1], task[2])
     for row, candidate in ((0, 1), (40, 4), (59, 5)):
-        race_id = conditions.index[walk.past.scored[row]]
+        race_id = conditions.index[walk.scored[row]]
         year = pd.Timestamp(conditions.loc[race_id, "date"].year, 1, 1)
         thresholds = walk.candidates.listed[candidate]
         model = RegimeModel.fit(conditions[conditions["date"] < year], features, thresholds, predicted)
@@ -167,10 +176,10 @@ def test_as_of_a_day_is_the_history_that_ends_before_it(helpful):
 
 def test_permutations_stay_within_season_and_track_type():
     past = make_walk(make_season(160, effect=0.0, seed=5)).past
-    permuted = past.permutation(np.random.default_rng(0))
+    permuted = _permutation(past, np.random.default_rng(0))
     assert sorted(permuted) == list(range(160)) and (permuted != np.arange(160)).mean() > 0.5
-    assert (past.season[permuted] == past.season).all()
-    kind = past.conditions["track_type"].to_numpy()
+    assert (past["season"].to_numpy()[permuted] == past["season"]).all()
+    kind = past["track_type"].to_numpy()
     assert (kind[permuted] == kind).all()
 
 
@@ -219,16 +228,10 @@ def test_a_score_of_one_part_is_that_part():
     assert all_.score == {"energy": 0.5, "leader": 0.5, "crash": 0.0}
 
 
-def test_the_heat_map_is_the_table(helpful):
-    _, found = helpful
-    heat, plateau = found.heat(), found.heat(value="plateau")
-    for row in found.table.itertuples():
-        assert heat.loc[row.dropout_share, row.leader_share] == row.skill
-        assert plateau.loc[row.dropout_share, row.leader_share] == row.plateau
-    top = found.table.loc[found.table["skill"].idxmax()]
-    assert top["plateau"] and top["behind"] == 0
-    with pytest.raises(UserError, match=r"heat: nothing was tried at .*11"):
-        found.heat(cautions=11)
+def test_the_best_of_the_grid_is_on_its_plateau(helpful):
+    table = helpful[1].table
+    top = table.loc[table["skill"].idxmax()]
+    assert top["plateau"] and top["behind"] == 0 and table["chosen"].sum() == 1
 
 
 def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
@@ -282,10 +285,10 @@ def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     saved = json.loads(found.save(tmp_path).read_text())
     kept = SavedRegimes.from_dict(saved)
     assert kept.thresholds == found.thresholds and kept.predicted == tuple(saved["predicted"])
-    pd.testing.assert_frame_equal(kept.heat(), found.heat())
-    assert kept.frame("by_season")["skill"].to_numpy() == pytest.approx(found.by_season["skill"].to_numpy())
+    for name in ("table", "by_season"):
+        assert pd.DataFrame(saved[name])["skill"].to_numpy() == pytest.approx(getattr(found, name)["skill"].to_numpy())
     by_hand = SavedRegimes.from_dict({"through": "2026-01-01", "thresholds": {"leader_share": 0.4}})
-    assert by_hand.predicted == () and by_hand.heat().empty
+    assert by_hand.predicted == ()
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)
     assert len(saved["table"]) == len(found.table) and len(saved["by_race"]) == found.n_races
     for damage in ({"thresholds": {"leader_share": 7}}, {"thresholds": 3}, {"predicted": "dominator"}):
