@@ -14,11 +14,13 @@ from dfslab.data import match_names
 from dfslab.errors import UserError
 from dfslab.ownership import OwnershipForecast
 from dfslab.portfolio import Portfolio, Scores
+from dfslab.portfolio import score_portfolios as play
 from dfslab.race import Scenarios
 from dfslab.regimes import classify_scenario_regime, race_features
 from dfslab.slate import Contest
-from dfslab.workflow._promises import remember
+from dfslab.workflow._promises import CHOSEN, remember
 from dfslab.workflow._race_day import RaceDay
+from dfslab.workflow._verbs import fresh_races
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class AfterRace:
     `drivers`: driver, points, expected, points_error, below (share of simulated points below), laps_led,
     expected_laps_led. `ownership`: driver, forecast, actual, share_error, low_80, high_80, inside (bool).
     `regime`: regime, probability, happened (bool); empty while the history does not hold the race.
+    `missed`: part, dollars, se: from what was promised to what was won; empty without the scores that promised it.
     """
 
     outcome: Outcome
@@ -56,6 +59,9 @@ class AfterRace:
     drivers: pd.DataFrame
     ownership: pd.DataFrame
     regime: pd.DataFrame
+    missed: pd.DataFrame
+    order: float
+    """Rank correlation, over all our lineups, of the payout promised for each alone with the points it scored."""
 
     @property
     def field_points(self) -> np.ndarray:
@@ -68,6 +74,7 @@ class AfterRace:
         if len(self.summary):
             ours = f"; {self.summary['entering']:.0f} entries won ${self.summary['won']:,.2f} for "
             ours += f"${self.summary['fees']:,.2f}, {self.summary['beaten']:.0%} of the field beaten on average"
+            ours += f"; promised and scored order of the lineups correlate at {self.order:+.2f}"
         told = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
         return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours}{told})"
 
@@ -94,18 +101,20 @@ def review(
     if outcome is None:
         return None
     entries, summary, scored = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float), np.empty(0)
+    regime, missed, order = _regime(day, races, outcome), pd.DataFrame(columns=["part", "dollars", "se"]), np.nan
     if mine is not None and len(outcome.field):
         scored = outcome.points[mine.lineups].sum(axis=1)
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
         summary = _summary(entries, contest)
-    if scores is not None and len(summary) and not day.simulated:
-        remember(day, scores, summary, contest)
-    regime = _regime(day, races, outcome)
-    return AfterRace(
-        outcome, scored, entries, summary, _drivers(day, races, outcome), ownership_errors(crowd, outcome), regime
-    )
+        order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
+    if scores is not None and len(summary):
+        missed = _missed(day, crowd, mine, scores, outcome, regime, summary["won"])
+        if not day.simulated:
+            remember(day, scores, summary, contest)
+    drivers, owned = _drivers(day, races, outcome), ownership_errors(crowd, outcome)
+    return AfterRace(outcome, scored, entries, summary, drivers, owned, regime, missed, order)
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
@@ -167,7 +176,7 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     if not len(outcome.field):
         raise UserError(f"the contest's standings are not there; {' '.join(outcome.notes)}")
     lineups = np.asarray(lineups)[: contest.entering(len(lineups))]
-    larger = replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
+    larger = _with_room(contest, outcome, lineups)
     played = simulate_contest(lineups, outcome.field, outcome.points[None], larger, rules=rules)
     scores = np.round(outcome.points[lineups].sum(axis=1) / rules.tick)
     theirs = np.sort(np.round(outcome.points[outcome.field].sum(axis=1) / rules.tick))
@@ -180,6 +189,36 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
             "prize": played.payout[0],
         }
     )
+
+
+def _with_room(contest: Contest, outcome: Outcome, lineups) -> Contest:
+    """Return the contest grown so that our lineups enter beside everybody who was in it."""
+    return replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
+
+
+def _missed(day, crowd, mine: Portfolio, scores: Scores, outcome: Outcome, regime, won: float) -> pd.DataFrame:
+    """Return how what was promised became what was won, one part of the truth put in after the other, dollars ± se.
+
+    The races behind the promise are played against the real field (`ownership`: its shares and copies), then only those
+    of the regime that came count (`kind of race`); what is left of the prizes is the `luck` of this one race and what
+    was wrong with the drivers' means. Without results the kind of race is not known and stays part of the luck.
+    """
+    promised, n_fields = scores.payout[CHOSEN], len(np.unique(scores.run))
+    fresh, _ = fresh_races(day, crowd, len(promised), n_fields)
+    rules, entering = day.slate.rules, mine.lineups[: scores.contest.entering(len(mine))]
+    contest = _with_room(scores.contest, outcome, entering)
+    met = play({CHOSEN: entering}, fresh.points, outcome.field[None], contest, weight=fresh.weight, rules=rules)
+    real = met.payout[CHOSEN]
+    parts = [("promised", *scores.mean(promised)), ("ownership", *scores.mean(real - promised))]
+    expected = met.mean(real)[0]
+    for name in regime.loc[regime["happened"], "regime"]:
+        here = scores.regime == scores.regime_names.index(name)
+        chance = scores.weight @ here
+        change, se = scores.mean(here / chance * (real - expected)) if chance else (0.0, np.nan)
+        parts.append((f"kind of race: {name}", change, se))
+        expected += change
+    parts += [("luck", won - expected, np.nan), ("won", won, np.nan)]
+    return pd.DataFrame(parts, columns=["part", "dollars", "se"])
 
 
 def _summary(entries: pd.DataFrame, contest: Contest) -> pd.Series:

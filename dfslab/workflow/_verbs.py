@@ -248,12 +248,25 @@ def score_portfolios(
     Every field plays a run of races of its own, in which the drivers it likes more than forecast are better. `stage`
     names the draws: `fresh` for what is promised, `referee` for a choice between portfolios.
     """
-    contest, market = day.find_contest(contest), _market(day, crowd)
-    drawn = simulate_race(day, n_scenarios, model, stage=f"{stage} race")
-    rolled = np.roll(crowd.draws, n_fields if stage == "referee" else 0, axis=0)
-    draws, slate = rolled[-n_fields:], crowd.slate
-    fresh = shifted(market.races(drawn, crowd), market.surprises(draws), slate.rules.tick)
+    contest, slate = day.find_contest(contest), crowd.slate
+    fresh, draws = fresh_races(day, crowd, n_scenarios, n_fields, model=model, stage=stage)
     fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
     scores = play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules)
     return replace(scores, regime=fresh.regime, regime_names=fresh.regime_names)
+
+
+def fresh_races(
+    day: RaceDay,
+    crowd: OwnershipForecast,
+    n_scenarios: int,
+    n_fields: int,
+    *,
+    model: RaceModel | None = None,
+    stage: str = "fresh",
+) -> tuple[Scenarios, np.ndarray]:
+    """Return races that nothing was chosen on, and the draws (n_fields, D) of ownership whose fields play them."""
+    market = _market(day, crowd)
+    drawn = simulate_race(day, n_scenarios, model, stage=f"{stage} race")
+    draws = np.roll(crowd.draws, n_fields if stage == "referee" else 0, axis=0)[-n_fields:]
+    return shifted(market.races(drawn, crowd), market.surprises(draws), crowd.slate.rules.tick), draws

@@ -2,19 +2,31 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from race_files import RACE, write_history, write_race, write_standings
+from scipy import stats
 
+from dfslab.contest import simulate_contest
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.sample import replay
 from dfslab.slate import Contest, Slate
-from dfslab.workflow import SAMPLE, choose_portfolio, forecast_ownership, open_race, review, simulate_race
+from dfslab.workflow import (
+    SAMPLE,
+    choose_portfolio,
+    forecast_ownership,
+    open_race,
+    review,
+    score_portfolios,
+    simulate_race,
+)
 from dfslab.workflow._backtest import rate_bands, run_backtest, salary_rank, summarise
 from dfslab.workflow._review import Outcome, by_slate, play_real_field, read_outcome
+from dfslab.workflow._verbs import fresh_races
 
 SMALL = {"n_scenarios": 300, "n_lineups": 3, "n_draws": 40, "n_fresh_fields": 3, "n_candidates": 300, "n_fields": 2}
 SMALL |= {"n_replays": 40, "n_replay_fields": 4}
@@ -193,7 +205,8 @@ def test_after_the_race_every_number_is_read_back_from_the_files():
     races = simulate_race(day, 300)
     crowd = forecast_ownership(day, races, 40)
     mine = choose_portfolio(day, races, crowd, 3, n_candidates=300, n_fields=2)
-    after, slate = review(day, races, crowd, mine), day.slate
+    told = score_portfolios(day, {"portfolio": mine}, crowd, n_scenarios=400, n_fields=4)
+    after, slate = review(day, races, crowd, mine, scores=told), day.slate
     assert len(after.entries) == day.contest.entering(3)
     scores = after.outcome.points[mine.lineups].sum(axis=1)[: len(after.entries)]
     np.testing.assert_allclose(after.entries["points"], scores, atol=1e-6)
@@ -208,6 +221,20 @@ def test_after_the_race_every_number_is_read_back_from_the_files():
     assert set(after.drivers["driver"]) == set(slate.names[~slate.out])
     assert after.drivers["laps_led"].notna().all()
     assert "of the field beaten" in repr(after)
+    parts = after.missed.set_index("part")["dollars"]
+    assert parts["promised"] == pytest.approx(told.table()["expected_payout"][0])
+    assert parts.drop("won").sum() == pytest.approx(after.summary["won"]) == pytest.approx(parts["won"])
+    name = after.regime.loc[after.regime["happened"], "regime"].iloc[0]
+    field = after.outcome.field
+    fresh, _ = fresh_races(day, crowd, 400, 4)
+    one = replace(day.contest, entries=len(field) + len(after.entries))
+    paid = simulate_contest(mine.lineups[: len(after.entries)], field, fresh.points, one).payout.sum(axis=1)
+    here = fresh.regime == fresh.regime_names.index(name)
+    before = parts["promised"] + parts["ownership"]
+    assert before == pytest.approx(fresh.weight @ paid)
+    assert before + parts[f"kind of race: {name}"] == pytest.approx(np.average(paid[here], weights=fresh.weight[here]))
+    promised = stats.rankdata(mine.metrics["expected_payout"])
+    assert after.order == pytest.approx(np.corrcoef(stats.rankdata(after.lineup_points), promised)[0, 1])
 
 
 def test_before_the_race_there_is_nothing_to_look_back_on(tmp_path):
