@@ -351,7 +351,7 @@ def worst_weights(chance, value, radius: float) -> np.ndarray:
     spread = np.ptp(value[there])
     if radius <= 0 or spread == 0:
         return chance
-    fall = np.where(there, (value - value[there].min()) / spread, np.inf)
+    fall = np.where(there, (value - value[there].min()) / spread, 0.0)
 
     def tilted(slope):
         weights = chance * np.exp(-slope * fall)

@@ -262,6 +262,12 @@ def test_worst_weights_at_the_ends():
     np.testing.assert_allclose(worst_weights(chance, value, 5.0), [0, 1, 0, 0], atol=1e-6)
 
 
+def test_a_regime_that_cannot_come_changes_no_weights():
+    chance, value = np.array([0.5, 0.3, 0.2]), np.array([3.0, 1.0, 2.0])
+    worst = worst_weights(np.append(chance, 0.0), np.append(value, 0.0), 0.1)
+    np.testing.assert_allclose(worst, [*worst_weights(chance, value, 0.1), 0.0])
+
+
 def test_a_robust_choice_is_better_under_its_worst_weights_and_no_better_in_the_mean():
     made = build(6, robustness=0.3, regime_quotas=False, n_fields=1)
     table = made.robustness
