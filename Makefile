@@ -43,7 +43,7 @@ lab: setup
 	$(PY) -m dfslab lab
 
 pictures: setup
-	$(PY) scripts/pictures.py
+	$(PY) scripts/docs/pictures.py
 
 lint: setup
 	$(PY) -m ruff check .
@@ -52,7 +52,7 @@ lint: setup
 # Needs uv and pyproject2conda; run after a change of the dependencies.
 lock: setup
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --no-header pyproject.toml -o requirements.lock
-	$(PY) scripts/environment.py
+	$(PY) scripts/docs/environment.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info

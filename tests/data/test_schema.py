@@ -43,7 +43,7 @@ def _conform(table, **changed):
 
 
 def _dictionary() -> str:
-    spec = importlib.util.spec_from_file_location("data_dictionary", ROOT / "scripts" / "data_dictionary.py")
+    spec = importlib.util.spec_from_file_location("data_dictionary", ROOT / "scripts" / "docs" / "data_dictionary.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.data_dictionary()

@@ -22,7 +22,7 @@ from dfslab.sample._files import payout_ladder
 from dfslab.sample._race import Cars, run_races
 from dfslab.sample._weeks import ContestPlan, race_points
 from dfslab.sample._world import DRIVERS, LAW_RANGE, TEAMS, TRACKS, Law, World, draw_law
-from scripts.data_readme import readme_text, shape_table
+from scripts.docs.data_readme import readme_text, shape_table
 
 PACKAGE = Path(dfslab.__file__).parent
 SEASON = sample.SEASON

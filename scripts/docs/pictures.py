@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from dfslab.report import run_report
 from dfslab.workflow import SAMPLE, open_race
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "img"
 WIDTH, HEIGHT = 1100, 1320
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

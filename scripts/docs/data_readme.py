@@ -1,4 +1,4 @@
-"""Write data/README.md: the sample season beside real seasons, in figures (`python -m scripts.data_readme`)."""
+"""Write data/README.md: the sample season beside real seasons, in figures (`python -m scripts.docs.data_readme`)."""
 
 import numpy as np
 import pandas as pd

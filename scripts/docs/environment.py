@@ -1,10 +1,10 @@
-"""Write environment.yml from pyproject.toml (`python scripts/environment.py [target]`)."""
+"""Write environment.yml from pyproject.toml (`python scripts/docs/environment.py [target]`)."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(target: Path) -> None:

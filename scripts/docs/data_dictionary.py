@@ -1,15 +1,15 @@
-"""Write docs/data.md from the columns and tables of the data room (`python scripts/data_dictionary.py`)."""
+"""Write docs/data.md from the columns and tables of the data room (`python scripts/docs/data_dictionary.py`)."""
 
 import csv
 from pathlib import Path
 
 from dfslab.data import files
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 PREAMBLE = """# The data folder
 
-This page is written from `dfslab/data/columns.csv` by `python scripts/data_dictionary.py`; a test keeps the two equal.
+This page is written from `dfslab/data/columns.csv` by `scripts/docs/data_dictionary.py`; a test keeps the two equal.
 
 Kinds: *text*; *word* (text without case, one of a few); *series* (cup, xfinity or trucks, also as `NASCAR Cup Series`);
 *id* (digits kept as text); *int*, *number* (thousands commas and a dollar sign are accepted, decimal commas refused);
