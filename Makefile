@@ -19,12 +19,13 @@ help:
 setup: $(VENV)/ready
 
 # The environment: exact versions with hashes, then the package itself; byte-code is compiled once, here, and
-# checked by content: a source of the same size and time is not the same source.
+# checked by content: a source of the same size and time is not the same source. The kernels of a report follow.
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --require-hashes --no-deps -r requirements.lock
 	$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --no-deps -e .
 	$(PY) -m compileall -q --invalidation-mode checked-hash $(VENV)/lib dfslab >/dev/null || true
+	$(PY) -m scripts.compile
 	touch $@
 
 report: setup

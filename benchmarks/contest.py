@@ -20,7 +20,7 @@ NAIVE_SCENARIOS = 40
 
 def rows() -> list[dict]:
     """Return one row per comparison: seconds of ours and of the plain loop for the same work, and their ratio."""
-    slate, ownership, points = _race()
+    slate, ownership, points = made_up_race()
     field = sample_field(slate, ownership, ENTRIES - OURS, rng=np.random.default_rng(1))
     spread = LineupLaw(np.zeros(len(slate)), slate.salary, slate.rules).sample(100_000, np.random.default_rng(2))
     return [
@@ -32,7 +32,7 @@ def rows() -> list[dict]:
     ]
 
 
-def _race():
+def made_up_race():
     rng = np.random.default_rng(0)
     salary = np.sort(rng.integers(48, 115, 38) * 100)[::-1]
     slate = Slate.from_frame(pd.DataFrame({"driver": [f"driver {i}" for i in range(38)], "salary": salary}))
@@ -41,7 +41,7 @@ def _race():
     return slate, law.marginals(), points
 
 
-def _contest(entries: int) -> Contest:
+def ladder(entries: int) -> Contest:
     table = [(1, 1, 50_000.0), (2, 10, 5_000.0), (11, 100, 500.0), (101, 1_000, 60.0), (1_001, 11_000, 15.0)]
     return Contest(10.0, entries, [{"min_rank": a, "max_rank": b, "prize": p} for a, b, p in table])
 
@@ -61,7 +61,7 @@ def naive_payouts(lineups, field, points, contest) -> np.ndarray:
 
 
 def _against_loop(name: str, lineups, field, points) -> dict:
-    contest = _contest(len(lineups) + len(field))
+    contest = ladder(len(lineups) + len(field))
     simulate_contest(lineups, field, points[:16], contest)
     ours, wall, cpu = _timed(lambda: simulate_contest(lineups, field, points, contest).payout)
     some = points[:NAIVE_SCENARIOS]
@@ -85,7 +85,7 @@ def _timed(work):
 
 
 def _candidates(candidates, field, points) -> dict:
-    contest, few = _contest(ENTRIES), 100
+    contest, few = ladder(ENTRIES), 100
     expected_payouts(candidates[:10], field, points[:16], contest)
     _, wall, cpu = _timed(lambda: expected_payouts(candidates, field, points, contest))
     alone = candidates[:few, None]
