@@ -77,10 +77,14 @@ class Scores:
         taken = np.clip(share - before, 0.0, self.weight[order])
         return float(taken @ values[order] / taken.sum())
 
-    def summary(self, name: str) -> pd.Series:
-        """Return the key figures of one portfolio: fees, expected payout ± error, return, chance of a profit, rates."""
-        shown = ["fees", "expected_payout", "expected_payout_se", "roi", "p_profit", "cash", "top_1pct"]
-        return pd.Series(self._row(name))[shown].astype(float)
+    def summary(self, name: str, promises: PromiseMap | None = None) -> pd.Series:
+        """Return fees and simulated payout ± error of one portfolio, and what its promise is worth: return with band
+        (`low`, `high`), chance of a profit, rates."""
+        raw = pd.Series(self._row(name))[["fees", "expected_payout", "expected_payout_se"]]
+        worth = self.calibrated(promises).set_index("portfolio").loc[name]
+        names = {"return": "calibrated_roi", "low_80": "low", "high_80": "high"}
+        shown = [*names.values(), "p_profit", "cash", "top_1pct"]
+        return pd.concat([raw, worth.rename(names)[shown]]).astype(float)
 
     def cards(self, name: str, promises: PromiseMap | None = None) -> list[tuple[str, str]]:
         """Return the key figures of a portfolio as (value, text): what its promise is worth, with its band."""

@@ -65,7 +65,7 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
     more = [(f"lineups_{p.contest.contest_id or number}.csv", p) for number, p in portfolios.items() if number]
     for name, one in more:
         one.to_upload(out / name)
-    record(out, "portfolio", **mine.summary(), **scores.summary("portfolio"))
+    record(out, "portfolio", **mine.summary(), **scores.summary("portfolio", day.promises))
     _record_card(out, day, races, crowd, mine, scores)
     return (
         f"lineups.csv: {len(mine)} lineups in order of choice, ready for DraftKings' bulk upload.",

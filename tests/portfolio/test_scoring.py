@@ -134,3 +134,6 @@ def test_the_headline_gives_the_calibrated_return_its_band_and_its_source(case):
     for value in (row["return"], row["low_80"], row["high_80"]):
         assert f"{value:+.2f}" in said
     assert f"{row['p_profit']:.0%}" in said and "simulated seasons" in said
+    told = scores.summary("b")
+    assert told[["calibrated_roi", "low", "high"]].tolist() == row[["return", "low_80", "high_80"]].tolist()
+    assert told["expected_payout"] == pytest.approx(scores.weight @ scores.payout["b"])
