@@ -142,8 +142,8 @@ def season(data_dir, out_dir, races, pairs, workers, quiet):
     """
     from dfslab.report import seasons
 
-    parameters, told = _parameters(pairs), _progress(quiet)
-    done = seasons.report_season(data_dir, out_dir, _listed(races), parameters, workers=workers, progress=told)
+    options = {"workers": workers, "progress": _progress(quiet)}
+    done = seasons.report_season(data_dir, out_dir, _listed(races), _parameters(pairs), **options)
     for folder in done.finished.values():
         click.echo(folder)
     _fail(done.failed)
@@ -190,8 +190,8 @@ def ingest(race_id, data_dir, quiet):
     from dfslab.report import seasons
 
     done = seasons.ingest_season(data_dir, [race_id] if race_id else None, progress=_progress(quiet))
-    for race, said in done.finished.items():
-        click.echo(f"{race}: {said}")
+    for race, text in done.finished.items():
+        click.echo(f"{race}: {text}")
     _fail(done.failed)
 
 
@@ -347,12 +347,12 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet):
     from dfslab.sample import replay
     from dfslab.workflow import run_backtest, summarise
 
-    def told(done, total):
+    def count(done, total):
         _progress(quiet)(f"{done} of {total} races")
 
     store = Path(out_dir) / "backtest"
     chosen = _listed(races)
-    frames = run_backtest(data_dir, store, races=chosen, replay=replay, workers=workers, seed=seed, progress=told)
+    frames = run_backtest(data_dir, store, races=chosen, replay=replay, workers=workers, seed=seed, progress=count)
     for row in frames["failed"].itertuples():
         _progress(quiet)(f"{row.race_id}: {row.error}")
     tables = summarise(frames)

@@ -189,13 +189,13 @@ def _flags(drivers: pd.DataFrame) -> np.ndarray:
     """Return who is out, (D,) bool; a blank is no, text other than true, false, 1 and 0 raises."""
     if "out" not in drivers:
         return np.zeros(len(drivers), bool)
-    told = drivers["out"].astype(object).where(drivers["out"].notna(), False)
-    said = told.astype(str).str.lower().map({"true": True, "1": True, "1.0": True} | dict.fromkeys(_NO, False))
-    odd = np.flatnonzero(said.isna())
+    cells = drivers["out"].astype(object).where(drivers["out"].notna(), False)
+    flags = cells.astype(str).str.lower().map({"true": True, "1": True, "1.0": True} | dict.fromkeys(_NO, False))
+    odd = np.flatnonzero(flags.isna())
     if len(odd):
-        who, cell = drivers["driver"].iloc[odd[0]], str(told.iloc[odd[0]])[:40]
+        who, cell = drivers["driver"].iloc[odd[0]], str(cells.iloc[odd[0]])[:40]
         raise SlateError(f"slate: out of {who} is {cell!r}; write true or false")
-    return said.to_numpy(bool)
+    return flags.to_numpy(bool)
 
 
 _NO = ("false", "0", "0.0", "")

@@ -192,16 +192,16 @@ def publish(path: Path, page: Page) -> None:
 
     node = nbformat.read(path, as_version=4)
     node.metadata.pop("papermill", None)
-    told = _Told(page.places)
+    places = _Places(page.places)
     for cell in node.cells:
         for trace in ("papermill", "execution"):
             cell.metadata.pop(trace, None)
-        cell.source = told.text(cell.source)
+        cell.source = places.text(cell.source)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"
             cell.source = translate_parameters("python3", "python", page.shown, "Parameters").rstrip("\n")
         for output in cell.get("outputs", []):
-            told.output(output)
+            places.output(output)
     files.write_text(path, nbformat.writes(node) + "\n")
     files.write_text(path.with_suffix(".html"), to_html(node, page.frame(path.stem)))
 
@@ -210,7 +210,7 @@ _PICTURE = re.compile(r"(data:[\w/+.;=-]+,[A-Za-z0-9+/=\s]*)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class _Told:
+class _Places:
     """Rewrites text so that folders of the machine have the names of `places`: as whole paths, never in pictures."""
 
     def __init__(self, places: dict):

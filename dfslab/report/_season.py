@@ -38,13 +38,13 @@ def report_season(
     data_dir, out_dir = Path(data_dir or SAMPLE).resolve(), Path(out_dir).resolve()
     races = _chosen(races, data_dir)
     jobs = [(race_id, str(data_dir), str(out_dir), parameters or {}) for race_id in races]
-
-    def told(done, total):
-        progress(f"{done} of {total} races reported")
-
     files.check_out(out_dir, data_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=told, instead=_lost)
+
+    def count(done, total):
+        progress(f"{done} of {total} races reported")
+
+    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=count, instead=_lost)
     write_index(out_dir)
     return _sorted_out(races, ended)
 
@@ -74,8 +74,8 @@ def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> D
     ended = []
     for race_id in races:
         try:
-            told = ingest_standings(race_id, data_dir)
-            ended.append((". ".join([f"{len(told.contest_ids)} contests", *told.notes]), ""))
+            added = ingest_standings(race_id, data_dir)
+            ended.append((". ".join([f"{len(added.contest_ids)} contests", *added.notes]), ""))
         except Exception as error:
             ended.append(("", in_words(error)))
         progress(f"{race_id}: {'failed' if ended[-1][1] else 'in the history'}")
@@ -93,6 +93,6 @@ def _chosen(races, data_dir: Path) -> list[str]:
 
 
 def _sorted_out(races, ended) -> Done:
-    finished = {race: said for race, (said, wrong) in zip(races, ended, strict=True) if not wrong}
+    finished = {race: text for race, (text, wrong) in zip(races, ended, strict=True) if not wrong}
     failed = {race: wrong for race, (_, wrong) in zip(races, ended, strict=True) if wrong}
     return Done(finished, failed)

@@ -77,11 +77,11 @@ def fill_history(history, rng: np.random.Generator) -> pd.DataFrame:
 
 def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFrame:
     """Return the rows of one race's contests with what was known before it."""
-    told = known_before(results, rows["date"].iloc[0])
+    known = known_before(results, rows["date"].iloc[0])
     if scenarios is not None:
         simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
-        told = told.join(
+        known = known.join(
             simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread()), how="outer"
         )
-    mine = told.reindex(rows["driver"]).set_axis(rows.index)
+    mine = known.reindex(rows["driver"]).set_axis(rows.index)
     return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})

@@ -213,9 +213,9 @@ def _forecast_scores(day, races, crowd, outcome) -> pd.DataFrame:
     plain = 100 * salary_rank(day.history.ownership, day.slate)[None, racing]
     kept = np.random.default_rng(0).choice(len(races), min(MOST_DRAWS, len(races)), p=races.weight)
     drawn = races.points[kept][:, racing]
-    shares, told = 100 * crowd.draws[:, racing], 100 * crowd.table["ownership"].to_numpy()[None, racing]
+    shares, mean = 100 * crowd.draws[:, racing], 100 * crowd.table["ownership"].to_numpy()[None, racing]
     rows = [
-        ("ownership, mean absolute error", metrics.crps(told, own), metrics.crps(plain, own)),
+        ("ownership, mean absolute error", metrics.crps(mean, own), metrics.crps(plain, own)),
         ("ownership, CRPS", metrics.crps(shares, own), metrics.crps(plain, own)),
         ("points, CRPS", metrics.crps(drawn, points), metrics.crps(np.reshape(drawn, (-1, 1)), points[None])),
     ]
@@ -262,16 +262,16 @@ def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
     for name, lineups in strategies.items():
         sets = np.reshape(lineups, (-1, *np.shape(lineups)[-2:]))
         real = pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets])
-        told = table.loc[name]
+        forecast = table.loc[name]
         row = {
             "strategy": name,
-            "fees": told["fees"],
+            "fees": forecast["fees"],
             "beaten": 100 * real["beaten"].mean(),
             "won": real["prize"].sum() / len(sets),
         }
         row |= {"cash": (real["prize"] > 0).mean(), "top_1pct": (real["rank"] <= top).mean()}
         shown = ("expected_payout", "expected_payout_se", "sd", "p_profit", "cash", "top_1pct")
-        row |= {f"predicted_{k}": told[k] for k in shown}
+        row |= {f"predicted_{k}": forecast[k] for k in shown}
         row |= {f"average_{rate}": value for rate, value in predicted.average.items()}
         if name in gaps.index:
             row |= {"predicted_gap": gaps.loc[name, "difference"], "predicted_gap_se": gaps.loc[name, "se"]}
@@ -357,8 +357,8 @@ def _gains(money: pd.DataFrame) -> pd.DataFrame:
     for name, part in money.groupby("strategy", sort=False):
         races, fees = part["race_id"].to_numpy(), part["fees"].to_numpy()
         earned, se = metrics.clustered_mean(part[f"{source}expected_payout"] / fees, races)
-        told = (part["predicted_expected_payout"] / fees).mean()
-        row = {"strategy": name, "races": len(part), "predicted_return": told - 1}
+        promised = (part["predicted_expected_payout"] / fees).mean()
+        row = {"strategy": name, "races": len(part), "predicted_return": promised - 1}
         row |= season_worth(part) | {"return": earned - 1, "return_se": se}
         if name != "portfolio":
             gap, gap_se = metrics.clustered_mean(part[f"{source}gap"] / fees, races)
@@ -373,10 +373,10 @@ def rate_bands(frames: dict[str, pd.DataFrame], rate: str = "cash", bands: int =
     All strategies count; frame forecast, actual, se, n, clusters, in fractions (see `metrics.reliability`).
     """
     money = frames["money"]
-    told = money[f"predicted_{rate}"].to_numpy(float)
-    fact = money[f"replay_{rate}" if f"replay_{rate}" in money else rate].to_numpy(float)
-    edges = np.unique(np.quantile(told, np.linspace(0, 1, bands + 1)))
-    return metrics.reliability(told, fact, money["race_id"].to_numpy(), edges)
+    forecast = money[f"predicted_{rate}"].to_numpy(float)
+    actual = money[f"replay_{rate}" if f"replay_{rate}" in money else rate].to_numpy(float)
+    edges = np.unique(np.quantile(forecast, np.linspace(0, 1, bands + 1)))
+    return metrics.reliability(forecast, actual, money["race_id"].to_numpy(), edges)
 
 
 def _reliability(money: pd.DataFrame) -> pd.DataFrame:

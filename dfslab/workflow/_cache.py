@@ -97,7 +97,7 @@ def _held(column) -> tuple:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return a kept result; None where there is none, or a damaged one, which is said."""
+    """Return a kept result; None where there is none, or a damaged one, with a warning."""
     try:
         held = path.read_bytes()
         os.utime(path)

@@ -84,9 +84,9 @@ def optimize_files(
 
 def _ownership(slate: Slate) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the projected ownership where it is complete, else the forecast of a cold start, (D,) fractions."""
-    told = slate.column("projected_ownership")
-    told[slate.out] = 0.0
-    if not np.isnan(told).any():
-        return told, ()
-    said = "Ownership is forecast with the figures shipped with dfslab: the projections hold none for some drivers."
-    return slate.align(HybridOwnershipEstimator(slate.rules).fit().predict(slate)), (said,)
+    given = slate.column("projected_ownership")
+    given[slate.out] = 0.0
+    if not np.isnan(given).any():
+        return given, ()
+    note = "Ownership is forecast with the figures shipped with dfslab: the projections hold none for some drivers."
+    return slate.align(HybridOwnershipEstimator(slate.rules).fit().predict(slate)), (note,)

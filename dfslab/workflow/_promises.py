@@ -34,10 +34,10 @@ def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Pa
     scores : of the portfolio called `name`, on fresh draws
     summary : fees, won, cash and top_1pct after the race, as `review` counts them
     """
-    path, told = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[name]
+    path, promised = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[name]
     row = {"race_id": day.race.race_id, "contest_id": contest.contest_id, "date": f"{day.race.date:%Y-%m-%d}"}
     row |= {key: float(summary[key]) for key in ("fees", "won", "cash", "top_1pct")}
-    row |= {f"predicted_{key}": float(told[key]) for key in (*_RATES.values(), "sd")}
+    row |= {f"predicted_{key}": float(promised[key]) for key in (*_RATES.values(), "sd")}
     row |= {f"average_{rate}": float(value) for rate, value in scores.average.items()}
     same = ("race_id", "contest_id")
     rows = [old for old in _record(path) if any(old[key] != row[key] for key in same)]
@@ -96,8 +96,8 @@ def _worth(row: dict, known: PromiseMap) -> dict:
 
 
 def _rates(row: dict, source: str) -> dict:
-    told = {rate: row[f"{source}{column}"] for rate, column in _RATES.items()}
-    return told | {"return": told["return"] / row["fees"] - 1}
+    rates = {rate: row[f"{source}{column}"] for rate, column in _RATES.items()}
+    return rates | {"return": rates["return"] / row["fees"] - 1}
 
 
 def _learns(row: dict) -> bool:
@@ -114,4 +114,4 @@ def _outcome(row: dict) -> dict:
         luck["return"] = row["predicted_sd"] / row["fees"]
     parts = {"promised": promised, "realised": _rates(row, "replay_") if replayed else real, "noise": luck}
     parts["average"] = {rate: row[f"average_{rate}"] for rate in _RATES}
-    return {f"{part}_{rate}": value for part, told in parts.items() for rate, value in told.items()}
+    return {f"{part}_{rate}": value for part, rates in parts.items() for rate, value in rates.items()}

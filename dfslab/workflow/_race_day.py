@@ -283,6 +283,6 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     known = known_before(history.results, slate.race.date).reindex(slate.names)
     slate = replace(slate, drivers=slate.drivers.assign(**{name: known[name].to_numpy() for name in known}))
     saved, late = load_models(data_dir, slate.race.date)
-    told = (note for contest in contests for note in contest.notes)
-    notes = (*slate.notes, *told, *history.notes, *late)
+    theirs = (note for contest in contests for note in contest.notes)
+    notes = (*slate.notes, *theirs, *history.notes, *late)
     return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, files.hashes, notes, saved)

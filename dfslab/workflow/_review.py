@@ -75,8 +75,8 @@ class AfterRace:
             ours = f"; {self.summary['entering']:.0f} entries won ${self.summary['won']:,.2f} for "
             ours += f"${self.summary['fees']:,.2f}, {self.summary['beaten']:.0%} of the field beaten on average"
             ours += f"; promised and scored order of the lineups correlate at {self.order:+.2f}"
-        told = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
-        return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours}{told})"
+        notes = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
+        return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours}{notes})"
 
 
 ENTRIES = ("lineup", "drivers", "regime", "points", "rank", "beaten", "prize")
@@ -126,7 +126,7 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     if not found:
         return None
     standings, results = day.files.standings_of(contest) or found[0], day.files.results
-    field, told = _real_field(day, contest, standings)
+    field, left_out = _real_field(day, contest, standings)
     own, scored = by_slate(standings.ownership, slate.names), by_slate(standings.points, slate.names)
     official = np.full(len(slate), np.nan)
     if results is not None:
@@ -136,7 +136,7 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     notes = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
     race = None if results is None else _race_row(day)
     frame = None if results is None else results.frame
-    notes = (*standings.notes, *told, *notes)
+    notes = (*standings.notes, *left_out, *notes)
     return Outcome(np.nan_to_num(points), field, np.nan_to_num(own), frame, race, notes)
 
 
@@ -144,8 +144,8 @@ def _real_field(day: RaceDay, contest: Contest, standings) -> tuple[np.ndarray, 
     """Return the lineups that were in the contest, none where the standings are another contest's, and notes."""
     name = standings.file
     if standings is not day.files.standings_of(contest):
-        told = f"{name} is of contest {standings.contest_id}, which is not this one: its field is not played."
-        return np.empty((0, day.slate.rules.roster_size), int), (told,)
+        note = f"{name} is of contest {standings.contest_id}, which is not this one: its field is not played."
+        return np.empty((0, day.slate.rules.roster_size), int), (note,)
     notes = []
     if strangers := standings.strangers(day.slate):
         notes.append(f"{name}: {', '.join(strangers)} not in DKSalaries.csv: lineups with them are left out.")
