@@ -195,12 +195,14 @@ def choose_portfolio(
     """
     wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
     market, draws = _market(day, crowd), crowd.draws
-    chosen = generate_regime_aware_portfolio(
-        crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups,
-        rng=day.rng("portfolio"), ownership_draws=draws,
-        surprises=market.surprises(draws[: sizes.get("n_fields", N_FIELDS)]), **{"n_fields": N_FIELDS} | wishes,
-    )  # fmt: skip
+    given = {"ownership_draws": draws, "surprises": market.surprises(draws[: sizes.get("n_fields", N_FIELDS)])}
+    inputs = crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups
+    chosen = cached(_choose, inputs, day.seed, {"n_fields": N_FIELDS} | given | wishes)
     return replace(chosen, options=wishes)
+
+
+def _choose(inputs, seed, options) -> Portfolio:
+    return generate_regime_aware_portfolio(*inputs, rng=stream(seed, "portfolio"), **options)
 
 
 _WISHES = [p.name for p in signature(choose_portfolio).parameters.values() if p.kind is p.KEYWORD_ONLY]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from dfslab.ownership import OwnershipForecast
+from dfslab.parallel import cache_folder
 from dfslab.portfolio import fit_blend, past_rows, shifted
 from dfslab.portfolio import score_portfolios as play
 from dfslab.race import Scenarios
@@ -149,3 +150,18 @@ def test_without_a_past_contest_there_is_no_row():
     rows = past_rows(past, None, pd.DataFrame({"contest_id": [], "driver": [], "ownership": []}))
     assert rows.empty
     assert fit_blend(rows).races == 0
+
+
+def test_a_portfolio_is_the_same_from_the_cache_without_it_and_again(night, tmp_path, monkeypatch):
+    sizes = {"n_candidates": 200, "n_choose": 150, "n_fields": 4}
+
+    def chosen():
+        return choose_portfolio(night.day, night.races, night.crowd, 6, max_exposure=0.7, **sizes)
+
+    kept, again = chosen(), chosen()
+    monkeypatch.setenv("DFSLAB_CACHE", str(tmp_path))
+    cache_folder.cache_clear()
+    fresh = chosen()
+    cache_folder.cache_clear()
+    assert kept.lineups.tolist() == again.lineups.tolist() == fresh.lineups.tolist()
+    pd.testing.assert_frame_equal(kept.metrics, fresh.metrics)
