@@ -106,8 +106,8 @@ def golf_ownership(shared: Path) -> list[dict]:
     from scripts.real.golf import figures, golf
 
     estimator = HybridOwnershipEstimator(prior=figures())
-    walk = walk_forward(golf(shared), (estimator,), first=GOLF_LEARNS).last(GOLF_SCORED)
-    scores = walk.table().set_index("estimator")
+    walk = walk_forward(golf(shared), estimator, first=GOLF_LEARNS).between(last=GOLF_SCORED)
+    scores = walk.table().set_index("model")
     own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]
     what = f"golf ownership, the last {GOLF_SCORED} contests, mean error, points"
     return [
@@ -136,7 +136,7 @@ CUP = (
 
 def cup_ownership(cup: Path) -> list[dict]:
     """Return the mean errors of a cold start on Cup contests, each race forecast without it, in points."""
-    scored = score_races(tune.known_contests(cup)).table()
+    scored = score_races(tune.known_contests(cup)).contests()
     hybrid = scored[scored["model"] == "hybrid"]
     rows = []
     for what, date, kind, basis, error, first, goal in CUP:

@@ -208,24 +208,22 @@ def tune():
     """
 
 
-def _report_tuned(tuned) -> None:
-    _show(tuned.tables, tuned.notes)
-    if tuned.path is not None:
-        click.echo(f"saved: {tuned.path}")
-
-
 @tune.command("ownership")
 @DATA
+@OUT
 @SERIES
+@SINCE
+@UNTIL
 @click.option("--learn", default=0, show_default=True, type=click.IntRange(0), help="First contests not scored.")
-@click.option("--last", type=click.IntRange(2), help="Score only so many of the latest contests; default: all.")
+@click.option("--last", default=0, type=click.IntRange(0), help="Score only so many of the latest contests; 0: all.")
 @click.option(
     "--figures", type=click.Path(exists=True, dir_okay=False), help="Cold-start figures in place of the shipped ones."
 )
 @SEED
+@PARAMETERS
 @QUIET
-def tune_ownership(data_dir, quiet, **options):
-    """Forecast every past contest from earlier ones; print errors with standard errors, save the pools.
+def tune_ownership(out_dir, pairs, quiet, figures, **given):
+    """Forecast every past contest from earlier ones; errors with standard errors, a page, and the pools saved.
 
     \b
     dfslab tune ownership --data my-data
@@ -233,9 +231,8 @@ def tune_ownership(data_dir, quiet, **options):
 
     A folder with nothing but history/ownership.csv will do. With --figures nothing is saved.
     """
-    from dfslab.workflow import tune as tuning
-
-    _report_tuned(tuning.tune_ownership(data_dir, progress=_progress(quiet), **options))
+    given |= {"tune": True, "save": not figures, "figures": str(Path(figures).resolve()) if figures else ""}
+    _tuned_page("ownership", "01_ownership_calibration", out_dir, pairs, quiet, **given)
 
 
 def _tuned_page(name: str, stem: str, out_dir, pairs, quiet, **given) -> None:

@@ -6,8 +6,8 @@ a vendor's forecast (`ProjectionOwnership`), salary, skill and start (`SalarySki
 (`RecentFormOwnership`), and the portfolios of fictitious entrants with an optimizer (`OptimizerOwnership`);
 `HybridOwnershipEstimator` pools them by how they did on past contests, each forecast from earlier ones alone. Without
 any past contest the figures that ship stand in: NASCAR's for a race. `forecast` gives the table with its bands, which
-answers `why(driver)` and `given({driver: share})`; `walk_forward` and `calibration_report` say how past forecasts
-turned out, and `score_races` how those of races that were left out of all that was learned.
+answers `why(driver)` and `given({driver: share})`; `walk_forward` says how past forecasts turned out, and
+`score_races` how those of races that were left out of all that was learned.
 
 >>> import numpy as np
 >>> from dfslab import ownership
@@ -26,23 +26,21 @@ from dfslab.ownership._estimators import (
     RecentFormOwnership,
     SalarySkillOwnership,
 )
-from dfslab.ownership._evaluate import CalibrationReport, calibration_report, walk_forward
+from dfslab.ownership._evaluate import OwnershipRecord, fit_races, score_races, walk_forward
 from dfslab.ownership._fit import Prior
 from dfslab.ownership._forecast import OwnershipForecast, forecast
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
-from dfslab.ownership._races import fit_races, score_races
 
 __all__ = [
-    "CalibrationReport",
     "HistoricalOwnership",
     "HybridOwnershipEstimator",
     "OptimizerOwnership",
     "OwnershipForecast",
+    "OwnershipRecord",
     "Prior",
     "ProjectionOwnership",
     "RecentFormOwnership",
     "SalarySkillOwnership",
-    "calibration_report",
     "fit_races",
     "forecast",
     "score_races",

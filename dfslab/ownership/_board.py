@@ -19,8 +19,8 @@ SIMULATED = ("model_points", "points_80", "points_90", "place_points", "dominato
 """Columns of the race simulator: mean points, their 80 % and 90 % quantiles, and the mean points of places gained and
 of laps led and fastest laps. Places are known only with a starting grid."""
 VENDORS = ("projected_ownership", "projected_ownership_2")
-OPTIONAL_COLUMNS = ("start", "projected_points", *VENDORS, "rating", "form", "points", *SIMULATED)
-KINDS = ("tournament", "cash")
+KNOWN_BEFORE = ("start", "projected_points", *VENDORS, "rating", "form", *SIMULATED)
+"""Columns of a slate that forecasts read where they are known; a past contest also has `points`, what it came to."""
 DRAFTING = "superspeedway"
 """Tracks where cars run in a pack: the family whose effects are told apart from all other tracks."""
 LEVEL_POINTS = 0.2
@@ -46,7 +46,6 @@ class ContestBoard:
     columns: dict = field(default_factory=dict)
     track_type: str | None = None
     entries: float = np.nan
-    max_entries_per_user: float = np.nan
     kind: str = "tournament"
     ownership: np.ndarray | None = None
 
@@ -151,25 +150,19 @@ def simulated_columns(scenarios: Scenarios, rules: ContestRules) -> pd.DataFrame
 
 def board_of(slate: Slate, contest: Contest | None, date) -> ContestBoard:
     """Return the board of `slate`; the date is the race's, else `date`."""
-    racing = ~slate.out
-    columns = {name: slate.column(name)[racing] for name in OPTIONAL_COLUMNS if name in slate.drivers}
+    racing, race = ~slate.out, slate.race
+    played = {} if contest is None else {"contest_id": contest.contest_id, "kind": contest.kind}
     return ContestBoard(
         names=slate.names[racing],
         salary=slate.salary[racing],
         rules=slate.rules,
-        date=slate.race.date if slate.race is not None else pd.Timestamp(date),
-        contest_id=contest.contest_id if contest is not None else "",
+        date=pd.Timestamp(date) if race is None else race.date,
         groups=None if slate.groups is None else slate.groups[racing],
-        columns={k: v for k, v in columns.items() if k != "points"},
-        track_type=slate.race.track_type if slate.race is not None else None,
-        entries=float(contest.entries) if contest is not None else np.nan,
-        max_entries_per_user=_limit(contest),
-        kind=contest.kind if contest is not None else KINDS[0],
+        columns={name: slate.column(name)[racing] for name in KNOWN_BEFORE},
+        track_type=None if race is None else race.track_type,
+        entries=np.nan if contest is None else float(contest.entries),
+        **played,
     )
-
-
-def _limit(contest) -> float:
-    return float((contest.max_entries_per_user if contest is not None else None) or np.nan)
 
 
 # ---------------------------------------------------------------- the history frame
@@ -179,23 +172,23 @@ def read_history(history, rules: ContestRules = DRAFTKINGS_NASCAR) -> tuple[tupl
     """Return the contests of a tidy history frame by date, and a sentence for each that cannot be used.
 
     `history` has one row per driver and contest: contest_id, date, driver, salary (dollars), ownership (fraction), and
-    where known the columns of `OPTIONAL_COLUMNS`, track_type, entries, max_entries_per_user, kind, group. Ownership is
-    rescaled to sum to K; NaN is a driver whose ownership is not known.
+    where known the columns of `KNOWN_BEFORE`, points, track_type, entries, kind, group. Ownership is rescaled to sum to
+    K; NaN is a driver whose ownership is not known.
 
     Raises
     ------
     InputError : a column is missing, an ownership is not a fraction, a driver is listed twice
     """
+    boards, notes = [], []
     if history is None or len(history) == 0:
         return (), ()
-    frame = _checked(pd.DataFrame(history))
-    boards, notes = [], []
-    for _, rows in frame.groupby(["date", "contest_id"], sort=True):
-        board, why = _board_of_rows(rows, rules)
-        if board is None:
-            notes.append(f"contest {rows['contest_id'].iloc[0]}: {why}; left out")
+    for (_, contest_id), rows in _checked(pd.DataFrame(history)).groupby(["date", "contest_id"], sort=True):
+        priced = rows[pd.to_numeric(rows["salary"], errors="coerce") > 0]
+        why = _unusable(priced["ownership"], rules.roster_size)
+        if why:
+            notes.append(f"contest {contest_id}: {why}; left out")
         else:
-            boards.append(board)
+            boards.append(_board_of_rows(priced, rules))
     return tuple(boards), tuple(notes)
 
 
@@ -205,25 +198,19 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"ownership history: column {', '.join(missing)} is missing")
     frame = frame.assign(contest_id=frame["contest_id"].astype(str)).reset_index(drop=True)
     days = pd.to_datetime(frame["date"].map({date: _day(date) for date in frame["date"].unique()}))
-    for bad in np.flatnonzero(days.isna())[:1]:
-        row = frame.iloc[bad]
-        raise InputError(
-            f"ownership history: row {bad + 1} ({row['driver']}, contest {row['contest_id']}) has the date "
-            f"{str(row['date'])[:40]!r}; give one such as 2025-04-13"
-        )
-    told, own = frame["ownership"], pd.to_numeric(frame["ownership"], errors="coerce")
-    for bad in np.flatnonzero((own > 1 + 1e-9) | (own < 0) | (own.isna() & told.notna()))[:1]:
-        row = frame.iloc[bad]
-        raise InputError(
-            f"ownership history: row {bad + 1} ({row['driver']}, contest {row['contest_id']}) has ownership "
-            f"{told[bad]}; give fractions between 0 and 1 (52 % is 0.52)"
-        )
-    frame = frame.assign(date=days, ownership=own)
-    twice = frame[frame.duplicated(["contest_id", "driver"])]
-    if len(twice):
-        row = twice.iloc[0]
-        raise InputError(f"ownership history: {row['driver']} is twice in contest {row['contest_id']}; keep one row")
-    return frame
+    own = pd.to_numeric(frame["ownership"], errors="coerce")
+    no_share = ~own.between(0, 1 + 1e-9) & frame["ownership"].notna()
+    _refuse(frame, "date", days.isna(), "give one such as 2025-04-13")
+    _refuse(frame, "ownership", no_share, "give fractions between 0 and 1 (52 % is 0.52)")
+    _refuse(frame, "driver", frame.duplicated(["contest_id", "driver"]), "he is there twice; keep one row")
+    return frame.assign(date=days, ownership=own)
+
+
+def _refuse(frame, column: str, wrong, remedy: str) -> None:
+    if wrong.any():
+        row = frame[wrong].iloc[0]
+        where = f"row {row.name + 1} ({row['driver']}, contest {row['contest_id']})"
+        raise InputError(f"ownership history: {where} has the {column} {str(row[column])[:40]!r}; {remedy}")
 
 
 def _day(date):
@@ -233,40 +220,30 @@ def _day(date):
         return pd.NaT
 
 
-def _board_of_rows(rows: pd.DataFrame, rules) -> tuple[ContestBoard | None, str]:
-    rows = rows[pd.to_numeric(rows["salary"], errors="coerce") > 0]
-    if len(rows) <= rules.roster_size:
-        return None, f"{len(rows)} drivers with a salary"
+def _unusable(own: pd.Series, size: int) -> str:
+    """Return why a contest of these ownerships cannot be used; empty when it can."""
+    total = own.sum()
+    if len(own) <= size:
+        return f"{len(own)} drivers with a salary"
+    if own.notna().all() and total < COMPLETE_SHARE * size:
+        return f"its ownerships add up to {total:.2f} of {size}, so drivers are missing"
+    return f"its ownerships add up to {total:.2f}, more than {size}" if total > size / COMPLETE_SHARE else ""
+
+
+def _board_of_rows(rows: pd.DataFrame, rules) -> ContestBoard:
     own = rows["ownership"].to_numpy(float, copy=True)
-    total, known = np.nansum(own), ~np.isnan(own)
-    if known.all() and total < COMPLETE_SHARE * rules.roster_size:
-        return None, f"its ownerships add up to {total:.2f} of {rules.roster_size}, so drivers are missing"
-    if total > rules.roster_size / COMPLETE_SHARE:
-        return None, f"its ownerships add up to {total:.2f}, more than {rules.roster_size}"
-    if known.all():
-        own = np.minimum(own * rules.roster_size / total, 0.999)
-    return _assemble(rows, rules, own), ""
-
-
-def _assemble(rows, rules, own) -> ContestBoard:
-    numeric = {c: pd.to_numeric(rows[c], errors="coerce").to_numpy(float) for c in OPTIONAL_COLUMNS if c in rows}
-    groups = group_numbers(rows["group"]) if "group" in rows and rows["group"].notna().any() else None
+    own = own if np.isnan(own).any() else np.minimum(own * rules.roster_size / own.sum(), 0.999)
+    facts = rows.reindex(columns=["contest_id", "date", "track_type", "entries", "kind"]).bfill().iloc[0].dropna()
     return ContestBoard(
         names=rows["driver"].to_numpy(object),
         salary=rows["salary"].to_numpy(float).astype(np.int64),
         rules=rules,
-        date=rows["date"].iloc[0],
-        contest_id=rows["contest_id"].iloc[0],
-        groups=groups,
-        columns=numeric,
-        track_type=_first(rows, "track_type"),
-        entries=float(_first(rows, "entries") or np.nan),
-        max_entries_per_user=float(_first(rows, "max_entries_per_user") or np.nan),
-        kind=str(_first(rows, "kind") or KINDS[0]),
+        groups=group_numbers(rows["group"]) if "group" in rows and rows["group"].notna().any() else None,
+        columns={
+            name: pd.to_numeric(rows[name], errors="coerce").to_numpy(float)
+            for name in (*KNOWN_BEFORE, "points")
+            if name in rows
+        },
         ownership=own,
+        **facts,
     )
-
-
-def _first(rows, name):
-    known = rows[name].dropna() if name in rows else ()
-    return known.iloc[0] if len(known) else None

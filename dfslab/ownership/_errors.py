@@ -15,14 +15,12 @@ NEIGHBOURS = 0.04
 """A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
 EARLY = 5.0
 """The i-th past contest is drawn in proportion to i / (i + EARLY): the first forecasts knew little."""
-SIZE_REACH, FLOOR = 0.4, 0.2
-"""A contest of another slate size counts less, by a bell of this width in log size, but never below the floor."""
 OTHER_SOURCES = 0.1
 """A contest where a vendor had spoken counts this much for one where none has, and the other way round: what a forecast
 rests on decides how far it is off."""
 SHIPPED_CONTESTS = 1.0
 """The shipped errors count as this many contests beside the history's own."""
-SOLVER_STEPS = 40
+SOLVER_STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +53,21 @@ class Residuals:
         """Return the same errors, those of contests forecast from the same sources as `board` counting most."""
         sold = _has_vendor(board)
         weights = self.weights * np.where(self.vendor == sold, 1.0, OTHER_SOURCES)
-        return replace(
-            self, weights=weights, shipped=self.shipped.get("vendor", self.shipped) if sold else self.shipped
-        )
+        return replace(self, weights=weights, shipped=self.shipped.get("vendor" if sold else "", self.shipped))
+
+    def first(self, n: int) -> "Residuals":
+        """Return the errors of the first `n` contests."""
+        kept = {name: getattr(self, name)[:n] for name in ("levels", "errors", "weights", "vendor")}
+        return replace(self, **kept)
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
 
         They are widened: by one part in the number of contests (of races that the shipped errors come from), for a few
-        show too little of the tails, and by
-        √(D/(D − 2)), for `draw_ownership` takes a level and a slope out of them.
+        show too little of the tails, and by √(D/(D − 2)), for `draw_ownership` takes a level and a slope out of them.
         """
         uniform = rng.random((n, len(level) + 1))
-        apart = np.log([len(known) / len(level) for known in self.levels])
-        alike = FLOOR + (1 - FLOOR) * np.exp(-0.5 * (apart / SIZE_REACH) ** 2)
-        chance = np.append(self.weights * alike, SHIPPED_CONTESTS)
+        chance = np.append(self.weights, SHIPPED_CONTESTS)
         picked = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform[:, 0], side="right")
         errors = np.empty((n, len(level)))
         for contest in np.unique(picked):
@@ -122,36 +120,20 @@ def draw_ownership(centre, salary, residuals: Residuals, n: int, rng: np.random.
     the mean lineup salary of the forecast (fields spend the cap whatever they think).
     """
     level = log_odds(centre)
-    price = (np.asarray(salary, float) - np.mean(salary)) / 1000
-    odds = level + residuals.draw(level, n, rng)
-    return affordable(odds, price, centre)
+    return affordable(level + residuals.draw(level, n, rng), salary, centre)
 
 
-def affordable(odds, price, like) -> np.ndarray:
-    """Return ownership of log-odds (n, D) after a level and a slope in `price` (D,), $1,000 less the mean, are added.
+def affordable(odds, salary, like) -> np.ndarray:
+    """Return ownership of log-odds (n, D) after a level and a slope in `salary` (D,) are added.
 
     Each row then has the sum and the mean lineup salary of the ownership `like` (D,).
     """
-    target = np.array([like.sum(), like @ price])
-    shift, open_rows = np.zeros((len(odds), 2)), np.arange(len(odds))
-    for _ in range(SOLVER_STEPS):
-        own = expit(odds[open_rows] + _slant(shift[open_rows], price))
-        gap = target - np.column_stack([own.sum(axis=1), (own * price).sum(axis=1)])
-        far = np.abs(gap).max(axis=1) >= 1e-11  # a row stops by itself: it must not depend on the number of draws
-        if not far.any():
-            break
-        open_rows = open_rows[far]
-        shift[open_rows] += np.clip(_solve((own * (1 - own))[far], price, gap[far]), -2, 2)
-    return expit(odds + _slant(shift, price))
-
-
-def _slant(shift, price) -> np.ndarray:
-    return shift[:, :1] + shift[:, 1:] * price
-
-
-def _solve(weight, price, gap) -> np.ndarray:
-    """Return the Newton step of level and slope, (n, 2)."""
-    a, b = weight.sum(axis=1), (weight * price).sum(axis=1)
-    c = (weight * price**2).sum(axis=1) + 1e-9
-    determinant = np.maximum(a * c - b * b, 1e-12)
-    return np.column_stack([c * gap[:, 0] - b * gap[:, 1], a * gap[:, 1] - b * gap[:, 0]]) / determinant[:, None]
+    price = (salary - np.mean(salary)) / 1000
+    slant = np.stack([np.ones(len(price)), price])
+    shift, target = np.zeros((len(odds), 2)), slant @ like
+    for _ in range(SOLVER_STEPS):  # the same for every row, and no BLAS: a row must not depend on the number of draws
+        own = expit(odds + np.einsum("nk,kd->nd", shift, slant))
+        gap = target - np.einsum("nd,kd->nk", own, slant)
+        curvature = np.einsum("nd,kd,ld->nkl", own * (1 - own), slant, slant) + 1e-9 * np.eye(2)
+        shift += np.clip(np.linalg.solve(curvature, gap[:, :, None])[:, :, 0], -2, 2)
+    return expit(odds + np.einsum("nk,kd->nd", shift, slant))

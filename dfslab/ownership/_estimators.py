@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 
 from dfslab.errors import UserError, whole_number
-from dfslab.ownership import _features as evidence
 from dfslab.ownership._board import ContestBoard, board_of, read_history
 from dfslab.ownership._errors import Residuals, draw_ownership
-from dfslab.ownership._features import PastOwnership
-from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, temperature
+from dfslab.ownership._features import FEATURES, SIZE, PastOwnership, salary_curve
+from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 MOST_CONTESTS = 100
@@ -36,15 +35,10 @@ class NotAvailable(ValueError):
 
 
 class Forecaster:
-    """Forecasts from log-worths; a child gives `board_log_worths(board)`, `residuals`, `boards` and `refits`.
+    """Forecasts from log-worths; a child gives `board_inputs(board)`, `forecasts`, `boards`, `estimator` and `refits`.
 
     A board of an earlier date than some of its contests is forecast by a refit on the contests before that date.
     """
-
-    @property
-    def last_date(self) -> pd.Timestamp:
-        """The date of the last contest it knows."""
-        return max((b.date for b in self.boards), default=FIRST_DAY)
 
     def knowing(self, board: ContestBoard) -> "Forecaster":
         """Return the same forecaster with only the contests before the board's date, and figures that suit the board.
@@ -63,12 +57,12 @@ class Forecaster:
 
     def board(self, slate, contest=None) -> ContestBoard:
         """Return the slate as of its race's date, else the day after the last contest of the history."""
-        return board_of(slate, contest, self.last_date + pd.Timedelta(days=1))
+        last = max((b.date for b in self.boards), default=FIRST_DAY)
+        return board_of(slate, contest, last + pd.Timedelta(days=1))
 
-    def log_worths(self, slate, contest=None) -> pd.Series:
-        """Return θ by driver; -inf for drivers who do not race."""
-        board = self.board(slate, contest)
-        return self._spread(slate, self.knowing(board).board_log_worths(board), -np.inf, "log_worth")
+    def log_worths(self, board: ContestBoard) -> np.ndarray:
+        """Return θ for a board, (D,)."""
+        return sum(self.board_inputs(board).values())
 
     def predict(self, slate, contest=None) -> pd.Series:
         """Return ownership by driver, fractions that sum to K; 0 for drivers who do not race.
@@ -84,9 +78,9 @@ class Forecaster:
         ------
         NotAvailable : nothing this forecast reads is known
         """
-        board = self.board(slate, contest)
-        theta = self.knowing(board).board_log_worths(board)
-        return self._spread(slate, board.law(theta).marginals(), 0.0, "ownership")
+        board, own = self.board(slate, contest), np.zeros(len(slate))
+        own[~slate.out] = board.law(self.knowing(board).log_worths(board)).marginals()
+        return pd.Series(own, index=pd.Index(slate.names, name="driver"), name="ownership")
 
     def sample(self, slate, n: int, rng: np.random.Generator, contest=None) -> np.ndarray:
         """Return `n` draws of the whole ownership vector, (n, D), rows that sum to K.
@@ -95,17 +89,15 @@ class Forecaster:
         draws do not depend on `n`.
         """
         n, board = whole_number(n, "sample: n", 0), self.board(slate, contest)
-        known = self.knowing(board)
-        draws = np.zeros((n, len(slate)))
-        centre = board.law(known.board_log_worths(board)).marginals()
+        known, draws = self.knowing(board), np.zeros((n, len(slate)))
+        centre = self.predict(slate, contest).to_numpy()[~slate.out]
         draws[:, ~slate.out] = draw_ownership(centre, board.salary, known.residuals.like(board), n, rng)
         return draws
 
-    @staticmethod
-    def _spread(slate, values, absent, name) -> pd.Series:
-        series = pd.Series(absent, index=pd.Index(slate.names, name="driver"), name=name, dtype=float)
-        series[~slate.out] = values
-        return series
+    @cached_property
+    def residuals(self) -> Residuals:
+        """The errors of its own forecasts of past contests, each made from earlier ones."""
+        return Residuals.of(self.forecasts, self.estimator.prior.residuals)
 
 
 # ---------------------------------------------------------------- the estimators
@@ -129,10 +121,8 @@ class Startable:
 
     def ready(self, boards):
         """Return the estimator with its prior, chosen by what the past contests are."""
-        if self.prior is not None:
-            return self
         auto = "nascar" if any(board.is_race for board in boards) else "neutral"
-        return replace(self, prior=Prior.shipped(auto if self.start == "auto" else self.start))
+        return replace(self, prior=self.prior or Prior.shipped(auto if self.start == "auto" else self.start))
 
     def fit(self, history: pd.DataFrame | None = None):
         """Return the estimator fitted on past contests.
@@ -148,33 +138,32 @@ class Startable:
 
 @dataclass(frozen=True)
 class _Estimator(Startable):
-    """An estimator of one kind of evidence, `own`, of which at least one piece must be known."""
+    """An estimator of one kind of evidence, `own`, of which at least one piece must be known, beside `base`."""
 
     name: ClassVar[str]
     own: ClassVar[tuple]
+    base: ClassVar[tuple] = ("salary_curve", "salary_by_family")
 
-    def fit_boards(self, boards, past=None, notes=(), before=None) -> "FittedEstimator":
-        """Return the estimator fitted on boards; coefficients of `before`, an earlier fit, are where to start."""
+    def fit_boards(self, boards, past=None, notes=()) -> "FittedEstimator":
+        """Return the estimator fitted on boards."""
         ready = self.ready(boards)
         past = remember(boards, ready.prior) if past is None else past
-        start = before.fits if before is not None else {}
-        return FittedEstimator(ready, tuple(boards), past, tuple(notes), dict(start))
+        return FittedEstimator(ready, tuple(boards), past, tuple(notes))
 
     def features(self, known) -> tuple:
         """Return the features to use of those `known`."""
-        rest = (f for f in (evidence.salary_by_family, *self.own) if f in known and f is not evidence.salary_curve)
-        return (evidence.salary_curve, *rest)
+        return tuple(f for f in dict.fromkeys((*self.base, *self.own)) if f in known)
 
 
 class HistoricalOwnership(_Estimator):
     """What the driver drew before relative to salary, shrunk to the pool, decayed, and by track type.
 
-    θ = salary curve + b·d + c·d·price + e·d_here; d is the mean log ratio of past ownership to what salary explains,
-    decayed over 45 days and shrunk to 0 by one contest. It is not available when no driver was seen before.
+    θ = salary curve + b·d + c·d_here; d is the mean log ratio of past ownership to what salary explains, decayed over
+    45 days and shrunk to 0 by one contest. It is not available when no driver was seen before.
     """
 
     name = "historical"
-    own = (evidence.popularity, evidence.popularity_here)
+    own = ("popularity", "popularity_here")
 
 
 class PointsOwnership(_Estimator):
@@ -184,42 +173,40 @@ class PointsOwnership(_Estimator):
     """
 
     name = "projection"
-    own = (evidence.projection, evidence.place_value, evidence.dominator_value)
+    own = ("projection", "place_value", "dominator_value")
 
 
 class VendorOwnership(_Estimator):
     """A vendor's projected ownership: θ = c·θ_salary + a·(θ_vendor − θ_salary), θ_vendor the law that shows it."""
 
     name = "vendor"
-    own = (evidence.vendor,)
-
-    def features(self, known) -> tuple:
-        """Return the features to use: a vendor's forecast knows salaries already."""
-        return self.own
+    own = ("vendor",)
+    base = ("salary_alone",)
 
 
 class Vendor2Ownership(VendorOwnership):
     """The same of a second vendor."""
 
     name = "vendor 2"
-    own = (evidence.vendor_2,)
+    own = ("vendor_2",)
 
 
 class ProjectionOwnership(PointsOwnership):
     """A vendor's projected ownership where there is one, else projected points (see `PointsOwnership`)."""
 
-    own = (evidence.vendor, *PointsOwnership.own)
+    own = (*VendorOwnership.base, *VendorOwnership.own, *PointsOwnership.own)
 
     def features(self, known) -> tuple:
         """Return the features to use: a vendor's forecast knows salaries and points already."""
-        return (evidence.vendor,) if evidence.vendor in known else super().features(known)
+        rest = [f for f in known if f not in VendorOwnership.base]
+        return (*VendorOwnership.base, *VendorOwnership.own) if "vendor" in known else super().features(rest)
 
 
 class SalarySkillOwnership(_Estimator):
     """θ = salary curve + rating + room to gain places from the start. It is always available."""
 
     name = "salary_skill"
-    own = (evidence.salary_curve, evidence.rating, evidence.starting_place)
+    own = ("salary_curve", "rating", "starting_place")
 
 
 class RecentFormOwnership(_Estimator):
@@ -229,7 +216,7 @@ class RecentFormOwnership(_Estimator):
     """
 
     name = "recent_form"
-    own = (evidence.recent_popularity, evidence.price_move, evidence.points_form, evidence.given_form)
+    own = ("recent_popularity", "price_move", "points_form", "given_form")
 
 
 class OptimizerOwnership(_Estimator):
@@ -239,7 +226,7 @@ class OptimizerOwnership(_Estimator):
     """
 
     name = "optimizer"
-    own = (evidence.entrants,)
+    own = ("entrants",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +237,6 @@ class FittedEstimator(Forecaster):
     boards: tuple
     past: PastOwnership
     notes: tuple = ()
-    start: dict = field(default_factory=dict)
     fits: dict = field(default_factory=dict)
     """Coefficients by the features they belong to."""
     refits: dict = field(default_factory=dict)
@@ -262,79 +248,54 @@ class FittedEstimator(Forecaster):
         return self.estimator.name
 
     @cached_property
-    def residuals(self) -> Residuals:
-        """The errors of its own forecasts of past contests, each made from earlier ones."""
-        forecasts = [(r.board, theta) for r in self.rolled for theta in r.sources.values()]
-        return Residuals.of(forecasts, self.estimator.prior.residuals)
-
-    @cached_property
-    def rolled(self) -> tuple:
-        """Every past contest as this estimator forecast it from the contests of earlier dates."""
-        return roll((self.estimator,), self.boards, self.estimator.prior)
-
-    def rolled_log_worths(self) -> dict:
-        """Return θ of past contests, a list in the order of `boards` (None where not available), by forecast."""
-        return {"salary_only": [r.base for r in self.rolled]} | by_source(self.rolled)
-
-    def rolled_weights(self) -> list:
-        """Return nothing: only a pool has weights."""
-        return []
-
-    def known(self, board: ContestBoard) -> tuple:
-        """Return the features to be used for `board`; raise `NotAvailable` when none of its own is known."""
-        known = [f for f in self.asked if f(board, self.past) is not None]
-        if not set(known) & set(self.estimator.own):
-            wanted = " or ".join(f.__name__.replace("_", " ") for f in self.estimator.own)
-            raise NotAvailable(f"The source {self.name.replace('_', ' ')} is left out: no {wanted} is known.")
-        return self.estimator.features(known)
+    def forecasts(self) -> list:
+        """Past contests where it was available, each with θ from the contests of earlier dates."""
+        rolled = roll((self.estimator,), self.boards, self.estimator.prior)
+        return [(r.board, theta) for r in rolled for theta in r.sources.values()]
 
     @property
     def asked(self) -> list:
-        """The features it may use: its own and salary by family, those that the prior has figures for."""
-        return [f for f in (evidence.salary_by_family, *self.estimator.own) if self._figures(f)]
+        """The features it may use: those that the prior has figures for."""
+        estimator = self.estimator
+        every = dict.fromkeys((*estimator.base, *estimator.own))
+        return [f for f in every if estimator.prior.figures(self.name, f)]
 
-    def _figures(self, feature) -> list:
-        return self.estimator.prior.figures(self.name, feature)
-
-    def design(self, board: ContestBoard, features) -> np.ndarray | None:
-        """Return the features of `board`, (D, p), times its temperature; None when one is unknown."""
-        parts = [f(board, self.past) for f in features]
-        if any(p is None for p in parts):
-            return None
-        return temperature(board, self.estimator.prior) * np.column_stack(parts)
+    def evidence(self, board: ContestBoard) -> dict[str, np.ndarray]:
+        """Return what is known of the features it may use, (D, p) each."""
+        found = {feature: FEATURES[feature][1](board, self.past) for feature in self.asked}
+        return {feature: columns for feature, columns in found.items() if columns is not None}
 
     def coefficients(self, features) -> np.ndarray:
         """Return the coefficients of a set of features, fitted on the past contests that have all of them."""
         if features not in self.fits:
-            designs = [(b, self.design(b, features)) for b in self.boards[-MOST_CONTESTS:]]
-            cases = [Case(b, x) for b, x in designs if x is not None]
-            mean, precision = self.estimator.prior.of(self.name, features)
-            self.fits[features] = fit_log_worths(cases, mean, precision, start=self.start.get(features))
+            prior = self.estimator.prior
+            known = [(board, self.evidence(board)) for board in self.boards[-MOST_CONTESTS:]]
+            cases = [
+                Case(board, temperature(board, prior) * np.column_stack([found[f] for f in features]))
+                for board, found in known
+                if set(features) <= set(found)
+            ]
+            self.fits[features] = fit_log_worths(cases, *prior.of(self.name, features))
         return self.fits[features]
 
-    def board_log_worths(self, board: ContestBoard) -> np.ndarray:
-        """Return θ for a board, (D,)."""
-        features = self.known(board)
-        return self.design(board, features) @ self.coefficients(features)
-
     def board_inputs(self, board: ContestBoard) -> dict[str, np.ndarray]:
-        """Return what each input adds to θ, (D,) each; together they are `board_log_worths`."""
-        features, found = self.known(board), {}
-        columns = [feature(board, self.past) for feature in features]
-        inputs = [name for x, f in zip(columns, features, strict=True) for name in evidence.inputs_of(f, x.shape[1])]
-        terms = np.column_stack(columns) * self.coefficients(features)
-        for name, term in zip(inputs, terms.T, strict=True):
-            found[name] = found.get(name, 0.0) + term
-        return found | {evidence.SIZE: (temperature(board, self.estimator.prior) - 1) * terms.sum(axis=1)}
+        """Return what each input adds to θ, (D,) each; together they are the forecast.
 
-    def summary(self) -> pd.DataFrame:
-        """Return the coefficients of each set of features fitted so far, with the prior's mean beside them."""
-        rows = []
-        for features, beta in self.fits.items():
-            mean = self.estimator.prior.of(self.name, features)[0]
-            names = [f.__name__ for f in features for _ in self._figures(f)]
-            rows += [("+".join(f.__name__ for f in features), *row) for row in zip(names, beta, mean, strict=True)]
-        return pd.DataFrame(rows, columns=["evidence", "feature", "coefficient", "prior"])
+        Raises
+        ------
+        NotAvailable : none of the features of its own is known
+        """
+        known, own = self.evidence(board), [f for f in self.estimator.own if f not in VendorOwnership.base]
+        if not set(known) & set(own):
+            wanted = " or ".join(f.replace("_", " ") for f in own)
+            raise NotAvailable(f"The source {self.name.replace('_', ' ')} is left out: no {wanted} is known.")
+        features, place, found = self.estimator.features(known), 0, {}
+        beta = self.coefficients(features)
+        for feature in features:
+            columns, name = known[feature], FEATURES[feature][0]
+            found[name] = found.get(name, 0.0) + columns @ beta[place : place + columns.shape[1]]
+            place += columns.shape[1]
+        return found | {SIZE: (temperature(board, self.estimator.prior) - 1) * sum(found.values())}
 
 
 # ---------------------------------------------------------------- rolling origin
@@ -344,9 +305,9 @@ def fit_curve(boards, prior: Prior, weights=None) -> np.ndarray:
     """Return the coefficients of the salary curve fitted on `boards`, of some weights, (p,)."""
     boards = boards[-MOST_CONTESTS:]
     weights = np.ones(len(boards)) if weights is None else weights
-    designs = [temperature(b, prior) * evidence.salary_curve(b) for b in boards]
+    designs = [temperature(b, prior) * salary_curve(b) for b in boards]
     cases = [Case(*case) for case in zip(boards, designs, weights, strict=True)]
-    return fit_log_worths(cases, *prior.of("salary", (evidence.salary_curve,)))
+    return fit_log_worths(cases, *prior.of("salary", ("salary_curve",)))
 
 
 def remember(boards, prior: Prior) -> PastOwnership:
@@ -356,7 +317,7 @@ def remember(boards, prior: Prior) -> PastOwnership:
 
 def salary_log_worths(board: ContestBoard, past: PastOwnership, prior: Prior) -> np.ndarray:
     """Return θ from salary alone, (D,): the common ground of all estimators."""
-    return temperature(board, prior) * (evidence.salary_curve(board) @ past.curve)
+    return temperature(board, prior) * (salary_curve(board) @ past.curve)
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,32 +326,26 @@ class Rolled:
 
     board: ContestBoard
     base: np.ndarray
-    sources: dict
-    missing: dict
-
-    def uninformative(self, names) -> bool:
-        """Whether the best of the sources `names` scored no better than a draw from all legal lineups would have."""
-        nothing = -self.board.law(np.zeros(len(self.board))).log_normaliser
-        return max(log_score(self.board, self.sources[name]) for name in names) <= nothing
-
-
-def by_source(rolled) -> dict:
-    """Return θ of rolled contests by source, a list in order with None where a source was not available."""
-    names = dict.fromkeys(name for r in rolled for name in r.sources)
-    return {name: [r.sources.get(name) for r in rolled] for name in names}
+    sources: dict[str, np.ndarray]
 
 
 def available(fitted, board: ContestBoard) -> tuple[dict, dict]:
-    """Return θ of each fitted estimator that is available, by name, and the reason of each that is not or fails."""
+    """Return the inputs of each fitted estimator that is available, by name, and why the others are not."""
     sources, missing = {}, {}
     for part in fitted:
         try:
-            sources[part.name] = part.board_log_worths(board)
+            sources[part.name] = part.board_inputs(board)
         except NotAvailable as why:
             missing[part.name] = str(why)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError) as failure:
             missing[part.name] = f"{part.name} failed: {failure}"
     return sources, missing
+
+
+def rolled_by(fitted, board: ContestBoard, past: PastOwnership, prior: Prior) -> Rolled:
+    """Return a contest as fitted estimators forecast it."""
+    sources = {name: sum(inputs.values()) for name, inputs in available(fitted, board)[0].items()}
+    return Rolled(board, salary_log_worths(board, past, prior), sources)
 
 
 def roll(estimators, boards, prior: Prior) -> tuple[Rolled, ...]:
@@ -399,12 +354,11 @@ def roll(estimators, boards, prior: Prior) -> tuple[Rolled, ...]:
     Coefficients are refitted when the past has grown by `REFIT_GROWTH`; what is remembered answers for a date from the
     contests before it, so that one that holds later contests too tells no more than was known.
     """
-    rolled, fitted, past, size = [], {}, None, 0
+    rolled, fitted, past, size = [], (), None, 0
     for date in sorted({b.date for b in boards}):
         earlier = tuple(b for b in boards if b.date < date)
         if not fitted or len(earlier) >= REFIT_GROWTH * size:
             size, past = len(earlier), PastOwnership.of(boards, fit_curve(earlier, prior))
-            fitted = {e.name: e.fit_boards(earlier, past, before=fitted.get(e.name)) for e in estimators}
-        now = [b for b in boards if b.date == date]
-        rolled += [Rolled(b, salary_log_worths(b, past, prior), *available(fitted.values(), b)) for b in now]
+            fitted = [estimator.fit_boards(earlier, past) for estimator in estimators]
+        rolled += [rolled_by(fitted, b, past, prior) for b in boards if b.date == date]
     return tuple(rolled)

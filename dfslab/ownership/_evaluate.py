@@ -1,279 +1,313 @@
-"""How past ownership forecasts turned out: every contest forecast from earlier ones, scored against plain baselines."""
+"""How ownership forecasts turned out, scored against plain baselines, when nothing was learned from what they score.
 
-from dataclasses import dataclass, fields
-from itertools import pairwise, product
+Either every past contest is forecast from earlier ones (`walk_forward`), or every race of a few real ones by figures
+fitted on the other races (`score_races`): what a new user's forecast is worth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from dfslab import metrics
-from dfslab.ownership._board import ContestBoard
+from dfslab.lineups import LineupLaw
+from dfslab.ownership._board import VENDORS, ContestBoard, read_history
 from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
-from dfslab.ownership._estimators import Forecaster
-from dfslab.ownership._fit import log_score
+from dfslab.ownership._estimators import Forecaster, salary_log_worths
+from dfslab.ownership._fit import Prior, log_score
 from dfslab.ownership._hybrid import HybridOwnershipEstimator
+from dfslab.ownership._start import fit_start, races_of
+from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 LEVELS = (0.5, 0.8, 0.95)
 BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Edges of the bands of forecast ownership, fractions."""
-SIZES = (0.0, 1_000.0, 10_000.0, np.inf)
-"""Edges of the bands of contest size, entries."""
+SIZES = {"under 1,000": 0.0, "1,000 to 10,000": 1_000.0, "over 10,000": 10_000.0}
+"""Sizes of contests, and the entries each begins at."""
 PUBLISHED = "vendor as published"
 """The forecaster that is a vendor's projected ownership as it came, scaled to the roster size."""
+ALONE, POINTS, VENDOR = "no vendor", "a vendor's points", "a vendor's ownership"
+CASH_UNSEEN = 1.0
+"""Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""
+MOSTLY_KNOWN = 0.98
+"""Share of the roster's ownership that must be known for a log score: the rest is taken as the law has it."""
 MISSES = 10
 """Largest errors of the past that are listed."""
-_KEY = ["case", "date", "entries", "drivers"]
-SHOWN = {
-    "mae": "mean error",
-    "rmse": "RMSE",
-    "log_score": "log score",
-    "crps": "CRPS",
-    "spearman": "rank correlation",
-    "top5": "top 5 found",
-}
-"""Scores of a table of forecasters, and what they are called there."""
-BETTER_HIGH = ("log_score", "spearman", "top5")
+SHOWN = ("mean error", "RMSE", "log score", "CRPS", "rank correlation", "top 5 found", "inside 80%")
+BETTER_HIGH = ("log score", "rank correlation", "top 5 found")
 
 
-@dataclass(frozen=True, eq=False)
-class WalkForward:
-    """Forecasts of past contests, each made from the contests of earlier dates.
+@dataclass(frozen=True, repr=False)
+class OwnershipRecord:
+    """Forecasts of contests from which nothing was learned for them, and what became of them.
 
-    `scores` has one row per contest, estimator and score: case (the contest), date, entries, drivers, model (the
-    estimator), score, value. `drivers` has one row per contest, estimator and driver: forecast and actual (fractions),
-    crps, pit, and low and high of each interval where the estimator gives draws. `weights` has one row per contest and
-    pooled estimator.
+    `scores` is a tidy score frame (see `metrics.summarise`): case (the contest), date, track_type, kind, size,
+    entries, drivers, known (drivers whose ownership is known), basis (what the forecast knew: no vendor, a vendor's
+    points, a vendor's ownership; blank where it was whatever the history holds), model, score, value; contests of one
+    date are one cluster. Errors are in ownership points (percent) over the known drivers; "least mean error" is the
+    least it can be over all, the unknown sharing what is left. `drivers` has a row per contest, model and driver:
+    forecast and actual (fractions), and pit where there are draws. `weights` has a row per contest and pooled source;
+    `pools` is what a later forecast can be given (`HybridOwnershipEstimator.from_dict`).
     """
 
     scores: pd.DataFrame
     drivers: pd.DataFrame
-    weights: pd.DataFrame
-    notes: tuple
+    weights: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pools: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
-    def last(self, n: int) -> "WalkForward":
-        """Return the same for the last `n` contests."""
-        kept = set(self.scores.drop_duplicates("case").sort_values("date", kind="stable")["case"].tail(n))
-        scores = self.scores[self.scores["case"].isin(kept)]
-        drivers, weights = (t[t["contest_id"].isin(kept)] for t in (self.drivers, self.weights))
-        return WalkForward(scores, drivers, weights, self.notes)
+    def __repr__(self) -> str:
+        contests, days = self.scores["case"].nunique(), self.scores["date"].nunique()
+        return f"OwnershipRecord({contests} contests of {days} days: {', '.join(self.scores['model'].unique())})"
 
-    def table(self) -> pd.DataFrame:
-        """Return one row per estimator, smallest mean error first: its scores, each ± its standard error, contests."""
-        rows = []
-        for estimator, mine in metrics.summarise(self.scores).groupby("model", sort=False):
-            mine = mine.set_index("score").reindex(list(SHOWN))
-            row = {"estimator": estimator}
-            for name, (mean, se) in zip(SHOWN.values(), mine[["mean", "se"]].to_numpy(float), strict=True):
-                row |= {name: mean, f"± {name}": se}
-            rows.append(row | {"contests": int(mine["n"].max())})
-        return pd.DataFrame(rows).sort_values("mean error", kind="stable", ignore_index=True)
+    def between(self, since=None, until=None, last: int | None = None) -> "OwnershipRecord":
+        """Return the same for the contests from `since` on and before `until`, or the `last` so many of these."""
+        dates = self.scores.drop_duplicates("case").set_index("case")["date"].sort_values(kind="stable")
+        dates = dates[(dates >= (since or dates.min())) & ~(dates >= (until or pd.Timestamp.max))]
+        kept = dates.index[-(last or len(dates)) :]
+        frames = {name: getattr(self, name) for name in ("scores", "drivers", "weights")}
+        return replace(self, **{name: frame[frame["case"].isin(kept)] for name, frame in frames.items()})
 
-    def bands(self, estimators=("hybrid", "salary_only")) -> pd.DataFrame:
-        """Return how often the bands of each estimator held the actual, how wide they were, and interval scores."""
-        found, rows = metrics.summarise(self.scores).set_index(["model", "score"])[["mean", "se"]], []
-        for estimator, level in product(estimators, LEVELS):
-            cells = [found.loc[(estimator, f"{score}{level:.0%}")] for score in ("cover", "width", "interval")]
-            inside, width, score = ([float(x) for x in cell] for cell in cells)
-            rows.append((estimator, f"{level:.0%}", *inside, width[0], *score))
-        columns = ["estimator", "band", "inside", "± inside", "width", "interval score", "± interval score"]
-        return pd.DataFrame(rows, columns=columns)
+    def table(self, by: Sequence[str] = ("model",)) -> pd.DataFrame:
+        """Return mean scores ± their standard errors by model, or by other columns, smallest error first; contests."""
+        by = list(by)
+        found = metrics.summarise(self.scores, [*by, "score"])
+        table = _side_by_side(found, by, SHOWN, "mean")
+        contests = found[found["score"] == "mean error"].set_index(by)["n"].rename("contests")
+        return table.join(contests, on=by).sort_values([*by[:-1], "mean error"], kind="stable", ignore_index=True)
 
-    def gains(self, estimator: str = "hybrid", scores=("log_score", "mae", "crps")) -> pd.DataFrame:
-        """Return what `estimator` gains over every other, paired by contest, ± its standard error; positive is better.
+    def bands(self, models: Sequence[str] = ("hybrid", "salary_only")) -> pd.DataFrame:
+        """Return how often the bands of each model held the actual, how wide they were, and interval scores."""
+        parts = ("inside", "width", "interval score")
+        found = metrics.summarise(self.scores[self.scores["model"].isin(models)], ["model", "score"])
+        found[["score", "band"]] = found["score"].str.extract(r"^(.*) (\d+%)$").to_numpy()
+        return _side_by_side(found.dropna(subset="band"), ["model", "band"], parts, "mean").drop(columns="± width")
 
-        One row per other estimator: against, contests (that both forecast), and the gain in each score.
+    def gains(self, model: str = "hybrid", scores: Sequence[str] = ("log score", "mean error", "CRPS")) -> pd.DataFrame:
+        """Return what `model` gains over every other, paired by contest, ± its standard error; positive is better.
+
+        One row per other model: against, contests (that both forecast), and the gain in each score.
         """
-        found = metrics.compare(self.scores, estimator).set_index(["score", "model"])
-        others = dict.fromkeys(found.loc["mae"].index)
-        table = {"against": list(others), "contests": [int(found.loc[("mae", other), "n"]) for other in others]}
-        for score in scores:
-            sign = -1.0 if score in BETTER_HIGH else 1.0
-            mine = found.loc[score].reindex(list(others))
-            table |= {SHOWN[score]: sign * mine["difference"].to_numpy(), f"± {SHOWN[score]}": mine["se"].to_numpy()}
-        return pd.DataFrame(table)
+        found = metrics.compare(self.scores, model)
+        found["difference"] *= np.where(found["score"].isin(BETTER_HIGH), -1.0, 1.0)
+        contests = found[found["score"] == "mean error"].set_index("model")["n"].rename("contests")
+        table = _side_by_side(found, ["model"], scores, "difference").rename(columns={"model": "against"})
+        table.insert(1, "contests", table["against"].map(contests))
+        return table
+
+    def contests(self) -> pd.DataFrame:
+        """Return one row per contest, basis and model, scores as columns; errors over known drivers say so."""
+        shown = {"mean error": "mean error, known drivers", "least mean error": "mean error, all drivers, at least"}
+        shown |= {"rank correlation": "rank correlation", "log score": "log score", "inside 80%": "inside 80 % bands"}
+        keys = ["date", "case", "entries", "kind", "known", "drivers", "basis", "model"]
+        table = self.scores.pivot_table(index=keys, columns="score", values="value", sort=False)
+        table = table.reindex(columns=list(shown)).rename(columns=shown).reset_index().rename_axis(columns=None)
+        table = table.assign(entries=table["entries"].astype(int), date=table["date"].dt.strftime("%Y-%m-%d"))
+        order = table["basis"].map({"": 0, ALONE: 0, POINTS: 1, VENDOR: 2})
+        table = table.assign(order=order).sort_values(["date", "case", "order"], kind="stable", ignore_index=True)
+        return table.drop(columns="order")
+
+    def reliability(self, model: str = "hybrid") -> pd.DataFrame:
+        """Return forecast against actual by band of the forecast (see `metrics.reliability`)."""
+        rows = self._of(model)
+        return metrics.reliability(rows["forecast"], rows["actual"], rows["date"], BANDS)
+
+    def pit(self, model: str = "hybrid") -> pd.DataFrame:
+        """Return the share of actuals in each tenth of their forecast distribution, with se; .1 when calibrated."""
+        rows, low = self._of(model).dropna(subset="pit"), np.linspace(0, 0.9, 10)
+        inside = [((rows["pit"] > at) & (rows["pit"] <= at + 0.1)).astype(float) for at in low]
+        found = [metrics.clustered_mean(here, rows["date"]) for here in inside]
+        return pd.DataFrame(
+            {"low": low, "high": low + 0.1, "share": [m for m, _ in found], "se": [s for _, s in found]}
+        )
+
+    def misses(self, model: str = "hybrid") -> pd.DataFrame:
+        """Return the `MISSES` largest errors, in points."""
+        rows = self._of(model)
+        rows = rows.assign(error_points=100 * (rows["actual"] - rows["forecast"]))
+        order = rows["error_points"].abs().sort_values(ascending=False, kind="stable").index[:MISSES]
+        columns = ["case", "date", "driver", "salary", "forecast", "actual", "error_points"]
+        return rows.loc[order, columns].reset_index(drop=True)
+
+    def _of(self, model: str) -> pd.DataFrame:
+        return self.drivers[self.drivers["model"] == model]
 
 
-def walk_forward(history, estimators=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> WalkForward:
+def _side_by_side(found, by, scores, value) -> pd.DataFrame:
+    """Return `value` of each score ± its standard error as columns, one row per `by` in the order they come."""
+    rows, wide = found.set_index([*by, "score"]), found[by].drop_duplicates().reset_index(drop=True)
+    for score in scores:
+        mine = rows.xs(score, level="score") if score in rows.index.get_level_values("score") else rows.iloc[:0]
+        wide = wide.join(mine.rename(columns={value: score, "se": f"± {score}"})[[score, f"± {score}"]], on=by)
+    return wide
+
+
+# ---------------------------------------------------------------- what is scored
+
+
+def walk_forward(history, estimator=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> OwnershipRecord:
     """Forecast every past contest from the contests of earlier dates and score it.
 
-    Beside the estimators stand `uniform`, `salary_only`, `equal_weights` of the hybrid's parts, and `vendor as
-    published` where projected ownership is known. Errors are in ownership points (percent).
+    Beside the hybrid stand its sources, `uniform`, `salary_only`, and `vendor as published` where projected ownership
+    is known of every driver.
 
     Parameters
     ----------
     history : tidy frame, see `HybridOwnershipEstimator.fit`
-    estimators : estimators to score, or ones fitted on the same history; the hybrid (with its parts) by default
+    estimator : the hybrid to score, or one fitted on the same history; default the one that ships
     first : the number of earliest contests that are only learned from
     n_draws, seed : draws of the whole vector for CRPS, intervals and PIT
     """
-    estimators = (HybridOwnershipEstimator(),) if estimators is None else estimators
-    fitted = [e if isinstance(e, Forecaster) else e.fit(history) for e in estimators]
-    forecasts, weights = {}, []
-    for one in fitted:
-        forecasts |= one.rolled_log_worths()
-        weights += one.rolled_weights()
-    last = fitted[-1]
-    forecasts |= {"uniform": [None] * len(last.boards), PUBLISHED: [_vendor(b) for b in last.boards]}
-    tables = [_scored(name, said, last, (first, n_draws, seed)) for name, said in forecasts.items()]
-    drivers = pd.concat([d for d, _ in tables], ignore_index=True)
-    scores = pd.DataFrame([row for _, rows in tables for row in rows], columns=[*_KEY, "model", "score", "value"])
-    frame = pd.DataFrame(weights, columns=["contest_id", "date", "estimator", "weight", "temperature"])
-    late = [b.contest_id for b in last.boards[first:]]
-    return WalkForward(scores, drivers, frame[frame["contest_id"].isin(late)], last.notes)
+    estimator = HybridOwnershipEstimator() if estimator is None else estimator
+    fitted = estimator if isinstance(estimator, Forecaster) else estimator.fit(history)
+    models = {"hybrid": fitted.forecasts, "salary_only": [(r.board, r.base) for r in fitted.rolled]}
+    for name in dict.fromkeys(name for r in fitted.rolled for name in r.sources):
+        models[name] = [(r.board, r.sources[name]) for r in fitted.rolled if name in r.sources]
+    found, late = [], {board.contest_id: k for k, board in enumerate(fitted.boards) if k >= first}
+    for model, forecasts in models.items():
+        errors = Residuals.of(forecasts, fitted.estimator.prior.residuals)
+        for board, theta in (pair for pair in forecasts if pair[0].contest_id in late):
+            own = board.law(theta).marginals()
+            known = errors.first(sum(b.date < board.date for b, _ in forecasts)).like(board)
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(late[board.contest_id],)))
+            found.append((model, board, own, theta, draw_ownership(own, board.salary, known, n_draws, rng)))
+    plain = [b for b in fitted.boards if b.contest_id in late]
+    found += [("uniform", board, _uniform(board), None, None) for board in plain]
+    found += [
+        (PUBLISHED, board, _published(board), None, None)
+        for board in plain
+        if not np.isnan(board.column(VENDORS[0])).any()
+    ]
+    rows = [
+        (r.board.contest_id, r.board.date, source, weight, pool.temperature)
+        for r, pool in zip(fitted.rolled, fitted.pools, strict=True)
+        for source, weight in pool.weights.items()
+    ]
+    weights = pd.DataFrame(rows, columns=["case", "date", "estimator", "weight", "temperature"])
+    record = _record((*forecast, "") for forecast in found)
+    return replace(record, weights=weights[weights["case"].isin(late)], pools=fitted.to_dict(), notes=fitted.notes)
 
 
-def _vendor(board: ContestBoard) -> np.ndarray | None:
-    """Return a vendor's projected ownership rescaled to K, (D,); None unless every driver has one."""
-    own = board.column("projected_ownership")
-    return None if np.isnan(own).any() else np.clip(own * board.rules.roster_size / own.sum(), LEAST, 1 - LEAST)
+def _uniform(board: ContestBoard) -> np.ndarray:
+    return np.full(len(board), board.rules.roster_size / len(board))
 
 
-def _scored(name, said, fitted, settings) -> tuple[pd.DataFrame, list]:
-    """Return the rows by driver and the scores of one forecaster; its draws use its own earlier errors."""
-    first, n_draws, seed = settings
-    past, drivers, scores = [], [pd.DataFrame()], []
-    for number, (board, told) in enumerate(zip(fitted.boards, said, strict=True)):
-        direct = name in ("uniform", PUBLISHED)
-        if told is None and name != "uniform":
-            continue
-        own = _direct(board, told) if direct else board.law(told).marginals()
-        if number >= first:
-            earlier = [pair for pair in past if pair[0].date < board.date]
-            draws = None if direct else _draws(board, own, earlier, fitted, (n_draws, seed, number))
-            drivers.append(_driver_rows(name, board, own, draws))
-            score = np.nan if direct else log_score(board, told)
-            scores += _contest_rows(name, board, score, drivers[-1])
-        past.append((board, told))
-    return pd.concat(drivers, ignore_index=True), scores
+def _published(board: ContestBoard) -> np.ndarray:
+    """Return a vendor's projected ownership rescaled to K, (D,); drivers it does not name are owned by nobody."""
+    own = np.nan_to_num(board.column(VENDORS[0]))
+    return np.clip(own * board.rules.roster_size / own.sum(), LEAST, 1 - LEAST)
 
 
-def _direct(board: ContestBoard, told) -> np.ndarray:
-    return np.full(len(board), board.rules.roster_size / len(board)) if told is None else told
+def fit_races(contests: pd.DataFrame, rules: ContestRules = DRAFTKINGS_NASCAR) -> Prior:
+    """Return the figures that NASCAR's forecasts start from, fitted on all of `contests` (see `score_races`)."""
+    return fit_start(_by_basis(contests, rules), Prior.shipped("assumed"))
 
 
-def _draws(board, own, earlier, fitted, settings) -> np.ndarray:
-    n, seed, number = settings
-    residuals = Residuals.of(earlier, fitted.estimator.prior.residuals).like(board)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-    return draw_ownership(own, board.salary, residuals, n, rng)
+def score_races(
+    contests: pd.DataFrame, *, n_draws: int = 400, seed: int = 0, rules: ContestRules = DRAFTKINGS_NASCAR
+) -> OwnershipRecord:
+    """Score a cold start on real contests, every race forecast by figures fitted on all other races.
+
+    Parameters
+    ----------
+    contests : one row per driver and contest: contest_id, date, driver, salary, ownership (fraction, NaN where
+        unknown), what was known before lock (start, projected_points and projected_ownership of a vendor, form, rating
+        and the simulator's columns, see `simulated_columns`), entries, kind
+    n_draws, seed : draws of the whole vector for the bands
+
+    A cash contest is scored with `CASH_UNSEEN` as its scale ("hybrid") and with the shipped one ("hybrid, cash
+    scaled").
+    """
+    boards, found = _by_basis(contests, rules), []
+    for race in races_of(boards):
+        prior = fit_start([b for b in boards if b.date != race[0].date], Prior.shipped("assumed"))
+        for board in race:
+            basis = board.contest_id.split("/")[1]
+            found += [(*one, basis) for one in _cold_forecasts(board, prior, basis, n_draws, seed)]
+    return _record(found)
 
 
-def _driver_rows(name, board: ContestBoard, own, draws) -> pd.DataFrame:
-    rows = pd.DataFrame(
-        {
-            "contest_id": board.contest_id,
-            "date": board.date,
-            "entries": board.entries,
-            "estimator": name,
-            "driver": board.names,
-            "salary": board.salary,
-            "forecast": own,
-            "actual": board.ownership,
-        }
-    )
-    if draws is not None:
-        rows["crps"] = metrics.crps(draws, board.ownership)
-        rows["pit"] = metrics.pit(draws, board.ownership, np.random.default_rng(len(draws)))
-        for level in LEVELS:
-            rows[f"low{level:.0%}"], rows[f"high{level:.0%}"] = metrics.interval_bounds(draws, level)
-    return rows[rows["actual"].notna()]
+def _by_basis(contests, rules) -> tuple[ContestBoard, ...]:
+    """Return every contest as it looks by each basis there is for it, `/` and the basis behind its contest_id."""
+    vendor = [name for name in VENDORS if name in contests]
+    alone = contests.assign(projected_points=contests["model_points"]).drop(columns=vendor)
+    points = contests.assign(projected_points=contests["projected_points"].fillna(contests["model_points"]))
+    frames = {ALONE: alone, POINTS: _having(points.drop(columns=vendor), contests, "projected_points", rules)}
+    if vendor:
+        frames[VENDOR] = _having(points, contests, "projected_ownership", rules)
+    named = [frame.assign(contest_id=frame["contest_id"] + "/" + name) for name, frame in frames.items()]
+    return read_history(pd.concat(named, ignore_index=True), rules)[0]
 
 
-def _contest_rows(name, board: ContestBoard, log, rows) -> list:
-    own, fact = 100 * rows["forecast"], 100 * rows["actual"]
+def _having(frame, contests, column, rules) -> pd.DataFrame:
+    """Return the contests of `frame` where `column` is known for more drivers than a lineup holds."""
+    known = contests[column].notna().groupby(contests["contest_id"]).transform("sum")
+    return frame[known > rules.roster_size]
+
+
+def _cold_forecasts(board: ContestBoard, prior: Prior, basis, n_draws, seed):
+    """Yield model, board, ownership (D,), θ or None, draws or None of the forecast and of what it has to beat."""
+    scales = {"hybrid": CASH_UNSEEN, "hybrid, cash scaled": prior.cash_scale}
+    for model, scale in scales.items() if board.kind == "cash" else [("hybrid", prior.cash_scale)]:
+        fitted = HybridOwnershipEstimator(board.rules, replace(prior, cash_scale=scale)).fit()
+        theta = fitted.log_worths(board)
+        own = board.law(theta).marginals()
+        draws = draw_ownership(own, board.salary, fitted.residuals.like(board), n_draws, np.random.default_rng(seed))
+        yield model, board, own, theta, draws
+    if basis == VENDOR:
+        told = np.clip(np.nan_to_num(board.column(VENDORS[0])), LEAST, 1 - LEAST)
+        law = LineupLaw.fit(told, board.salary, board.rules, nearest=True)
+        yield "vendor", board, told, None, None
+        yield "vendor on the law", board, law.marginals(), law.theta, None
+    elif basis == ALONE:
+        theta = salary_log_worths(board, fitted.past, prior)
+        yield "salary only", board, board.law(theta).marginals(), theta, None
+        yield "uniform", board, _uniform(board), None, None
+
+
+# ---------------------------------------------------------------- the scores of one forecast
+
+
+def _record(forecasts) -> OwnershipRecord:
+    """Return the record of forecasts: model, board, ownership, θ, draws, basis."""
+    drivers, scores = [], []
+    for model, board, own, theta, draws, basis in forecasts:
+        known, case = ~np.isnan(board.ownership), board.contest_id.removesuffix(f"/{basis}")
+        about = {"case": case, "date": board.date, "model": model}
+        rows = pd.DataFrame({**about, "driver": board.names, "salary": board.salary})
+        pit = np.nan if draws is None else metrics.pit(draws, board.ownership, np.random.default_rng(len(draws)))
+        drivers.append(rows.assign(forecast=own, actual=board.ownership, pit=pit)[known])
+        about |= {"track_type": board.track_type, "kind": board.kind, "size": _size(board), "entries": board.entries}
+        about |= {"drivers": len(board), "known": int(known.sum()), "basis": basis}
+        found = _scores(board, own, theta, draws, known)
+        scores += [{**about, "score": score, "value": value} for score, value in found.items() if not np.isnan(value)]
+    scores = pd.DataFrame(scores)
+    return OwnershipRecord(scores.assign(cluster=scores["date"]), pd.concat(drivers, ignore_index=True))
+
+
+def _size(board: ContestBoard) -> str:
+    return next((name for name, least in reversed(SIZES.items()) if board.entries >= least), "unknown")
+
+
+def _scores(board: ContestBoard, own, theta, draws, known) -> dict[str, float]:
+    forecast, actual = 100 * own[known], 100 * board.ownership[known]
+    error, left = np.abs(forecast - actual), 100 * (own[~known].sum() - board.rules.roster_size) + actual.sum()
     found = {
-        "log_score": log,
-        "mae": metrics.mean_absolute_error(own, fact),
-        "rmse": metrics.root_mean_square_error(own, fact),
-        "spearman": metrics.spearman(own, fact),
-        "top5": metrics.top_hits(own, fact, 5),
+        "mean error": error.mean(),
+        "least mean error": (error.sum() + (0.0 if known.all() else abs(left))) / len(own),
+        "RMSE": metrics.root_mean_square_error(forecast, actual),
+        "rank correlation": metrics.spearman(forecast, actual),
+        "top 5 found": metrics.top_hits(forecast, actual, 5) if np.ptp(forecast) > 0 else np.nan,
     }
-    if "crps" in rows:
-        found["crps"] = 100 * rows["crps"].mean()
+    if theta is not None and actual.sum() >= 100 * MOSTLY_KNOWN * board.rules.roster_size:
+        found["log score"] = log_score(board, theta)
+    if draws is not None:
+        draws = 100 * draws[:, known]
+        found["CRPS"] = metrics.crps(draws, actual).mean()
         for level in LEVELS:
-            found |= _interval_scores(rows, level)
-    key = (board.contest_id, board.date, board.entries, len(board))
-    return [(*key, name, score, value) for score, value in found.items() if not np.isnan(value)]
-
-
-def _interval_scores(rows, level: float) -> dict:
-    low, high = rows[f"low{level:.0%}"], rows[f"high{level:.0%}"]
-    return {
-        f"cover{level:.0%}": float(metrics.covered(low, high, rows["actual"]).mean()),
-        f"width{level:.0%}": 100 * float((high - low).mean()),
-        f"interval{level:.0%}": 100 * float(metrics.interval_score(low, high, rows["actual"], level).mean()),
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class CalibrationReport:
-    """Frames for a page: how forecasts of past contests turned out (fractions, except where a column says points)."""
-
-    reliability: pd.DataFrame
-    """Forecast against fact by band of the forecast."""
-    by_size: pd.DataFrame
-    """The same by contest size, one block of bands per size."""
-    coverage: pd.DataFrame
-    """See `WalkForward.bands`."""
-    pit: pd.DataFrame
-    """Share of facts in each tenth of their forecast distribution; .1 each when calibrated."""
-    weights: pd.DataFrame
-    """Weights and temperature of the pool over time."""
-    misses: pd.DataFrame
-    """The `MISSES` largest errors in points."""
-    scores: pd.DataFrame
-    """See `WalkForward.table`."""
-    gains: pd.DataFrame
-    """See `WalkForward.gains`."""
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def empty(cls, reason: str) -> "CalibrationReport":
-        """Return the report of no past contest: tables without rows, and the reason."""
-        bands = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
-        return cls(**dict.fromkeys((f.name for f in fields(cls) if f.name != "notes"), bands), notes=(reason,))
-
-
-def calibration_report(walk: WalkForward, estimator: str = "hybrid") -> CalibrationReport:
-    """Return the tables that say how well `estimator` was calibrated."""
-    rows = walk.drivers[walk.drivers["estimator"] == estimator]
-    if rows.empty:
-        raise ValueError(
-            f"calibration: no forecast by {estimator}; have {', '.join(walk.drivers['estimator'].unique())}"
-        )
-    return CalibrationReport(
-        reliability=metrics.reliability(rows["forecast"], rows["actual"], rows["contest_id"], BANDS),
-        by_size=_by_size(rows),
-        coverage=walk.bands((estimator,)),
-        pit=_pit_table(rows),
-        weights=walk.weights,
-        misses=_misses(rows),
-        scores=walk.table(),
-        gains=walk.gains(estimator),
-    )
-
-
-def _by_size(rows) -> pd.DataFrame:
-    blocks = [pd.DataFrame()]
-    for low, high in pairwise(SIZES):
-        part = rows[(rows["entries"] >= low) & (rows["entries"] < high)]
-        if len(part):
-            table = metrics.reliability(part["forecast"], part["actual"], part["contest_id"], BANDS)
-            blocks.append(table.assign(entries_from=low, entries_below=high))
-    return pd.concat(blocks, ignore_index=True)
-
-
-def _pit_table(rows) -> pd.DataFrame:
-    tenths = np.linspace(0, 1, 11)
-    inside = [(rows["pit"] > low) & (rows["pit"] <= low + 0.1) for low in tenths[:-1]]
-    means = [metrics.clustered_mean(here.astype(float), rows["contest_id"]) for here in inside]
-    return pd.DataFrame(
-        {"low": tenths[:-1], "high": tenths[1:], "share": [m for m, _ in means], "se": [se for _, se in means]}
-    )
-
-
-def _misses(rows) -> pd.DataFrame:
-    table = rows.assign(error_points=100 * (rows["actual"] - rows["forecast"]))
-    order = table["error_points"].abs().sort_values(ascending=False, kind="stable").index[:MISSES]
-    shown = ["contest_id", "date", "driver", "salary", "forecast", "actual", "error_points"]
-    return table.loc[order, shown].reset_index(drop=True)
+            low, high = metrics.interval_bounds(draws, level)
+            found[f"inside {level:.0%}"] = metrics.covered(low, high, actual).mean()
+            found[f"width {level:.0%}"] = (high - low).mean()
+            found[f"interval score {level:.0%}"] = metrics.interval_score(low, high, actual, level).mean()
+    return found

@@ -1,10 +1,11 @@
 """What is known before lock: what past contests say of each driver, and the features the estimators read.
 
 `PastOwnership` holds what earlier contests said of each driver; it answers for a date and never looks at that date or
-later. A feature is a function (board, past) -> columns (D, p), or None where it is not known.
+later. A feature is a function (board, past) -> columns (D, p), or None where it is not known; `FEATURES` names them.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -140,50 +141,32 @@ def salary_bend(board, past=None) -> np.ndarray:
     return np.column_stack([price, np.maximum(price - 1, 0)])
 
 
-def popularity(board, past):
-    """Return what the driver drew before relative to salary, decayed over 45 days, alone and by salary level."""
-    if not past.knows(board):
-        return None
-    drew = past.average(board, past.residual, past.weights(board, 45), 1.0)
-    return np.column_stack([drew, drew * np.minimum(_price(board), 4) / 2])
+def remembered(board, past, *, table: str, days: float, shrink: float, here: bool = False):
+    """Return the mean of a table of the past by driver, decayed over `days` and shrunk to 0 by `shrink` contests.
 
-
-def popularity_here(board, past):
-    """Return the same on this type of track, decayed over a year."""
-    same = np.array([t == board.track_type for t in past.track_types], bool)
-    table = np.where(same[:, None], past.residual, np.nan)
-    if board.track_type is None or not past.knows(board, table):
-        return None
-    return past.average(board, table, past.weights(board, 365), 1.0)[:, None]
-
-
-def recent_popularity(board, past):
-    """Return what the driver drew in the last weeks relative to salary."""
-    if not past.knows(board):
-        return None
-    return past.average(board, past.residual, past.weights(board, 10), 0.3)[:, None]
+    `here` takes contests on this type of track alone.
+    """
+    values = getattr(past, table)
+    if here:
+        same = np.array([kind is not None and kind == board.track_type for kind in past.track_types], bool)
+        values = np.where(same[:, None], values, np.nan)
+    return (
+        past.average(board, values, past.weights(board, days), shrink)[:, None] if past.knows(board, values) else None
+    )
 
 
 def price_move(board, past):
     """Return the log change of salary since the recent contests."""
-    if not past.knows(board):
+    before = remembered(board, past, table="log_salary", days=20, shrink=0.0)
+    return None if before is None else np.where(before > 0, np.log(board.salary)[:, None] - before, 0.0)
+
+
+def column(board, past=None, *, name: str, unit: float | None = None):
+    """Return a column of the slate about its mean, in `unit`, or in standard deviations."""
+    values = _filled(board, name)
+    if values is None:
         return None
-    weights = past.weights(board, 20)
-    before = past.average(board, past.log_salary, weights, 0.0)
-    return np.where(before > 0, np.log(board.salary) - before, 0.0)[:, None]
-
-
-def points_form(board, past):
-    """Return recent fantasy points against salary's expectation, decayed over 30 days."""
-    if not past.knows(board, past.surprise):
-        return None
-    return past.average(board, past.surprise, past.weights(board, 30), 1.0)[:, None]
-
-
-def given_form(board, past=None):
-    """Return the slate's own `form` column, standardised."""
-    values = _filled(board, "form")
-    return None if values is None else _standard(values)[:, None]
+    return (_standard(values) if unit is None else (values - values.mean()) / unit)[:, None]
 
 
 def projection(board, past=None):
@@ -195,98 +178,64 @@ def projection(board, past=None):
     return np.column_stack([points, points * board.family, _standard(values / board.salary)])
 
 
-def place_value(board, past=None):
-    """Return the points a driver is expected to gain by places, in tens: a fast car that starts deep."""
-    return _simulated(board, "place_points")
-
-
-def dominator_value(board, past=None):
-    """Return the points a driver is expected to make by laps led and fastest laps, in tens."""
-    return _simulated(board, "dominator_points")
-
-
-def _simulated(board, name):
-    values = _filled(board, name)
-    return None if values is None else (values - values.mean())[:, None] / 10
-
-
 def entrants(board, past=None):
     """Return the log-odds of what fictitious entrants' portfolios hold."""
     held = board.exposures
     return None if held is None else log_odds(np.clip(held, SELDOM, 1 - SELDOM))[:, None]
 
 
-def vendor(board, past):
-    """Return what turns the log-worths of salary alone into those of a vendor's projected ownership, and the former.
+def vendor(board, past, *, name: str = "projected_ownership"):
+    """Return what turns the log-worths of salary alone into those of a vendor's projected ownership.
 
     A vendor's lineups need not cost what a field's do (real forecasts came to $50,090 and $50,214, above the cap): a
     level and a slope in salary are taken out, so that they cost what salary alone says, as every field's nearly do.
     """
-    return _vendor(board, past, "projected_ownership")
-
-
-def vendor_2(board, past):
-    """Return the same of a second vendor."""
-    return _vendor(board, past, "projected_ownership_2")
-
-
-def _vendor(board, past, column):
-    own = board.column(column)
+    own, size = board.column(name), board.rules.roster_size
     known = ~np.isnan(own)
-    if known.sum() <= board.rules.roster_size:
+    if known.sum() <= size:
         return None
-    start = salary_curve(board) @ past.curve
-    if board.rules.roster_size - own[known].sum() < LEFT_OUT * board.rules.roster_size:
-        own = np.where(known, _at_the_cost_of(board, board.law(start).marginals(), own), np.nan)
-    return np.column_stack([match_known(board, start, np.minimum(own, 0.97)) - start, start])
+    start = salary_alone(board, past)[:, 0]
+    if size - own[known].sum() < LEFT_OUT * size:
+        alone = board.law(start).marginals()
+        odds = log_odds(np.where(known, own, np.minimum(alone, LEAST)))
+        own = np.where(known, affordable(odds[None], board.salary, alone)[0], np.nan)
+    return (match_known(board, start, np.minimum(own, 0.97)) - start)[:, None]
 
 
-def _at_the_cost_of(board: ContestBoard, alone, own) -> np.ndarray:
-    """Return ownership `own` (NaN unknown) with the sum and the mean lineup salary of `alone`, (D,)."""
-    price = (board.salary - board.salary.mean()) / 1000
-    filled = np.where(np.isnan(own), np.minimum(alone, LEAST), own)
-    return affordable(log_odds(filled)[None], price, alone)[0]
-
-
-def rating(board, past=None):
-    """Return the skill rating, standardised."""
-    values = _filled(board, "rating")
-    return None if values is None else _standard(values)[:, None]
+def salary_alone(board, past):
+    """Return what salary alone says, by the curve fitted on past contests: what a vendor knows already."""
+    return (salary_curve(board) @ past.curve)[:, None]
 
 
 def starting_place(board, past=None):
-    """Return the places a driver can gain (start below the place his salary buys), the gain alone, and by family."""
+    """Return the places a driver can gain (start below the place his salary buys), and the same by track family."""
     start = _filled(board, "start")
     if start is None:
         return None
     bought = pd.Series(-board.salary).rank().to_numpy()
     room = (pd.Series(start).rank().to_numpy() - bought) / len(board)
-    return np.column_stack([room, np.maximum(room, 0), room * board.family])
+    return np.column_stack([room, room * board.family])
 
 
 SIZE = "size and kind"
-INPUTS = {
-    "salary_curve": ("salary",),
-    "salary_by_family": ("salary",),
-    "popularity": ("history",),
-    "popularity_here": ("history",),
-    "recent_popularity": ("history",),
-    "price_move": ("salary",),
-    "points_form": ("form",),
-    "given_form": ("form",),
-    "rating": ("form",),
-    "projection": ("points",),
-    "place_value": ("start",),
-    "dominator_value": ("points",),
-    "starting_place": ("start",),
-    "entrants": ("fictitious entrants",),
-    "vendor": ("vendor", "salary"),
-    "vendor_2": ("second vendor", "salary"),
+FEATURES = {
+    "salary_curve": ("salary", salary_curve),
+    "salary_by_family": ("salary", salary_by_family),
+    "salary_alone": ("salary", salary_alone),
+    "price_move": ("salary", price_move),
+    "popularity": ("history", partial(remembered, table="residual", days=45, shrink=1.0)),
+    "popularity_here": ("history", partial(remembered, table="residual", days=365, shrink=1.0, here=True)),
+    "recent_popularity": ("history", partial(remembered, table="residual", days=10, shrink=0.3)),
+    "points_form": ("form", partial(remembered, table="surprise", days=30, shrink=1.0)),
+    "given_form": ("form", partial(column, name="form")),
+    "rating": ("form", partial(column, name="rating")),
+    "projection": ("points", projection),
+    "dominator_value": ("points", partial(column, name="dominator_points", unit=10.0)),
+    "place_value": ("start", partial(column, name="place_points", unit=10.0)),
+    "starting_place": ("start", starting_place),
+    "entrants": ("fictitious entrants", entrants),
+    "vendor": ("vendor", vendor),
+    "vendor_2": ("second vendor", partial(vendor, name="projected_ownership_2")),
 }
-"""What a person calls the columns of a feature; the last name holds for the rest of the columns."""
-
-
-def inputs_of(feature, columns: int) -> tuple[str, ...]:
-    """Return the input of each of the columns of a feature."""
-    names = INPUTS[feature.__name__]
-    return (*names, *(names[-1],) * columns)[:columns]
+"""What a person calls the input that a feature reads, and the feature. The points of places and of laps (in tens) are
+the simulator's: a fast car that starts deep, and one that may lead."""

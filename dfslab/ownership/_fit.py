@@ -5,7 +5,7 @@ A contest of ownerships o contributes `o·θ − log Z(θ)`, the mean log probab
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -42,15 +42,6 @@ class Prior:
     source: str = ""
 
     @classmethod
-    def from_dict(cls, figures: Mapping) -> "Prior":
-        """Return the prior of a dict such as a start in `defaults.json` holds."""
-        return cls(**{name: figures[name] for name in cls.__dataclass_fields__ if name in figures})
-
-    def to_dict(self) -> dict:
-        """Return the dict `from_dict` reads."""
-        return asdict(self)
-
-    @classmethod
     def shipped(cls, start: str = "neutral") -> "Prior":
         """Return the figures that come with the package, of one start; their `source` says what they rest on."""
         return _shipped()[start]
@@ -62,14 +53,13 @@ class Prior:
 
     def figures(self, estimator: str, feature) -> list:
         """Return (mean, sd) of each coefficient of `feature`; empty for a feature that is not used."""
-        name = feature.__name__
-        return self.coefficients.get(f"{estimator}/{name}") or self.coefficients.get(name, [])
+        return self.coefficients.get(f"{estimator}/{feature}") or self.coefficients.get(feature, [])
 
 
 @cache
 def _shipped() -> dict[str, Prior]:
     path = Path(__file__).with_name("defaults.json")
-    return {start: Prior.from_dict(told) for start, told in json.loads(path.read_text(encoding="utf-8")).items()}
+    return {start: Prior(**told) for start, told in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def temperature(board: ContestBoard, prior: Prior) -> float:
@@ -98,7 +88,7 @@ def _completed(case: Case, beta) -> Case:
     return replace(case, board=replace(case.board, ownership=completed(case.board.ownership, expected)))
 
 
-def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndarray:
+def fit_log_worths(cases, mean, precision, *, lower=None) -> np.ndarray:
     """Return β (p,) that maximises Σ_c (o_c·X_c β − log Z) − ½ Σ precision·(β − mean)².
 
     A contest with unknown ownerships enters by what is known: before each Newton step the gaps are filled by what the
@@ -108,17 +98,15 @@ def fit_log_worths(cases, mean, precision, *, start=None, lower=None) -> np.ndar
     ----------
     cases : past contests with their designs
     mean, precision : (p,) the normal prior
-    start : (p,) where to begin; the prior mean without it
     lower : (p,) bounds, -inf for none
     """
     mean, precision = np.asarray(mean, float), np.asarray(precision, float)
-    beta = np.array(mean if start is None else start, float)
+    beta = mean.copy()
     newton = partial(damped_newton, tolerance=NEWTON_TOLERANCE * (len(cases) + 1), lower=lower, shortest=SHORTEST_STEP)
-    if not any(np.isnan(case.board.ownership).any() for case in cases):
-        return newton(partial(_loss, cases, mean, precision), beta, max_steps=NEWTON_STEPS).x
-    for _ in range(NEWTON_STEPS):
-        filled = [_completed(case, beta) for case in cases]
-        found = newton(partial(_loss, filled, mean, precision), beta, max_steps=1)
+    unknown = any(np.isnan(case.board.ownership).any() for case in cases)
+    for _ in range(NEWTON_STEPS if unknown else 1):
+        loss = partial(_loss, [_completed(case, beta) for case in cases], mean, precision)
+        found = newton(loss, beta, max_steps=1 if unknown else NEWTON_STEPS)
         moved, beta = not np.array_equal(found.x, beta), found.x
         if found.converged or not moved:
             break

@@ -11,8 +11,8 @@ from scipy.special import logit
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.ownership._board import board_of, match_known
 from dfslab.ownership._errors import affordable, log_odds
-from dfslab.ownership._estimators import FIRST_DAY
-from dfslab.ownership._hybrid import HybridOwnershipEstimator
+from dfslab.ownership._estimators import FIRST_DAY, available
+from dfslab.ownership._hybrid import VENDORS, HybridOwnershipEstimator
 from dfslab.slate import Contest, Slate
 
 LEVELS = (50, 80, 95)
@@ -145,9 +145,8 @@ class OwnershipForecast:
 def _shifted(draws, before, after, held, salary) -> np.ndarray:
     """Return draws (n, D) moved by the change of their forecast in log-odds; `held` (D,) drivers are as in `after`."""
     odds = log_odds(draws) + log_odds(after) - log_odds(before)
-    price = (salary - salary.mean()) / 1000
     moved = np.tile(after, (len(draws), 1))
-    moved[:, ~held] = affordable(odds[:, ~held], price[~held], after[~held])
+    moved[:, ~held] = affordable(odds[:, ~held], salary[~held], after[~held])
     return moved
 
 
@@ -170,24 +169,28 @@ def forecast(
     n_draws : draws of the whole vector, which the bands come from
     estimator : the pool; default the one that ships
     """
-    estimator = HybridOwnershipEstimator(slate.rules) if estimator is None else estimator
-    fitted = estimator.fit(history)
+    fitted = (HybridOwnershipEstimator(slate.rules) if estimator is None else estimator).fit(history)
     board = fitted.board(slate, contest)
     known = fitted.knowing(board)
-    draws = fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)
-    weights = fitted.weights(slate, contest).rename_axis("estimator").reset_index()
-    parts = [part for part in fitted.parts if part.name in set(weights["estimator"])]
+    inputs, draws = known.board_inputs(board), fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)
+    sources, missing = available(known.parts, board)
+    seldom = {name: why for name, why in missing.items() if name not in VENDORS}
+    rolled = [(b.contest_id, b.names, b.law(theta).marginals()) for b, theta in fitted.forecasts]
+    past = [(contest_id, *row) for contest_id, *known in rolled for row in zip(*known, strict=True)]
+    views = {name: np.zeros(len(slate)) for name in sources}
+    for name, view in views.items():
+        view[~slate.out] = board.law(sum(sources[name].values())).marginals()
     return OwnershipForecast(
-        table=_table(slate, slate.align(fitted.predict(slate, contest)), draws),
+        table=_table(slate, fitted.predict(slate, contest).to_numpy(), draws),
         draws=draws,
-        views={part.name: slate.align(part.predict(slate, contest)) for part in parts},
-        weights=weights,
-        notes=(_experience(len(fitted.boards)), *fitted.missing(slate, contest).values(), *fitted.notes),
-        past=fitted.rolled_ownership(),
+        views=views,
+        weights=known.pool(sources).weights.reset_index(),
+        notes=(_experience(len(fitted.boards)), *seldom.values(), *fitted.notes),
+        past=pd.DataFrame(past, columns=["contest_id", "driver", "ownership"]),
         slate=slate,
         contest=contest,
-        log_worths=known.board_log_worths(board),
-        inputs=known.board_inputs(board),
+        log_worths=sum(inputs.values()),
+        inputs=inputs,
         held={},
     )
 

@@ -1,21 +1,20 @@
-"""The ownership forecast: a log-linear pool of four estimators, fitted on forecasts made from earlier contests only.
+"""The ownership forecast: a log-linear pool of estimators, fitted on forecasts made from earlier contests only.
 
-`θ = θ₀ + τ Σ_k w_k (θ_k − θ₀) + recalibration`, w on the simplex: a log-linear pool [genest1986] of what the estimators
-add to θ₀, the log-worths from salary alone that they share. Where they know different things τ exceeds 1. The
-recalibration is a temperature, one that changes with the size of the contest, and a bend in salary. All of it
-maximises the law's concave log likelihood.
+`θ = c·θ₀ + Σ_k b_k (θ_k − θ₀) + size and kind`, b ≥ 0: a log-linear pool [genest1986] of what the estimators add to θ₀,
+the log-worths from salary alone that they share. Shares of the b are the weights; where sources know different things
+their sum, the temperature, exceeds 1. All of it maximises the law's concave log likelihood.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from dfslab.errors import UserError, number_between
 from dfslab.ownership._board import ContestBoard
-from dfslab.ownership._errors import Residuals
 from dfslab.ownership._estimators import (
-    REFIT_GROWTH,
     Forecaster,
     HistoricalOwnership,
     NotAvailable,
@@ -28,67 +27,55 @@ from dfslab.ownership._estimators import (
     Vendor2Ownership,
     VendorOwnership,
     available,
-    by_source,
     remember,
     roll,
     salary_log_worths,
 )
-from dfslab.ownership._features import SIZE, PastOwnership, salary_bend
+from dfslab.ownership._features import SIZE, PastOwnership
 from dfslab.ownership._fit import Case, Prior, fit_log_worths
 
+KINDS = (
+    HistoricalOwnership,
+    PointsOwnership,
+    VendorOwnership,
+    Vendor2Ownership,
+    SalarySkillOwnership,
+    RecentFormOwnership,
+    OptimizerOwnership,
+)
 VENDORS = (VendorOwnership.name, Vendor2Ownership.name)
 EARLY, HALF_LIFE = 10.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + EARLY) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
 that knew little, and weights are for what the estimators are worth now."""
 LATEST = 50
 """Forecasts further back count next to nothing and are left out."""
-EXTRAS = ("base", "size", "single", "cash", "price", "bend")
-"""The recalibration: the factor on θ₀, its change per factor of 10 in entries, from contests of many entries per user
-to single-entry ones and from tournaments to cash contests, and the bend."""
+EXTRAS = ("base", "size", "cash")
+"""The recalibration: the factor on θ₀, and the change of all log-worths per factor of 10 in entries and in cash
+contests, beside what the shipped temperature says of both."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Weights (sum to 1) of the sources, the temperature, and the recalibration."""
+    """Coefficients of the sources and of `EXTRAS`, and how many contests they rest on."""
 
-    weights: pd.Series
-    temperature: float
-    extras: pd.Series
-    contests: int
-
-    @classmethod
-    def of(cls, sources, beta, contests: int) -> "Pool":
-        """Return the pool of fitted coefficients: one per source, then `EXTRAS`."""
-        worth = np.asarray(beta[: len(sources)], float)
-        total = worth.sum()
-        share = worth / total if total > 0 else np.full(len(worth), 1 / len(worth))
-        return cls(
-            pd.Series(share, list(sources)), float(total), pd.Series(beta[len(sources) :], list(EXTRAS)), contests
-        )
+    sources: dict[str, float]
+    extras: dict[str, float]
+    contests: int = 0
 
     @property
-    def beta(self) -> np.ndarray:
-        """The coefficients as fitted."""
-        return np.concatenate([self.temperature * self.weights.to_numpy(), self.extras.to_numpy()])
+    def temperature(self) -> float:
+        """The sum of the coefficients of the sources."""
+        return sum(self.sources.values())
 
-    def to_dict(self) -> dict:
-        """Return plain numbers."""
-        return {
-            "weights": self.weights.to_dict(),
-            "temperature": self.temperature,
-            "extras": self.extras.to_dict(),
-            "contests": self.contests,
-        }
+    @property
+    def weights(self) -> pd.Series:
+        """The share of each source, summing to 1."""
+        worth = pd.Series(self.sources, dtype=float).rename_axis("estimator").rename("weight")
+        return worth / worth.sum() if worth.sum() > 0 else worth + 1 / len(worth)
 
-    @classmethod
-    def from_dict(cls, saved) -> "Pool":
-        """Return the pool saved by `to_dict`."""
-        return cls(
-            pd.Series(saved["weights"], dtype=float),
-            float(saved["temperature"]),
-            pd.Series(saved["extras"], dtype=float),
-            int(saved["contests"]),
-        )
+    def log_worths(self, rolled: Rolled) -> np.ndarray:
+        """Return θ of a contest, (D,)."""
+        return pool_design(rolled, self.sources) @ [*self.sources.values(), *self.extras.values()]
 
 
 @dataclass(frozen=True)
@@ -101,6 +88,8 @@ class HybridOwnershipEstimator(Startable):
     prior : figures believed before any history, in place of those of `start`
     start : "auto", "nascar" or "neutral": which of the shipped figures to start from (see `Startable`)
     parts : the estimators to pool; default all, each vendor apart
+    sources : names of the estimators to pool; default all
+    weights : source -> weight that is held instead of fitted; sources that it does not name are left out
     pools : saved pools, used as they are instead of fitting; see `from_dict`
 
     Examples
@@ -112,7 +101,18 @@ class HybridOwnershipEstimator(Startable):
     """
 
     parts: tuple = ()
+    sources: tuple = ()
+    weights: Mapping = field(default_factory=dict)
     pools: tuple = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        names, known = [*self.sources, *self.weights], [part.name for part in self.parts or KINDS]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UserError(f"ownership: there is no source {unknown[0]!r}; the sources are {', '.join(known)}")
+        for name, weight in self.weights.items():
+            number_between(weight, f"weight of {name}", 0.001, 1)
 
     def fit_boards(self, boards, notes=()) -> "FittedHybrid":
         """Return the pool fitted on boards by rolling origin."""
@@ -124,21 +124,14 @@ class HybridOwnershipEstimator(Startable):
     @property
     def estimators(self) -> tuple:
         """The estimators that are pooled."""
-        kinds = (
-            HistoricalOwnership,
-            PointsOwnership,
-            VendorOwnership,
-            Vendor2Ownership,
-            SalarySkillOwnership,
-            RecentFormOwnership,
-            OptimizerOwnership,
-        )
-        return self.parts or tuple(kind(self.rules, self.prior, self.start) for kind in kinds)
+        parts, asked = self.parts or [kind(self.rules, self.prior, self.start) for kind in KINDS], self.sources
+        return tuple(p for p in parts if p.name in (asked or self.weights or [p.name]))
 
     @classmethod
     def from_dict(cls, saved, **settings) -> "HybridOwnershipEstimator":
         """Return the estimator with the pools of `FittedHybrid.to_dict`, which are then not fitted again."""
-        return cls(pools=tuple(Pool.from_dict(pool) for pool in saved["pools"]), **settings)
+        pools = (Pool(pool["sources"], pool["extras"], pool["contests"]) for pool in saved["pools"])
+        return cls(pools=tuple(pools), **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,176 +148,101 @@ class FittedHybrid(Forecaster):
     refits: dict = field(default_factory=dict)
     """The same estimator fitted on earlier contests, by date."""
 
-    name = "hybrid"
-
     @cached_property
     def rolled(self) -> tuple[Rolled, ...]:
         """Every past contest as its parts forecast it from the contests of earlier dates."""
         return roll(self.estimator.estimators, self.boards, self.estimator.prior)
 
     def pool(self, sources) -> Pool:
-        """Return the pool of `sources`: a saved one, else fitted on the past contests where all were available."""
-        sources = tuple(sources)
-        saved = [p for p in self.estimator.pools if set(p.weights.index) == set(sources)]
-        if saved:
-            return saved[0]
-        if sources not in self.fits:
-            self.fits[sources] = fit_pool(sources, self.rolled, self.estimator.prior)
-        return self.fits[sources]
+        """Return the pool of `sources`: one held or saved, else fitted on the past contests where all were available.
 
-    def board_log_worths(self, board: ContestBoard) -> np.ndarray:
-        """Return θ for a board, (D,)."""
+        Of the weights that are held those of available sources are scaled to 1.
+        """
+        sources, held = tuple(sources), self.estimator.weights
+        if held:
+            total = sum(held[name] for name in sources)
+            return Pool({name: held[name] / total for name in sources}, dict(zip(EXTRAS, (1.0, 0.0, 0.0), strict=True)))
+        saved = [pool for pool in self.estimator.pools if set(pool.sources) == set(sources)]
+        if not saved and sources not in self.fits:
+            self.fits[sources] = fit_pool(sources, self.rolled, self.estimator.prior)
+        return saved[0] if saved else self.fits[sources]
+
+    def board_inputs(self, board: ContestBoard) -> dict[str, np.ndarray]:
+        """Return what each input adds to θ, (D,) each; together they are the forecast.
+
+        Raises
+        ------
+        NotAvailable : no estimator has anything to go on
+        """
         sources, missing = available(self.parts, board)
         if not sources:
             raise NotAvailable("; ".join(missing.values()))
-        pool = self.pool(sources)
-        base = salary_log_worths(board, self.past, self.estimator.prior)
-        return pool_design(board, base, [sources[name] for name in pool.weights.index]) @ pool.beta
-
-    def board_inputs(self, board: ContestBoard) -> dict[str, np.ndarray]:
-        """Return what each input adds to θ, (D,) each; together they are `board_log_worths` up to a constant."""
-        sources, _ = available(self.parts, board)
         pool, base = self.pool(sources), salary_log_worths(board, self.past, self.estimator.prior)
-        parts, worth, found = {p.name: p for p in self.parts}, pool.temperature * pool.weights, {}
-        for source, weight in worth.items():
-            for name, values in parts[source].board_inputs(board).items():
-                found[name] = found.get(name, 0.0) + weight * values
-        design = pool_design(board, base, [sources[name] for name in worth.index])
-        extras = dict(zip(EXTRAS, (design[:, len(worth) :] * pool.extras.to_numpy()).T, strict=True))
-        found["salary"] = found["salary"] - worth.sum() * base + extras["base"] + extras["price"] + extras["bend"]
-        found[SIZE] = found[SIZE] + extras["size"] + extras["single"] + extras["cash"]
-        return found
-
-    def missing(self, slate, contest=None) -> dict:
-        """Return the estimators that are left out for this slate, with the reason; a vendor not given is not missed."""
-        board = self.board(slate, contest)
-        missing = available(self.knowing(board).parts, board)[1]
-        return {name: why for name, why in missing.items() if name not in VENDORS}
-
-    def weights(self, slate, contest=None) -> pd.Series:
-        """Return the weights of the sources of this slate's forecast, summing to 1."""
-        board = self.board(slate, contest)
-        known = self.knowing(board)
-        return known.pool(available(known.parts, board)[0]).weights.rename("weight")
+        found = {"salary": (pool.extras["base"] - pool.temperature) * base}
+        for source, worth in pool.sources.items():
+            for name, values in sources[source].items():
+                found[name] = found.get(name, 0.0) + worth * values
+        thetas = {name: sum(inputs.values()) for name, inputs in sources.items()}
+        scale = pool_design(Rolled(board, base, thetas), pool.sources)[:, -2:] @ [pool.extras[e] for e in EXTRAS[1:]]
+        return found | {SIZE: found[SIZE] + scale}
 
     @cached_property
-    def rolled_pools(self) -> tuple:
-        """For every past contest (board, θ, pool), the pool too fitted on contests of earlier dates."""
-        pools, result = {}, []
+    def pools(self) -> tuple[Pool, ...]:
+        """For every past contest the pool that forecast it, fitted on contests of earlier dates."""
+        fitted = {}
         for r in self.rolled:
-            sources = tuple(r.sources)
-            earlier = tuple(e for e in self.rolled if e.board.date < r.board.date)
-            size, pool = pools.get(sources, (0, None))
-            if pool is None or len(earlier) >= REFIT_GROWTH * size:
-                pool = fit_pool(sources, earlier, self.estimator.prior, pool)
-                pools[sources] = len(earlier), pool
-            theta = pool_design(r.board, r.base, list(r.sources.values())) @ pool.beta
-            result.append((r.board, theta, pool))
-        return tuple(result)
+            key = (r.board.date, *r.sources)
+            if key not in fitted:
+                earlier = [e for e in self.rolled if e.board.date < r.board.date]
+                fitted[key] = fit_pool(tuple(r.sources), earlier, self.estimator.prior)
+        return tuple(fitted[(r.board.date, *r.sources)] for r in self.rolled)
 
-    def rolled_log_worths(self) -> dict:
-        """Return θ of past contests, a list in the order of `boards` (None where not available), by forecast."""
-        equal = [np.mean(list(r.sources.values()), axis=0) for r in self.rolled]
-        pooled = {"hybrid": [theta for _, theta, _ in self.rolled_pools], "equal_weights": equal}
-        return pooled | {"salary_only": [r.base for r in self.rolled]} | by_source(self.rolled)
-
-    def rolled_ownership(self) -> pd.DataFrame:
-        """Return contest_id, driver, ownership (fraction) of past contests, each forecast from earlier ones alone."""
-        rows = [
-            pd.DataFrame({"contest_id": b.contest_id, "driver": b.names, "ownership": b.law(theta).marginals()})
-            for b, theta, _ in self.rolled_pools
-        ]
-        return pd.concat([pd.DataFrame(columns=["contest_id", "driver", "ownership"]), *rows], ignore_index=True)
-
-    def rolled_weights(self) -> list:
-        """Return rows contest_id, date, estimator, weight, temperature of the pool that forecast each past contest."""
-        return [
-            (board.contest_id, board.date, source, weight, pool.temperature)
-            for board, _, pool in self.rolled_pools
-            for source, weight in pool.weights.items()
-        ]
-
-    @cached_property
-    def residuals(self) -> Residuals:
-        """The errors of the rolled forecasts."""
-        forecasts = [(board, theta) for board, theta, _ in self.rolled_pools]
-        return Residuals.of(forecasts, self.estimator.prior.residuals)
-
-    def summary(self) -> pd.DataFrame:
-        """Return weight, temperature and recalibration of each pool used so far, one row per source."""
-        pools = [*self.estimator.pools, *self.fits.values()]
-        rows = [
-            {"pool": i, "estimator": v, "weight": w, "temperature": p.temperature, "contests": p.contests, **p.extras}
-            for i, p in enumerate(pools)
-            for v, w in p.weights.items()
-        ]
-        return pd.DataFrame(rows, columns=["pool", "estimator", "weight", "temperature", "contests", *EXTRAS])
+    @property
+    def forecasts(self) -> list:
+        """Past contests, each with θ from the contests of earlier dates."""
+        return [(r.board, pool.log_worths(r)) for r, pool in zip(self.rolled, self.pools, strict=True)]
 
     def to_dict(self) -> dict:
         """Return what `HybridOwnershipEstimator.from_dict` reads: a pool for every set of sources of the past."""
-        dates = [b.date for b in self.boards]
-        return {
-            "pools": [self.pool(names).to_dict() for names in dict.fromkeys(tuple(r.sources) for r in self.rolled)],
-            "contests": len(dates),
-            "first_date": str(min(dates).date()) if dates else None,
-            "last_date": str(max(dates).date()) if dates else None,
-            "prior": self.estimator.prior.source,
-        }
+        pools = [asdict(self.pool(names)) for names in dict.fromkeys(tuple(r.sources) for r in self.rolled)]
+        return {"pools": pools, "contests": len(self.boards), "prior": self.estimator.prior.source}
 
 
-def pool_design(board: ContestBoard, base, thetas) -> np.ndarray:
+def pool_design(rolled: Rolled, sources) -> np.ndarray:
     """Return the columns of the pool, (D, sources + extras)."""
+    board, base = rolled.board, rolled.base - rolled.base.mean()
+    added = np.column_stack([rolled.sources[s] - rolled.sources[s].mean() - base for s in sources])
     size = np.log10(board.entries) - 3 if board.entries > 0 else 0.0
-    single = float(board.max_entries_per_user == 1) - 0.5 if board.max_entries_per_user > 0 else 0.0
-    base = base - base.mean()
-    added = np.column_stack([theta - theta.mean() - base for theta in thetas])
-    everything = base + added.mean(axis=1)
-    scaled = [share * everything for share in (size, single, float(board.kind == "cash"))]
-    return np.column_stack([added, base, *scaled, salary_bend(board)])
+    scales = np.outer(base + added.mean(axis=1), [size, float(board.kind == "cash")])
+    return np.column_stack([added, base, scales])
 
 
-def fit_pool(sources, rolled, prior: Prior, before: Pool | None = None) -> Pool:
+def fit_pool(sources, rolled, prior: Prior) -> Pool:
     """Return the pool of `sources` that forecasts rolled contests best, the latest counting most."""
-    known = [(i, r) for i, r in enumerate(rolled, 1) if set(sources) <= set(r.sources)]
-    known = [(i, r) for i, r in known[-LATEST:] if not r.uninformative(sources)]
+    known = [(i, r) for i, r in enumerate(rolled, 1) if set(sources) <= set(r.sources)][-LATEST:]
     weights = [i / (i + EARLY) * 0.5 ** ((len(rolled) - i) / HALF_LIFE) for i, _ in known]
-    believed = _pool_mean(sources, rolled, prior)
-    return solve_pool(sources, [r for _, r in known], weights, prior, believed, before)
+    return solve_pool(sources, [r for _, r in known], weights, prior)
 
 
-def solve_pool(sources, rolled, weights, prior: Prior, believed, before: Pool | None = None) -> Pool:
-    """Return the pool of `sources` most likely on rolled contests of some weights, given the weights `believed`."""
-    cases = [
-        Case(r.board, pool_design(r.board, r.base, [r.sources[name] for name in sources]), weight)
-        for r, weight in zip(rolled, weights, strict=True)
-    ]
-    mean = np.concatenate([believed, [believed.sum()], np.zeros(len(EXTRAS) - 1)])
+def solve_pool(sources, rolled, weights, prior: Prior) -> Pool:
+    """Return the pool of `sources` most likely on rolled contests of some weights, around what the prior believes."""
+    cases = [Case(r.board, pool_design(r, sources), weight) for r, weight in zip(rolled, weights, strict=True)]
+    believed = believed_pool(sources, prior)
+    mean = np.array([*believed.sources.values(), *believed.extras.values()])
     spread = [prior.pool["weight_sd"]] * len(sources) + [prior.pool[f"{name}_sd"] for name in EXTRAS]
     precision = 1 / (prior.lineups_per_contest * np.array(spread) ** 2)
     lower = np.array([0.0] * len(sources) + [-np.inf] * len(EXTRAS))
-    start = before.beta if before is not None else None
-    return Pool.of(sources, fit_log_worths(cases, mean, precision, start=start, lower=lower), len(cases))
+    beta = fit_log_worths(cases, mean, precision, lower=lower).tolist()
+    named = dict(zip((*sources, *EXTRAS), beta, strict=True))
+    return Pool({s: named[s] for s in sources}, {e: named[e] for e in EXTRAS}, len(cases))
 
 
-def _pool_mean(sources, rolled, prior: Prior) -> np.ndarray:
-    """Return the weights believed before the contests where all sources were available.
-
-    Few contests have a vendor's forecast: the others keep what they earned without it, in what it leaves beside it.
-    """
-    rest = tuple(name for name in sources if name not in VENDORS)
-    earned = fit_pool(rest, rolled, prior).weights if rest and len(rest) < len(sources) else None
-    return believed_weights(sources, prior, earned)
-
-
-def believed_weights(sources, prior: Prior, earned=None) -> np.ndarray:
-    """Return the weights of `sources` that the prior gives: vendors share theirs, the others add up to its `total`.
-
-    `earned` are the relative weights of the others beside a vendor; without them those of the prior.
-    """
+def believed_pool(sources, prior: Prior) -> Pool:
+    """Return the pool of `sources` that the prior gives: vendors share theirs, the others add up to its `total`."""
     figures, rest = prior.pool, [name for name in sources if name not in VENDORS]
-    share = pd.Series(figures["weights"], dtype=float).reindex(rest).fillna(1 / len(sources))
-    share = share / share.sum() if earned is None else earned
+    share = {name: figures["weights"].get(name, 1 / len(sources)) for name in rest}
     vendors = len(sources) - len(rest)
     total = figures["beside_vendor"] if vendors else figures["total"] if len(rest) > 1 else 1.0
     each = (figures["vendor"] if rest else 1.0) / max(vendors, 1)
-    return (total * share).reindex(sources).fillna(each).to_numpy()
+    worth = {name: total * share[name] / sum(share.values()) if name in share else each for name in sources}
+    return Pool(worth, {"base": sum(worth.values()), "size": 0.0, "cash": 0.0})

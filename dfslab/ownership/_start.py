@@ -8,21 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from dfslab.ownership._board import ContestBoard
-from dfslab.ownership._errors import completed, log_odds
-from dfslab.ownership._estimators import (
-    Rolled,
-    available,
-    fit_curve,
-    remember,
-    salary_log_worths,
-)
+from dfslab.ownership._errors import Residuals
+from dfslab.ownership._estimators import fit_curve, remember, rolled_by
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
 from dfslab.ownership._hybrid import (
     VENDORS,
     HybridOwnershipEstimator,
     Pool,
-    believed_weights,
-    pool_design,
+    believed_pool,
     solve_pool,
 )
 
@@ -39,12 +32,6 @@ def races_of(boards) -> list[tuple]:
     return [tuple(board for board in boards if board.date == date) for date in dates]
 
 
-def left_out(boards, assumed: Prior):
-    """Yield every race's boards with the figures fitted on all other races, before and after it."""
-    for race in races_of(boards):
-        yield race, fit_start([b for b in boards if b.date != race[0].date], assumed)
-
-
 def fit_start(boards, assumed: Prior) -> Prior:
     """Return `assumed` with coefficients, pool weights and errors fitted on `boards`.
 
@@ -57,9 +44,8 @@ def fit_start(boards, assumed: Prior) -> Prior:
     for race in races_of(boards):
         others = [b for b in boards if b.date != race[0].date]
         prior = _fit_coefficients(others, assumed) if others else assumed
-        parts = HybridOwnershipEstimator(race[0].rules, prior).fit_boards(()).parts
-        past = remember((), prior)
-        rolled += [Rolled(b, salary_log_worths(b, past, prior), *available(parts, b)) for b in race]
+        known = HybridOwnershipEstimator(race[0].rules, prior).fit_boards(())
+        rolled += [rolled_by(known.parts, b, known.past, prior) for b in race]
     fitted = replace(fitted, pool=_fit_weights(rolled, assumed))
     return replace(fitted, residuals=_fit_residuals(rolled, fitted))
 
@@ -77,25 +63,22 @@ def _fit_coefficients(boards, assumed: Prior) -> Prior:
     past = remember((), replace(assumed, coefficients={**assumed.coefficients, **figures}))
     for estimator in HybridOwnershipEstimator(prior=assumed).estimators:
         fitted = estimator.fit_boards((), past)
-        features = [f for f in estimator.features(fitted.asked) if assumed.figures(estimator.name, f)]
+        names = {f: f"{estimator.name}/{f}" for f in estimator.features(fitted.asked)}
+        rows = {f: assumed.figures(estimator.name, f) for f in names}
         cases = [
-            Case(board, _design(board, features, fitted), vote)
+            Case(board, _design(board, rows, known, assumed), vote)
             for board, vote in zip(boards, _votes(boards), strict=True)
-            if any(f(board, past) is not None for f in estimator.own)
+            if set(known := fitted.evidence(board)) & set(estimator.own)
         ]
-        beta, place = fit_log_worths(cases, *assumed.of(estimator.name, features)), 0
-        for feature in features:
-            rows = assumed.figures(estimator.name, feature)
-            figures[f"{estimator.name}/{feature.__name__}"] = _means(rows, beta[place : place + len(rows)])
-            place += len(rows)
+        beta, place = fit_log_worths(cases, *assumed.of(estimator.name, tuple(names))), 0
+        for feature, name in names.items():
+            figures[name] = _means(rows[feature], beta[place : place + len(rows[feature])])
+            place += len(rows[feature])
     return replace(assumed, coefficients={**assumed.coefficients, **figures})
 
 
-def _design(board: ContestBoard, features, fitted) -> np.ndarray:
-    prior, columns = fitted.estimator.prior, []
-    for feature in features:
-        found = feature(board, fitted.past)
-        columns.append(np.zeros((len(board), len(prior.figures(fitted.name, feature)))) if found is None else found)
+def _design(board: ContestBoard, rows, known, prior) -> np.ndarray:
+    columns = [known.get(feature, np.zeros((len(board), len(figures)))) for feature, figures in rows.items()]
     return temperature(board, prior) * np.column_stack(columns)
 
 
@@ -107,45 +90,35 @@ def _fit_weights(rolled, assumed: Prior) -> dict:
     """Return the pool's figures with weights, total and a vendor's part as most likely over all rolled contests."""
     figures, alone = dict(assumed.pool), [r for r in rolled if not set(VENDORS) & set(r.sources)]
     pool = _even_pool([name for name in figures["weights"] if name not in VENDORS], alone, assumed)
-    figures |= {"weights": figures["weights"] | (pool.temperature * pool.weights).round(3).to_dict()}
+    figures |= {"weights": figures["weights"] | {name: round(worth, 3) for name, worth in pool.sources.items()}}
     figures |= {"total": round(pool.temperature, 3)}
     sold = [r for r in rolled if set(VENDORS) & set(r.sources)]
     if sold:
-        pool = _even_pool([*pool.weights.index, VENDORS[0]], sold, replace(assumed, pool=figures))
-        vendor = round(float(pool.weights[VENDORS[0]]), 3)
-        figures |= {"vendor": round(pool.temperature * vendor, 3)}
-        figures |= {"beside_vendor": round(pool.temperature * (1 - vendor), 3)}
+        pool = _even_pool([*pool.sources, VENDORS[0]], sold, replace(assumed, pool=figures))
+        vendor = pool.sources[VENDORS[0]]
+        figures |= {"vendor": round(vendor, 3), "beside_vendor": round(pool.temperature - vendor, 3)}
     return figures
 
 
 def _even_pool(names, rolled, prior: Prior) -> Pool:
     """Return the pool of the sources among `names` that all have, every race counting alike, whenever it was."""
     sources = [name for name in names if all(name in r.sources for r in rolled)]
-    weights = _votes([r.board for r in rolled])
-    return solve_pool(sources, rolled, weights, prior, believed_weights(sources, prior))
+    return solve_pool(sources, rolled, _votes([r.board for r in rolled]), prior)
 
 
 def _fit_residuals(rolled, prior: Prior) -> dict:
     """Return quantiles of the errors of log-odds by level of the forecast, without a vendor and with one."""
-    tables = {}
-    for name, sold in (("plain", False), ("vendor", True)):
-        mine = [r for r in rolled if bool(set(VENDORS) & set(r.sources)) == sold]
-        if mine:
-            tables[name] = _error_table(mine, prior)
-    return {**tables["plain"], "vendor": tables.get("vendor", tables["plain"])}
+    plain = [r for r in rolled if not set(VENDORS) & set(r.sources)]
+    sold = [r for r in rolled if set(VENDORS) & set(r.sources)]
+    table = _error_table(plain, prior)
+    return {**table, "vendor": _error_table(sold, prior) if sold else table}
 
 
 def _error_table(rolled, prior: Prior) -> dict:
-    levels, errors, weights = [], [], []
-    for r, vote in zip(rolled, _votes([r.board for r in rolled]), strict=True):
-        sources = list(r.sources)
-        beta = believed_weights(sources, prior)
-        theta = pool_design(r.board, r.base, list(r.sources.values()))[:, : len(sources) + 1] @ [*beta, beta.sum()]
-        own = r.board.law(theta).marginals()
-        levels.append(log_odds(own))
-        errors.append(log_odds(completed(r.board.ownership, own)) - levels[-1])
-        weights.append(np.full(len(own), vote))
-    level, error, weight = (np.concatenate(part) for part in (levels, errors, weights))
+    forecasts = [(r.board, believed_pool(r.sources, prior).log_worths(r)) for r in rolled]
+    errors = Residuals.of(forecasts, {})
+    level, error = np.concatenate(errors.levels), np.concatenate(errors.errors)
+    weight = np.repeat(_votes([r.board for r in rolled]), [len(r.board) for r in rolled])
     near = [weight * np.exp(-0.5 * ((level - at) / NEAR) ** 2) for at in LEVELS]
     quantiles = [np.quantile(error, PROBABILITY, weights=w, method="inverted_cdf").round(3).tolist() for w in near]
     races = len({r.board.date for r in rolled})

@@ -1,6 +1,6 @@
 """Between races: score every model walk-forward on your own history, choose what has to be chosen, and save it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,90 +9,79 @@ import pandas as pd
 from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import as_day
-from dfslab.ownership import (
-    CalibrationReport,
-    HybridOwnershipEstimator,
-    Prior,
-    calibration_report,
-    score_races,
-    walk_forward,
-)
+from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_races, walk_forward
 from dfslab.race import FinishModel, FinishRecord, finish_record, forecast_races, report_card
 from dfslab.regimes import TuningResult
-from dfslab.workflow._as_of import fill_history, fill_slate
+from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._models import save_model
 from dfslab.workflow._race_day import RaceDay, open_race, stream
-from dfslab.workflow._verbs import past_contests, simulate_race
+from dfslab.workflow._verbs import fill_past, simulate_race
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What tuning found: tables by title, sentences, and the file that keeps it (None: nothing to keep)."""
+FEWEST_CONTESTS = 3
+"""Past contests below which nothing is said about how forecasts turned out."""
 
-    tables: dict[str, pd.DataFrame]
-    notes: tuple[str, ...]
-    path: Path | None = None
+
+@dataclass(frozen=True)
+class OwnershipTuning:
+    """How ownership forecasts turned out: of past contests, each from earlier ones (`past`), and as a new user's of
+    real contests whose race was left out (`cold`); None where there are too few, or none.
+    """
+
+    past: OwnershipRecord | None
+    cold: OwnershipRecord | None
+    through: pd.Timestamp
+    """The day of the last contest that was looked at."""
+
+    def save(self, data_dir) -> Path | None:
+        """Write the pools fitted on all past contests to `<data>/models/ownership.json`, for reports of later races."""
+        return self.past and save_model(data_dir, "ownership", self.past.pools, self.through)
 
 
 def tune_ownership(
-    data_dir, *, series="cup", learn=0, last=None, figures=None, seed=1, progress=lambda line: None
-) -> Tuned:
-    """Forecast every past contest from earlier ones, score it, and save the pools fitted on all of them.
-
-    Reports of later races use the saved pools; earlier ones fit their own on the contests before them.
+    where,
+    *,
+    series="cup",
+    since=None,
+    until=None,
+    learn=0,
+    last=None,
+    figures=None,
+    estimator=None,
+    seed=1,
+    progress=lambda line: None,
+) -> OwnershipTuning:
+    """Forecast every past contest from earlier ones and score it, real contests of a folder besides; nothing is saved.
 
     Parameters
     ----------
-    learn : the number of earliest contests that are only learned from
-    last : score only so many of the latest contests; default all
-    figures : a file with cold-start figures to use in place of the shipped ones; then nothing is saved
+    where : a `RaceDay`, for what was known before it, or a data folder
+    since, until : first and last day scored; contests on `until` or later are not looked at
+    learn, last : the earliest contests that are only learned from, and how many of the latest are scored; default all
+    figures : a file with cold-start figures to use in place of the shipped ones
+    estimator : the pool to score; default the one that ships
     """
-    left_out = _left_out(data_dir, series, seed, progress)
-    history = _past_contests(data_dir, series, seed)
-    contests = history["contest_id"].nunique()
-    if contests < learn + 3:
-        if left_out:
-            return Tuned(left_out, (LEFT_OUT,))
+    day = where if isinstance(where, RaceDay) else None
+    history = day.history if day else data.history(where, until or None, series, without_races=True)
+    past = cached(fill_past, history, int(seed))
+    contests, needed = past["contest_id"].nunique(), learn + FEWEST_CONTESTS
+    real = past.iloc[:0] if day else known_contests(where, series, seed)
+    if contests < needed and real.empty and day is None:
         raise data.InputError(
-            f"{data_dir}: {contests} contests in history/ownership.csv, {learn + 3} needed; run dfslab ingest"
+            f"{where}: {contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
         )
-    progress(f"ownership: {contests} contests, each forecast from earlier ones")
-    shipped = None if figures is None else files.read_json(Path(figures))
-    prior = None if shipped is None else Prior.from_dict(shipped.get("neutral", shipped))
-    fitted = HybridOwnershipEstimator(prior=prior).fit(history)
-    walk = walk_forward(history, (fitted,), first=learn, seed=seed)
-    walk = walk if last is None else walk.last(last)
-    path = None
-    if figures is None:
-        path = save_model(data_dir, "ownership", fitted.to_dict(), history["date"].max())
-    tables = {"scores": walk.table(), "bands": walk.bands(), "what the hybrid gains": walk.gains()}
-    return Tuned(tables | left_out, (SCORED, *([LEFT_OUT] if left_out else []), *walk.notes), path)
-
-
-SCORED = (
-    "Errors, CRPS, widths and interval scores in points of ownership; ± one standard error over contests; gains are "
-    "paired by contest, positive where the hybrid is better."
-)
-
-
-LEFT_OUT = (
-    "Every race is forecast as a new user would, without past contests, by figures fitted on the other races alone; "
-    "form, rating and the race model know earlier days only. Known drivers are the popular ones: their errors compare "
-    "with each other, not with those over all drivers."
-)
-
-
-def _left_out(data_dir, series, seed, progress) -> dict[str, pd.DataFrame]:
-    """Return the table of real contests whose race was left out; empty without contests of known ownership."""
-    if not list(Path(data_dir).glob("contests_*/ownership_partial.csv")):
-        return {}
-    progress("ownership: real contests, each race forecast without it")
-    scores = score_races(known_contests(data_dir, series, seed), seed=seed)
-    return {"cold start on real contests, each race left out": scores.table()}
+    progress(f"ownership: {contests} past contests, each forecast from earlier ones")
+    if figures:
+        told = files.read_json(Path(figures))
+        estimator = replace(estimator or HybridOwnershipEstimator(), prior=Prior(**told.get("neutral", told)))
+    record = cached(walk_forward, past, estimator, first=learn, seed=int(seed)) if contests >= needed else None
+    cold = None if real.empty else cached(score_races, real, seed=int(seed))
+    first = as_day(since, "since") if since else None
+    return OwnershipTuning(record and record.between(first, last=last or None), cold, past["date"].max())
 
 
 KNOWN_SCENARIOS = 10_000
@@ -105,7 +94,7 @@ def known_contests(data_dir, series: str = "cup", seed: int = 1) -> pd.DataFrame
     They are those of `contests_*/ownership_partial.csv` whose race has a folder; form, rating and simulated races come
     from the history before the race's day. The frame is what `ownership.score_races` reads; empty without contests.
     """
-    partial = data.history(data_dir, series=series).partial.dropna(subset="race_id")
+    partial = data.history(data_dir, series=series, without_races=True).partial.dropna(subset="race_id")
     parts = [_before_race(open_race(race_id, data_dir, seed), rows) for race_id, rows in partial.groupby("race_id")]
     return pd.concat(parts, ignore_index=True) if parts else partial
 
@@ -119,15 +108,7 @@ def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.drop(columns=rows.columns.intersection(known.columns).drop("driver")).merge(known, on="driver")
     played = rows["contest_id"].astype(str).map(contests)
     kind = played.map(lambda contest: contest.kind, na_action="ignore").fillna(rows["kind"])
-    limit = played.map(lambda contest: contest.max_entries_per_user, na_action="ignore")
-    return rows.assign(kind=kind, max_entries_per_user=limit.astype(float))
-
-
-def _past_contests(data_dir, series, seed) -> pd.DataFrame:
-    """Return past contests with what was known before each, where there are results to know it from."""
-    if not (Path(data_dir) / "history" / "results.csv").exists():
-        return data.history(data_dir, series=series, without_races=True).ownership
-    return fill_history(data.history(data_dir, series=series), stream(seed, "past contests"))
+    return rows.assign(kind=kind)
 
 
 def check_finishes(
@@ -250,26 +231,11 @@ def _since(history, since) -> pd.Timestamp:
 
 # ---------------------------------------------------------------- how forecasts before a race day turned out
 
-FEWEST_CONTESTS = 3
-"""Past contests below which nothing is said about how forecasts turned out."""
 CARD_YEARS = 3
 """Years before the race over which the simulator is checked."""
 CARD_SCENARIOS = 400
 CARD_LEARNS_DAYS = 200
 """Days at the beginning of the history from which the simulator only learns."""
-
-
-def check_ownership(day: RaceDay) -> CalibrationReport:
-    """Forecast every past contest from the contests before it, and report how that went (empty: too few)."""
-    past = past_contests(day)
-    contests = past["contest_id"].nunique()
-    if contests < FEWEST_CONTESTS:
-        return CalibrationReport.empty(f"{contests} past contests are too few to tell how forecasts turn out.")
-    return cached(_calibration, past, HybridOwnershipEstimator(day.slate.rules), day.seed)
-
-
-def _calibration(past, estimator, seed) -> CalibrationReport:
-    return calibration_report(walk_forward(past, (estimator,), seed=seed))
 
 
 def check_simulator(day: RaceDay) -> pd.DataFrame:

@@ -89,10 +89,11 @@ def _simulate(model, starters, race, n_scenarios, seed, stage) -> Scenarios:
 
 def past_contests(day: RaceDay) -> pd.DataFrame:
     """Return the ownership history with points, form and rating as they were known before each contest."""
-    return cached(_fill, day.history, day.seed)
+    return cached(fill_past, day.history, day.seed)
 
 
-def _fill(history, seed) -> pd.DataFrame:
+def fill_past(history, seed: int) -> pd.DataFrame:
+    """Return the ownership of a history with what was known before each contest."""
     return fill_history(history, stream(seed, "past contests"))
 
 

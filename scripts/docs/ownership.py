@@ -24,24 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     scored = score_races(tune.known_contests(parser.parse_args().data))
-    table = scored.table()
+    table = scored.contests()
     first = [FIRST_EDITION.get(f"{c}/{b}", [None])[0] for c, b in zip(table["case"], table["basis"], strict=True)]
     hybrid = table["model"] == "hybrid"
     table["first edition, known drivers"] = pd.Series(first).where(hybrid)
-    tables = {"Cold start on real Cup contests, each race left out": table, "Means over contests": _means(scored)}
+    tables = {
+        "Cold start on real Cup contests, each race left out": table,
+        "Means over contests": scored.table(["basis", "model"]),
+    }
     note = "Errors in points of ownership, ± one standard error clustered by race (four races). Known drivers are the "
     note += "popular ones, so their errors compare with each other, not with those over all drivers."
     write_results(RESULTS, "ownership", tables, "python -m scripts.docs.ownership ../shared/data/cup", [note])
-
-
-def _means(scored) -> pd.DataFrame:
-    """Return mean errors and band coverage by basis and model."""
-    wide = scored.summary().pivot(index=["basis", "model"], columns="score", values=["mean", "se"])
-    shown = {"mean error": "mean error, known drivers", "inside 80%": "inside 80 % bands"}
-    columns = {}
-    for score, name in shown.items():
-        columns |= {name: wide["mean"][score], f"± {name}": wide["se"][score]}
-    return pd.DataFrame(columns).reset_index()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ the first edition (19 golf, 5 Cup and 9 fights contests, fitted at commit 106c59
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from dfslab.ownership import fit_races
@@ -36,7 +36,7 @@ def main() -> None:
     tables = {name: _spread(name, rows) for name, rows in fitted.coefficients.items()}
     pool = {**fitted.pool, "weight_sd": WEIGHT_SPREAD}
     found = replace(fitted, coefficients=tables, pool=pool, source=_source(contests))
-    starts = json.loads(DEFAULTS.read_text("utf-8")) | {"nascar": found.to_dict()}
+    starts = json.loads(DEFAULTS.read_text("utf-8")) | {"nascar": asdict(found)}
     DEFAULTS.write_text(json.dumps(starts, indent=1) + "\n", "utf-8")
     print(found.source)
 

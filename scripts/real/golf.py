@@ -36,7 +36,7 @@ def golf(folder: Path) -> pd.DataFrame:
 
 def figures() -> Prior:
     """Return the figures fitted on fights and the Cup contests of July 2026 by the first edition (commit 106c593)."""
-    return Prior.from_dict(json.loads(FIGURES.read_text("utf-8")))
+    return Prior(**json.loads(FIGURES.read_text("utf-8")))
 
 
 def main() -> None:

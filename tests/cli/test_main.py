@@ -66,7 +66,6 @@ def test_help_teaches_by_example(name, capsys):
         (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
         (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
-        (["tune", "ownership", "--data", "DATA"], "0 contests in history/ownership.csv, 3 needed"),
         (["sample", "DATA"], "holds something else than a simulated season"),
         (["optimize", "SALARIES", "SALARIES", "--out", "x.csv"], "neither projected_points nor projected_ownership"),
         (["optimize", "SALARIES", "FEW", "--out", "x.csv"], "projected_points for 1 of 12 drivers; 6 are needed"),
@@ -95,11 +94,18 @@ def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, mo
     assert [p for p in kept if p.is_file()] == [p for p in before if p.is_file()]
 
 
-def test_a_tuning_that_cannot_be_says_why_and_keeps_its_page(folder, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["race", "--since", "2050-01-01"], "choose another date"),
+        (["ownership", "-p", "n_scenarios=50"], "0 contests in history/ownership.csv, 3 needed"),
+    ],
+)
+def test_a_tuning_that_cannot_be_says_why_and_keeps_its_page(asked, told, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["tune", "race", "--data", str(folder / "data"), "--since", "2050-01-01", "--quiet"]) == 1
+    assert main(["tune", *asked, "--data", str(folder / "data"), "--quiet"]) == 1
     out, error = capsys.readouterr()
-    assert error.startswith("dfslab: ") and "choose another date" in error and error.count("\n") == 1 and not out
+    assert error.startswith("dfslab: ") and told in error and error.count("\n") == 1 and not out
     assert list((tmp_path / "reports" / "tuning").rglob("*.html"))
 
 
@@ -340,12 +346,14 @@ def test_what_tuning_saves_is_used_for_later_races_only(tmp_path, capsys):
     contests = list(dict.fromkeys(row.split(",")[0] for row in rows))[:4]
     kept = [row for row in rows if row.split(",")[0] in contests]
     (tmp_path / "history/ownership.csv").write_text("\n".join([header, *kept]) + "\n")
-    assert main(["tune", "ownership", "--data", str(tmp_path), "--quiet"]) == 0
+    assert main(["tune", "ownership", "--data", str(tmp_path), "--out", str(tmp_path / "reports"), "--quiet"]) == 0
     out, error = capsys.readouterr()
-    assert "hybrid" in out and "salary_only" in out and "saved: " in out and not error
+    assert "hybrid" in out and "salary_only" in out and "saved: ownership.json" in out and not error
+    page = (tmp_path / "reports/tuning/ownership/01_ownership_calibration.html").read_text("utf-8")
+    assert "What the pool gains" in page and str(tmp_path) not in page
     saved = json.loads((tmp_path / "models" / "ownership.json").read_text())
     assert saved["contests"] == 4
-    assert {"historical", "salary_skill"} <= set(saved["pools"][-1]["weights"])
+    assert {"historical", "salary_skill"} <= set(saved["pools"][-1]["sources"])
     assert saved["through"] == f"{max(data.history(tmp_path).ownership['date']):%Y-%m-%d}"
 
 
@@ -354,7 +362,8 @@ def test_tuning_ownership_needs_nothing_but_past_contests(tmp_path, capsys):
     shutil.copy(SAMPLE / "history/ownership.csv", tmp_path / "history")
     figures = SAMPLE.parents[1] / "dfslab/ownership/defaults.json"
     run = ["tune", "ownership", "--data", str(tmp_path), "--figures", str(figures), "--learn", "29", "--last", "3"]
-    assert main([*run, "--quiet"]) == 0
+    assert main([*run, "--out", str(tmp_path / "reports"), "--quiet"]) == 0
     out, error = capsys.readouterr()
-    assert not error and "interval score" in out and "saved" not in out and not (tmp_path / "models").exists()
+    assert not error and "interval score" in out and "saved: owner" not in out and not (tmp_path / "models").exists()
     assert re.search(r"hybrid +95%", out) and re.search(r"hybrid .* 3$", out, re.MULTILINE)
+    assert (tmp_path / "reports/tuning/ownership/01_ownership_calibration.html").exists()

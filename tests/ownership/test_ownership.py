@@ -10,9 +10,10 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from dfslab.errors import InputError
+from dfslab.errors import InputError, UserError
 from dfslab.ownership import _features as evidence
-from dfslab.ownership._board import ContestBoard, board_of, match_known, read_history
+from dfslab.ownership import forecast
+from dfslab.ownership._board import ContestBoard, match_known, read_history
 from dfslab.ownership._errors import Residuals, draw_ownership
 from dfslab.ownership._estimators import (
     HistoricalOwnership,
@@ -24,10 +25,10 @@ from dfslab.ownership._estimators import (
     remember,
     roll,
 )
-from dfslab.ownership._evaluate import calibration_report, walk_forward
+from dfslab.ownership._evaluate import walk_forward
 from dfslab.ownership._features import PastOwnership
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, temperature
-from dfslab.ownership._hybrid import HybridOwnershipEstimator, fit_pool
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, Pool, fit_pool
 from dfslab.rules import ContestRules
 from dfslab.slate import Contest, Race, Slate
 
@@ -150,7 +151,8 @@ def test_a_forecast_is_a_law_on_legal_lineups(kind):
     assert own.sum() == pytest.approx(3, abs=1e-9)
     assert ((own > 0) & (own < 1)).all()
     assert own.to_numpy() @ SALARY <= RULES.salary_cap
-    law = board_of(slate, None, "2024-12-01").law(fitted.log_worths(slate).to_numpy())
+    board = fitted.board(slate)
+    law = board.law(fitted.knowing(board).log_worths(board))
     np.testing.assert_allclose(law.marginals(), own, atol=1e-12)
 
 
@@ -158,7 +160,6 @@ def test_who_does_not_race_is_not_owned():
     slate = Slate.from_frame(FRAME.assign(out=NAMES == "Driver C"), rules=RULES)
     own, draws = FITTED.predict(slate), FITTED.sample(slate, 20, np.random.default_rng(0))
     assert own["Driver C"] == 0
-    assert FITTED.log_worths(slate)["Driver C"] == -np.inf
     assert (draws[:, 2] == 0).all()
     assert own.sum() == pytest.approx(3)
 
@@ -180,7 +181,9 @@ def test_inputs_are_not_modified():
 def test_unseen_drivers_are_forecast_from_salary():
     strangers = FRAME.assign(driver=[f"New {i}" for i in range(12)])
     slate = Slate.from_frame(strangers, rules=RULES)
-    assert set(FITTED.missing(slate)) == {"historical", "projection", "recent_form", "optimizer"}
+    said = forecast(slate, HISTORY, n_draws=1, rng=np.random.default_rng(0)).notes
+    for name in ("historical", "projection", "recent form", "optimizer"):
+        assert any(f"The source {name} is left out" in note for note in said)
     assert FITTED.predict(slate).sum() == pytest.approx(3)
     with pytest.raises(NotAvailable, match="historical is left out: no popularity"):
         HistoricalOwnership(RULES).fit(HISTORY).predict(slate)
@@ -191,7 +194,6 @@ def test_no_or_one_past_contest_is_enough(past):
     fitted = HybridOwnershipEstimator(RULES).fit(past)
     assert fitted.predict(SLATE).sum() == pytest.approx(3)
     np.testing.assert_allclose(fitted.sample(SLATE, 5, np.random.default_rng(0)).sum(axis=1), 3)
-    assert fitted.weights(SLATE).sum() == pytest.approx(1)
 
 
 # ---------------------------------------------------------------- what the estimators learn
@@ -232,9 +234,10 @@ def test_room_to_gain_places_is_learned():
     board = read_history(told, RULES)[0][0]
     room = evidence.starting_place(board)
     last, first = board.column("start").argmax(), board.column("start").argmin()
-    assert room.shape == (12, 3)
+    assert room.shape == (12, 2)
     assert room[last, 0] > room[first, 0]
-    assert (room[:, 1] >= 0).all()
+    super_speedway = replace(board, track_type="superspeedway")
+    np.testing.assert_allclose(evidence.starting_place(super_speedway)[:, 1], room[:, 0] / 2)
 
 
 def test_a_vendor_is_followed_and_its_gaps_are_filled():
@@ -246,7 +249,8 @@ def test_a_vendor_is_followed_and_its_gaps_are_filled():
         assert np.abs(plain.predict(slate).to_numpy() - vendor).mean() < 0.05
     pulled, alone = (np.abs(FITTED.predict(s).to_numpy() - vendor).mean() for s in (full, SLATE))
     assert pulled < 0.6 * alone
-    assert FITTED.weights(full)["vendor"] > 0.5
+    crowd = forecast(full, HISTORY, n_draws=1, rng=np.random.default_rng(0))
+    assert crowd.weights.set_index("estimator").loc["vendor", "weight"] > 0.5
 
 
 def test_a_vendor_costs_what_a_field_costs():
@@ -259,7 +263,7 @@ def test_a_vendor_costs_what_a_field_costs():
     tilted = expit(logit(honest) + 0.4 * (PRICE - PRICE.mean()))
     dear = replace(board, columns={"projected_ownership": 3 * tilted / tilted.sum()})
     assert dear.columns["projected_ownership"] @ SALARY > 25_000 > honest @ SALARY
-    away, start = evidence.vendor(dear, memory).T
+    away, start = evidence.vendor(dear, memory)[:, 0], evidence.salary_alone(dear, memory)[:, 0]
     read = board.law(start + away).marginals()
     assert read @ SALARY == pytest.approx(alone @ SALARY, rel=1e-3)
     as_told = board.law(match_known(dear, start, dear.columns["projected_ownership"]))
@@ -270,7 +274,7 @@ def test_a_vendor_costs_what_a_field_costs():
 
 def test_memory_looks_back_only_and_halves_twins():
     boards, _ = read_history(pd.concat([HISTORY, HISTORY.assign(contest_id=HISTORY["contest_id"] + "b")]), RULES)
-    memory = PastOwnership.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    memory = PastOwnership.of(boards, Prior.shipped().of("salary", ("salary_curve",))[0])
     now = replace(boards[6], contest_id="x")
     weights = memory.weights(now, 45)
     assert (weights[[b.date >= now.date for b in boards]] == 0).all()
@@ -283,7 +287,7 @@ def test_memory_looks_back_only_and_halves_twins():
 
 def test_the_average_of_memory_by_hand():
     boards, _ = read_history(HISTORY, RULES)
-    memory = PastOwnership.of(boards, Prior.shipped().of("salary", (evidence.salary_curve,))[0])
+    memory = PastOwnership.of(boards, Prior.shipped().of("salary", ("salary_curve",))[0])
     table = np.where(np.arange(8)[:, None] < 2, np.array([[1.0], [3.0]] + [[9.0]] * 6), np.nan) * np.ones(12)
     weights = np.array([1.0, 2.0, 0, 0, 0, 0, 0, 0])
     np.testing.assert_allclose(memory.average(boards[3], table, weights, 1.0), (1 + 2 * 3) / (3 + 1))
@@ -298,7 +302,7 @@ def rolled_pool(weights, temperature=1.0, n=25):
         base = 2.5 * PRICE
         said = {name: base + rng.normal(0, 0.8, 12) for name in weights}
         theta = base + temperature * sum(w * (said[v] - base) for v, w in weights.items())
-        rolled.append(Rolled(board_with(theta, pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=week)), base, said, {}))
+        rolled.append(Rolled(board_with(theta, pd.Timestamp("2024-01-01") + pd.Timedelta(weeks=week)), base, said))
     return rolled
 
 
@@ -327,7 +331,9 @@ def test_an_estimator_that_fails_is_left_out_and_named(failure):
 
     parts = (HistoricalOwnership(RULES), SalarySkillOwnership(RULES), Broken(RULES))
     fitted = HybridOwnershipEstimator(RULES, parts=parts).fit(HISTORY)
-    assert str(failure) in fitted.missing(SLATE)["broken"]
+    estimator = HybridOwnershipEstimator(RULES, parts=parts)
+    said = forecast(SLATE, HISTORY, n_draws=1, rng=np.random.default_rng(0), estimator=estimator).notes
+    assert any(str(failure) in note for note in said)
     same = HybridOwnershipEstimator(RULES, parts=parts[:2]).fit(HISTORY)
     pd.testing.assert_series_equal(fitted.predict(SLATE), same.predict(SLATE))
     alone = HybridOwnershipEstimator(RULES, parts=parts[2:]).fit(HISTORY)
@@ -340,18 +346,41 @@ def test_a_saved_pool_forecasts_the_same():
     saved = HybridOwnershipEstimator(RULES).fit(HISTORY).to_dict()
     again = HybridOwnershipEstimator.from_dict(saved, rules=RULES).fit(HISTORY)
     pd.testing.assert_series_equal(again.predict(SLATE), own)
-    assert (saved["contests"], saved["last_date"]) == (8, "2024-03-21")
-    assert [set(pool["weights"]) for pool in saved["pools"]] == [
+    assert saved["contests"] == 8
+    assert [set(pool["sources"]) for pool in saved["pools"]] == [
         {"salary_skill"},
         {"historical", "salary_skill", "recent_form"},
     ]
-    assert len(again.summary()) == 4, "a pool was fitted beside the saved ones"
+    assert not again.fits, "a pool was fitted beside the saved ones"
 
 
-def test_a_prior_survives_its_dict():
-    prior = Prior.shipped()
-    assert Prior.from_dict(prior.to_dict()) == prior
-    assert "contests" in prior.source
+def test_held_weights_are_held_and_the_other_sources_left_out():
+    held = HybridOwnershipEstimator(RULES, weights={"historical": 0.6, "salary_skill": 0.2, "projection": 0.2})
+    crowd = forecast(SLATE, HISTORY, n_draws=1, rng=np.random.default_rng(0), estimator=held)
+    weights = crowd.weights.set_index("estimator")["weight"]
+    assert weights.to_dict() == pytest.approx({"historical": 0.75, "salary_skill": 0.25})
+    board = FITTED.board(SLATE)
+    base, parts = (
+        FITTED.past.curve,
+        {part.name: part.log_worths(board) for part in FITTED.parts if part.name in weights},
+    )
+    alone = temperature(board, FITTED.estimator.prior) * (evidence.salary_curve(board) @ base)
+    theta = alone + sum(weights[name] * (theta - alone) for name, theta in parts.items())
+    np.testing.assert_allclose(crowd.ownership, board.law(theta).marginals(), atol=1e-9)
+
+
+def test_one_source_alone_is_that_source():
+    chosen = HybridOwnershipEstimator(RULES, sources=("historical",), pools=(Pool({"historical": 1.0}, PLAIN),))
+    alone = HistoricalOwnership(RULES).fit(HISTORY).predict(SLATE)
+    pd.testing.assert_series_equal(chosen.fit(HISTORY).predict(SLATE), alone, atol=1e-9)
+    for wrong in ({"sources": ("tarot",)}, {"weights": {"tarot": 1.0}}):
+        with pytest.raises(UserError, match="there is no source 'tarot'; the sources are historical, projection"):
+            HybridOwnershipEstimator(RULES, **wrong)
+    with pytest.raises(UserError, match="weight of historical"):
+        HybridOwnershipEstimator(RULES, weights={"historical": -1.0})
+
+
+PLAIN = {"base": 1.0, "size": 0.0, "cash": 0.0}
 
 
 # ---------------------------------------------------------------- no leakage
@@ -362,7 +391,7 @@ def test_rolling_forecasts_are_those_of_a_fit_on_what_came_before():
     estimator = HistoricalOwnership(RULES).ready(boards)
     for r in roll((estimator,), boards, estimator.prior)[1:]:
         before = HISTORY[HISTORY["date"] < r.board.date]
-        theta = estimator.fit(before).board_log_worths(r.board)
+        theta = estimator.fit(before).log_worths(r.board)
         np.testing.assert_allclose(
             r.board.law(r.sources["historical"]).marginals(), r.board.law(theta).marginals(), atol=2e-3
         )
@@ -388,57 +417,64 @@ def test_walk_forward_does_not_see_later_contests():
     first, spoiled = walk_forward(HISTORY, n_draws=20, **HYBRID), HISTORY.copy()
     spoiled.loc[spoiled["contest_id"] == "c07", "ownership"] = 0.25
     again = walk_forward(spoiled, n_draws=20, **HYBRID)
-    for name, key in (("scores", "case"), ("drivers", "contest_id"), ("weights", "contest_id")):
+    for name in ("scores", "drivers", "weights"):
         a, b = (getattr(w, name) for w in (first, again))
-        a, b = (t[t[key] < "c07"].reset_index(drop=True) for t in (a, b))
+        a, b = (t[t["case"] < "c07"].reset_index(drop=True) for t in (a, b))
         pd.testing.assert_frame_equal(a, b)
 
 
-HYBRID = {"estimators": (HybridOwnershipEstimator(RULES),)}
+HYBRID = {"estimator": HybridOwnershipEstimator(RULES)}
 WALK = walk_forward(history(14), n_draws=100, **HYBRID)
 
 
 def test_the_walk_scores_every_forecaster_on_every_contest():
-    table = WALK.scores[WALK.scores["score"] == "mae"]
+    table = WALK.scores[WALK.scores["score"] == "mean error"]
     count = table["model"].value_counts()
-    assert {"hybrid", "equal_weights", "salary_only", "uniform", "salary_skill"} <= set(count[count == 14].index)
+    assert {"hybrid", "salary_only", "uniform", "salary_skill"} <= set(count[count == 14].index)
     assert count["historical"] == count["recent_form"] == 13
-    rows = WALK.drivers[(WALK.drivers["estimator"] == "hybrid") & (WALK.drivers["contest_id"] == "c05")]
-    mae = table[(table["model"] == "hybrid") & (table["case"] == "c05")]["value"].iloc[0]
-    assert mae == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
+    rows = WALK.drivers[(WALK.drivers["model"] == "hybrid") & (WALK.drivers["case"] == "c05")]
+    error = table[(table["model"] == "hybrid") & (table["case"] == "c05")]["value"].iloc[0]
+    assert error == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
 
 
 def test_gains_point_the_same_way_for_scores_and_errors():
-    gains = WALK.last(8).gains().set_index("against")
+    gains = WALK.between(last=8).gains().set_index("against")
     assert (gains.loc["salary_only", ["mean error", "log score"]] > 0).all()
     assert WALK.gains().set_index("against").loc["uniform", "mean error"] > 0
 
 
+def test_a_record_is_cut_by_day_and_by_number():
+    days = WALK.scores["date"].drop_duplicates().sort_values()
+    late = WALK.between(since=days.iloc[4], until=days.iloc[12])
+    assert late.scores["date"].min() == days.iloc[4] and late.scores["date"].max() == days.iloc[11]
+    assert late.between(last=3).drivers["case"].unique().tolist() == ["c09", "c10", "c11"]
+    pd.testing.assert_frame_equal(WALK.between().scores, WALK.scores)
+
+
 def test_the_tables_say_what_the_scores_say():
     values = WALK.scores.pivot(index=["score", "case"], columns="model", values="value")
-    scores, bands, gains = WALK.table().set_index("estimator"), WALK.bands(), WALK.gains().set_index("against")
-    assert scores["mean error"].is_monotonic_increasing
-    for name, score in (("mean error", "mae"), ("RMSE", "rmse"), ("log score", "log_score"), ("CRPS", "crps")):
-        hybrid = values.loc[score, "hybrid"]
+    scores, bands, gains = WALK.table().set_index("model"), WALK.bands(), WALK.gains().set_index("against")
+    assert scores["mean error"].is_monotonic_increasing and (scores["contests"] >= 13).all()
+    for name in ("mean error", "RMSE", "log score", "CRPS", "inside 80%"):
+        hybrid = values.loc[name, "hybrid"]
         assert scores.loc["hybrid", name] == pytest.approx(hybrid.mean())
         assert scores.loc["hybrid", f"± {name}"] == pytest.approx(hybrid.std() / np.sqrt(14))
     assert np.isnan(scores.loc["uniform", "log score"])
-    inside = [values.loc[f"cover{p}", e].mean() for e in ("hybrid", "salary_only") for p in ("50%", "80%", "95%")]
+    inside = [values.loc[f"inside {p}", m].mean() for m in ("hybrid", "salary_only") for p in ("50%", "80%", "95%")]
     np.testing.assert_allclose(bands["inside"], inside)
-    errors = values.loc["mae"]
+    errors = values.loc["mean error"]
     assert gains.loc["uniform", "mean error"] == pytest.approx((errors["uniform"] - errors["hybrid"]).mean())
+    by_size = WALK.table(["size", "model"]).set_index(["size", "model"])
+    assert by_size.loc[("unknown", "hybrid"), "mean error"] == pytest.approx(scores.loc["hybrid", "mean error"])
 
 
-def test_the_report_adds_up():
-    report = calibration_report(WALK)
-    assert report.reliability["n"].sum() == 14 * 12
-    assert report.pit["share"].sum() == pytest.approx(1)
-    assert report.misses["error_points"].abs().is_monotonic_decreasing
-    assert len(report.misses) == 10
-    pd.testing.assert_frame_equal(report.scores, WALK.table())
-    np.testing.assert_allclose(report.weights.groupby("contest_id")["weight"].sum(), 1)
-    with pytest.raises(ValueError, match="no forecast by nobody"):
-        calibration_report(WALK, "nobody")
+def test_the_record_adds_up():
+    assert WALK.reliability()["n"].sum() == 14 * 12
+    assert WALK.pit()["share"].sum() == pytest.approx(1)
+    misses = WALK.misses()
+    assert misses["error_points"].abs().is_monotonic_decreasing and len(misses) == 10
+    np.testing.assert_allclose(WALK.weights.groupby("case")["weight"].sum(), 1)
+    assert repr(WALK).startswith("OwnershipRecord(14 contests of 14 days: hybrid, ")
 
 
 # ---------------------------------------------------------------- draws
@@ -507,13 +543,16 @@ def test_a_forecast_without_errors_is_drawn_as_it_is():
     [
         (lambda h: h.assign(ownership=100 * h["ownership"]), "give fractions between 0 and 1"),
         (lambda h: h.assign(ownership=h["ownership"] - 0.5), "give fractions"),
-        (lambda h: h.assign(ownership="52%"), r"row 1 \(Driver A, contest c00\) has ownership 52%; give fractions"),
+        (
+            lambda h: h.assign(ownership="52%"),
+            r"row 1 \(Driver A, contest c00\) has the ownership '52%'; give",
+        ),
         (
             lambda h: h.assign(date=h["date"].where(h["contest_id"] != "c03")),
             r"\(Driver A, contest c03\) has the date 'NaT'; give one",
         ),
         (lambda h: h.assign(date="soon"), "has the date 'soon'"),
-        (lambda h: pd.concat([h, h.head(1)]), "Driver A is twice in contest c00"),
+        (lambda h: pd.concat([h, h.head(1)]), r"\(Driver A, contest c00\) .* he is there twice; keep one row"),
         (lambda h: h.drop(columns="salary"), "column salary is missing"),
     ],
 )

@@ -14,7 +14,7 @@ from dfslab.ownership import _features as evidence
 from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._entrants import exposures
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
-from dfslab.ownership._start import fit_start, left_out
+from dfslab.ownership._start import fit_start
 from dfslab.rules import ContestRules
 from dfslab.slate import Contest, Race, Slate
 
@@ -101,14 +101,6 @@ def test_the_unknown_enter_by_expectation_as_in_brute_force():
     np.testing.assert_allclose(found, minimize(loss, found).x, atol=5e-3)
 
 
-def test_a_race_helps_to_fit_nothing_that_it_is_scored_by():
-    boards = [board(week, by_family) for week in range(4)]
-    spoiled = [replace(b, ownership=b.ownership[::-1]) if b.date == boards[1].date else b for b in boards]
-    first, again = ({race[0].date: p for race, p in left_out(bs, ASSUMED)} for bs in (boards, spoiled))
-    assert first[boards[1].date] == again[boards[1].date]
-    assert first[boards[0].date] != again[boards[0].date]
-
-
 # ---------------------------------------------------------------- which figures a forecast starts from
 
 
@@ -156,19 +148,33 @@ def test_a_better_projection_is_owned_more_by_entrants():
 # ---------------------------------------------------------------- scores of races left out
 
 
-def test_scores_of_races_left_out_are_those_of_the_forecasts():
+@pytest.fixture(scope="module")
+def contests() -> list[pd.DataFrame]:
+    """Return four contests of four races, of the last of which half of the drivers are known."""
     parts = []
     for made in (board(week, by_family) for week in range(4)):
         known = made.ownership > np.median(made.ownership)
         own = np.where(known, made.ownership, np.nan) if made.contest_id == "c3" else made.ownership
         columns = {"driver": NAMES, "salary": SALARY, "ownership": own, "start": np.arange(12) + 1, **made.columns}
         facts = {"contest_id": made.contest_id, "date": made.date, "track_type": made.track_type, "entries": 1000}
-        parts.append(pd.DataFrame({**facts, **columns, "kind": "tournament"}))
-    frame = pd.concat(parts, ignore_index=True)
-    scored = score_races(frame.assign(projected_points=np.nan), n_draws=50, rules=RULES)
-    table = scored.table().set_index(["case", "model"])
+        parts.append(pd.DataFrame({**facts, **columns, "kind": "tournament"}).assign(projected_points=np.nan))
+    return parts
+
+
+def test_a_race_helps_to_fit_nothing_that_it_is_scored_by(contests):
+    spoiled = [c.assign(ownership=c["ownership"].to_numpy()[::-1]) if k == 1 else c for k, c in enumerate(contests)]
+    first, again = (score_races(pd.concat(parts), n_draws=20, rules=RULES).drivers for parts in (contests, spoiled))
+    forecasts = [d[d["model"] == "hybrid"].set_index(["case", "driver"])["forecast"] for d in (first, again)]
+    np.testing.assert_array_equal(*(f["c1"] for f in forecasts))
+    assert np.abs(forecasts[0]["c0"] - forecasts[1]["c0"]).max() > 1e-3
+
+
+def test_scores_of_races_left_out_are_those_of_the_forecasts(contests):
+    parts = contests
+    scored = score_races(pd.concat(parts, ignore_index=True), n_draws=50, rules=RULES)
+    table = scored.contests().set_index(["case", "model"])
     errors = table["mean error, known drivers"]
-    assert "4 contests of 4 races" in repr(scored)
+    assert "4 contests of 4 days" in repr(scored)
     assert errors["c0", "hybrid"] < errors["c0", "uniform"]
     uniform = 100 * np.abs(parts[0]["ownership"] - 3 / 12).mean()
     assert errors["c0", "uniform"] == pytest.approx(uniform)

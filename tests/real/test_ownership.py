@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def walked(shared):
     """Golf walked forward; the cold-start figures come from other sports, the first four contests only teach."""
     history = golf(shared).drop(columns="projected_ownership")
-    return walk_forward(history, (HybridOwnershipEstimator(DRAFTKINGS_GOLF, figures()),), first=4)
+    return walk_forward(history, HybridOwnershipEstimator(DRAFTKINGS_GOLF, figures()), first=4)
 
 
 def test_golf_errors_of_the_last_eight_contests(walked):
-    errors = walked.last(8).table().set_index("estimator")["mean error"]
+    errors = walked.between(last=8).table().set_index("model")["mean error"]
     assert errors["uniform"] == pytest.approx(5.21, abs=0.01)
     assert errors["salary_only"] < 3.38
     assert errors["hybrid"] < 2.9
@@ -38,7 +38,7 @@ def test_golf_gains_over_salary_alone_are_no_accident(walked):
 
 
 def test_golf_bands_cover_what_they_say(walked):
-    inside = walked.last(8).bands(("hybrid",)).set_index("band")["inside"]
+    inside = walked.between(last=8).bands(("hybrid",)).set_index("band")["inside"]
     for level, off in ((0.5, 0.06), (0.8, 0.06), (0.95, 0.03)):
         assert inside[f"{level:.0%}"] == pytest.approx(level, abs=off)
 
@@ -126,4 +126,4 @@ def test_the_shipped_figures_are_what_the_script_gives(contests):
         mean = np.array(rows)[:, 0]
         np.testing.assert_allclose(np.array(again.coefficients[name])[:, 0], mean, atol=0.1, err_msg=name)
     assert again.pool["weights"] == pytest.approx(shipped["pool"]["weights"], abs=0.05)
-    assert Prior.from_dict(shipped) == Prior.shipped("nascar")
+    assert Prior(**shipped) == Prior.shipped("nascar")

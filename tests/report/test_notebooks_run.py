@@ -60,6 +60,17 @@ def test_a_race_page_shows_the_tuning_that_was_saved_and_saves_nothing(tmp_path)
     assert (folder / "models/regimes.json").read_text() == text
 
 
+def test_ownership_is_tuned_without_a_race_with_sources_of_ones_own(tmp_path, history_alone):
+    own = {"data_dir": str(history_alone), "tune": True, "save": True, "sources": ["salary_skill", "projection"]}
+    said = _text(_papermill("01_ownership_calibration", tmp_path, **own, until="2026-06-01", since="2026-05-01"))
+    saved = json.loads((history_alone / "models/ownership.json").read_text())
+    assert {name for pool in saved["pools"] for name in pool["sources"]} == {"salary_skill", "projection"}
+    assert saved["through"] < "2026-06-01" and f"for races after {saved['through']}" in said
+    assert "No race folder" in said and "historical" not in said
+    numbers = json.loads((tmp_path / "metrics.json").read_text())["ownership"]
+    assert 0 < numbers["mean_error"] < 15 and numbers["mean_error_se"] > 0
+
+
 def test_ten_questions_are_answered_on_the_sample(tmp_path):
     small = {"n_scenarios": 400, "n_draws": 50, "n_lineups": 3, "n_candidates": 200}
     said = _text(_papermill("05_questions", tmp_path, **small))

@@ -312,7 +312,7 @@ def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
         ("regimes", [], "indices"),
         ("regimes", {"through": "soon", "thresholds": {}}, "date is 'soon'"),
         ("regimes", {"through": "2031-01-01", "thresholds": {"luck": 1}}, "unknown luck"),
-        ("ownership", {"through": "2031-01-01", "pools": [{}]}, "'weights'"),
+        ("ownership", {"through": "2031-01-01", "pools": [{}]}, "'sources'"),
     ],
 )
 def test_saved_tuning_that_is_none(tmp_path, name, saved, says):
