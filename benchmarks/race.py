@@ -15,6 +15,8 @@ MAX_CAUTIONS = 40
 """Random cautions a race can hold, here as in the package."""
 FRONT = 7
 """Drivers left to fight for the win, here as in the package."""
+STAGE_RATIO = 1.15
+"""Length of a stage caution in other cautions, here as in the package."""
 
 
 def rows() -> list[dict]:
@@ -28,11 +30,9 @@ def rows() -> list[dict]:
     ours, seconds = seconds_of(lambda: model.simulate(drivers, race, SCENARIOS, np.random.default_rng(1)), repeats=3)
     worth = np.asarray(model.finish.log_worth(drivers, race), float)
     team = model.finish.teams(drivers, race)
-    laws = laws_of(model.mechanics[race.track_type], race, worth, team)
+    law = model.mechanics[race.track_type].law(race, worth, team)
     scoring = rules_on(race.date).scoring
-    looped, loop = seconds_of(
-        lambda: race_after_race(laws, worth, scoring, LOOPED, np.random.default_rng(2)), repeats=1
-    )
+    looped, loop = seconds_of(lambda: race_after_race(law, scoring, LOOPED, np.random.default_rng(2)), repeats=1)
     leaders = [drawn.max(axis=1).mean() / race.sched_laps for drawn in (ours.laps_led, looped["laps_led"])]
     points = [drawn.std() for drawn in (ours.points, looped["points"])]
     note = (
@@ -47,17 +47,10 @@ def rows() -> list[dict]:
     ]
 
 
-def laws_of(figures, race, worth, team) -> tuple:
-    """Return the laws of cautions, drop-outs, order and laps by which drivers of such log-worths and teams race."""
-    drivers = len(worth)
-    led = figures.lap_law(race, worth)
-    return figures.caution_law(race), figures.dropout_law(race, drivers), figures.order_law(race, team), led
-
-
-def race_after_race(laws, worth, scoring, n: int, rng) -> dict[str, np.ndarray]:
+def race_after_race(law, scoring, n: int, rng) -> dict[str, np.ndarray]:
     """Draw `n` races one after another, drivers starting in row order; return finish, laps_led and points, (n, D)."""
-    drawn = [one_race(laws, worth, rng) for _ in range(n)]
-    start = np.tile(np.arange(1, len(worth) + 1), n)
+    drawn = [one_race(law, rng) for _ in range(n)]
+    start = np.tile(np.arange(1, len(law.worth) + 1), n)
     columns = {
         name: np.concatenate(x)
         for name, x in zip(("finish", "laps_led", "fastest_laps"), zip(*drawn, strict=True), strict=True)
@@ -67,23 +60,21 @@ def race_after_race(laws, worth, scoring, n: int, rng) -> dict[str, np.ndarray]:
     return drawn | {"points": points.reshape(n, -1)}
 
 
-def one_race(laws, worth, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def one_race(law, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw one race that started in row order; return finish, laps led and fastest laps, (D,) each."""
-    caution_law, dropout_law, order_law, lap_law = laws
-    cautions = _cautions(caution_law, rng)
-    crashed, broken = _dropouts(dropout_law, cautions, len(worth), rng)
-    finish = _order(order_law, worth, cautions, crashed + broken, rng)
-    out, completed = _who_is_out(dropout_law, finish, crashed + broken, caution_law.laps, rng)
-    tie = 0 if cautions["final"] < lap_law.short_run else (2 if cautions["final"] >= lap_law.fuel_window else 1)
-    weight = (
-        lap_law.lead_finish[tie][finish - 1] + lap_law.lead_start + lap_law.lead_driver + lap_law.lead_dropout * out
-    )
-    led = _laps(weight, lap_law.lead_power, lap_law.laps - 1, completed, rng)
-    led[finish == 1] += lap_law.laps - led.sum()
-    weight = lap_law.fast_finish[finish - 1] + lap_law.fast_start + lap_law.fast_driver + lap_law.fast_dropout * out
-    weight = weight + lap_law.fast_led * np.log(led + 1.0)
-    total = lap_law.laps - cautions["slow"] - round(lap_law.lost + lap_law.lost_by_caution * cautions["count"])
-    fast = _laps(weight, lap_law.fast_power, max(0, total), completed, rng)
+    figures, lead, fastest = law.figures, law.figures.lead, law.figures.fast
+    cautions = _cautions(law, rng)
+    crashed, broken = _dropouts(figures, cautions, len(law.worth), rng)
+    finish = _order(law, cautions, crashed + broken, rng)
+    out, completed = _who_is_out(figures, finish, crashed + broken, law.laps, rng)
+    tie = 0 if cautions["final"] < law.short_run else (2 if cautions["final"] >= law.fuel_window else 1)
+    weight = law.lead_finish[tie][finish - 1] + law.lead_start + lead.worth * law.worth + lead.dropout * out
+    led = _laps(weight, lead.power, law.laps - 1, completed, rng)
+    led[finish == 1] += law.laps - led.sum()
+    weight = law.fast_finish[finish - 1] + law.fast_start + fastest.worth * law.worth + fastest.dropout * out
+    weight = weight + fastest.led * np.log(led + 1.0)
+    total = law.laps - cautions["slow"] - round(figures.lost + figures.lost_by_caution * cautions["count"])
+    fast = _laps(weight, fastest.power, max(0, total), completed, rng)
     fast[finish == 1] += max(0, total) - fast.sum()
     return finish, led, fast
 
@@ -93,11 +84,12 @@ def _negative_binomial(mean, size, rng) -> int:
 
 
 def _cautions(law, rng) -> dict:
-    n = min(_negative_binomial(law.mean, law.size, rng), MAX_CAUTIONS)
-    late, u = rng.random(n) < law.late, rng.random(n)
+    figures = law.figures
+    n = min(_negative_binomial(figures.caution_mean, figures.caution_size, rng), MAX_CAUTIONS)
+    late, u = rng.random(n) < figures.late, rng.random(n)
     starts = np.where(late, law.laps - (u * law.late_laps).astype(int), 2 + (u * (law.laps - 2)).astype(int))
-    stage = law.stage_laps[rng.random(len(law.stage_laps)) < law.stage_probability] + 1
-    mean = np.concatenate([np.full(len(stage), law.stage_length), np.full(n, law.length)])
+    stage = law.stage_laps[rng.random(len(law.stage_laps)) < figures.stage_probability] + 1
+    mean = np.concatenate([np.full(len(stage), STAGE_RATIO * law.caution_laps), np.full(n, law.caution_laps)])
     lengths = np.maximum(1, np.rint(rng.standard_gamma(6.0, len(mean)) * mean / 6.0)).astype(int)
     starts = np.concatenate([stage, starts])
     green, count, slow = 1, 0, 0
@@ -110,19 +102,26 @@ def _cautions(law, rng) -> dict:
 
 
 def _dropouts(law, cautions, drivers, rng) -> tuple[int, int]:
-    ratio = ((cautions["others"] + 1) / (law.other_mean + 1)) ** law.crash_by_caution
+    ratio = ((cautions["others"] + 1) / (law.caution_mean + 1)) ** law.crash_by_caution
     crashed = min(_negative_binomial(law.crash_mean * ratio, law.crash_size, rng), drivers - 2)
     return crashed, min(_negative_binomial(law.mechanical_mean, law.mechanical_size, rng), drivers - 2 - crashed)
 
 
-def _order(law, worth, cautions, out, rng) -> np.ndarray:
+def _order(law, cautions, out, rng) -> np.ndarray:
     """Return finishing positions (D,): first leave those who drop out, then the others but the last few, then these."""
-    shuffle = ((cautions["count"] + 1) / (law.caution_mean + 1)) ** law.by_caution
+    figures = law.figures
+    usual = figures.caution_mean + figures.stage_probability * len(law.stage_laps)
+    shuffle = ((cautions["count"] + 1) / (usual + 1)) ** figures.order_by_caution
     day = dict.fromkeys(np.unique(law.team), 0.0)
-    day |= {k: law.shared * rng.standard_normal() for k in day if k >= 0}
-    worth = worth + np.array([day[k] for k in law.team])
+    day |= {k: law.team_day * rng.standard_normal() for k in day if k >= 0}
+    worth = law.worth + np.array([day[k] for k in law.team])
     left, exits = np.arange(len(worth)), []
-    stages = ((law.out, out), (law.running / shuffle, max(0, len(worth) - out - FRONT)), (law.front / shuffle, None))
+    behind = max(0, len(worth) - out - FRONT)
+    stages = (
+        (figures.order_out, out),
+        (figures.order_running / shuffle, behind),
+        (figures.order_front / shuffle, None),
+    )
     for scale, leaving in stages:
         left = left[np.argsort(np.log(rng.standard_exponential(len(left))) + scale * worth[left])]
         exits.append(left[:leaving])

@@ -22,7 +22,7 @@ with figures of the kind of track, and scores every race by DraftKings' rules. `
 'Ann'
 """
 
-from dfslab.race._calibrate import family_of, refit_mechanics
+from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._evaluate import forecast_races, report_card
 from dfslab.race._finish import FinishModel
 from dfslab.race._market import market_chances
@@ -30,19 +30,20 @@ from dfslab.race._orders import RankModel, fit_attrition, fit_plackett_luce
 from dfslab.race._record import FinishRecord, finish_record
 from dfslab.race._scenarios import Scenarios
 from dfslab.race._simulator import RaceModel
+from dfslab.race._tracks import Mechanics
 
 __all__ = [
-    "family_of",
     "finish_record",
     "FinishModel",
     "FinishRecord",
     "fit_attrition",
+    "fit_mechanics",
     "fit_plackett_luce",
     "forecast_races",
     "market_chances",
+    "Mechanics",
     "RaceModel",
     "RankModel",
-    "refit_mechanics",
     "report_card",
     "Scenarios",
 ]

@@ -8,7 +8,6 @@ import pandas as pd
 
 from dfslab import metrics
 from dfslab.errors import UserError
-from dfslab.race._calibrate import refit_mechanics
 from dfslab.race._finish import Course, working_course
 from dfslab.race._form import KNOWN, history_table
 from dfslab.race._scenarios import Scenarios
@@ -21,19 +20,17 @@ from dfslab.slate import Race
 def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, others=None) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.
 
-    Coefficients are refitted every `months` on the races before, and the figures of the mechanics are shrunk to a
-    prior made of the same races, not to the shipped one; records of drivers are always up to date. `others` are results
-    and races of other series.
+    Models are refitted every `months` on the races before, shrunk to the shipped figures as a user's are; records of
+    drivers are always up to date. `others` are results and races of other series.
     """
     course = working_course(history_table(results, races, others), others)
-    walk = walk_forward(course, results, races, since, None, months, refit_mechanics)
+    walk = walk_forward(course, results, races, since, None, months)
     return {row.race_id: model.simulate(entry, past_race(row), n_scenarios, rng) for row, entry, model in walk}
 
 
-def walk_forward(course: Course, results, races, since, until, months, prior=None, odds=None) -> Iterator[tuple]:
+def walk_forward(course: Course, results, races, since, until, months, odds=None) -> Iterator[tuple]:
     """Yield every race from `since` to `until`: its row of `races`, its entry list, the model that forecasts it.
 
-    `prior` makes the figures to shrink the mechanics to from results, races and log-worths; None are those shipped.
     `odds` are prices of past races, see `RaceModel.fit`.
     """
     races = races.assign(date=pd.to_datetime(races["date"])).sort_values("date", kind="stable")
@@ -42,20 +39,14 @@ def walk_forward(course: Course, results, races, since, until, months, prior=Non
         raise ValueError(f"races: none from {since} with a race before it; choose another day")
     block = (wanted["date"].dt.year * 12 + wanted["date"].dt.month - 1) // months
     for _, group in wanted.groupby(block, sort=True):
-        model = _model_before(course, results, races, group["date"].iloc[0], prior, odds)
+        seen = races[races["date"] < group["date"].iloc[0]]
+        past, prices = (None if t is None else t[t["race_id"].isin(seen["race_id"])] for t in (results, odds))
+        finish = course.model(course.rows_before(group["date"].iloc[0]))
+        model = RaceModel.fit(past, seen, odds=prices, finish=finish)
+        model = replace(model, finish=replace(model.finish, table=course.table))
         for row in group.itertuples():
             entry = results.loc[results["race_id"] == row.race_id]
             yield row, entry[[c for c in KNOWN if c in entry]].reset_index(drop=True), model
-
-
-def _model_before(course: Course, results, races, date, prior, odds) -> RaceModel:
-    seen = races[races["date"] < date]
-    past = results[results["race_id"].isin(seen["race_id"])]
-    finish = course.model(course.rows_before(date))
-    figures = None if prior is None else prior(past, seen, finish.past_log_worth())
-    prices = None if odds is None else odds[odds["race_id"].isin(seen["race_id"])]
-    model = RaceModel.around(finish, past, seen, prior=figures, odds=prices)
-    return replace(model, finish=replace(finish, table=course.table))
 
 
 def past_race(row) -> Race:
@@ -73,6 +64,8 @@ def past_race(row) -> Race:
 # ---------------------------------------------------------------- report card
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+FAVOURITES = 5
+"""Drivers of the best mean finish who count as favourites."""
 
 
 def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng) -> pd.DataFrame:
@@ -87,142 +80,101 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
     -------
     frame track_type, measure, races, real, real_se, simulated, difference, difference_se; the errors are over races.
     Measures: mean and sd of points, leader's share and how often it stays below the simulated 10/25/50/75/90 %
-    quantiles, top-two share, drop-outs, crash drop-outs, cautions, caution laps, start-finish correlation, laps
-    led-fastest laps correlation, mean and sd of the probability integral transform of finish and of points (uniform:
-    .5 and .289), share of points inside the 80 % bands, CRPS of points, simulated, against climatology by start
-    position, real (lower is better); how finishes and points of teammates, grid neighbours and favourites go together.
+    quantiles, top-two share, drop-outs, crash drop-outs, start-finish correlation, laps led-fastest laps correlation,
+    mean and sd of the probability integral transform of finish and of points (uniform: .5 and .289), share of points
+    inside the 80 % bands, CRPS of points, simulated, against climatology by start position, real (lower is better);
+    how finishes and points of teammates, grid neighbours and favourites go together.
     """
-    climate = _Climate(results, races)
-    pairs = [_compare(scenarios[r], g, r, climate, rng) for r, g in results.groupby("race_id") if r in scenarios]
-    wide = pd.DataFrame([row for rows in pairs for row in rows]).dropna()
-    long = wide.melt(["case", "measure"], ["real", "simulated"], var_name="model")
-    kind = races.drop_duplicates("race_id").set_index("race_id")["track_type"]
-    long = long.assign(track_type=long["case"].map(kind))
-    return _card(pd.concat([long, long.assign(track_type="all")]))
+    facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track_type"]]
+    facts = facts.assign(date=pd.to_datetime(facts["date"]))
+    known = results.drop(columns=facts.columns, errors="ignore").join(facts, on="race_id")
+    rows = []
+    for race_id, real in known[known["race_id"].isin(list(scenarios))].groupby("race_id"):
+        pairs = _compare(scenarios[race_id], real.set_index("driver"), known, rng)
+        for kind in (facts.loc[race_id, "track_type"], "all"):
+            rows += [(kind, name, *pair) for name, pair in pairs.items()]
+    table = pd.DataFrame(rows, columns=["track_type", "measure", "real", "simulated"]).dropna()
+    table = table.assign(difference=table["simulated"] - table["real"])
+    card = table.groupby(["track_type", "measure"], sort=False).agg(
+        races=("real", "size"),
+        real=("real", "mean"),
+        real_se=("real", "sem"),
+        simulated=("simulated", "mean"),
+        difference=("difference", "mean"),
+        difference_se=("difference", "sem"),
+    )
+    return card.reset_index()
 
 
-def _card(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return real and simulated side by side from a tidy frame with the models real and simulated."""
-    by = ["track_type", "measure"]
-    mean = metrics.summarise(scores, [*by, "model"]).set_index([*by, "model"]).unstack("model")
-    gap = metrics.compare(scores, "real", by).set_index(by)
-    columns = {
-        "races": gap["n"],
-        "real": mean["mean", "real"],
-        "real_se": mean["se", "real"],
-        "simulated": mean["mean", "simulated"],
-        "difference": gap["difference"],
-        "difference_se": gap["se"],
-    }
-    return pd.DataFrame(columns).reindex(gap.index).reset_index()
-
-
-def _compare(scenarios: Scenarios, results: pd.DataFrame, race_id: str, climate, rng) -> list[dict]:
-    """Return real and simulated value of every measure in one race."""
-    real = results.set_index("driver").reindex(scenarios.drivers)
-    points, weight = real["dk_points"].to_numpy(float), scenarios.weight
-    drawn, told = race_features(scenarios), race_features(results.assign(race_id=race_id))
-    pairs = {
-        "points mean": (np.mean(points), weight @ scenarios.points.mean(axis=1)),
-        "points sd": (np.std(points), weight @ scenarios.points.std(axis=1)),
-        "drop-outs": (real["dnf"].sum(), weight @ scenarios.dropped_out.sum(axis=1)),
-        "crash drop-outs": (real["dnf_crash"].sum(), weight @ scenarios.crashed.sum(axis=1)),
-        "led-fastest correlation": (
-            _correlation(real["laps_led"].to_numpy(float)[None], real["fastest_laps"].to_numpy(float)[None])[0],
-            weight @ np.nan_to_num(_correlation(scenarios.laps_led, scenarios.fastest_laps)),
-        ),
-    }
-    for name in ("leader_share", "top2_share", "start_finish_correlation"):
-        pairs[name] = (told[name].iloc[0], weight @ drawn[name])
-    pairs |= _quantile_hits(told["leader_share"].iloc[0], drawn["leader_share"].to_numpy(), weight)
-    pairs |= _transforms(scenarios, real, points, rng)
-    pairs |= _companions(scenarios, real)
+def _compare(drawn: Scenarios, real: pd.DataFrame, known: pd.DataFrame, rng) -> dict[str, tuple[float, float]]:
+    """Return real and simulated value of every measure in one race; `real` are its results by driver."""
+    real = real.reindex(drawn.drivers)
+    came = _as_scenario(drawn, real)
+    shapes = zip(_shapes(came).items(), _shapes(drawn).values(), strict=True)
+    pairs = {name: (a[0], drawn.weight @ np.nan_to_num(b)) for (name, a), b in shapes}
+    limits = np.quantile(drawn.leader_share(), QUANTILES, weights=drawn.weight, method="inverted_cdf")
+    share = came.leader_share()[0]
+    pairs |= {f"leader_share below {q:.0%}": (share <= x, q) for q, x in zip(QUANTILES, limits, strict=True)}
+    picked = drawn.take(rng.choice(len(drawn), len(drawn), p=drawn.weight))  # metrics know draws, not weights
+    for what in ("finish", "points"):
+        place = metrics.pit(getattr(picked, what), getattr(came, what)[0], rng)
+        pairs |= {f"PIT mean of {what}": (place.mean(), 0.5), f"PIT sd of {what}": (place.std(), 1.0 / np.sqrt(12.0))}
+    points = came.points[0]
     if not np.isnan(points).any():
-        low, high = scenarios.quantile([0.1, 0.9]).to_numpy().T
+        low, high = drawn.quantile([0.1, 0.9]).to_numpy().T
         pairs["points inside 80 % bands"] = (metrics.covered(low, high, points).mean(), 0.8)
-        pairs["CRPS of points"] = (climate.crps(race_id, real), _weighted_crps(scenarios, points, rng))
-    return [{"case": race_id, "measure": k, "real": a, "simulated": b} for k, (a, b) in pairs.items()]
+        pairs["CRPS of points"] = (_climate(known, real), metrics.crps(picked.points, points).mean())
+    return pairs | _companions(drawn, came, real)
 
 
-FAVOURITES = 5
-"""Drivers of the best mean finish who count as favourites."""
+def _as_scenario(drawn: Scenarios, real: pd.DataFrame) -> Scenarios:
+    """Return a race as it came as the only scenario, in the drivers of `drawn`; unknown columns are NaN."""
+    names = {"finish": "finish", "laps_led": "laps_led", "fastest_laps": "fastest_laps", "points": "dk_points"}
+    names |= {"start": "start", "dropped_out": "dnf", "crashed": "dnf_crash"}
+    columns = real.reindex(columns=list(names.values())).to_numpy(float).T
+    return replace(drawn.take([0]), **{name: column[None] for name, column in zip(names, columns, strict=True)})
 
 
-def _companions(scenarios, real) -> dict:
+def _shapes(races: Scenarios) -> dict[str, np.ndarray]:
+    """Return what is compared of each scenario, (S,) each."""
+    features = race_features(races)
+    shapes = {"points mean": races.points.mean(axis=1), "points sd": races.points.std(axis=1)}
+    shapes |= {"drop-outs": races.dropped_out.sum(axis=1), "crash drop-outs": races.crashed.sum(axis=1)}
+    a, b = (x - x.mean(axis=1, keepdims=True) for x in (races.laps_led, races.fastest_laps))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        together = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    shapes["led-fastest correlation"] = together
+    return shapes | {k: features[k].to_numpy() for k in ("leader_share", "top2_share", "start_finish_correlation")}
+
+
+def _companions(drawn: Scenarios, came: Scenarios, real: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Return how finishes and points of two drivers go together beyond what was expected of each.
 
     Real is the mean product of both drivers' standardised surprises, simulated their mean correlation; over pairs of
     teammates, of neighbours on the grid, and of favourites.
     """
-    team, start = real["team"].astype(object).to_numpy() if "team" in real else None, real["start"].to_numpy(float)
-    best = scenarios.mean("finish").rank(method="first").to_numpy() <= FAVOURITES
+    best, start = drawn.mean("finish").rank(method="first").to_numpy() <= FAVOURITES, came.start[0]
     pairs = {"neighbours": np.abs(start[:, None] - start) == 1, "favourites": best[:, None] & best}
-    if team is not None:
-        pairs["teammates"] = (team[:, None] == team) & pd.notna(team)
+    team = real["team"].astype(object).to_numpy() if "team" in real else np.full(len(real), None)
+    pairs["teammates"] = (team[:, None] == team) & pd.notna(team)
     out = {}
-    for what, actual in (("finish", real["finish"]), ("points", real["dk_points"])):
-        drawn = getattr(scenarios, what)
-        surprise = (actual.to_numpy(float) - scenarios.mean(what)) / scenarios.spread(what)
-        both = np.outer(surprise, surprise)
-        scaled = (drawn - scenarios.mean(what).to_numpy()) / scenarios.spread(what).to_numpy()
-        expected = (scaled * scenarios.weight[:, None]).T @ scaled
+    for what in ("finish", "points"):
+        mean, spread = drawn.mean(what).to_numpy(), drawn.spread(what).to_numpy()
+        surprise, scaled = ((getattr(x, what) - mean) / spread for x in (came, drawn))
+        expected = (scaled * drawn.weight[:, None]).T @ scaled
         for kind, mask in pairs.items():
             mask = np.triu(mask, 1)
             if mask.any():
-                out[f"{what} correlation of {kind}"] = (both[mask].mean(), expected[mask].mean())
+                out[f"{what} correlation of {kind}"] = ((surprise.T @ surprise)[mask].mean(), expected[mask].mean())
     return out
 
 
-def _quantile_hits(share, drawn, weight) -> dict:
-    limits = np.quantile(drawn, QUANTILES, weights=weight, method="inverted_cdf")
-    return {f"leader_share below {q:.0%}": (float(share <= x), q) for q, x in zip(QUANTILES, limits, strict=True)}
-
-
-def _transforms(scenarios, real, points, rng) -> dict:
-    picked = _resample(scenarios, rng)
-    finish = metrics.pit(scenarios.finish[picked], real["finish"].to_numpy(float), rng)
-    values = {"finish": finish, "points": metrics.pit(scenarios.points[picked], points, rng)}
-    uniform = 1.0 / np.sqrt(12.0)
-    out = {f"PIT mean of {k}": (v.mean(), 0.5) for k, v in values.items()}
-    return out | {f"PIT sd of {k}": (v.std(), uniform) for k, v in values.items()}
-
-
-def _weighted_crps(scenarios, points, rng) -> float:
-    return float(metrics.crps(scenarios.points[_resample(scenarios, rng)], points).mean())
-
-
-def _resample(scenarios, rng) -> np.ndarray:
-    """Return scenario numbers drawn by weight, evenly spaced, as many as there are."""
-    n = len(scenarios)
-    return np.minimum(np.searchsorted(np.cumsum(scenarios.weight), (np.arange(n) + rng.random()) / n), n - 1)
-
-
-def _correlation(a, b) -> np.ndarray:
-    """Return the correlation of each row of two (S, D) arrays; NaN where one is constant."""
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-
-
-class _Climate:
-    """Points of earlier races by start position: what one knows without a model."""
-
-    NEAR = 1
-    """Starts this many places away count as the same."""
-
-    def __init__(self, results, races):
-        facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track_type"]]
-        table = results[["race_id", "start", "dk_points"]].dropna().join(facts, on="race_id")
-        self.table = table.assign(date=pd.to_datetime(table["date"]), fast=table["track_type"] == "superspeedway")
-        self.facts = facts
-
-    def crps(self, race_id: str, real: pd.DataFrame) -> float:
-        """Return the mean CRPS of points by start position at earlier races, superspeedways apart; NaN without any."""
-        date, kind = self.facts.loc[race_id, ["date", "track_type"]]
-        past = self.table[self.table["date"] < pd.to_datetime(date)]
-        past = past[past["fast"] == (kind == "superspeedway")]
-        scores = []
-        for start, points in real[["start", "dk_points"]].to_numpy(float):
-            near = past["dk_points"][(past["start"] - start).abs() <= self.NEAR].to_numpy(float)
-            scores.append(metrics.crps(near[:, None], [points])[0] if len(near) > 1 else np.nan)
-        return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
+def _climate(known: pd.DataFrame, real: pd.DataFrame) -> float:
+    """Return the mean CRPS of points by start (± 1) at earlier races, superspeedways apart: what needs no model."""
+    fast = known["track_type"] == "superspeedway"
+    past = known[(known["date"] < real["date"].iloc[0]) & (fast == (real["track_type"].iloc[0] == "superspeedway"))]
+    past, scores = past[["start", "dk_points"]].dropna().to_numpy(float), []
+    for start, points in real[["start", "dk_points"]].to_numpy(float):
+        near = past[np.abs(past[:, 0] - start) <= 1, 1]
+        scores.append(metrics.crps(near[:, None], [points])[0] if len(near) > 1 else np.nan)
+    return float(pd.Series(scores).mean())

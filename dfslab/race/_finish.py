@@ -146,7 +146,7 @@ class Course:
         codes, race = np.unique(self.race[order], return_inverse=True)
         weight = 0.5 ** ((self.day[rows - 1] - self.day[self.first[codes]]) / HALF_LIFE_DAYS)
         choices = Choices(-self.design[order], race_starts(race), weight)
-        return maximise(choices, self.ridge, start, tolerance=1e-14)[0]
+        return maximise(choices, self.ridge, start, tolerance=1e-14)
 
     def log_worth(self, rows: slice, beta) -> np.ndarray:
         """Return ``design @ beta`` in `rows`, mean zero by race."""

@@ -1,10 +1,8 @@
 """The race around the finish order, as numba kernels: cautions, drop-outs, the order itself, laps led, fastest laps.
 
 Every kernel walks through its scenarios in order and draws from one generator, so more scenarios extend fewer ones.
-A driver is a column; positions count from 1; laps are whole laps of the scheduled distance.
+`law` is a `_tracks.Law`. A driver is a column; positions count from 1; laps are whole laps of the scheduled distance.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,92 +16,8 @@ on the 2024–2025 kept for the check)."""
 COUNT, SLOW, LONGEST, FINAL, OTHERS = range(5)
 """Columns of `draw_cautions`."""
 
-
-class CautionLaw(NamedTuple):
-    """How often the field is slowed, and for how long, at one track."""
-
-    laps: int
-    """Scheduled laps."""
-    stage_laps: np.ndarray
-    """Last lap of each stage but the final one."""
-    stage_probability: float
-    """Chance that a stage end brings a caution."""
-    stage_length: float
-    """Mean laps of a stage caution."""
-    mean: float
-    """Mean number of other cautions."""
-    size: float
-    """Negative binomial size of that number: variance = mean + mean²/size."""
-    length: float
-    """Mean laps of another caution."""
-    late: float
-    """Chance that another caution comes in the last `late_laps` laps, beyond an even spread."""
-    late_laps: float
-
-
-class DropoutLaw(NamedTuple):
-    """How many fail to finish, and how early."""
-
-    crash_mean: float
-    crash_size: float
-    crash_by_caution: float
-    """Crash drop-outs grow with ((other cautions + 1) / (their mean + 1)) to this power."""
-    mechanical_mean: float
-    mechanical_size: float
-    other_mean: float
-    """Mean number of other cautions."""
-    steepness: float
-    """How sharply drop-outs fill the last positions: log-odds per position."""
-    lap_shape: float
-    """Laps completed are laps · U^(1/shape), sorted by finish."""
-
-
-class OrderLaw(NamedTuple):
-    """How the order follows the log-worths."""
-
-    out: float
-    """Multiplies the log-worths among those who drop out: wrecks hardly choose."""
-    running: float
-    """The same among those who run to the end, …"""
-    front: float
-    """… and among the last `FRONT` of them, whom restarts, strategy and luck sort; …"""
-    by_caution: float
-    """… both divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
-    caution_mean: float
-    team: np.ndarray
-    """(D,) number of each driver's team; -1 where it is not known."""
-    shared: float
-    """Standard deviation of what a team's cars have in common on the day, added to their log-worths."""
-
-
-class LapLaw(NamedTuple):
-    """Who leads and who runs the fastest laps: Dirichlet weights by finish, start and driver."""
-
-    lead_finish: np.ndarray
-    """(3, D) log weight by finishing position when the final green run is short, usual, beyond the fuel window."""
-    lead_start: np.ndarray
-    """(D,) log weight by grid position."""
-    lead_driver: np.ndarray
-    """(D,) log weight by driver."""
-    lead_dropout: float
-    """Added log weight of who drops out (the weight also shrinks with the laps completed)."""
-    lead_power: float
-    """Shares led are Dirichlet draws raised to this power."""
-    fast_finish: np.ndarray
-    fast_start: np.ndarray
-    fast_driver: np.ndarray
-    fast_dropout: float
-    fast_led: float
-    """Weight of log(laps led + 1) in the log weight for fastest laps."""
-    fast_power: float
-    short_run: int
-    """A final green run below this many laps is a late restart: it mixes the order anew."""
-    fuel_window: int
-    """Green laps one tank lasts: with a final run of at least this many, fuel has a say in the finish."""
-    laps: int
-    lost: float
-    lost_by_caution: float
-    """Green laps without a fastest lap: round(lost + lost_by_caution · cautions)."""
+STAGE_RATIO = 1.15
+"""A stage caution lasts this many times another one: 219 stage cautions of 2021-2024 on ovals, 1.08-1.20 by type."""
 
 
 @njit(cache=True, nogil=True)
@@ -124,16 +38,16 @@ def _caution_starts(law, n_random, starts, lengths, rng):
     """Fill `starts` and `lengths` (both unsorted) and return how many cautions there are."""
     k = 0
     for lap in law.stage_laps:
-        if rng.random() < law.stage_probability:
+        if rng.random() < law.figures.stage_probability:
             starts[k] = lap + 1
-            lengths[k] = _length(law.stage_length, rng)
+            lengths[k] = _length(STAGE_RATIO * law.caution_laps, rng)
             k += 1
     for _ in range(n_random):
-        if rng.random() < law.late:
+        if rng.random() < law.figures.late:
             starts[k] = law.laps - int(rng.random() * law.late_laps)
         else:
             starts[k] = 2 + int(rng.random() * (law.laps - 2))
-        lengths[k] = _length(law.length, rng)
+        lengths[k] = _length(law.caution_laps, rng)
         k += 1
     return k
 
@@ -152,7 +66,7 @@ def draw_cautions(law, n, rng):
     starts = np.zeros(MAX_CAUTIONS + len(law.stage_laps), np.int64)
     lengths = np.zeros(len(starts), np.int64)
     for s in range(n):
-        n_random = min(_negative_binomial(law.mean, law.size, rng), MAX_CAUTIONS)
+        n_random = min(_negative_binomial(law.figures.caution_mean, law.figures.caution_size, rng), MAX_CAUTIONS)
         k = _caution_starts(law, n_random, starts, lengths, rng)
         green_from, longest = 1, 0
         for j in np.argsort(starts[:k]):
@@ -171,15 +85,15 @@ def draw_cautions(law, n, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_dropouts(law, cautions, drivers, rng):
+def draw_dropouts(law, cautions, rng):
     """Draw how many crash and how many break down, (n, 2) int; two drivers at least run to the end."""
-    n = len(cautions)
+    n, drivers, figures = len(cautions), len(law.worth), law.figures
     out = np.empty((n, 2), np.int64)
     for s in range(n):
-        ratio = (cautions[s, OTHERS] + 1.0) / (law.other_mean + 1.0)
-        crashed = _negative_binomial(law.crash_mean * ratio**law.crash_by_caution, law.crash_size, rng)
+        ratio = (cautions[s, OTHERS] + 1.0) / (figures.caution_mean + 1.0)
+        crashed = _negative_binomial(figures.crash_mean * ratio**figures.crash_by_caution, figures.crash_size, rng)
         out[s, 0] = min(crashed, drivers - 2)
-        broken = _negative_binomial(law.mechanical_mean, law.mechanical_size, rng)
+        broken = _negative_binomial(figures.mechanical_mean, figures.mechanical_size, rng)
         out[s, 1] = min(broken, drivers - 2 - out[s, 0])
     return out
 
@@ -199,34 +113,34 @@ def _leave(left, last, exits, scale, worth, life, finish, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_order(law, worth, cautions, dropouts, rng):
+def draw_order(law, cautions, dropouts, rng):
     """Draw finishing orders by attrition in three parts, (n, D) int16 positions, 1 = winner.
 
     As many as drop out leave first, their lives exponential with mean exp(out · worth); then those who run to the end,
-    with mean exp(running · worth), but for the last `FRONT`, who have exp(front · worth), scaled as `OrderLaw` says.
+    with mean exp(running · worth), but for the last `FRONT`, who have exp(front · worth), scaled as `Mechanics` says.
     Teammates share a normal draw in their log-worths.
     """
-    n, d = len(cautions), len(worth)
+    n, d, figures = len(cautions), len(law.worth), law.figures
     finish = np.empty((n, d), np.int16)
-    life, everybody = np.empty(d), np.arange(d)
-    mean, worth = worth, worth.copy()
+    life, everybody, worth = np.empty(d), np.arange(d), np.empty(d)
     day = np.zeros(law.team.max() + 2)
+    usual = figures.caution_mean + figures.stage_probability * len(law.stage_laps)
     for s in range(n):
         for k in range(len(day) - 1):
-            day[k] = law.shared * rng.standard_normal()
+            day[k] = law.team_day * rng.standard_normal()
         for i in range(d):
-            worth[i] = mean[i] + day[law.team[i]]
-        shuffle = ((cautions[s, COUNT] + 1.0) / (law.caution_mean + 1.0)) ** law.by_caution
+            worth[i] = law.worth[i] + day[law.team[i]]
+        shuffle = ((cautions[s, COUNT] + 1.0) / (usual + 1.0)) ** figures.order_by_caution
         out = dropouts[s, 0] + dropouts[s, 1]
-        left = _leave(everybody, d, out, law.out, worth, life, finish[s], rng)
+        left = _leave(everybody, d, out, figures.order_out, worth, life, finish[s], rng)
         behind = max(len(left) - FRONT, 0)
-        front = _leave(left, len(left), behind, law.running / shuffle, worth, life, finish[s], rng)
-        _leave(front, len(front), len(front), law.front / shuffle, worth, life, finish[s], rng)
+        front = _leave(left, len(left), behind, figures.order_running / shuffle, worth, life, finish[s], rng)
+        _leave(front, len(front), len(front), figures.order_front / shuffle, worth, life, finish[s], rng)
     return finish
 
 
 @njit(cache=True, nogil=True)
-def draw_reasons(law, finish, dropouts, laps, rng):
+def draw_reasons(law, finish, dropouts, rng):
     """Draw who is counted as a drop-out and after how many laps.
 
     Returns
@@ -236,7 +150,7 @@ def draw_reasons(law, finish, dropouts, laps, rng):
     """
     n, d = finish.shape
     reason = np.zeros((n, d), np.int8)
-    completed = np.full((n, d), laps, np.int32)
+    completed = np.full((n, d), law.laps, np.int32)
     who = np.empty(d, np.int64)
     key = np.empty(d)
     for s in range(n):
@@ -246,13 +160,13 @@ def draw_reasons(law, finish, dropouts, laps, rng):
         for i in range(d):
             who[finish[s, i] - 1] = i
         for p in range(1, d):
-            key[p] = law.steepness * p - np.log(rng.standard_exponential())
+            key[p] = law.figures.steepness * p - np.log(rng.standard_exponential())
         key[0] = -np.inf
         chosen = np.sort(np.argsort(key)[d - out :])
-        ran = np.sort(rng.random(out) ** (1.0 / law.lap_shape))
+        ran = np.sort(rng.random(out) ** (1.0 / law.figures.lap_shape))
         for k in range(out):
             i = who[chosen[out - 1 - k]]
-            completed[s, i] = int(ran[k] * (laps - 1))
+            completed[s, i] = int(ran[k] * (law.laps - 1))
             crash = rng.random() * (out - k) < crashed
             reason[s, i] = 1 if crash else 2
             crashed -= crash
@@ -318,21 +232,22 @@ def draw_laps(law, finish, start, reason, completed, cautions, rng):
     led = np.zeros((n, d), np.int32)
     fast = np.zeros((n, d), np.int32)
     weight, share = np.empty(d), np.empty(d)
+    lead, fastest, figures = law.figures.lead, law.figures.fast, law.figures
     for s in range(n):
         final = cautions[s, FINAL]
         tie = 0 if final < law.short_run else (2 if final >= law.fuel_window else 1)
         for i in range(d):
-            x = law.lead_finish[tie, finish[s, i] - 1] + law.lead_start[start[s, i] - 1] + law.lead_driver[i]
-            weight[i] = np.exp(x + (law.lead_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
-        _shares(weight, law.lead_power, share, rng)
+            x = law.lead_finish[tie, finish[s, i] - 1] + law.lead_start[start[s, i] - 1] + lead.worth * law.worth[i]
+            weight[i] = np.exp(x + (lead.dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+        _shares(weight, lead.power, share, rng)
         _whole_laps(share, law.laps - 1, rng.random(), led[s])
         _cap(led[s], completed[s], finish[s], 1)
         for i in range(d):
-            x = law.fast_finish[finish[s, i] - 1] + law.fast_start[start[s, i] - 1] + law.fast_driver[i]
-            x += law.fast_led * np.log(led[s, i] + 1.0)
-            weight[i] = np.exp(x + (law.fast_dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
-        _shares(weight, law.fast_power, share, rng)
-        total = law.laps - cautions[s, SLOW] - round(law.lost + law.lost_by_caution * cautions[s, COUNT])
+            x = law.fast_finish[finish[s, i] - 1] + law.fast_start[start[s, i] - 1] + fastest.worth * law.worth[i]
+            x += fastest.led * np.log(led[s, i] + 1.0)
+            weight[i] = np.exp(x + (fastest.dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+        _shares(weight, fastest.power, share, rng)
+        total = law.laps - cautions[s, SLOW] - round(figures.lost + figures.lost_by_caution * cautions[s, COUNT])
         _whole_laps(share, max(0, total), rng.random(), fast[s])
         _cap(fast[s], completed[s], finish[s], 0)
     return led, fast

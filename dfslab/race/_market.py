@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
+from scipy.optimize import brentq, root
 
 from dfslab.errors import UserError
-from dfslab.metrics import damped_newton
-from dfslab.race._orders import Choices
+from dfslab.race._orders import Choices, maximise
 
 POOL = (0.9, 0.1)
 """Weights of the market's and of the model's log-worths: a logistic regression of 680 closing head-to-head lines of 17
@@ -87,16 +86,17 @@ def _win_chances(worth) -> tuple[np.ndarray, np.ndarray]:
 
 
 def market_worths(chance) -> np.ndarray:
-    """Return the log-worths, mean zero, whose attrition law has the win chances (D,), by Newton steps of at most 1."""
+    """Return the log-worths, mean zero, whose attrition law has the win chances (D,)."""
     target = np.log(np.asarray(chance, float))
-    worth = np.zeros(len(target))
-    for _ in range(100):
+
+    def missed(worth):
         found, slopes = _win_chances(worth)
-        step = np.linalg.solve(slopes + 1.0 / len(target), target - np.log(found))
-        worth = worth + step * min(1.0, 1.0 / np.abs(step).max())
-        if np.abs(step).max() < 1e-9:
-            return worth - worth.mean()
-    raise UserError("odds: no log-worths fit these chances; check the prices")
+        return np.log(found) - target + worth.mean(), slopes + 1.0 / len(target)
+
+    found = root(missed, target - target.mean(), jac=True, tol=1e-12)
+    if np.abs(found.fun).max() > 1e-8:
+        raise UserError("odds: no log-worths fit these chances; check the prices")
+    return found.x - found.x.mean()
 
 
 # ---------------------------------------------------------------- weights of the pool
@@ -120,13 +120,7 @@ def fit_pool(worth: pd.DataFrame, results: pd.DataFrame, odds: pd.DataFrame, pri
     prices = dict(list(odds.groupby("race_id")))
     market = [market_worths(market_chances(prices[g["race_id"].iloc[0]], g["driver"])) for g in races]
     design = -np.column_stack([np.concatenate(market), table["log_worth"]])
-    first = np.cumsum([0, *map(len, races)])
-    choices, prior = Choices(design, first, np.ones(len(races))), np.asarray(prior)
-
-    def loss(weights):
-        value, gradient, hessian = choices.objective(weights, np.zeros(2))
-        away = weights - prior
-        value, gradient = value + POOL_PRECISION * away @ away / 2, gradient + POOL_PRECISION * away
-        return value, gradient, lambda: hessian() + POOL_PRECISION * np.eye(2)
-
-    return tuple(map(float, damped_newton(loss, prior, tolerance=1e-12, lower=np.zeros(2)).x))
+    choices = Choices(design, np.cumsum([0, *map(len, races)]), np.ones(len(races)))
+    prior = np.asarray(prior)
+    found = maximise(choices, POOL_PRECISION, prior, centre=prior, tolerance=1e-12, lower=np.zeros(2))
+    return tuple(map(float, found))

@@ -5,13 +5,13 @@ drawn in proportion to ``exp(−log_worth)``, the last one left wins.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numba import njit
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import rankdata
 
 from dfslab.metrics import damped_newton
 
@@ -67,18 +67,16 @@ class Choices:
     first: np.ndarray
     weight: np.ndarray
 
-    def objective(self, beta, penalty):
-        """Return the penalised negative log likelihood at `beta`, its gradient, and its Hessian as a function."""
-        utility = self.design @ beta
+    def objective(self, beta, penalty, centre=0.0):
+        """Return ``Σ penalty · (beta − centre)² / 2 − log likelihood``, its gradient, and its Hessian as a function."""
+        utility, away = self.design @ beta, beta - centre
         total, gradient, expected, log_sum = _stages(utility, self.first, self.weight)
 
         def hessian():
             means = _stage_means(self.design, utility, log_sum, self.first, self.weight)
-            curvature = (self.design * expected[:, None]).T @ self.design - means.T @ means
-            curvature[np.diag_indices_from(curvature)] += penalty
-            return curvature
+            return (self.design * expected[:, None]).T @ self.design - means.T @ means + np.diag(penalty)
 
-        return 0.5 * (penalty * beta**2).sum() - total, penalty * beta - self.design.T @ gradient, hessian
+        return 0.5 * (penalty * away**2).sum() - total, penalty * away - self.design.T @ gradient, hessian
 
 
 MAX_STEPS = 200
@@ -86,27 +84,28 @@ DECREMENT = 1e-22
 """Squared Newton step in the metric of the Hessian at which to stop: log-worths are then exact to about 1e-11."""
 
 
-def maximise(choices: Choices, penalty, beta=None, pin=0.0, tolerance=DECREMENT):
-    """Return the penalised maximum-likelihood coefficients (p,) and the Hessian there, `pin` included.
+def maximise(choices: Choices, penalty, start=None, *, centre=0.0, pin=0.0, tolerance=DECREMENT, lower=None):
+    """Return the penalised maximum-likelihood coefficients, (p,).
 
     Parameters
     ----------
-    penalty : one number or (p,): the objective is ``Σ penalty · beta² / 2 − log likelihood``
-    beta : (p,) where to start; zero when left out
+    penalty : one number or (p,), see `Choices.objective`
+    start : (p,) where to start; zero when left out
     pin : (p, p) added to the Hessian to hold a direction in which the likelihood is flat
+    lower : (p,) bounds from below
     """
     p = choices.design.shape[1]
     penalty = np.broadcast_to(np.asarray(penalty, float), p)
 
     def loss(beta):
-        value, gradient, hessian = choices.objective(beta, penalty)
+        value, gradient, hessian = choices.objective(beta, penalty, centre)
         return value, gradient, lambda: hessian() + pin
 
-    start = np.zeros(p) if beta is None else beta
-    found = damped_newton(loss, start, tolerance=tolerance, max_steps=MAX_STEPS)
+    start = np.zeros(p) if start is None else start
+    found = damped_newton(loss, start, tolerance=tolerance, max_steps=MAX_STEPS, lower=lower)
     if not found.converged:
         raise RuntimeError("rank model: the Newton steps do not converge; raise the ridge")
-    return found.x, found.hessian
+    return found.x
 
 
 # ---------------------------------------------------------------- drivers alone
@@ -116,27 +115,11 @@ def maximise(choices: Choices, penalty, beta=None, pin=0.0, tolerance=DECREMENT)
 class RankModel:
     """Log-worths of drivers: the higher, the nearer to the front.
 
-    `log_worth` is a Series by driver with mean zero; `covariance` a frame (drivers × drivers) under that constraint,
-    the inverse of the observed information; `log_likelihood` is without the penalty.
+    `log_worth` is a Series by driver with mean zero; `log_likelihood` is without the penalty.
     """
 
     log_worth: pd.Series
-    covariance: pd.DataFrame
     log_likelihood: float
-    ridge: float = 0.0
-
-    @cached_property
-    def standard_error(self) -> pd.Series:
-        """Standard errors of the mean-zero log-worths, by driver."""
-        return pd.Series(np.sqrt(np.diag(self.covariance)), self.log_worth.index, name="standard_error")
-
-    def against(self, driver) -> pd.DataFrame:
-        """Return log-worths with `driver` as zero, and the standard errors of these differences."""
-        if driver not in self.log_worth.index:
-            raise KeyError(f"rank model: {driver} is not among the {len(self.log_worth)} drivers fitted")
-        variance = np.diag(self.covariance) + self.covariance.loc[driver, driver] - 2 * self.covariance[driver]
-        error = np.sqrt(np.maximum(variance, 0.0))
-        return pd.DataFrame({"log_worth": self.log_worth - self.log_worth[driver], "standard_error": error})
 
 
 def fit_plackett_luce(finishes: pd.DataFrame, ridge: float = 0.0) -> RankModel:
@@ -179,13 +162,9 @@ def _fit_order(finishes, ridge, forward) -> RankModel:
     design[np.arange(len(rows)), drivers.get_indexer(rows["driver"])] = forward
     first = np.concatenate([[0], np.cumsum(np.bincount(rows["race"]))])
     choices = Choices(design, first, np.ones(len(first) - 1))
-    flat = np.full((len(drivers),) * 2, 1.0 / len(drivers))
-    beta, hessian = maximise(choices, ridge, pin=flat)
-    beta -= beta.mean()
-    covariance = np.linalg.inv(hessian) - flat / (1.0 + ridge)
-    likelihood = _stages(design @ beta, first, choices.weight)[0]
-    frame = pd.DataFrame(covariance, drivers, drivers)
-    return RankModel(pd.Series(beta, drivers, name="log_worth"), frame, float(likelihood), float(ridge))
+    beta = maximise(choices, ridge, pin=np.full((len(drivers),) * 2, 1.0 / len(drivers)))
+    likelihood = -choices.objective(beta, np.zeros(len(drivers)))[0]
+    return RankModel(pd.Series(beta - beta.mean(), drivers, name="log_worth"), float(likelihood))
 
 
 def _checked_finishes(finishes) -> pd.DataFrame:
@@ -228,24 +207,6 @@ def _require_connected(rows, drivers) -> None:
 # ---------------------------------------------------------------- sampling
 
 
-@njit(cache=True)
-def _positions(life):  # pragma: no cover - compiled
-    """Return the finishing positions (1 = longest life) in each row."""
-    n, size = life.shape
-    finish = np.empty((n, size), np.int16)
-    order = np.empty(size, np.int64)
-    for s in range(n):
-        for i in range(size):
-            j = i
-            while j > 0 and life[s, order[j - 1]] < life[s, i]:
-                order[j] = order[j - 1]
-                j -= 1
-            order[j] = i
-        for k in range(size):
-            finish[s, order[k]] = k + 1
-    return finish
-
-
 def sample_finish(log_worth, n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `n` finishing orders by attrition, (n, D) int16 positions, 1 = winner.
 
@@ -255,4 +216,5 @@ def sample_finish(log_worth, n: int, rng: np.random.Generator) -> np.ndarray:
     worth = np.asarray(log_worth, float)
     if not np.isfinite(worth).all():
         raise ValueError("log_worth: a driver has no finite value; every driver of the race needs one")
-    return _positions(rng.standard_exponential((n, len(worth))) * np.exp(worth - worth.max()))
+    life = rng.standard_exponential((n, len(worth))) * np.exp(worth - worth.max())
+    return rankdata(-life, "ordinal", axis=1).astype(np.int16)

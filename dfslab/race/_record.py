@@ -138,7 +138,7 @@ def finish_record(
     table = history_table(results, races, others)
     course, reference = working_course(table, others), reference_course(table)
     scores, drivers = [], []
-    for k, (row, entry, model) in enumerate(walk_forward(course, results, races, since, until, months, odds=odds)):
+    for k, (row, entry, model) in enumerate(walk_forward(course, results, races, since, until, months, odds)):
         prices = None if odds is None else odds[odds["race_id"] == row.race_id]
         streams = np.random.default_rng([seed, k]).spawn(4)
         chances = _chances(row, entry, model, reference.forecast(row.race_id), prices, n_scenarios, streams)

@@ -9,24 +9,21 @@ import pandas as pd
 from dfslab.errors import UserError, as_day, whole_number
 from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._finish import FinishModel
-from dfslab.race._kernels import draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
+from dfslab.race._kernels import OTHERS, draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
 from dfslab.race._market import fit_pool
 from dfslab.race._orders import sample_finish
-from dfslab.race._scenarios import PER_DRIVER, PER_SCENARIO, Scenarios
-from dfslab.race._tracks import Mechanics
+from dfslab.race._scenarios import Scenarios
+from dfslab.race._tracks import Law, Mechanics
 from dfslab.regimes import (
     REGIMES,
     RegimeModel,
     RegimeThresholds,
-    feature_matrix,
     past_conditions,
     race_conditions,
     race_features,
-    regime_codes,
     regime_weights,
 )
 from dfslab.rules import points_of, rules_on
-from dfslab.slate import Race
 
 CHUNK = 2048
 """Scenarios drawn from one stream; fixed, so that the number of threads changes nothing."""
@@ -48,10 +45,10 @@ class RaceModel:
         races: pd.DataFrame,
         before=None,
         thresholds=None,
-        prior=None,
         predicted=(),
         odds=None,
         others=None,
+        finish: FinishModel | None = None,
     ) -> "RaceModel":
         """Fit on the races before the date `before`; later rows are not used.
 
@@ -62,25 +59,19 @@ class RaceModel:
         thresholds : `RegimeThresholds` for the labels
         predicted : regimes whose chance past races predict; none, and scenarios keep the simulator's own frequencies,
             which no tuning on real or simulated seasons has bettered yet
-        prior : figures of the mechanics by track type to shrink to; left out, those shipped
         odds : frame race_id, driver, probability (as prices say it), optional book: past odds, by which market and
             model are weighed once there are 20 races of them
         others : results and races of other series, from which drivers new to this one borrow their record
+        finish : the finish model where it is fitted already
         """
         results, races = _before(results, races, before)
-        return cls.around(
-            FinishModel.fit(results, races, others=others), results, races, thresholds, prior, predicted, odds
-        )
-
-    @classmethod
-    def around(cls, finish: FinishModel, results, races, thresholds=None, prior=None, predicted=(), odds=None):
-        """Fit all but the finish model, which is given; `results` and `races` are those it was fitted on."""
-        if odds is not None:
-            finish = replace(finish, pool=fit_pool(finish.past_log_worth(), results, odds))
+        finish = FinishModel.fit(results, races, others=others) if finish is None else finish
         worth, thresholds = finish.past_log_worth(), thresholds or RegimeThresholds()
+        if odds is not None:
+            finish = replace(finish, pool=fit_pool(worth, results, odds))
         conditions, features = past_conditions(worth, results, races), race_features(results, races)
         regime_model = RegimeModel.fit(conditions, features, thresholds, predicted)
-        return cls(finish, fit_mechanics(results, races, worth, prior), regime_model, thresholds)
+        return cls(finish, fit_mechanics(results, races, worth), regime_model, thresholds)
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
         """Draw `n_scenarios` of `race`; more scenarios extend fewer, and the number of threads changes nothing.
@@ -96,14 +87,30 @@ class RaceModel:
         -------
         `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
         """
-        n_scenarios = whole_number(n_scenarios, "n_scenarios", 1)
+        n = whole_number(n_scenarios, "n_scenarios", 1)
         entry = _entry(drivers)
         worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
-        laws = self._laws(race, worth, self.finish.teams(entry.racing, race))
-        task = _Task(entry, worth, race, laws, self.thresholds)
-        scenarios = _draw(task, n_scenarios, rng, threads)
-        simulated = np.bincount(scenarios.regime, minlength=len(REGIMES)) / n_scenarios
-        told = self.regime_model.probabilities(race_conditions(worth, entry.grid, race.track_type), simulated)
+        if race.track_type not in self.mechanics:
+            known = ", ".join(self.mechanics)
+            raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
+        law = self.mechanics[race.track_type].law(race, worth, self.finish.teams(entry.racing, race))
+        start, finish, led, fast, reason, cautions = _draw(law, entry.grid, n, rng, threads)
+        scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
+        points = points_of(scored, finish, led, fast, rules_on(race.date).scoring)
+        wide = (scored, finish, led, fast, points, reason > 0, reason == 1)
+        scenarios = Scenarios(
+            entry.names,
+            *(entry.spread(values) for values in wide),
+            *cautions[:, :OTHERS].T,
+            regime=np.zeros(n, np.int8),
+            weight=np.full(n, 1.0 / n),
+            track_length_mi=race.track_length_mi,
+            notes=entry.notes,
+            race_id=race.race_id,
+        )
+        scenarios = scenarios.relabel(self.thresholds)
+        conditions = race_conditions(worth, entry.grid, race.track_type)
+        told = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
         return replace(scenarios, weight=regime_weights(scenarios.regime, told))
 
     def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
@@ -120,70 +127,29 @@ class RaceModel:
             }
         )
 
-    def _laws(self, race, worth, team) -> tuple:
-        if race.track_type not in self.mechanics:
-            known = ", ".join(self.mechanics)
-            raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
-        figures = self.mechanics[race.track_type]
-        cautions, dropouts = figures.caution_law(race), figures.dropout_law(race, len(worth))
-        led = figures.lap_law(race, worth)
-        return cautions, dropouts, figures.order_law(race, team), led
 
+def _draw(law: Law, grid, n: int, rng, threads) -> list[np.ndarray]:
+    """Draw `n` races in chunks, each from its own stream.
 
-@dataclass(frozen=True)
-class _Task:
-    """What every chunk needs."""
-
-    entry: "_Entry"
-    worth: np.ndarray
-    race: Race
-    laws: tuple
-    thresholds: RegimeThresholds
-
-
-def _draw(task: _Task, n: int, rng, threads) -> Scenarios:
-    """Draw `n` scenarios of equal weight in chunks, each from its own stream."""
+    Returns start, finish, laps led, fastest laps and reason (see `draw_reasons`), all (n, D), and cautions (n, 5).
+    """
     seed = int(rng.integers(2**63))
-    sizes = [min(CHUNK, n - low) for low in range(0, n, CHUNK)]
-    jobs = [(task, size, np.random.SeedSequence(seed, spawn_key=(k,))) for k, size in enumerate(sizes)]
+
+    def chunk(k: int):
+        size = min(CHUNK, n - k * CHUNK)
+        seed_of_chunk = np.random.SeedSequence(seed, spawn_key=(k,))
+        streams = np.random.Generator(np.random.PCG64(seed_of_chunk)).spawn(6)
+        cautions = draw_cautions(law, size, streams[0])
+        dropouts = draw_dropouts(law, cautions, streams[1])
+        finish = draw_order(law, cautions, dropouts, streams[2])
+        start = sample_finish(law.worth, size, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
+        start = np.ascontiguousarray(start, np.int16)
+        reason, completed = draw_reasons(law, finish, dropouts, streams[4])
+        return start, finish, *draw_laps(law, finish, start, reason, completed, cautions, streams[5]), reason, cautions
+
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(_chunk, jobs))
-    names = ("start", *PER_DRIVER, *PER_SCENARIO)
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return replace(parts[0], **joined | {"weight": np.full(n, 1.0 / n)})
-
-
-def _chunk(job) -> Scenarios:
-    """Draw one chunk."""
-    task, n, seed = job
-    caution_law, dropout_law, order_law, lap_law = task.laws
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in seed.spawn(6)]
-    cautions = draw_cautions(caution_law, n, streams[0])
-    dropouts = draw_dropouts(dropout_law, cautions, len(task.worth), streams[1])
-    finish = draw_order(order_law, task.worth, cautions, dropouts, streams[2])
-    grid = task.entry.grid
-    start = sample_finish(task.worth, n, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
-    start = np.ascontiguousarray(start, np.int16)
-    reason, completed = draw_reasons(dropout_law, finish, dropouts, caution_law.laps, streams[4])
-    led, fast = draw_laps(lap_law, finish, start, reason, completed, cautions, streams[5])
-    return _labelled(task, start, finish, led, fast, reason, cautions)
-
-
-def _labelled(task, start, finish, led, fast, reason, cautions) -> Scenarios:
-    """Return drawn arrays as scored and labelled scenarios in the rows of the input."""
-    entry, n = task.entry, len(finish)
-    scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
-    points = points_of(scored, finish, led, fast, rules_on(task.race.date).scoring)
-    wide = {"start": scored, "finish": finish, "laps_led": led, "fastest_laps": fast, "points": points}
-    wide |= {"dropped_out": reason > 0, "crashed": reason == 1}
-    wide = {k: entry.spread(v) for k, v in wide.items()}
-    facts = {name: cautions[:, j] for j, name in enumerate(PER_SCENARIO[:4])}
-    facts |= {"regime": np.zeros(n, np.int8), "weight": np.full(n, 1.0 / n)}
-    length = task.race.track_length_mi
-    scenarios = Scenarios(
-        entry.names, **wide, **facts, track_length_mi=length, notes=entry.notes, race_id=task.race.race_id
-    )
-    return replace(scenarios, regime=regime_codes(feature_matrix(scenarios), task.thresholds))
+        parts = list(pool.map(chunk, range(-(-n // CHUNK))))
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _before(results, races, before):

@@ -1,13 +1,11 @@
 """The figures of the race around the finish order, by track type, and the laws the kernels take from them."""
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-
-from dfslab.race._kernels import CautionLaw, DropoutLaw, LapLaw, OrderLaw
 
 _DEFAULTS = Path(__file__).with_name("defaults.json")
 FIELD = 38
@@ -15,8 +13,6 @@ FIELD = 38
 REFERENCE_MILES = 400.0
 """Distance to which `Mechanics.caution_mean` refers (the usual one on intermediate tracks)."""
 STAGE_BREAKS = 2
-STAGE_RATIO = 1.15
-"""A stage caution lasts this many times another one: 219 stage cautions of 2021-2024 on ovals, 1.08-1.20 by type."""
 LATE_SHARE = 0.08
 """Share of the distance that counts as late: restarts of superspeedway races breed wrecks (.04 fits no better)."""
 SHORT_RUN_MILES = 45.0
@@ -27,8 +23,6 @@ TIES = (0.88, 1.26, 1.07)
 """Strength of the tie between finish and laps led, relative to its mean, when the final green run is short, usual, or
 beyond the fuel window: most likely on 111 races of 2021-2024 off superspeedways. The late restart gains 2.8 in log
 likelihood; the loosening by fuel (usual to fuel) only .7, so it is a mechanism kept at what the data allow."""
-TIE_SHARES = (0.58, 0.23, 0.19)
-"""How often the final green run is short, usual, beyond the fuel window, on those races."""
 TEAM_DAY = 0.4
 """Standard deviation of the log-worth that teammates share on the day: their finishes correlate .061 ± .023 beyond
 what was expected of each on 126 Cup races of 2022-2025; without it the simulator gave -.026."""
@@ -41,16 +35,43 @@ CAUTION_POWER = 0.75
 """Other cautions grow with the distance to this power: .76 ± .33 in a negative binomial fit on 149 races, 2021-2025."""
 
 
-@dataclass(frozen=True)
-class Mechanics:
-    """Figures of one track type; see `_kernels` for what the kernels make of them."""
+class Weights(NamedTuple):
+    """Log-linear weights of a driver's share of the laps led, or of the fastest laps."""
+
+    level: float
+    finish: float
+    """Of −log of the finishing position; …"""
+    win: float
+    start: float
+    """… of −log of the grid position; …"""
+    start_share: float
+    """… of −grid position / drivers."""
+    worth: float
+    dropout: float
+    """Added for who drops out (the weight also shrinks with the laps completed)."""
+    power: float
+    """Shares are Dirichlet draws raised to this power."""
+    led: float = 0.0
+    """Of log(laps led + 1)."""
+
+    def by_place(self, drivers: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return log weights by finishing and by grid position, two (D,)."""
+        place = np.arange(1, drivers + 1)
+        finish = -self.finish * np.log(place) + self.win * (place == 1)
+        return finish, self.level - self.start * np.log(place) - self.start_share * place / drivers
+
+
+class Mechanics(NamedTuple):
+    """Figures of one track type."""
 
     stage_ends: tuple[float, ...]
     """Share of the scheduled laps at which each stage but the last ends."""
     stage_probability: float
+    """Chance that a stage end brings a caution."""
     caution_mean: float
     """Mean number of cautions other than stage ends over 400 miles."""
     caution_size: float
+    """Negative binomial size of that number: variance = mean + mean²/size."""
     caution_miles: float
     """Mean miles of such a caution."""
     late: float
@@ -59,89 +80,86 @@ class Mechanics:
     """Mean crash drop-outs in a field of 38."""
     crash_size: float
     crash_by_caution: float
+    """Crash drop-outs grow with ((other cautions + 1) / (their mean + 1)) to this power."""
     mechanical_mean: float
     mechanical_size: float
     steepness: float
+    """How sharply drop-outs fill the last positions: log-odds per position."""
     lap_shape: float
+    """Laps completed by drop-outs are laps · U^(1/shape), sorted by finish."""
     order_out: float
+    """Multiplies the log-worths among those who drop out: wrecks hardly choose."""
     order_running: float
+    """The same among those who run to the end, …"""
     order_front: float
+    """… and among the last `FRONT` of them, whom restarts, strategy and luck sort; …"""
     order_by_caution: float
-    lead: dict[str, float]
-    """Log weight of leading: level, finish (−log), win, start (−log), start_share, worth, dropout; and power."""
-    fast: dict[str, float]
-    """Log weight of fastest laps: the same and led, log(laps led + 1)."""
+    """… both divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
+    lead: Weights
+    fast: Weights
     lost: float
     lost_by_caution: float
+    """Green laps without a fastest lap: round(lost + lost_by_caution · cautions)."""
 
-    def others_mean(self, race) -> float:
-        """Return the mean number of cautions other than stage ends in `race`."""
-        return float(self.caution_mean * (race.sched_laps * race.track_length_mi / REFERENCE_MILES) ** CAUTION_POWER)
+    def of(self, race, drivers: int) -> "Mechanics":
+        """Return the figures with the mean numbers of cautions, crashes and breakdowns of one race."""
+        miles = race.sched_laps * race.track_length_mi
+        return self._replace(
+            caution_mean=float(self.caution_mean * (miles / REFERENCE_MILES) ** CAUTION_POWER),
+            crash_mean=self.crash_mean * drivers / FIELD,
+            mechanical_mean=self.mechanical_mean * drivers / FIELD,
+        )
 
-    def caution_law(self, race) -> CautionLaw:
-        """Return the law of cautions in `race`."""
-        length = max(1.0, self.caution_miles / race.track_length_mi)
-        return CautionLaw(
+    def law(self, race, worth, team) -> "Law":
+        """Return the law of `race` among drivers of log-worths `worth` (D,) and numbers of teams `team` (D,)."""
+        length = race.track_length_mi
+        usual, lead_start = self.lead.by_place(len(worth))
+        fast_finish, fast_start = self.fast.by_place(len(worth))
+        return Law(
+            figures=self.of(race, len(worth)),
             laps=int(race.sched_laps),
             stage_laps=np.rint(np.array(self.stage_ends) * race.sched_laps).astype(np.int64),
-            stage_probability=self.stage_probability,
-            stage_length=STAGE_RATIO * length,
-            mean=self.others_mean(race),
-            size=self.caution_size,
-            length=length,
-            late=self.late,
+            caution_laps=max(1.0, self.caution_miles / length),
             late_laps=max(1.0, LATE_SHARE * race.sched_laps),
-        )
-
-    def dropout_law(self, race, drivers: int) -> DropoutLaw:
-        """Return the law of drop-outs in a field of `drivers`."""
-        return DropoutLaw(
-            self.crash_mean * drivers / FIELD,
-            self.crash_size,
-            self.crash_by_caution,
-            self.mechanical_mean * drivers / FIELD,
-            self.mechanical_size,
-            self.others_mean(race),
-            self.steepness,
-            self.lap_shape,
-        )
-
-    def order_law(self, race, team: np.ndarray) -> OrderLaw:
-        """Return how the order follows the log-worths of drivers whose teams have the numbers `team` (-1: unknown)."""
-        mean = self.others_mean(race) + self.stage_probability * len(self.stage_ends)
-        own = self.order_out, self.order_running, self.order_front, self.order_by_caution
-        return OrderLaw(*own, mean, team, TEAM_DAY)
-
-    def lap_law(self, race, worth: np.ndarray) -> LapLaw:
-        """Return the law of laps led and fastest laps among drivers of log-worths `worth`."""
-        place = np.arange(1, len(worth) + 1)
-        usual = _by_finish(self.lead, place)
-        return LapLaw(
+            worth=np.asarray(worth, float),
+            team=team,
+            team_day=TEAM_DAY,
             lead_finish=np.array([_flattened(usual, tie) for tie in TIES]),
-            lead_start=_by_start(self.lead, place),
-            lead_driver=self.lead["worth"] * worth,
-            lead_dropout=self.lead["dropout"],
-            lead_power=self.lead["power"],
-            fast_finish=_by_finish(self.fast, place),
-            fast_start=_by_start(self.fast, place),
-            fast_driver=self.fast["worth"] * worth,
-            fast_dropout=self.fast["dropout"],
-            fast_led=self.fast["led"],
-            fast_power=self.fast["power"],
-            short_run=max(2, round(SHORT_RUN_MILES / race.track_length_mi)),
-            fuel_window=max(3, int(np.ceil(FUEL_MILES / race.track_length_mi))),
-            laps=int(race.sched_laps),
-            lost=self.lost,
-            lost_by_caution=self.lost_by_caution,
+            lead_start=lead_start,
+            fast_finish=fast_finish,
+            fast_start=fast_start,
+            short_run=max(2, round(SHORT_RUN_MILES / length)),
+            fuel_window=max(3, int(np.ceil(FUEL_MILES / length))),
         )
 
 
-def _by_finish(weights: dict, place) -> np.ndarray:
-    return -weights["finish"] * np.log(place) + weights["win"] * (place == 1)
+class Law(NamedTuple):
+    """What the kernels draw one race from: its figures, and how they turn out at its track and in its field."""
 
-
-def _by_start(weights: dict, place) -> np.ndarray:
-    return weights["level"] - weights["start"] * np.log(place) - weights["start_share"] * place / len(place)
+    figures: Mechanics
+    """Means as of this race, see `Mechanics.of`."""
+    laps: int
+    """Scheduled laps."""
+    stage_laps: np.ndarray
+    """Last lap of each stage but the final one."""
+    caution_laps: float
+    """Mean laps of a caution other than a stage end."""
+    late_laps: float
+    worth: np.ndarray
+    """(D,) log-worths."""
+    team: np.ndarray
+    """(D,) number of each driver's team; -1 where it is not known."""
+    team_day: float
+    """Standard deviation of what a team's cars have in common on the day, added to their log-worths."""
+    lead_finish: np.ndarray
+    """(3, D) log weight by finishing position when the final green run is short, usual, beyond the fuel window."""
+    lead_start: np.ndarray
+    fast_finish: np.ndarray
+    fast_start: np.ndarray
+    short_run: int
+    """A final green run below this many laps is a late restart: it mixes the order anew."""
+    fuel_window: int
+    """Green laps one tank lasts: with a final run of at least this many, fuel has a say in the finish."""
 
 
 def _flattened(log_weight, tie: float) -> np.ndarray:
@@ -153,5 +171,6 @@ def _flattened(log_weight, tie: float) -> np.ndarray:
 @cache
 def default_mechanics() -> dict[str, Mechanics]:
     """Return the shipped figures by track type (their source is in `defaults.json`)."""
-    stored = json.loads(_DEFAULTS.read_text())["track_types"]
-    return {k: Mechanics(**{**v, "stage_ends": tuple(v["stage_ends"])}) for k, v in stored.items()}
+    stored = json.loads(_DEFAULTS.read_text("utf-8"))["track_types"]
+    plural = {"stage_ends": tuple, "lead": lambda x: Weights(**x), "fast": lambda x: Weights(**x)}
+    return {k: Mechanics(**{n: plural.get(n, float)(x) for n, x in v.items()}) for k, v in stored.items()}

@@ -17,10 +17,6 @@ from dfslab.race._kernels import (
     FINAL,
     FRONT,
     OTHERS,
-    CautionLaw,
-    DropoutLaw,
-    LapLaw,
-    OrderLaw,
     _whole_laps,
     draw_cautions,
     draw_dropouts,
@@ -30,8 +26,8 @@ from dfslab.race._kernels import (
 )
 from dfslab.race._orders import fit_attrition
 from dfslab.race._record import FinishRecord, finish_record
-from dfslab.race._simulator import CHUNK, RaceModel, _draw, _entry, _Task
-from dfslab.race._tracks import Mechanics, default_mechanics
+from dfslab.race._simulator import CHUNK, RaceModel
+from dfslab.race._tracks import Mechanics, Weights, default_mechanics
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points, points_of
 from dfslab.slate import Slate
 from scripts.fit import race as fit_race
@@ -197,13 +193,18 @@ def test_taken_scenarios_keep_their_relative_weights(scenarios):
 # ---------------------------------------------------------------- kernels against a second truth
 
 
-def law_of_cautions(**changes):
-    law = CautionLaw(400, np.array([100, 200]), 0.9, 5.0, 4.0, 6.0, 4.0, 0.0, 30.0)
-    return law._replace(**changes)
+def law(worth=(0.0, 0.0), team=None, laps=400, track=0, **figures):
+    """Return the law of a made-up race: shipped figures of intermediates, 400 laps of a mile, changed as told."""
+    here = replace(make_race(track), track_length_mi=1.0, sched_laps=laps)
+    told = default_mechanics()["intermediate"]._replace(**figures)
+    return told.law(here, np.asarray(worth), np.full(len(worth), -1) if team is None else team)
+
+
+FEW = {"stage_ends": (0.25, 0.5), "caution_mean": 4.0, "caution_size": 6.0, "caution_miles": 4.0, "late": 0.0}
 
 
 def test_the_number_of_cautions_is_negative_binomial_plus_stage_ends():
-    drawn = draw_cautions(law_of_cautions(), 40_000, np.random.default_rng(0))
+    drawn = draw_cautions(law(**FEW), 40_000, np.random.default_rng(0))
     others = drawn[:, OTHERS]
     assert others.mean() == pytest.approx(4.0, abs=4 * np.sqrt((4 + 16 / 6) / 40_000))
     expected = stats.nbinom(6.0, 6.0 / 10.0)
@@ -214,8 +215,8 @@ def test_the_number_of_cautions_is_negative_binomial_plus_stage_ends():
 
 
 def test_without_chance_cautions_fall_on_the_stage_ends():
-    law = law_of_cautions(mean=0.0, stage_probability=1.0)
-    count, slow, longest, final, others = draw_cautions(law, 500, np.random.default_rng(0)).T
+    calm = law(**FEW | {"caution_mean": 0.0, "stage_probability": 1.0})
+    count, slow, longest, final, others = draw_cautions(calm, 500, np.random.default_rng(0)).T
     assert (count == 2).all()
     assert (others == 0).all()
     assert (slow >= 2).all()
@@ -225,7 +226,8 @@ def test_without_chance_cautions_fall_on_the_stage_ends():
 
 def test_late_cautions_shorten_the_final_run():
     runs = [
-        draw_cautions(law_of_cautions(late=p), 4000, np.random.default_rng(0))[:, FINAL].mean() for p in (0.0, 0.2, 0.5)
+        draw_cautions(law(**FEW | {"late": p}), 4000, np.random.default_rng(0))[:, FINAL].mean()
+        for p in (0.0, 0.2, 0.5)
     ]
     assert runs[0] > runs[1] > runs[2]
 
@@ -235,8 +237,8 @@ def test_the_order_is_attrition_in_three_parts():
     n, d = 60_000, len(worth)
     cautions, dropouts = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
     dropouts[:, 0] = 1
-    law = OrderLaw(out=0.4, running=1.2, front=0.7, by_caution=0.0, caution_mean=3.0, team=NO_TEAMS, shared=0.0)
-    finish = draw_order(law, worth, cautions, dropouts, np.random.default_rng(0))
+    told = law(worth, order_out=0.4, order_running=1.2, order_front=0.7, order_by_caution=0.0)
+    finish = draw_order(told, cautions, dropouts, np.random.default_rng(0))
     gone = np.zeros((n, d), bool)
     for place, scale in ((d, 0.4), (d - 1, 1.2), *((k, 0.7) for k in range(d - 2, 1, -1))):
         odds = np.where(gone, 0.0, np.exp(-scale * worth))
@@ -248,8 +250,8 @@ def test_the_order_is_attrition_in_three_parts():
 def test_what_the_front_weighs_changes_nothing_behind_it():
     worth, n = np.linspace(2, -2, 20), 4000
     none = np.zeros((n, 5), np.int32), np.zeros((n, 2), np.int64)
-    law = OrderLaw(out=0.4, running=1.1, front=1.1, by_caution=0.3, caution_mean=5.0, team=NO_TEAMS, shared=0.0)
-    a, b = (draw_order(x, worth, *none, np.random.default_rng(0)) for x in (law, law._replace(front=0.3)))
+    laws = [law(worth, order_running=1.1, order_front=x) for x in (1.1, 0.3)]
+    a, b = (draw_order(x, *none, np.random.default_rng(0)) for x in laws)
     assert ((a <= FRONT) == (b <= FRONT)).all()
     assert (a[a > FRONT] == b[a > FRONT]).all()
     assert (a[:, 0] == 1).mean() > (b[:, 0] == 1).mean() + 0.05
@@ -257,11 +259,10 @@ def test_what_the_front_weighs_changes_nothing_behind_it():
 
 def test_cautions_shuffle_the_order():
     worth, n = np.linspace(2, -2, 10), 4000
-    law = OrderLaw(out=0.4, running=1.0, front=0.8, by_caution=0.5, caution_mean=5.0, team=NO_TEAMS, shared=0.0)
-    won = []
+    told, won = law(worth, order_running=1.0, order_front=0.8, order_by_caution=0.5), []
     for count in (1, 6, 15):
         cautions = np.full((n, 5), count, np.int32)
-        finish = draw_order(law, worth, cautions, np.zeros((n, 2), np.int64), np.random.default_rng(0))
+        finish = draw_order(told, cautions, np.zeros((n, 2), np.int64), np.random.default_rng(0))
         won.append((finish[:, 0] == 1).mean())
     assert won[0] > won[1] > won[2]
 
@@ -272,8 +273,8 @@ def test_teammates_share_their_day():
     team = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, -1, -1, -1])
     together = []
     for shared in (0.0, 0.5, 1.0):
-        law = OrderLaw(out=0.4, running=1.0, front=1.0, by_caution=0.0, caution_mean=5.0, team=team, shared=shared)
-        finish = draw_order(law, worth, *none, np.random.default_rng(0))
+        told = law(worth, team, order_running=1.0, order_front=1.0, order_by_caution=0.0)
+        finish = draw_order(told._replace(team_day=shared), *none, np.random.default_rng(0))
         correlation = np.corrcoef(finish.T)
         together.append(correlation[0, 1])
         assert correlation[9, 10] < 0.05, "drivers without a team share nothing"
@@ -295,8 +296,8 @@ def test_dropouts_leave_in_the_order_of_the_finish():
     n, d = 2000, 12
     finish = np.argsort(np.random.default_rng(0).random((n, d)), axis=1).argsort(axis=1).astype(np.int16) + 1
     dropouts = np.tile([3, 2], (n, 1))
-    law = DropoutLaw(3.0, 4.0, 1.0, 2.0, 4.0, 5.0, 1.0, 1.4)
-    reason, completed = draw_reasons(law, finish, dropouts, 200, np.random.default_rng(1))
+    told = law(np.zeros(d), laps=200, steepness=1.0, lap_shape=1.4)
+    reason, completed = draw_reasons(told, finish, dropouts, np.random.default_rng(1))
     assert (reason == 1).sum(axis=1).tolist() == [3] * n
     assert (reason == 2).sum(axis=1).tolist() == [2] * n
     assert (completed[reason == 0] == 200).all()
@@ -310,19 +311,12 @@ def test_laps_are_dirichlet_shares_of_the_weights():
     n, d, total = 20_000, 5, 100
     rng = np.random.default_rng(0)
     place = np.tile(np.arange(1, d + 1, dtype=np.int16), (n, 1))
-    zero = np.zeros(d)
     lead = np.array([0.5, 0.2, -0.3, -1.0, -2.0])
-    law = LapLaw(
-        *(np.tile(zero, (3, 1)), lead, zero, 0.0, 1.0, zero, zero, lead, 0.0, 0.0, 1.0),
-        short_run=2,
-        fuel_window=3,
-        laps=total,
-        lost=1.4,
-        lost_by_caution=1.0,
-    )
+    none = Weights(*np.zeros(7), power=1.0)
+    told = law(np.zeros(d), laps=total, lead=none, fast=none)._replace(lead_start=lead, fast_start=lead)
     cautions = np.tile(np.array([4, 20, 60, 30, 2], np.int32), (n, 1))
     reason, completed = np.zeros((n, d), np.int8), np.full((n, d), total, np.int32)
-    led, fast = draw_laps(law, place, place, reason, completed, cautions, rng)
+    led, fast = draw_laps(told, place, place, reason, completed, cautions, rng)
     share = np.exp(lead) / np.exp(lead).sum()
     spread = np.sqrt(share * (1 - share) / (np.exp(lead).sum() + 1))
     winner = np.array([1.0, 0, 0, 0, 0])
@@ -342,29 +336,29 @@ def test_whole_laps_are_rounded_running_totals():
 
 
 def test_a_dropout_leads_no_lap_after_leaving(model):
-    here, law = make_race(0), model.mechanics["intermediate"]
-    worth, rng = np.linspace(1, -1, 20), np.random.default_rng(0)
-    cautions = draw_cautions(law.caution_law(here), 3000, rng)
-    dropouts = draw_dropouts(law.dropout_law(here, 20), cautions, 20, rng)
-    finish = draw_order(law.order_law(here, NO_TEAMS[: len(worth)]), worth, cautions, dropouts, rng)
-    reason, completed = draw_reasons(law.dropout_law(here, 20), finish, dropouts, here.sched_laps, rng)
+    here, worth, rng = make_race(0), np.linspace(1, -1, 20), np.random.default_rng(0)
+    told = model.mechanics["intermediate"].law(here, worth, NO_TEAMS[:20])
+    cautions = draw_cautions(told, 3000, rng)
+    dropouts = draw_dropouts(told, cautions, rng)
+    finish = draw_order(told, cautions, dropouts, rng)
+    reason, completed = draw_reasons(told, finish, dropouts, rng)
     start = np.tile(np.arange(1, 21, dtype=np.int16), (3000, 1))
-    led, fast = draw_laps(law.lap_law(here, worth), finish, start, reason, completed, cautions, rng)
+    led, fast = draw_laps(told, finish, start, reason, completed, cautions, rng)
     assert (led <= completed).all()
     assert (fast <= completed).all()
     assert (led[reason > 0] > 0).any(), "laps led before leaving count"
 
 
 def test_a_long_final_run_loosens_the_tie_between_leading_and_winning():
-    law = default_mechanics()["intermediate"].lap_law(make_race(0), np.zeros(20))
+    told = default_mechanics()["intermediate"].law(make_race(0), np.zeros(20), NO_TEAMS[:20])
     n = 8000
     place = np.tile(np.arange(1, 21, dtype=np.int16), (n, 1))
     start = np.tile(np.arange(20, 0, -1, dtype=np.int16), (n, 1))
     none, full = np.zeros((n, 20), np.int8), np.full((n, 20), 120, np.int32)
     led = []
-    for final in (law.fuel_window - 1, law.fuel_window):
+    for final in (told.fuel_window - 1, told.fuel_window):
         cautions = np.tile(np.array([5, 25, 60, final, 3], np.int32), (n, 1))
-        led.append(draw_laps(law, place, start, none, full, cautions, np.random.default_rng(0))[0][:, 0].mean())
+        led.append(draw_laps(told, place, start, none, full, cautions, np.random.default_rng(0))[0][:, 0].mean())
     assert led[1] < led[0] - 1
 
 
@@ -391,28 +385,17 @@ def as_history(s, here, number):
 
 def test_figures_are_recovered_from_simulated_history(model):
     here, entry = make_race(0), make_entry(36)
-    truth = replace(
-        default_mechanics()["intermediate"],
-        caution_mean=10.0,
-        crash_mean=6.0,
-        lead=default_mechanics()["intermediate"].lead | {"finish": 0.9, "start": 0.2, "power": 1.0},
-    )
-    worth = np.linspace(1.5, -1.5, 36)
-    law = (
-        truth.caution_law(here),
-        truth.dropout_law(here, 36),
-        truth.order_law(here, np.full(36, -1)),
-        truth.lap_law(here, worth),
-    )
-    task = _Task(_entry(entry), worth, here, law, model.thresholds)
-    s = _draw(task, 400, np.random.default_rng(0), 1)
+    shipped = default_mechanics()["intermediate"]
+    lead = shipped.lead._replace(finish=0.9, start=0.2, power=1.0)
+    truth = shipped._replace(caution_mean=10.0, crash_mean=6.0, lead=lead)
+    s = replace(model, mechanics={"intermediate": truth}).simulate(entry, here, 400, np.random.default_rng(0))
     results, races = as_history(s, here, 0)
-    told = results[["race_id", "driver"]].assign(log_worth=np.tile(worth, 400))
+    told = results[["race_id", "driver"]].assign(log_worth=np.tile(model.finish.log_worth(entry, here), 400))
     found = fit_mechanics(results, races, told)["intermediate"]
-    assert truth.others_mean(here) == pytest.approx(found.others_mean(here), rel=0.08)
+    assert found.caution_mean == pytest.approx(10.0, rel=0.08)
     assert found.crash_mean == pytest.approx(6.0, rel=0.1)
-    assert found.lead["finish"] == pytest.approx(0.9, abs=0.15)
-    assert found.lead["start"] == pytest.approx(0.2, abs=0.12)
+    assert found.lead.finish == pytest.approx(0.9, abs=0.15)
+    assert found.lead.start == pytest.approx(0.2, abs=0.12)
 
 
 def test_dirichlet_weights_have_the_gradient_of_their_likelihood():

@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import chisquare
 
 from dfslab.race._finish import FinishModel
-from dfslab.race._form import _decayed, _linked, _seen, elsewhere, features, history_table
+from dfslab.race._form import _decayed, _seen, elsewhere, features, history_table
 from dfslab.race._orders import Choices, fit_attrition, fit_plackett_luce, maximise, sample_finish
 from dfslab.slate import Race
 
@@ -50,18 +50,16 @@ def test_published_table_of_paired_comparisons(fit):
     case = json.loads((Path(__file__).parents[1] / "cases" / "baseball_1987.json").read_text())
     teams, wins = case["teams"], case["wins"]
     pairs = [(a, b) for i, a in enumerate(teams) for j, b in enumerate(teams) for _ in range(wins[i][j])]
-    table = fit(races_of(pairs)).against(case["against"]).loc[teams]
-    assert table["log_worth"].round(2).tolist() == case["log_worth"]
-    assert (table["standard_error"].iloc[:-1].round(1) == case["standard_error"]).all()
+    worth = fit(races_of(pairs)).log_worth
+    assert (worth - worth[case["against"]])[teams].round(2).tolist() == case["log_worth"]
 
 
 def test_published_toy_with_a_driver_who_only_loses():
     case = json.loads((Path(__file__).parents[1] / "cases" / "plackett_luce_toy.json").read_text())
     with pytest.raises(ValueError, match="no finite estimate for D:"):
         fit_plackett_luce(races_of([*case["orders"], case["only_loses"]]))
-    table = fit_plackett_luce(races_of(case["orders"])).against(case["against"]).round(4)
-    for column in ("log_worth", "standard_error"):
-        assert table.loc[["B", "C"], column].to_dict() == case[column]
+    worth = fit_plackett_luce(races_of(case["orders"])).log_worth
+    assert (worth - worth[case["against"]]).round(4)[["B", "C"]].to_dict() == case["log_worth"]
 
 
 @BOTH
@@ -82,9 +80,6 @@ def test_fit_maximises_the_written_out_likelihood(fit):
 def test_two_drivers_have_the_closed_form(fit):
     model = fit(races_of([("a", "b")] * 7 + [("b", "a")] * 3))
     assert model.log_worth["a"] - model.log_worth["b"] == pytest.approx(np.log(7 / 3), abs=1e-12)
-    error = np.sqrt(1 / 7 + 1 / 3)
-    assert model.against("b").loc["a", "standard_error"] == pytest.approx(error, abs=1e-12)
-    assert model.standard_error["a"] == pytest.approx(error / 2, abs=1e-12)
 
 
 @BOTH
@@ -105,20 +100,6 @@ def test_gaps_in_finishes_and_the_order_of_rows_do_not_matter(fit):
     finishes = races_of(ORDERS)
     shuffled = finishes.assign(finish=finishes["finish"] ** 2 * 3).sample(frac=1.0, random_state=1)
     pd.testing.assert_series_equal(fit(finishes).log_worth, fit(shuffled).log_worth, atol=1e-11)
-
-
-def test_standard_errors_are_the_inverse_information():
-    finishes = races_of(ORDERS)
-    model = fit_attrition(finishes)
-    at = model.log_worth.to_numpy()
-
-    def loss(x):
-        return -sum(exits_log_probability(list(o), dict(zip("abcd", x, strict=True))) for o in ORDERS)
-
-    h = 1e-3 * np.eye(4)
-    information = [[loss(at + a + b) - loss(at + a - b) - loss(at - a + b) + loss(at - a - b) for a in h] for b in h]
-    information = np.array(information) / 4e-6
-    np.testing.assert_allclose(model.covariance, np.linalg.pinv(information, rcond=1e-6), rtol=1e-4)
 
 
 @BOTH
@@ -154,15 +135,15 @@ def test_ridge_is_the_penalty_of_the_docstring(fit):
 
 
 @BOTH
-def test_known_worths_are_recovered_within_their_errors(fit):
+def test_known_worths_are_recovered(fit):
     rng = np.random.default_rng(4)
     truth = rng.normal(size=25)
     noise = rng.standard_exponential((600, 25))
     life = np.log(noise) + truth if fit is fit_attrition else truth - np.log(noise)
     orders = [np.argsort(-row)[rng.random(25) < 0.8] for row in life]
     model = fit(races_of(orders))
-    z = (model.log_worth - (truth - truth.mean())) / model.standard_error
-    assert np.abs(z).max() < 4.5 and 0.6 < z.std() < 1.5
+    error = model.log_worth - (truth - truth.mean())
+    assert np.abs(error).max() < 0.25 and error.std() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -211,7 +192,7 @@ def test_gradient_and_hessian_equal_finite_differences():
         for h in step * np.eye(3)
     ]
     np.testing.assert_allclose(hessian(), columns, atol=1e-7)
-    best = maximise(choices, penalty + 0.1)[0]
+    best = maximise(choices, penalty + 0.1)
     np.testing.assert_allclose(choices.objective(best, penalty + 0.1)[1], 0.0, atol=1e-10)
 
 
@@ -433,23 +414,6 @@ def test_a_driver_keeps_his_record_under_another_spelling(model):
     race, spelled = race_on(RACES.iloc[-1]), entry(-1)
     other = spelled.assign(driver=spelled["driver"].str.upper().str.replace(" ", ". "))
     np.testing.assert_allclose(model.log_worth(other, race), model.log_worth(spelled, race))
-
-
-def test_a_team_keeps_its_record_under_a_new_name():
-    day = pd.Series(pd.to_datetime(RACES["date"]), RACES.index)
-    late = RESULTS["race_id"].isin(RACES.loc[day >= day.iloc[-12], "race_id"])
-    renamed = RESULTS.assign(team=RESULTS["team"].where(~late, RESULTS["team"].str.replace("Team ", "T")))
-    a, b = (features(history_table(r, RACES)) for r in (RESULTS, renamed))
-    pd.testing.assert_frame_equal(a, b)
-
-
-def test_a_new_team_with_cars_of_a_team_that_still_races_starts_afresh():
-    team = np.array(["A", "A", "B", "A", "new", "B"], object)
-    linked = _linked(team, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
-    assert linked.tolist() == ["A", "A", "B", "A", "new", "B"]
-    gone = np.array(["A", "A", "B", "X", "X", "B"], object)
-    linked = _linked(gone, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
-    assert linked.tolist() == ["A", "A", "B", "A", "A", "B"]
 
 
 def test_records_of_other_series_are_decayed_means_of_earlier_days():

@@ -55,4 +55,4 @@ def test_a_season_can_be_fitted_without_a_ridge(fit, history):
     often = season.groupby("driver")["race_id"].transform("count") >= 30
     model = fit(season[often])
     finish = season[often].groupby("driver")["finish"].mean().reindex(model.log_worth.index)
-    assert model.log_worth.corr(finish) < -0.9 and (model.standard_error < 0.35).all()
+    assert model.log_worth.corr(finish) < -0.9
