@@ -120,9 +120,12 @@ class Scores:
             f"best 1 %. {promises.note}"
         )
 
-    def profit(self, name: str) -> np.ndarray:
-        """Return what a portfolio earns above its fees, dollars, (S,)."""
-        return self.payout[name] - self.fees[name]
+    def profit_chances(self, name: str) -> pd.Series:
+        """Return the chance (%) that a portfolio ends at least so many dollars above its fees, by profit, ascending."""
+        profit = self.payout[name] - self.fees[name]
+        order = np.argsort(profit)
+        above = 1 - np.cumsum(self.weight[order]) + self.weight[order]
+        return pd.Series(100 * above, pd.Index(profit[order], name="profit, dollars"))
 
     def by_regime(self, name: str) -> pd.DataFrame:
         """Return probability, expected payout ± error and chance of a profit in each regime; empty without labels."""

@@ -77,7 +77,8 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
 
 def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores) -> None:
     """Write what the index shows of a race: its facts, three lines, and a small picture of the exposures."""
-    ax = plots.plot_exposure(mine.exposures().head(8))
+    used = mine.exposures().head(8).set_index("driver")[["exposure", "ownership"]]
+    ax = plots.plot_dots(100 * used, "share of lineups (%)")
     ax.figure.set_size_inches(5, 2.6)
     plots.save(ax, out / "card.png", 100)
     own, kinds, race = crowd.ownership, races.regime_shares(), day.race

@@ -1,6 +1,7 @@
 """Pictures of the pages: `plot_<noun>(numbers, ax=None) -> Axes`, from frames and arrays as the package has them."""
 
 import numpy as np
+import pandas as pd
 
 # Okabe & Ito's palette: distinguishable with every common colour vision.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, RED, GREY = (
@@ -16,6 +17,7 @@ BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, RED, GREY = (
 COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY, "#000000")
 MARKERS = "osD^vPX*"
 INK, PALE = "#17212b", "#e6ebf0"
+BAND_SHADES = ("#c6dbec", "#8dbbdb", BLUE)
 WIDE = 7.2
 """Inches of a picture as wide as the page's column."""
 
@@ -71,25 +73,27 @@ def _beside(ax, y, texts) -> None:
                     va="center", fontsize=9, color=INK)  # fmt: skip
 
 
-def plot_intervals(table, column: str = "ownership", actual=None, label="ownership (%)", ax=None):
-    """Draw fractions with nested bands as percent, a row per name.
+def plot_intervals(table, column: str = "ownership", actual=None, label="ownership (%)", scale=100.0, ax=None):
+    """Draw numbers with nested bands, a row per name.
 
     Parameters
     ----------
-    table : frame by name with `column` and low_95, high_95, low_80, … (fractions)
-    actual : Series of fractions by name, where it is known
+    table : frame by name with `column` and low_95, high_95, low_80, … for one band or more
+    actual : Series by name, where it is known
+    scale : factor on all numbers; the default draws fractions as percent
     """
     ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
     y = _rows(ax, table.index)
-    for width, shade, level in zip((3, 6, 9), ("#c6dbec", "#8dbbdb", BLUE), (95, 80, 50), strict=True):
-        low, high = 100 * table[f"low_{level}"], 100 * table[f"high_{level}"]
+    levels = sorted((int(name[4:]) for name in map(str, table) if name.startswith("low_")), reverse=True)
+    for level, width, shade in zip(levels, (9, 6, 3)[: len(levels)][::-1], BAND_SHADES[-len(levels) :], strict=True):
+        low, high = scale * table[f"low_{level}"], scale * table[f"high_{level}"]
         ax.hlines(y, low, high, color=shade, linewidth=width, label=f"{level} %")
-    centre = 100 * table[column]
-    ax.plot(centre, y, "o", color="white", markeredgecolor=INK, markersize=5, label="forecast, at the right")
+    centre = scale * table[column]
+    ax.plot(centre, y, "o", color="white", markeredgecolor=INK, markersize=5, label=f"{_words(column)}, at the right")
     if actual is not None:
-        ax.plot(100 * actual.reindex(table.index), y, "D", color=RED, markeredgecolor="white", label="actual")
+        ax.plot(scale * actual.reindex(table.index), y, "D", color=RED, markeredgecolor="white", label="actual")
     ax.set_xlabel(label)
-    ax.set_xlim(left=0)
+    ax.set_xlim(left=min(0, ax.get_xlim()[0]) if scale == 1 else 0)
     _beside(ax, y, [f"{value:.0f}" for value in centre])
     _legend(ax)
     return ax
@@ -125,51 +129,87 @@ def plot_reliability(bands, label="ownership (%)", ax=None):
     return ax
 
 
-def plot_transform(tenths, ax=None):
-    """Draw the share of facts in each tenth of their forecast distribution, ± 2 se; `tenths` has low, high, share, se.
-
-    Ten percent in each is perfect.
-    """
-    ax = _axes(ax, WIDE, 2.6)
-    if tenths.empty:
-        return ax
-    names = [f"{100 * low:.0f}–{100 * high:.0f}" for low, high in zip(tenths["low"], tenths["high"], strict=True)]
-    ax.bar(names, 100 * tenths["share"], 0.75, color=BLUE, yerr=200 * tenths["se"], capsize=3)
-    ax.axhline(10, color=GREY, linewidth=1, linestyle="--")
-    ax.grid(axis="x", visible=False)
-    ax.set(xlabel="tenth of the forecast distribution (%)", ylabel="share of the facts (%)")
+def plot_lines(table, label="", ax=None):
+    """Draw a line per column over the index (dates or numbers), with ± 2 of `x_se` around x where there is one."""
+    ax = _axes(ax, WIDE, 2.9)
+    names = _series(table) if len(table) else []
+    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
+        ax.errorbar(table.index, table[name], _ranges(table, name), capsize=3, color=colour, marker=marker,
+                    markersize=4.5, label=_words(name))  # fmt: skip
+    if isinstance(table.index, pd.DatetimeIndex):
+        _dates(ax)
+    ax.set(xlabel=table.index.name or "", ylabel=label)
+    if len(names) > 1:
+        _legend(ax)
     return ax
 
 
-def plot_over_time(table, by: str, column: str, label="", ax=None):
-    """Draw a fraction over dates as percent, a line per value of `by`; `table` is tidy with date, `by` and `column`."""
+def plot_chances(chance, ax=None):
+    """Draw the chance (%) of at least an amount, over amounts of either sign; both axes are logarithmic.
+
+    `chance` is a Series by amount, ascending, such as `Scores.profit_chances` gives.
+    """
     ax = _axes(ax, WIDE, 3.0)
-    if table.empty:
-        return ax
+    ax.step(chance.index, chance, where="pre", color=BLUE, linewidth=2)
+    ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
+    edge = max(1.0, -float(chance.index.min()))
+    ax.set_xscale("symlog", linthresh=edge, linscale=0.6)
+    ticks = [-edge, 0.0, edge, *(edge * 10.0**k for k in range(1, 8) if edge * 10.0**k < chance.index.max())]
+    ax.set_xticks(ticks, [f"{x:,.0f}" for x in ticks])
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel=chance.index.name, ylabel="chance of at least that (%)")
+    return ax
+
+
+def _series(table) -> list:
+    return [name for name in table if not str(name).endswith("_se")]
+
+
+def _ranges(table, name):
+    return 2 * table[f"{name}_se"] if f"{name}_se" in table else None
+
+
+def _dates(ax) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    wide = 100 * table.pivot_table(index="date", columns=by, values=column)
-    for name, colour, marker in zip(wide, COLOURS, MARKERS, strict=False):
-        ax.plot(wide.index, wide[name], marker=marker, markersize=4.5, linewidth=1.2, color=colour, label=_words(name))
-    ax.set_ylabel(label)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
     ax.xaxis.get_offset_text().set_size(9)
-    _legend(ax)
-    return ax
 
 
-def plot_bars(table, label="", ax=None):
-    """Draw grouped bars with their values; a row of `table` is a group, a column a series."""
+def plot_bars(table, label="", level=None, ax=None):
+    """Draw grouped bars with their values, or with ± 2 of `x_se` where there is one.
+
+    A row of `table` is a group, a column a series; `level` marks what would be right.
+    """
     ax = _axes(ax, WIDE, 2.8)
-    x, width = np.arange(len(table)), 0.8 / max(table.shape[1], 1)
-    for k, (name, colour) in enumerate(zip(table, (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
-        place = x + (k - (table.shape[1] - 1) / 2) * width
-        bars = ax.bar(place, table[name], width * 0.94, color=colour, label=_words(name))
-        ax.bar_label(bars, fmt="%.0f", fontsize=9, padding=2, color=INK)
+    names = _series(table) if len(table) else []
+    x, width = np.arange(len(table)), 0.8 / max(len(names), 1)
+    for k, (name, colour) in enumerate(zip(names, (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
+        place, error = x + (k - (len(names) - 1) / 2) * width, _ranges(table, name)
+        bars = ax.bar(place, table[name], width * 0.94, color=colour, label=_words(name), yerr=error, capsize=3)
+        if error is None:
+            ax.bar_label(bars, fmt="%.0f", fontsize=9, padding=2, color=INK)
+    if level is not None and len(table):
+        ax.axhline(level, color=GREY, linewidth=1, linestyle="--")
     ax.set_xticks(x, [_words(name) for name in table.index])
     ax.margins(y=0.12)
     ax.grid(axis="x", visible=False)
-    ax.set_ylabel(label)
+    ax.set(xlabel=table.index.name or "", ylabel=label)
+    if len(names) > 1:
+        _legend(ax)
+    return ax
+
+
+def plot_histogram(values, ours, label="", names=("all", "ours"), ax=None):
+    """Draw `values` as a histogram with a mark for each of `ours`, the first on top; `names` says what the two are."""
+    ax = _axes(ax, WIDE, 2.7)
+    ax.hist(np.asarray(values, float), bins=60, color="#c6dbec", label=names[0])
+    ours = np.atleast_1d(np.asarray(ours, float))
+    height = np.linspace(0.95, 0.1, len(ours)) * ax.get_ylim()[1]
+    ax.plot(ours, height, "D", color=BLUE if len(ours) > 1 else RED, markersize=3.5 if len(ours) > 1 else 7,
+            label=names[1])  # fmt: skip
+    ax.set(xlabel=label, ylabel="how many")
     _legend(ax)
     return ax
 
@@ -191,83 +231,6 @@ def plot_heat(table, label="", pattern="{:.0f}", centre=None, ax=None):
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
         ax.text(j, i, pattern.format(value), ha="center", va="center", fontsize=9, color="white" if dark else INK)
     ax.set_xlabel(label)
-    return ax
-
-
-def plot_quantiles(table, label="", n: int = 20, ax=None):
-    """Draw 5–95 % and 25–75 % ranges with the median, the `n` highest medians first.
-
-    `table` has a row per name and the columns .05, .25, .5, .75 and .95, as `Scenarios.quantile` gives.
-    """
-    table = table.sort_values(0.5, ascending=False, kind="stable").head(n)
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
-    y = _rows(ax, table.index)
-    ax.hlines(y, table[0.05], table[0.95], color="#c6dbec", linewidth=4, label="5–95 %")
-    ax.hlines(y, table[0.25], table[0.75], color=BLUE, linewidth=7, label="25–75 %")
-    ax.plot(table[0.5], y, "|", color="white", markersize=9, markeredgewidth=2)
-    ax.set_xlabel(label)
-    _beside(ax, y, [f"{value:.0f}" for value in table[0.5]])
-    _legend(ax)
-    return ax
-
-
-def plot_exposure(table, ax=None):
-    """Draw our exposure against the field's ownership; `table` has driver, exposure and ownership (fractions)."""
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
-    y = _rows(ax, table["driver"])
-    exposure, ownership = 100 * table["exposure"].to_numpy(), 100 * table["ownership"].to_numpy()
-    over = exposure >= ownership
-    ax.hlines(y, ownership, exposure, color=np.where(over, "#8dbbdb", "#f3c9a5"), linewidth=4)
-    ax.plot(ownership, y, "o", color=GREY, markersize=6, label="the field")
-    ax.plot(exposure, y, "D", color=BLUE, markersize=6, label="our lineups")
-    ax.set_xlabel("share of lineups that hold the driver (%)")
-    ax.set_xlim(left=-1)
-    _legend(ax)
-    return ax
-
-
-def plot_profit(profit, weight=None, ax=None):
-    """Draw the chance to end above each profit (dollars, losses left of 0): P(profit ≥ x), (S,)."""
-    ax = _axes(ax, WIDE, 3.0)
-    order = np.argsort(profit)
-    share = np.full(len(profit), 1 / len(profit)) if weight is None else np.asarray(weight)[order]
-    above = 1 - np.cumsum(share) + share
-    ax.step(np.asarray(profit)[order], 100 * above, where="pre", color=BLUE, linewidth=2)
-    ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
-    edge = max(1.0, float(np.abs(np.min(profit))))
-    ax.set_xscale("symlog", linthresh=edge, linscale=0.6)
-    decades = [edge * 10.0**k for k in range(1, 8) if edge * 10.0**k < np.max(profit)]
-    ax.set_xticks([-edge, 0.0, edge, *decades], [f"{x:,.0f}" for x in (-edge, 0.0, edge, *decades)])
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.set(xlabel="profit, dollars", ylabel="chance of at least that (%)")
-    return ax
-
-
-def plot_frontier(table, ax=None):
-    """Draw expected payout per fee (± 2 se) over λ, mean ownership below each.
-
-    `table` has penalty, expected_payout, se, fees (dollars) and ownership (fraction).
-    """
-    ax = _axes(ax, WIDE, 2.8)
-    fees = table["fees"].clip(lower=1e-9)
-    ax.errorbar(table["penalty"], table["expected_payout"] / fees, yerr=2 * table["expected_payout_se"] / fees,
-                fmt="o-", color=BLUE, capsize=3)  # fmt: skip
-    labels = [f"{x:g}\n{100 * own:.0f} %" for x, own in zip(table["penalty"], table["ownership"], strict=True)]
-    ax.set_xticks(table["penalty"], labels)
-    ax.set(xlabel="leverage penalty λ, and below it the mean ownership of the drivers chosen")
-    ax.set_ylabel("expected payout per dollar of fees")
-    return ax
-
-
-def plot_places(field_points, lineup_points, ax=None):
-    """Draw the scores of a field as a histogram with a mark for each of our lineups, the first on top."""
-    ax = _axes(ax, WIDE, 2.8)
-    ax.hist(field_points, bins=60, color="#c6dbec", label="the field's entries")
-    height = np.linspace(0.95, 0.1, len(lineup_points)) * ax.get_ylim()[1]
-    ax.plot(lineup_points, height, "D", color=BLUE, markersize=3.5, label="our lineups, first chosen on top")
-    ax.set(xlabel="points", ylabel="entries")
-    _legend(ax)
     return ax
 
 
@@ -327,8 +290,6 @@ def plot_timeline(past, leader_share=None, ax=None):
     `past` has date, leader_share, dropout_share, regime and known (False: hollow, what decides the label was not
     recorded); a line marks the threshold `leader_share`.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     ax = _axes(ax, WIDE, 3.2)
     for (name, races), colour in zip(past.groupby("regime"), COLOURS, strict=False):
         size, known = 8 + 160 * races["dropout_share"].fillna(0), races["known"].astype(bool)
@@ -337,16 +298,6 @@ def plot_timeline(past, leader_share=None, ax=None):
     if leader_share is not None:
         ax.axhline(100 * leader_share, color=GREY, linewidth=1, linestyle="--")
     ax.set_ylabel("laps led by the leader (%)")
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
-    _legend(ax)
-    return ax
-
-
-def plot_placebo(gains, gain: float, ax=None):
-    """Draw the gains (fractions of the score) of permuted labels as a histogram, and the real one as a line."""
-    ax = _axes(ax, WIDE, 2.6)
-    ax.hist(100 * np.asarray(gains, float), bins=25, color="#b7c4d1", label="permuted labels")
-    ax.axvline(100 * gain, color=RED, linewidth=2, label="the real labels")
-    ax.set(xlabel="gain (% of the score)", ylabel="permutations")
+    _dates(ax)
     _legend(ax)
     return ax

@@ -7,19 +7,16 @@ import pytest
 from dfslab.report._plots import (
     COLOURS,
     plot_bars,
+    plot_chances,
     plot_differences,
     plot_dots,
-    plot_exposure,
     plot_heat,
+    plot_histogram,
     plot_intervals,
-    plot_over_time,
-    plot_placebo,
-    plot_profit,
-    plot_quantiles,
+    plot_lines,
     plot_reliability,
     plot_thresholds,
     plot_timeline,
-    plot_transform,
 )
 
 
@@ -38,19 +35,10 @@ def _closing(ax):
     return ax
 
 
-def test_the_chance_of_a_profit_falls_and_is_weighted():
-    profit, weight = np.array([-10.0, 5.0, 40.0]), np.array([0.5, 0.3, 0.2])
-    ax = _closing(plot_profit(profit, weight))
+def test_chances_are_drawn_over_amounts_of_either_sign():
+    ax = _closing(plot_chances(pd.Series([100.0, 50.0, 20.0], pd.Index([-10.0, 5.0, 40.0], name="profit"))))
     x, y = ax.lines[0].get_data()
-    assert x.tolist() == [-10, 5, 40] and np.allclose(y, [100, 50, 20])
-
-
-def test_exposure_shows_both_shares_by_driver_in_percent():
-    table = pd.DataFrame({"driver": ["A", "B"], "exposure": [0.6, 0.1], "ownership": [0.3, 0.2]})
-    ax = _closing(plot_exposure(table))
-    field, ours = (line.get_xdata().tolist() for line in ax.lines[:2])
-    assert field == pytest.approx([30, 20]) and ours == pytest.approx([60, 10])
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["A", "B"]
+    assert x.tolist() == [-10, 5, 40] and y.tolist() == [100, 50, 20] and ax.get_xlabel() == "profit"
 
 
 def test_bands_and_facts_are_drawn_in_percent_by_name():
@@ -83,10 +71,20 @@ def test_series_of_a_frame_are_drawn_each_under_its_name():
         assert [t.get_text() for t in ax.get_legend().get_texts()] == ["pool", "salary only"]
 
 
-def test_the_highest_medians_come_first():
-    table = pd.DataFrame({q: [1.0 + q, 3.0 + q, 2.0 + q] for q in (0.05, 0.25, 0.5, 0.75, 0.95)}, index=["a", "b", "c"])
-    ax = _closing(plot_quantiles(table, n=2))
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c"]
+def test_bands_of_any_levels_are_drawn_and_points_may_be_negative():
+    table = pd.DataFrame(
+        {"median": [2.0], "low_90": [-9.0], "high_90": [9.0], "low_50": [1.0], "high_50": [4.0]}, ["a"]
+    )
+    ax = _closing(plot_intervals(table, "median", scale=1.0))
+    spans = [part.get_segments()[0][:, 0].tolist() for part in ax.collections]
+    assert spans == [[-9, 9], [1, 4]] and ax.get_xlim()[0] <= -9
+
+
+def test_two_errors_stand_around_bars_and_lines_that_have_some():
+    table = pd.DataFrame({"share": [5.0, 6.0], "share_se": [1.0, 2.0]}, [0, 1])
+    for ax in (plot_bars(table, level=5.5), plot_lines(table)):
+        ends = np.concatenate([part.get_segments() for part in _closing(ax).collections])[:, :, 1]
+        assert ends.tolist() == [[3, 7], [2, 10]] and ax.get_legend() is None
 
 
 def test_reliability_is_drawn_in_percent_with_two_errors():
@@ -109,8 +107,7 @@ def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
 def test_a_picture_without_anything_to_draw_holds_no_data():
     none = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
     gaps = pd.DataFrame({"difference": [], "se": []})
-    drawn = (plot_reliability(none), plot_transform(none), plot_over_time(none, "estimator", "weight"))
-    for ax in (*drawn, plot_differences(gaps)):
+    for ax in (plot_reliability(none), plot_bars(none, level=1), plot_lines(none), plot_differences(gaps)):
         assert not _closing(ax).has_data()
 
 
@@ -144,6 +141,8 @@ def test_the_timeline_leaves_races_hollow_whose_label_rests_on_something_unknown
     assert balanced.get_sizes()[0] > dominator.get_sizes()[0] > balanced.get_sizes()[1]
 
 
-def test_a_placebo_shows_every_permutation_and_the_real_gain():
-    ax = _closing(plot_placebo([0.01, 0.02, -0.01], 0.03))
-    assert sum(bar.get_height() for bar in ax.patches) == 3 and ax.lines[0].get_xdata()[0] == 3
+def test_a_histogram_holds_every_value_and_marks_ours():
+    ax = _closing(plot_histogram([1.0, 2.0, -1.0], 3.0))
+    assert sum(bar.get_height() for bar in ax.patches) == 3 and ax.lines[0].get_xdata().tolist() == [3]
+    ax = _closing(plot_histogram([1.0, 2.0], [5.0, 4.0]))
+    assert ax.lines[0].get_xdata().tolist() == [5, 4] and np.diff(ax.lines[0].get_ydata())[0] < 0
