@@ -1,218 +1,369 @@
-"""The live notebook: sliders whose answer is a portfolio, its ownership and its expected payout, at once."""
+"""The live notebook: wishes on one side, lineups with their money on the other, again at every change.
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+A quick answer is the exact search on the mean points under the wishes, played against one field; simulated races,
+ownership and field are reused where no wish touches them. `Bench.choose` is what notebook 03 does with the same wishes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dfslab import contest
+from dfslab.contest import ContestResult, simulate_contest
+from dfslab.errors import UserError
 from dfslab.field import sample_fields
-from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, LineupShortage, lineup_metrics
+from dfslab.optimize import LeverageAwareOptimizer, LineupShortage, lineup_metrics
 from dfslab.ownership import OwnershipForecast
+from dfslab.portfolio import Portfolio, referee
 from dfslab.race import Scenarios
-from dfslab.report import _plots as plots
-from dfslab.report._parts import figure, notes, stats, table
-from dfslab.workflow import RaceDay, blend_races, forecast_ownership, open_race, simulate_race
+from dfslab.report._outputs import fill_entries
+from dfslab.report._parts import notes, stats, table
+from dfslab.workflow import (
+    RaceDay,
+    blend_races,
+    choose_portfolio,
+    forecast_ownership,
+    open_race,
+    score_portfolios,
+    simulate_race,
+)
 
-N_SCENARIOS = 2_000
-"""Simulated races behind an answer: the standard error of the payout is shown beside it."""
-N_LINEUPS = 20
-EXPOSURES = 16
-"""Drivers in the picture of exposures."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the sliders say: penalty in points per squared ownership, shares as fractions, weights by regime name."""
-
-    leverage_penalty: float = 30.0
-    max_exposure: float = 0.6
-    max_ownership: float = 1.0
-    n_lineups: int = N_LINEUPS
-    regime_weights: tuple[tuple[str, float], ...] = ()
+ASSUMED = ("out", "points", "ownership", "thresholds", "contest", "regime_weights")
+"""Wishes on the world; the others are on the lineups."""
+RECIPES = {"half leverage, half plain": None, "plain": 0.0, "all leverage": 1.0}
+WORTH = {"half leverage, half plain": 0.7, "all leverage": 0.3}
+"""Recipes that compete, and what a gain promised over plain lineups came to in replays: as notebook 03 has them."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The lineups (n, K) best first, their metrics, the payout of all together in every scenario, and its weights."""
-
-    lineups: np.ndarray
-    metrics: pd.DataFrame
-    result: contest.ContestResult
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A race prepared for questions: everything that does not depend on a slider is computed once."""
+@dataclass(frozen=True, eq=False)
+class World:
+    """A race under some assumptions: its day, the races that lineups are chosen on, the crowd, and one field (F, K)."""
 
     day: RaceDay
     races: Scenarios
     crowd: OwnershipForecast
-    """`races` are those on which lineups are chosen."""
+    field: np.ndarray
 
-    @property
-    def regime_names(self) -> tuple[str, ...]:
-        return tuple(self.races.regime_names)
+    def play(self, mine: Portfolio, began: float) -> "Answer":
+        """Return what a portfolio earns here; `began` is when the question was asked (`time.monotonic`)."""
+        held = self.day.contest
+        others = self.field[: held.entries - held.entering(len(mine))]
+        weight, rules = self.races.weight, self.day.slate.rules
+        result = simulate_contest(mine.lineups, others, self.races.points, held, weight=weight, rules=rules)
+        return Answer(self, mine, result, time.monotonic() - began)
 
-    @cached_property
-    def regime_weights(self) -> dict[str, float]:
-        """The regimes' probabilities before the race: where the sliders begin."""
-        return self.races.regime_shares().to_dict()
 
-    @cached_property
-    def ownership(self) -> np.ndarray:
-        """The field's forecast ownership by row of the slate, (D,)."""
-        return self.crowd.table["ownership"].to_numpy()
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Lineups best first under some wishes, what they earn against one field, and the world they were asked in."""
 
-    @cached_property
-    def field(self) -> np.ndarray:
-        """One field of the contest's size, whose entries make room for ours."""
-        contest, rng = self.day.contest, self.day.rng("field")
-        return sample_fields(self.crowd.slate, [self.ownership], contest.entries - 1, contest=contest, rng=rng)[0]
+    world: World
+    portfolio: Portfolio
+    result: ContestResult
+    seconds: float
 
-    def ask(self, question: Question) -> Answer:
-        """Return the best lineups for a question and what they earn; all compete together against the field.
+
+@dataclass
+class Bench:
+    """A race prepared for questions. Wishes go by the names of notebook 03; further ones change the world.
+
+    `out` drivers who will not race, `points` driver → mean points, `ownership` driver → share of entries, `thresholds`,
+    `contest`, `regime_weights`.
+    """
+
+    day: RaceDay
+    n_scenarios: int = 2_000
+    n_draws: int = 300
+    _kept: dict = field(default_factory=dict, repr=False)
+    _written: dict = field(default_factory=dict, repr=False)
+
+    def ask(self, n_lineups=20, *, max_exposure=0.6, min_exposure=None, max_overlap=5, **wishes) -> Answer:
+        """Return the best lineups that enter, by mean points less λ · ownership², and what they earn together.
 
         Raises
         ------
-        InfeasibleLineup : no lineup obeys the question; fewer than asked are answered, with a note
+        UserError : no lineup obeys the wishes; fewer than asked are answered, with a note
         """
-        scenarios = self._weighted(question)
-        notes, most = (), question.max_ownership
-        optimizer = LeverageAwareOptimizer(
-            self.crowd.slate,
-            self.ownership,
-            leverage_penalty=question.leverage_penalty,
-            max_ownership_per_driver=None if most >= 1 else most,
-        )
-        value, n = scenarios.mean(), question.n_lineups
+        began, notes = time.monotonic(), ()
+        world = self.world(**_taken(wishes))
+        slate, own, value, n = world.crowd.slate, world.crowd.ownership, world.races.mean(), n_lineups
+        if (most := world.day.contest.entering(n)) < n:
+            n, notes = most, (f"A user may enter {most} lineups; the full engine gives all {n}.",)
+        optimizer = LeverageAwareOptimizer(slate, own, **wishes)
+        limits = {"max_exposure": max_exposure, "min_exposure": min_exposure, "max_overlap": max_overlap}
         try:
-            lineups = optimizer.optimize(value, n, max_exposure=question.max_exposure, max_overlap=5)
+            lineups = optimizer.optimize(value, n, **limits)
         except LineupShortage as shortage:
             if not len(shortage.lineups):
                 raise
-            lineups = shortage.lineups
-            notes = (f"{len(lineups)} of {n} lineups obey these limits.",)
-        return Answer(lineups, self._metrics(lineups, value), self._play(lineups, scenarios), notes)
+            lineups, notes = shortage.lineups, (f"Only {len(shortage.lineups)} of {n} lineups: {shortage}",)
+        copies = (world.field[None] == lineups[:, None]).all(axis=2).sum(axis=1)
+        metrics = lineup_metrics(slate, own, lineups, value=value, expected_copies=copies)
+        given = {"notes": notes, "slate": slate, "contest": world.day.contest, "ownership": slate.align(own)}
+        return world.play(Portfolio(lineups, metrics, pd.DataFrame(), **given), began)
 
-    def _weighted(self, question: Question):
-        weights = {name: float(w) for name, w in question.regime_weights if w > 0}
-        if not weights:
-            return self.races
-        have = self.regime_weights
-        known = {name: w for name, w in weights.items() if have[name] > 0}
-        total = sum(known.values())
-        if not total:
-            raise InfeasibleLineup("no simulated race is of these regimes; give weight to another")
-        return self.races.reweight({name: w / total for name, w in known.items()})
+    def choose(self, n_lineups=150, n_scenarios=20_000, n_draws=1_000, **wishes) -> Answer:
+        """Return the lineups of notebook 03 under the same wishes, with its referee's verdict among the notes."""
+        began, assumed = time.monotonic(), _taken(wishes)
+        world, weights = self.world(**assumed), assumed.get("regime_weights")
+        day, drawn = world.day, simulate_race(world.day, n_scenarios)
+        crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
+        asked = (day, drawn, crowd, n_lineups)
+        chosen = {
+            name: choose_portfolio(*asked, leverage_share=share, regime_weights=weights, **wishes)
+            for name, share in RECIPES.items()
+        }
+        trial = score_portfolios(day, chosen, crowd, n_scenarios=n_scenarios, stage="referee")
+        verdict = referee(trial, WORTH, plain="plain")
+        mine = chosen[verdict.name]
+        return world.play(replace(mine, notes=(verdict.sentence, *mine.notes)), began)
 
-    def _metrics(self, lineups, value) -> pd.DataFrame:
-        return lineup_metrics(self.crowd.slate, self.ownership, lineups, value=value)
+    def compare(self, pinned: Answer, answer: Answer) -> pd.Series:
+        """Return what `answer` earns more than `pinned` in its own world, dollars, paired on fresh draws, ± se."""
+        sets = {"A": pinned.portfolio, "B": answer.portfolio}
+        return (
+            score_portfolios(answer.world.day, sets, answer.world.crowd, n_scenarios=self.n_scenarios)
+            .differences("B")
+            .loc[0]
+        )
 
-    def _play(self, lineups, scenarios) -> contest.ContestResult:
-        held, rules = self.day.contest, self.crowd.slate.rules
-        others = self.field[: held.entries - held.entering(len(lineups))]
-        return contest.simulate_contest(lineups, others, scenarios.points, held, weight=scenarios.weight, rules=rules)
+    def write(self, answer: Answer, out_dir="") -> tuple[str, ...]:
+        """Write lineups.csv, and DKEntries.csv where entries are reserved; never over a file of somebody else's."""
+        folder = Path(out_dir or "dfslab-lineups") / answer.world.day.race.race_id
+        for name in ("lineups.csv", "DKEntries.csv"):
+            path = folder / name
+            if path.exists() and path.read_bytes() != self._written.get(path):
+                raise UserError(f"{path}: this page did not write it; move it away, or give out_dir another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        answer.portfolio.to_upload(folder / "lineups.csv")
+        told = fill_entries(answer.world.day, {0: answer.portfolio}, folder)
+        self._written |= {path: path.read_bytes() for path in folder.glob("*.csv")}
+        return (f"{folder / 'lineups.csv'}: {len(answer.portfolio)} lineups.", *told)
+
+    def world(self, out=(), points=None, ownership=None, thresholds=None, contest=None, regime_weights=None) -> World:
+        """Return the race under some assumptions; what they do not touch is what it was."""
+        day = self.day.replace(out=out, points=points, thresholds=thresholds, contest=contest)
+        gone, held = tuple(sorted(out)), tuple(sorted((ownership or {}).items()))
+        races = self._once(gone, lambda: simulate_race(self.day.replace(out=out), self.n_scenarios))
+        here = (gone, self.day.contests.index(day.contest))
+        first = self._once(here, lambda: forecast_ownership(day, races, self.n_draws))
+        crowd, opponents = self._once((*here, held), lambda: _opponents(day, first.given(ownership or {})))
+        races = races.relabel(day.thresholds) if thresholds else races
+        races = races.reweight(regime_weights) if regime_weights else races
+        return World(day, blend_races(day, races, crowd), crowd, opponents)
+
+    def _once(self, key, make):
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
 
-def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=N_SCENARIOS) -> Bench:
+def _taken(wishes: dict) -> dict:
+    """Take the wishes on the world out of `wishes` and return them."""
+    return {name: wishes.pop(name) for name in ASSUMED if name in wishes}
+
+
+def _opponents(day: RaceDay, crowd: OwnershipForecast) -> tuple[OwnershipForecast, np.ndarray]:
+    """Return the forecast and one field of the contest's size, whose entries make room for ours."""
+    own, rng = [crowd.table["ownership"].to_numpy()], day.rng("field")
+    return crowd, sample_fields(crowd.slate, own, day.contest.entries - 1, contest=day.contest, rng=rng)[0]
+
+
+def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=2_000, progress: Callable = lambda line: None) -> Bench:
     """Return the bench of a race, ready to answer; without `race_id` the latest race of the folder."""
-    day = open_race(race_id, data_dir, seed)
-    races = simulate_race(day, n_scenarios)
-    crowd = forecast_ownership(day, races)
-    bench = Bench(day, blend_races(day, races, crowd), crowd)
-    bench.ask(Question(n_lineups=2))
+    progress("reading the race and its history")
+    bench = Bench(open_race(race_id, data_dir, seed), n_scenarios)
+    progress("fitting the race model, simulating the race, forecasting ownership, drawing a field")
+    bench.world()
+    progress("searching lineups once, to have the search compiled")
+    bench.ask(2)
+    progress("ready")
     return bench
 
 
-def shown(bench: Bench, answer: Answer) -> tuple:
-    """Return what the panel displays: key figures, notes, the exposure picture and the lineups."""
-    result, slate = answer.result, bench.crowd.slate
+# ------------------------------------------------------------ what is shown
+
+
+def shown(answer: Answer, pinned: Answer | None = None, ahead: pd.Series | None = None) -> str:
+    """Return an answer as HTML: key figures, notes, exposures (beside A's when one is pinned), lineups, regimes."""
+    mine, result = answer.portfolio, answer.result
     money, fees = result.portfolio_metrics(), result.entered * result.contest.entry_fee
-    figures = stats(
-        (
-            (f"{len(answer.lineups)}", f"lineups; {result.entered} enter the contest"),
-            (
-                f"${money['expected_profit'] + fees:,.0f} ± {money['expected_profit_se']:,.0f}",
-                f"expected payout for ${fees:,.0f} of fees",
-            ),
-            (f"{100 * answer.metrics['average_ownership'].mean():.1f} %", "mean ownership of our drivers"),
-            (f"{answer.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
-        )
-    )
-    picture = figure(
-        plots.plot_exposure(_exposures(bench, answer)),
-        alt="Share of our lineups and of the field's entries that hold each driver",
-        caption="Blue: we hold more than the field. Orange: less.",
-    )
-    lineups = pd.DataFrame(
-        {
-            "drivers": slate.lineup_names(answer.lineups),
-            "salary": answer.metrics["salary"],
-            "points": answer.metrics["projected_points"],
-            "total_ownership": answer.metrics["total_ownership"],
+    paid, owned = money["expected_profit"] + fees, mine.metrics["total_ownership"].mean()
+    cards = [
+        (f"{result.entered}", "lineups enter the contest"),
+        (f"${paid:,.0f} ± {money['expected_profit_se']:,.0f}", f"expected payout for ${fees:,.0f} of fees"),
+        (f"{owned:.0%}", "total ownership of a lineup"),
+        (f"{mine.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
+    ]
+    said = list(mine.notes)
+    if ahead is not None:
+        gain = f"{ahead['difference']:+,.2f} ± {ahead['se']:,.2f} dollars".replace("-", "−")
+        said += [f"Against the pinned A, on fresh races: {gain}, {'clear' if ahead['clear'] else 'not told apart'}."]
+    tables = _exposures(answer, pinned), _lineups(answer, pinned), _regimes(answer)
+    return "".join(part.markup for part in (stats(cards), notes(said), *tables))
+
+
+def _exposures(answer: Answer, pinned: Answer | None):
+    held = {"exposure": answer, "pinned": pinned} if pinned else {"exposure": answer}
+    frame = answer.portfolio.exposures().set_index("driver")[["salary", "ownership"]]
+    frame.insert(1, "points", answer.world.races.mean())
+    for name, one in held.items():
+        frame[name] = one.portfolio.exposures().set_index("driver")["exposure"]
+    frame = frame[frame[list(held)].max(axis=1) > 0].reset_index()
+    caption = "Share of our lineups beside the field's, and the points they were chosen on."
+    return table(frame, caption, bars=("ownership", "exposure"), units={"pinned": "exposure"})
+
+
+def _lineups(answer: Answer, pinned: Answer | None):
+    mine = answer.portfolio
+    frame = mine.table().dropna(axis=1, how="all").drop(columns="low_owned")
+    if pinned is not None:
+        old = set(map(tuple, pinned.portfolio.lineups.tolist()))
+        frame.insert(1, "A", ["" if tuple(row) in old else "new" for row in mine.lineups.tolist()])
+    frame = frame.join(answer.result.entry_metrics()[["cash", "top_1pct"]])
+    return table(frame, "Best first; copies are those in the simulated field.", fold="The lineups")
+
+
+def _regimes(answer: Answer):
+    races, shares = answer.world.races, answer.world.races.regime_shares()
+    paid = np.bincount(races.regime, answer.result.payout.sum(axis=1) * races.weight, len(shares))
+    frame = pd.DataFrame({"probability": shares, "expected_payout": paid / shares}).dropna()
+    frame.index = pd.Index(frame.index.str.replace("_", " "), name="regime")
+    return table(frame.reset_index(), "What these lineups earn when the race turns out that way.")
+
+
+# ------------------------------------------------------------ the panel
+
+
+class Panel:
+    """Sliders, pickers and buttons around an answer; every change answers anew. `view` is what a notebook shows."""
+
+    def __init__(self, bench: Bench, out_dir=""):
+        import ipywidgets
+
+        self.bench, self.out_dir, self.kit = bench, out_dir, ipywidgets
+        self.answer = self.pinned = None
+        self.points, self.ownership = {}, {}
+        self.rows = pd.read_csv(Path(__file__).parent / "sliders.csv").set_index("name")
+        self.sliders, self.weights = self._sliders()
+        self.boxes = self.sliders | self.weights | self._pickers()
+        self.edits = [ipywidgets.BoundedFloatText(description=text, max=100) for text in ("points", "owned %")]
+        self.status, self.output = ipywidgets.HTML(), ipywidgets.HTML()
+        acts = {"pin as A": self.pin, "full engine": self.full, "write files": self.write}
+        self.buttons = [self._button(name, act) for name, act in (acts | {"set driver": self.edit}).items()]
+        self.view = self._laid_out()
+        for box in self.boxes.values():
+            box.observe(self.update, names="value")
+        self.update()
+
+    def wishes(self) -> dict:
+        """Return the wishes as `Bench.ask` and notebook 03 take them."""
+        value, rows = {name: box.value for name, box in self.boxes.items()}, self.rows
+        asked = {n: value[n] / per if per > 1 else int(value[n]) for n, per in rows["per"].items()}
+        asked |= {n: None for n, free in rows["free"].dropna().items() if value[n] == free}
+        now, regimes = self.bench.day.thresholds.to_dict(), rows.index[rows["tab"] == "regimes"]
+        moved = {n: x for n in regimes if abs((x := asked.pop(n)) - now[n]) > 1e-9}
+        rule = {"drivers": value["group"], "at_least": value["at_least"], "at_most": value["at_most"]}
+        total = sum(box.value for box in self.weights.values())
+        weights = {n: box.value / total for n, box in self.weights.items()} if value["own weights"] and total else None
+        asked |= {name: tuple(value[name]) for name in ("locks", "bans", "out")}
+        asked |= {"groups": [rule] if value["group"] else [], "thresholds": moved or None, "contest": value["contest"]}
+        asked |= {"points": dict(self.points), "ownership": dict(self.ownership)}
+        return asked | {"regime_weights": weights}
+
+    def update(self, _=None) -> None:
+        """Answer the wishes as they stand; beside a pinned A the comparison follows the answer."""
+        self._answer(lambda: self.bench.ask(**self.wishes()))
+
+    def _answer(self, ask: Callable) -> None:
+        self.status.value = "<em>working …</em>"
+        try:
+            self.answer = ask()
+            self.status.value = f"<p>Answered in {self.answer.seconds:.2f} s.</p>"
+            self._draw()
+        except UserError as reason:
+            self.status.value = notes([f"No answer, the last one stands: {reason}"]).markup
+
+    def _draw(self) -> None:
+        self.output.value = shown(self.answer, self.pinned)
+        if self.pinned not in (None, self.answer):  # answers are compared by identity
+            self.output.value = shown(self.answer, self.pinned, self.bench.compare(self.pinned, self.answer))
+
+    def pin(self, _=None) -> None:
+        """Keep this answer as A, which later ones are compared with."""
+        self.pinned = self.answer
+        self._draw()
+
+    def full(self, _=None) -> None:
+        """Choose by money, as notebook 03 does under the same wishes; it takes a minute."""
+        self._answer(lambda: self.bench.choose(**self.wishes()))
+
+    def write(self, _=None) -> None:
+        """Write the lineups shown, ready for upload."""
+        try:
+            said = self.bench.write(self.answer, self.out_dir)
+        except UserError as reason:
+            said = (reason,)
+        self.status.value = notes(said).markup
+
+    def edit(self, _=None) -> None:
+        """Take over a driver's points and ownership from the boxes; 0 lets go of what was set."""
+        driver = self.boxes["driver"].value
+        for (kept, per), box in zip(((self.points, 1), (self.ownership, 100)), self.edits, strict=True):
+            kept.pop(driver, None)
+            kept |= {driver: box.value / per} if box.value else {}
+        self.update()
+
+    def _sliders(self) -> tuple[dict, dict]:
+        now, shares = self.bench.day.thresholds.to_dict(), self.bench.world().races.regime_shares()
+
+        def slider(text, value, least, most, step):
+            look = {"continuous_update": False, "readout_format": ".0f", "style": {"description_width": "10em"}}
+            size = {"description": text, "value": value, "min": least, "max": most, "step": step}
+            return self.kit.FloatSlider(**size, **look, layout={"width": "98%"})
+
+        first = self.rows["value"].fillna(self.rows["per"] * pd.Series(now))
+        given = zip(self.rows["text"], first, *(self.rows[n] for n in ("least", "most", "step")), strict=True)
+        weights = {n: slider(f"{n.replace('_', ' ')} %", 100 * share, 0, 100, 1) for n, share in shares.items()}
+        return dict(zip(self.rows.index, (slider(*row) for row in given), strict=True)), weights
+
+    def _pickers(self) -> dict:
+        kit, names = self.kit, sorted(self.bench.day.slate.names)
+        contests = [(c.name or f"contest {n}", n) for n, c in enumerate(self.bench.day.contests)]
+        tags = {n: kit.TagsInput(allowed_tags=names, allow_duplicates=False) for n in ("locks", "bans", "out", "group")}
+        counts = {"at_least": 0, "at_most": 1}
+        return tags | {
+            **{n: kit.BoundedIntText(description=n.replace("_", " "), value=v, max=6) for n, v in counts.items()},
+            "contest": kit.Dropdown(options=contests, description="contest"),
+            "driver": kit.Dropdown(options=names, description="driver"),
+            "own weights": kit.Checkbox(description="weigh regimes myself"),
         }
-    )
-    said = (notes(answer.notes),) if answer.notes else ()
-    return (figures, *said, picture, table(lineups, "Best first."))
+
+    def _button(self, name: str, act: Callable):
+        button = self.kit.Button(description=name)
+        button.on_click(act)
+        return button
+
+    def _laid_out(self):
+        kit, box = self.kit, self.boxes
+        words = {"locks": "in every lineup", "bans": "in none", "out": "scratched", "group": "a group of drivers"}
+        said = {name: kit.VBox([kit.Label(text), box[name]]) for name, text in words.items()}
+        limits = [box[n] for n in self.rows.index[self.rows["tab"] == "limits"]]
+        regimes = [box[n] for n in self.rows.index[self.rows["tab"] == "regimes"]]
+        tabs = {
+            "limits": limits,
+            "drivers": [*(said[n] for n in ("locks", "bans", "group")), box["at_least"], box["at_most"]],
+            "what if": [said["out"], box["driver"], *self.edits, self.buttons[-1], box["contest"]],
+            "regimes": [*regimes, box["own weights"], *self.weights.values()],
+        }
+        left = kit.Tab([kit.VBox(rows) for rows in tabs.values()], titles=list(tabs), layout={"flex": "0 0 25em"})
+        right = [kit.HBox(self.buttons[:-1]), self.status, self.output]
+        return kit.HBox([left, kit.VBox(right, layout={"flex": "1 1 0", "min_width": "0", "min_height": "40em"})])
 
 
-def _exposures(bench: Bench, answer: Answer) -> pd.DataFrame:
-    shares = bench.crowd.slate.exposure(answer.lineups).to_numpy()
-    frame = pd.DataFrame({"driver": bench.crowd.slate.names, "exposure": shares, "ownership": bench.ownership})
-    return frame.sort_values(["exposure", "ownership"], ascending=False, kind="stable").head(EXPOSURES)
-
-
-def panel(bench: Bench):
-    """Return the sliders and their answer as one widget; letting go of a slider answers anew."""
-    import ipywidgets as widgets
-    from IPython.display import display
-
-    style = {"description_width": "11em"}
-    layout = widgets.Layout(width="28em")
-
-    def slider(kind, text, value, low, high, step, form):
-        options = {"continuous_update": False, "readout_format": form, "style": style, "layout": layout}
-        return kind(description=text, value=value, min=low, max=high, step=step, **options)
-
-    first = Question()
-    penalty = slider(widgets.FloatSlider, "leverage penalty", first.leverage_penalty, 0, 150, 5, ".0f")
-    exposure = slider(widgets.FloatSlider, "max exposure %", 100 * first.max_exposure, 10, 100, 5, ".0f")
-    owned = slider(widgets.FloatSlider, "max ownership %", 100 * first.max_ownership, 5, 100, 5, ".0f")
-    count = slider(widgets.IntSlider, "lineups", first.n_lineups, 1, 50, 1, "d")
-    told = bench.regime_weights
-    weights = {
-        n: slider(widgets.FloatSlider, f"{n.replace('_', ' ')} %", 100 * told[n], 0, 100, 1, ".0f")
-        for n in bench.regime_names
-    }
-    output = widgets.Output(layout=widgets.Layout(min_height="30em"))
-
-    def answer(_=None):
-        mix = tuple((name, box.value) for name, box in weights.items())
-        asked = replace(
-            first,
-            leverage_penalty=penalty.value,
-            max_exposure=exposure.value / 100,
-            max_ownership=owned.value / 100,
-            n_lineups=count.value,
-            regime_weights=mix,
-        )
-        with output:
-            output.clear_output(wait=True)
-            for part in _answered(bench, asked):
-                display(part)
-
-    boxes = (penalty, exposure, owned, count, *weights.values())
-    for box in boxes:
-        box.observe(answer, names="value")
-    answer()
-    return widgets.VBox([widgets.HBox([widgets.VBox(boxes[:4]), widgets.VBox(boxes[4:])]), output])
-
-
-def _answered(bench: Bench, question: Question) -> tuple:
-    try:
-        return shown(bench, bench.ask(question))
-    except InfeasibleLineup as reason:
-        return (notes((f"No portfolio: {reason}",)),)
+def panel(bench: Bench, out_dir=""):
+    """Return the sliders, pickers and buttons with their answer as one widget."""
+    return Panel(bench, out_dir).view

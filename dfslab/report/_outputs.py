@@ -71,7 +71,7 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
         f"lineups.csv: {len(mine)} lineups in order of choice, ready for DraftKings' bulk upload.",
         *(f"{name}: {len(one)} lineups of {one.contest.name or 'a further contest'}." for name, one in more),
         "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures.",
-        *_fill_entries(day, portfolios, out),
+        *fill_entries(day, portfolios, out),
     )
 
 
@@ -93,7 +93,7 @@ def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores)
     record(out, "race", **facts, track_type=race.track_type.replace("_", " "))
 
 
-def _fill_entries(day: RaceDay, portfolios: dict, out: Path) -> tuple[str, ...]:
+def fill_entries(day: RaceDay, portfolios: dict, out: Path) -> tuple[str, ...]:
     """Fill the reserved entries of DKEntries.csv, where there is one, each contest's with its own lineups."""
     entries = day.files.entries
     if entries is None:

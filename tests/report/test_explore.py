@@ -1,72 +1,180 @@
-"""The bench behind the sliders: answers obey the question and agree with slower truths."""
+"""The live bench: answers obey the wishes, agree with slower truths and with notebook 03, and files are safe."""
+
+import json
 
 import numpy as np
 import pytest
 from sample_race import SAMPLE, SMALL_RACE
 
 from dfslab import contest
-from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer
-from dfslab.report import _live as explore
-from dfslab.report._live import Question
+from dfslab.errors import UserError
+from dfslab.optimize import LeverageAwareOptimizer
+from dfslab.report import _live as live
+from dfslab.report import run_report
 
 
 @pytest.fixture(scope="module")
-def bench() -> explore.Bench:
-    return explore.open_bench(SMALL_RACE, SAMPLE, n_scenarios=300)
+def bench() -> live.Bench:
+    return live.open_bench(SMALL_RACE, SAMPLE, n_scenarios=300)
 
 
-def _exposure(answer) -> float:
-    return np.bincount(answer.lineups.ravel()).max() / len(answer.lineups)
+@pytest.fixture(scope="module")
+def favourite(bench) -> str:
+    return bench.world().crowd.ownership.idxmax()
 
 
 def test_the_lineups_are_those_of_the_exact_milp(bench):
-    asked = Question(leverage_penalty=60, max_exposure=0.5, n_lineups=4)
-    scenarios = bench.races
-    slow = LeverageAwareOptimizer(bench.crowd.slate, bench.ownership, leverage_penalty=60).optimize(
-        scenarios.weight @ scenarios.points, 4, max_exposure=0.5, max_overlap=5, engine="milp"
+    world, answer = bench.world(), bench.ask(4, leverage_penalty=60, max_exposure=0.5)
+    slow = LeverageAwareOptimizer(world.crowd.slate, world.crowd.ownership, leverage_penalty=60).optimize(
+        world.races.weight @ world.races.points, 4, max_exposure=0.5, max_overlap=5, engine="milp"
     )
-    assert bench.ask(asked).lineups.tolist() == slow.tolist()
+    n = world.day.contest.entering(4)
+    assert answer.portfolio.lineups.tolist() == slow[:n].tolist()
 
 
 def test_the_money_is_that_of_the_contest_played_race_by_race(bench):
-    answer, held, scenarios = bench.ask(Question(n_lineups=3)), bench.day.contest, bench.races
-    others = bench.field[: held.entries - 3]
-    alone = contest.simulate_contest(answer.lineups, others, scenarios.points[:7], held)
+    answer, world = bench.ask(3), bench.world()
+    held, lineups = world.day.contest, answer.portfolio.lineups
+    others = world.field[: held.entries - len(lineups)]
+    alone = contest.simulate_contest(lineups, others, world.races.points[:7], held)
     assert np.array_equal(alone.payout, answer.result.payout[:7])
-    paid = scenarios.weight @ answer.result.payout.sum(axis=1)
-    assert answer.result.portfolio_metrics()["expected_profit"] == pytest.approx(paid - 3 * held.entry_fee)
+    paid = world.races.weight @ answer.result.payout.sum(axis=1)
+    fees = len(lineups) * held.entry_fee
+    assert answer.result.portfolio_metrics()["expected_profit"] == pytest.approx(paid - fees)
 
 
-def test_limits_hold_and_the_penalty_lowers_ownership(bench):
-    plain, priced = (bench.ask(Question(leverage_penalty=p, max_exposure=1.0)) for p in (0, 120))
-    own = [bench.ownership[a.lineups] ** 2 for a in (plain, priced)]
-    assert own[1][0].sum() <= own[0][0].sum() and own[1].mean() < own[0].mean()
-    capped = bench.ask(Question(max_ownership=0.25, max_exposure=0.4))
-    assert bench.ownership[capped.lineups].max() <= 0.25 and _exposure(capped) <= 0.4 + 1e-9
+def test_every_wish_on_the_lineups_holds_for_those_that_enter(bench, favourite):
+    names, own = bench.day.slate.names, bench.world().crowd.ownership
+    pair = {"drivers": list(own.nlargest(4).index[1:3]), "at_most": 1}
+    wishes = {"locks": [own.nlargest(12).index[10]], "bans": [favourite], "groups": [pair], "max_exposure": 0.7}
+    low = {"min_low_ownership_drivers": 1, "max_total_ownership": 1.4, "max_ownership_per_driver": 0.5}
+    answer = bench.ask(150, **wishes, **low)
+    mine = answer.portfolio
+    held, shares = names[mine.lineups], own.to_numpy()[mine.lineups]
+    assert len(mine) == answer.result.entered <= bench.day.contest.max_entries_per_user
+    assert (held == wishes["locks"][0]).any(axis=1).all() and favourite not in held
+    assert np.isin(held, pair["drivers"]).sum(axis=1).max() <= 1
+    assert shares.max() <= 0.5 and shares.sum(axis=1).max() <= 1.4 and (shares < 0.1).sum(axis=1).min() >= 1
+    free = mine.exposures().set_index("driver")["exposure"].drop(wishes["locks"])
+    assert free.max() <= 0.7 + 1e-9
 
 
-def test_a_regime_alone_counts_only_its_races(bench):
-    scenarios, name = bench.races, "chaos"
-    answer = bench.ask(Question(regime_weights=((name, 0.7),)))
-    here = scenarios.regime == scenarios.regime_names.index(name)
-    assert answer.result.weight[~here].sum() == 0 and answer.result.weight.sum() == pytest.approx(1)
-    share = dict(bench.regime_weights)
-    told = bench.ask(Question(regime_weights=tuple(share.items())))
-    assert told.result.weight == pytest.approx(scenarios.weight)
+def test_what_is_said_of_a_driver_moves_the_world_and_nothing_else(bench, favourite):
+    plain, told = bench.world(), bench.world(ownership={favourite: 0.2})
+    sure = bench.world(points={favourite: 70.0}).races.mean()
+    assert sure[favourite] == pytest.approx(70, abs=0.05)
+    assert told.crowd.ownership[favourite] == pytest.approx(0.2) and told.crowd.ownership.sum() == pytest.approx(6)
+    assert sure.drop(favourite).equals(plain.races.mean().drop(favourite))
+    held = (told.field == told.day.slate.rows([favourite])[0]).any(axis=1).mean()
+    assert held == pytest.approx(0.2, abs=0.02)
 
 
-def test_fewer_lineups_than_asked_are_answered_with_a_note(bench):
-    low = np.sort(bench.ownership[~bench.crowd.slate.out])[6]
-    answer = bench.ask(Question(max_ownership=float(low), max_exposure=1.0, n_lineups=50))
-    assert len(answer.lineups) < 50 and f"{len(answer.lineups)} of 50" in answer.notes[0]
-    with pytest.raises(InfeasibleLineup, match="max_ownership"):
-        bench.ask(Question(max_ownership=0.0))
+def test_a_scratched_driver_is_in_no_lineup_of_ours_or_the_fields(bench, favourite):
+    world = bench.world(out=[favourite])
+    row = world.day.slate.rows([favourite])[0]
+    assert world.races.points[:, row].max() == 0 and row not in world.field
+    assert row not in bench.ask(5, out=[favourite]).portfolio.lineups
 
 
-def test_the_panel_answers_when_a_slider_is_let_go(bench):
-    panel = explore.panel(bench)
-    sliders = [box for column in panel.children[0].children for box in column.children]
-    assert [s.description for s in sliders[:4]] == ["leverage penalty", "max exposure %", "max ownership %", "lineups"]
-    assert sum(s.value for s in sliders[4:]) == pytest.approx(100)
-    shown = explore.shown(bench, bench.ask(Question(n_lineups=3)))
-    assert "3</b><span>lineups" in shown[0]._repr_html_() and "<img" in shown[1]._repr_html_()
+def test_thresholds_relabel_and_weights_reweigh_the_same_races(bench):
+    plain = bench.world()
+    strict = bench.world(thresholds={"leader_share": 0.3})
+    assert np.array_equal(strict.races.finish, plain.races.finish)
+    assert strict.races.regime_shares()["dominator"] > plain.races.regime_shares()["dominator"]
+    mix = dict.fromkeys(plain.races.regime_names, 0.0) | {"chaos": 1.0}
+    only = bench.ask(3, regime_weights=mix).world.races
+    assert only.weight[only.regime != only.regime_names.index("chaos")].sum() == 0
+
+
+def test_an_answer_is_compared_with_itself_without_a_difference_and_with_a_worse_one_by_its_sign(bench):
+    best = bench.ask(3, leverage_penalty=0)
+    assert bench.compare(best, best)["difference"] == 0
+    slate, value = bench.day.slate, bench.world().races.mean()
+    worst = bench.ask(3, leverage_penalty=0, bans=list(value[~slate.out].nlargest(12).index))
+    ahead = bench.compare(worst, best)
+    assert ahead["difference"] > 2 * ahead["se"] > 0
+
+
+def test_fewer_lineups_than_asked_are_answered_with_a_note_and_none_with_the_reason(bench):
+    own = bench.world().crowd.ownership
+    few = bench.ask(
+        3, max_overlap=0, max_exposure=1.0, max_ownership_per_driver=float(own[own > 0].nsmallest(8).iloc[-1])
+    )
+    assert len(few.portfolio) < 3 and "Only" in few.portfolio.notes[0]
+    with pytest.raises(UserError, match="max_ownership"):
+        bench.ask(max_ownership_per_driver=0.0)
+
+
+def test_files_are_written_over_own_ones_and_never_over_others(bench, tmp_path):
+    answer = bench.ask(2)
+    bench.write(answer, tmp_path)
+    (said, *_) = bench.write(bench.ask(3), tmp_path)
+    path = tmp_path / SMALL_RACE / "lineups.csv"
+    assert str(path) in said and len(path.read_text().splitlines()) == 1 + len(bench.ask(3).portfolio)
+    path.write_text("mine")
+    with pytest.raises(UserError, match="did not write"):
+        bench.write(answer, tmp_path)
+    assert path.read_text() == "mine"
+
+
+def test_reserved_entries_are_filled_with_the_lineups_shown(tmp_path):
+    latest = live.open_bench("2026-08-23-copperhead-mile", SAMPLE, n_scenarios=100)
+    answer = latest.ask(4)
+    latest.write(answer, tmp_path)
+    sheet = (tmp_path / "2026-08-23-copperhead-mile" / "DKEntries.csv").read_text()
+    first = answer.portfolio.slate.names[answer.portfolio.lineups[0]]
+    assert all(name in sheet for name in first)
+
+
+WISHES = {"leverage_penalty": 40.0, "max_exposure": 1.0, "max_total_ownership": 1.6, "min_low_ownership_drivers": 1}
+
+
+def test_notebook_03_the_command_and_the_live_page_choose_the_same_lineups(bench, favourite, tmp_path):
+    """The report runs notebook 03 with `-p`; the panel hands the same wishes to the full engine."""
+    other = bench.world().crowd.ownership.nlargest(3).index[2]
+    wishes = WISHES | {"locks": [favourite], "bans": [other]}
+    sizes = {"n_scenarios": 400, "n_lineups": 5, "n_draws": 50}
+    made = run_report(SMALL_RACE, SAMPLE, tmp_path, sizes | wishes)
+    bench.write(bench.choose(**sizes, **wishes), tmp_path / "live")
+    ours, theirs = (folder / "lineups.csv" for folder in (tmp_path / "live" / SMALL_RACE, made))
+    assert ours.read_text() == theirs.read_text()
+
+
+def test_the_recipes_of_the_full_engine_are_those_of_notebook_03():
+    with (live.Path(__file__).parents[2] / "notebooks" / "03_portfolio_construction.ipynb").open() as file:
+        source = "\n".join("".join(cell["source"]) for cell in json.load(file)["cells"])
+    assert (
+        f"recipes = {live.RECIPES}".replace("'", '"') in source and f"worth = {live.WORTH}".replace("'", '"') in source
+    )
+
+
+def test_the_panel_turns_its_boxes_into_the_wishes_of_notebook_03(bench, favourite, tmp_path):
+    panel = live.Panel(bench, tmp_path)
+    first = panel.wishes()
+    assert first["max_total_ownership"] is None and first["thresholds"] is None and first["regime_weights"] is None
+    panel.boxes["max_exposure"].value, panel.boxes["leader_share"].value = 50, 40
+    panel.boxes["locks"].value, panel.boxes["driver"].value = [favourite], favourite
+    panel.edits[0].value, panel.edits[1].value = 44, 30
+    panel.edit()
+    wishes = panel.wishes()
+    assert wishes["max_exposure"] == 0.5 and wishes["thresholds"] == {"leader_share": 0.4}
+    assert (
+        wishes["locks"] == (favourite,)
+        and wishes["points"] == {favourite: 44}
+        and wishes["ownership"] == {favourite: 0.3}
+    )
+    assert panel.answer.portfolio.lineups.tolist() == bench.ask(**wishes).portfolio.lineups.tolist()
+
+
+def test_the_panel_keeps_its_answer_when_wishes_conflict_and_compares_with_what_was_pinned(bench, favourite, tmp_path):
+    panel = live.Panel(bench, tmp_path)
+    panel.boxes["locks"].value = [favourite]
+    stands = panel.answer
+    panel.boxes["bans"].value = [favourite]
+    assert panel.answer is stands and "remove" in panel.status.value
+    panel.boxes["bans"].value = []
+    panel.pin()
+    panel.boxes["leverage_penalty"].value = 120
+    assert "Against the pinned A, on fresh races" in panel.output.value and "<img" not in panel.output.value
+    panel.write()
+    assert (tmp_path / SMALL_RACE / "lineups.csv").exists() and "lineups.csv" in panel.status.value

@@ -1,7 +1,6 @@
 """What a reader sees: pages and the live notebook in headless Chromium."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -122,7 +121,7 @@ def _wait_for(url: str, server, log: Path, seconds: float = 90.0) -> None:
     raise RuntimeError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
-def test_a_slider_of_the_live_notebook_changes_the_answer(browser, jupyter):
+def test_the_live_notebook_answers_pins_compares_and_writes(browser, jupyter):
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     page.goto(f"{jupyter}/lab/tree/00_explore.ipynb", wait_until="load")
     page.locator(".jp-Notebook").wait_for(timeout=90_000)
@@ -134,11 +133,17 @@ def test_a_slider_of_the_live_notebook_changes_the_answer(browser, jupyter):
     before = cards.inner_text()
     assert "$" in page.locator(".jp-Notebook .headline").inner_text(), "the price was read as a formula"
     assert page.locator(".jp-Notebook mjx-container").count() == 0
-    page.locator(".widget-slider", has_text="lineups").locator(".noUi-handle").focus()
+    page.locator(".widget-slider", has_text="leverage penalty").locator(".noUi-handle").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    page.locator(".jp-Notebook .stats", has_text=re.compile(r"^\s*25\s*lineups")).wait_for(timeout=60_000)
-    assert before.startswith("20") and cards.inner_text().startswith("25")
-    assert page.locator(".jp-Notebook figure img[alt]").count() == 1
+    page.wait_for_function("before => document.querySelector('.jp-Notebook .stats').innerText !== before", arg=before)
+    assert before.startswith("20") and page.locator(".jp-Notebook table.figures").count() == 3
+    page.get_by_role("button", name="pin as A").click()
+    page.locator(".widget-slider", has_text="max exposure").locator(".noUi-handle").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("Against the pinned A, on fresh races").wait_for(timeout=60_000)
+    page.get_by_role("button", name="write files").click()
+    page.locator(".notes", has_text="lineups.csv: 20 lineups").wait_for(timeout=60_000)
+    assert page.locator(".jp-Notebook figure img").count() == 0, "a live answer waits for no picture"
     assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     page.close()
