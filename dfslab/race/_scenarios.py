@@ -170,6 +170,31 @@ class Scenarios:
         mean = self.weight @ values
         return pd.DataFrame({"quantity": list(quantities), "mean": mean, "from_10": low, "to_90": high})
 
+    def typical(self, n: int = 5) -> pd.DataFrame:
+        """Return the `n` likeliest stories of the race: a regime, and who leads most laps.
+
+        The frame has, by row of the scenario nearest to the mean points of its story: probability (of the story),
+        regime, led_by, and that scenario in words.
+        """
+        leader, rows = self.laps_led.argmax(axis=1), []
+        for (code, who), chance in pd.Series(self.weight).groupby([self.regime, leader]).sum().nlargest(n).items():
+            here = np.flatnonzero((self.regime == code) & (leader == who))
+            centre = np.average(self.points[here], axis=0, weights=self.weight[here])
+            nearest = here[((self.points[here] - centre) ** 2).sum(axis=1).argmin()]
+            regime = self.regime_names[code].replace("_", " ")
+            rows.append((nearest, chance, regime, self.drivers[who], self._story(nearest, who)))
+        return pd.DataFrame(rows, columns=["scenario", "probability", "regime", "led_by", "story"]).set_index(
+            "scenario"
+        )
+
+    def _story(self, s: int, who: int) -> str:
+        """Return scenario `s`, in which driver `who` leads most, as a sentence."""
+        place, gone = self.finish[s], int(self.dropped_out[s].sum())
+        order = self.drivers[np.argsort(np.where(place > 0, place, len(place) + 1), kind="stable")]
+        led = f"{self.drivers[who]} leads {self.laps_led[s, who]} of {self.laps_led[s].sum()} laps"
+        many = f"{self.cautions[s]} cautions, {gone} drop out"
+        return f"{led} and finishes in place {place[who]}; {many}; {order[0]} wins from {', '.join(order[1:5])}."
+
     def to_frame(self, driver: str) -> pd.DataFrame:
         """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
         mine = {name: getattr(self, name)[:, self.row(driver)] for name in ("start", *PER_DRIVER)}

@@ -20,6 +20,8 @@ INK, PALE = "#17212b", "#e6ebf0"
 BAND_SHADES = ("#c6dbec", "#8dbbdb", BLUE)
 WIDE = 7.2
 """Inches of a picture as wide as the page's column."""
+NAMED = 0.22
+"""Share of a bar that has room for a name."""
 
 
 def save(ax, path, dots_per_inch: int = 120) -> None:
@@ -211,6 +213,21 @@ def plot_histogram(values, ours, label="", names=("all", "ours"), ax=None):
             label=names[1])  # fmt: skip
     ax.set(xlabel=label, ylabel="how many")
     _legend(ax)
+    return ax
+
+
+def plot_laps(table, ax=None):
+    """Draw who leads how many laps, a bar per race, the most first; a row of `table` is a race, a column a driver."""
+    ax = _axes(ax, WIDE, 0.7 + 0.42 * len(table))
+    for place, (_, laps) in zip(_rows(ax, table.index), table.iterrows(), strict=True):
+        laps = laps[laps > 0].sort_values(ascending=False, kind="stable")
+        shades = [BLUE, SKY, *[PALE] * len(laps)]
+        for (driver, led), end, colour in zip(laps.items(), laps.cumsum(), shades, strict=False):
+            ax.barh(place, led, 0.72, end - led, color=colour, edgecolor="white")
+            if led > NAMED * laps.sum():
+                ink = "white" if colour == BLUE else INK
+                ax.text(end - led / 2, place, f"{driver} {led:.0f}", ha="center", va="center", fontsize=9, color=ink)
+    ax.set_xlabel("laps led, the most first")
     return ax
 
 

@@ -85,6 +85,20 @@ def test_optimal_shares_are_those_of_every_lineup_tried():
     np.testing.assert_allclose(races.optimal_share(slate), share)
 
 
+def test_typical_races_are_of_the_likeliest_stories_and_lie_in_their_middle():
+    races = scenarios()
+    found = races.typical(6)
+    story = list(zip(races.labels(), races.drivers[races.laps_led.argmax(axis=1)], strict=True))
+    chance = pd.Series(repeated(np.arange(6))).map(pd.Series(story)).value_counts(normalize=True)
+    named = zip(found["regime"], found["led_by"], strict=True)
+    assert found["probability"].tolist() == pytest.approx([chance[key] for key in named])
+    assert found["probability"].is_monotonic_decreasing and found["probability"].sum() == pytest.approx(1)
+    for scenario, row in found.iterrows():
+        assert story[scenario] == (row["regime"], row["led_by"])
+        winner = races.drivers[races.finish[scenario] == 1][0]
+        assert f"{winner} wins" in row["story"] and f"{races.cautions[scenario]} cautions" in row["story"]
+
+
 def test_other_thresholds_change_labels_and_nothing_else():
     races = scenarios()
     other = races.relabel(RegimeThresholds(leader_share=0.2))

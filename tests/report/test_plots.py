@@ -13,6 +13,7 @@ from dfslab.report._plots import (
     plot_heat,
     plot_histogram,
     plot_intervals,
+    plot_laps,
     plot_lines,
     plot_reliability,
     plot_thresholds,
@@ -85,6 +86,13 @@ def test_two_errors_stand_around_bars_and_lines_that_have_some():
     for ax in (plot_bars(table, level=5.5), plot_lines(table)):
         ends = np.concatenate([part.get_segments() for part in _closing(ax).collections])[:, :, 1]
         assert ends.tolist() == [[3, 7], [2, 10]] and ax.get_legend() is None
+
+
+def test_a_race_is_a_bar_of_laps_led_the_longest_first():
+    table = pd.DataFrame({"Ann": [10, 0], "Bob": [30, 25], "Cy": [0, 15]}, ["r1", "r2"])
+    ax = _closing(plot_laps(table))
+    assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [(0, 30), (30, 10), (0, 25), (25, 15)]
+    assert [t.get_text() for t in ax.texts] == ["Bob 30", "Ann 10", "Bob 25", "Cy 15"]
 
 
 def test_reliability_is_drawn_in_percent_with_two_errors():
