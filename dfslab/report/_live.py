@@ -93,6 +93,7 @@ class Bench:
         if (most := world.day.contest.entering(n)) < n:
             n, notes = most, (f"A user may enter {most} lineups; the full engine gives all {n}.",)
         optimizer = LeverageAwareOptimizer(slate, own, **wishes)
+        max_exposure = max(max_exposure, 1 / n) if np.isscalar(max_exposure) else max_exposure
         limits = {"max_exposure": max_exposure, "min_exposure": min_exposure, "max_overlap": max_overlap}
         try:
             lineups = optimizer.optimize(value, n, **limits)
@@ -111,11 +112,8 @@ class Bench:
         world, weights = self.world(**assumed), assumed.get("regime_weights")
         day, drawn = world.day, simulate_race(world.day, n_scenarios)
         crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
-        asked = (day, drawn, crowd, n_lineups)
-        chosen = {
-            name: choose_portfolio(*asked, leverage_share=share, regime_weights=weights, **wishes)
-            for name, share in RECIPES.items()
-        }
+        wishes |= {"n_lineups": n_lineups, "regime_weights": weights}
+        chosen = {n: choose_portfolio(day, drawn, crowd, leverage_share=x, **wishes) for n, x in RECIPES.items()}
         trial = score_portfolios(day, chosen, crowd, n_scenarios=n_scenarios, stage="referee")
         verdict = referee(trial, WORTH, plain="plain")
         mine = chosen[verdict.name]
@@ -123,12 +121,9 @@ class Bench:
 
     def compare(self, pinned: Answer, answer: Answer) -> pd.Series:
         """Return what `answer` earns more than `pinned` in its own world, dollars, paired on fresh draws, ± se."""
-        sets = {"A": pinned.portfolio, "B": answer.portfolio}
-        return (
-            score_portfolios(answer.world.day, sets, answer.world.crowd, n_scenarios=self.n_scenarios)
-            .differences("B")
-            .loc[0]
-        )
+        sets, world = {"A": pinned.portfolio, "B": answer.portfolio}, answer.world
+        scores = score_portfolios(world.day, sets, world.crowd, n_scenarios=self.n_scenarios)
+        return scores.differences("B").loc[0]
 
     def write(self, answer: Answer, out_dir="") -> tuple[str, ...]:
         """Write lineups.csv, and DKEntries.csv where entries are reserved; never over a file of somebody else's."""
@@ -148,7 +143,7 @@ class Bench:
         day = self.day.replace(out=out, points=points, thresholds=thresholds, contest=contest)
         gone, held = tuple(sorted(out)), tuple(sorted((ownership or {}).items()))
         races = self._once(gone, lambda: simulate_race(self.day.replace(out=out), self.n_scenarios))
-        here = (gone, self.day.contests.index(day.contest))
+        here = (gone, id(day.contest))
         first = self._once(here, lambda: forecast_ownership(day, races, self.n_draws))
         crowd, opponents = self._once((*here, held), lambda: _opponents(day, first.given(ownership or {})))
         races = races.relabel(day.thresholds) if thresholds else races

@@ -117,8 +117,21 @@ def test_files_are_written_over_own_ones_and_never_over_others(bench, tmp_path):
     assert path.read_text() == "mine"
 
 
-def test_reserved_entries_are_filled_with_the_lineups_shown(tmp_path):
-    latest = live.open_bench("2026-08-23-copperhead-mile", SAMPLE, n_scenarios=100)
+@pytest.fixture(scope="module")
+def latest() -> live.Bench:
+    return live.open_bench("2026-08-23-copperhead-mile", SAMPLE, n_scenarios=100)
+
+
+def test_each_contest_is_played_against_its_own_field_and_limit(latest):
+    first, second = (latest.ask(5, contest=k) for k in (0, 1))
+    for number, answer in enumerate((first, second)):
+        held = latest.day.contests[number]
+        assert answer.world.day.contest is held and len(answer.world.field) == held.entries - 1
+        assert len(answer.portfolio) == held.entering(5)
+    assert len(first.portfolio) != len(second.portfolio)
+
+
+def test_reserved_entries_are_filled_with_the_lineups_shown(latest, tmp_path):
     answer = latest.ask(4)
     latest.write(answer, tmp_path)
     sheet = (tmp_path / "2026-08-23-copperhead-mile" / "DKEntries.csv").read_text()
