@@ -48,7 +48,7 @@ def contests(times: int) -> dict:
     dfs.forecast_ownership(replace(day, seed=day.seed + 1), races)  # compiles
 
     def stages():
-        return dfs.forecast_ownership(day, races).table["ownership"].sum(), tune.check_ownership(day)
+        return dfs.forecast_ownership(day, races).table["ownership"].sum(), tune.tune_ownership(day)
 
     first, _ = _cpu(stages)
     return {"cpu": first, "again": _cpu(stages)[0]}

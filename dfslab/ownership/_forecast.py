@@ -11,7 +11,7 @@ from scipy.special import logit
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.ownership._board import board_of, match_known
 from dfslab.ownership._errors import affordable, log_odds
-from dfslab.ownership._estimators import FIRST_DAY, available
+from dfslab.ownership._estimators import FIRST_DAY, Forecaster, available
 from dfslab.ownership._hybrid import VENDORS, HybridOwnershipEstimator
 from dfslab.slate import Contest, Slate
 
@@ -157,7 +157,7 @@ def forecast(
     contest: Contest | None = None,
     n_draws: int = 1_000,
     rng: np.random.Generator,
-    estimator: HybridOwnershipEstimator | None = None,
+    estimator: HybridOwnershipEstimator | Forecaster | None = None,
 ) -> OwnershipForecast:
     """Forecast the ownership of a slate from past contests and from what the slate's columns say.
 
@@ -167,9 +167,10 @@ def forecast(
     history : past contests, one row per driver and contest, see `HybridOwnershipEstimator.fit`; None is a cold start
     contest : its size and kind matter
     n_draws : draws of the whole vector, which the bands come from
-    estimator : the pool; default the one that ships
+    estimator : the pool, or one fitted on the same history; default the one that ships
     """
-    fitted = (HybridOwnershipEstimator(slate.rules) if estimator is None else estimator).fit(history)
+    estimator = HybridOwnershipEstimator(slate.rules) if estimator is None else estimator
+    fitted = estimator if isinstance(estimator, Forecaster) else estimator.fit(history)
     board = fitted.board(slate, contest)
     known = fitted.knowing(board)
     inputs, draws = known.board_inputs(board), fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)

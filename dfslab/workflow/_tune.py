@@ -16,7 +16,7 @@ from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._models import save_model
 from dfslab.workflow._race_day import RaceDay, open_race, stream
-from dfslab.workflow._verbs import fill_past, simulate_race
+from dfslab.workflow._verbs import fill_past, fit_ownership, simulate_race
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -75,13 +75,18 @@ def tune_ownership(
             f"{where}: {contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
         )
     progress(f"ownership: {contests} past contests, each forecast from earlier ones")
+    estimator = estimator or HybridOwnershipEstimator()
     if figures:
-        told = files.read_json(Path(figures))
-        estimator = replace(estimator or HybridOwnershipEstimator(), prior=Prior(**told.get("neutral", told)))
-    record = cached(walk_forward, past, estimator, first=learn, seed=int(seed)) if contests >= needed else None
+        shipped = files.read_json(Path(figures))
+        estimator = replace(estimator, prior=Prior(**shipped.get("neutral", shipped)))
+    record = cached(_walk, past, estimator, int(learn), int(seed)) if contests >= needed else None
     cold = None if real.empty else cached(score_races, real, seed=int(seed))
     first = as_day(since, "since") if since else None
     return OwnershipTuning(record and record.between(first, last=last or None), cold, past["date"].max())
+
+
+def _walk(past, estimator, first, seed):
+    return walk_forward(past, cached(fit_ownership, past, estimator), first=first, seed=seed)
 
 
 KNOWN_SCENARIOS = 10_000

@@ -115,7 +115,15 @@ def forecast_ownership(
 
 def _forecast(slate, past, contest, n_draws, seed, estimator) -> OwnershipForecast:
     rng = stream(seed, "ownership")
-    return forecast_shares(slate, past, contest=contest, n_draws=n_draws, rng=rng, estimator=estimator)
+    fitted = cached(fit_ownership, past, estimator)
+    return forecast_shares(slate, contest=contest, n_draws=n_draws, rng=rng, estimator=fitted)
+
+
+def fit_ownership(past, estimator: HybridOwnershipEstimator):
+    """Return the pool fitted on past contests, each of them already forecast from earlier ones."""
+    fitted = estimator.fit(past)
+    _ = fitted.forecasts
+    return fitted
 
 
 # ------------------------------------------------------------ what the field knows

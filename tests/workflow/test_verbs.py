@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.ownership import OwnershipForecast
+from dfslab.ownership import HybridOwnershipEstimator, OwnershipForecast, forecast, walk_forward
 from dfslab.parallel import cache_folder
 from dfslab.portfolio import fit_blend, past_rows, shifted
 from dfslab.portfolio import score_portfolios as play
@@ -23,6 +23,7 @@ from dfslab.workflow import (
     open_race,
     score_portfolios,
     simulate_race,
+    tune,
 )
 from dfslab.workflow._verbs import _market, past_contests
 
@@ -165,3 +166,14 @@ def test_a_portfolio_is_the_same_from_the_cache_without_it_and_again(night, tmp_
     cache_folder.cache_clear()
     assert kept.lineups.tolist() == again.lineups.tolist() == fresh.lineups.tolist()
     pd.testing.assert_frame_equal(kept.metrics, fresh.metrics)
+
+
+def test_a_pool_fitted_once_forecasts_and_is_scored_as_one_fitted_anew(night):
+    past, estimator = past_contests(night.day), HybridOwnershipEstimator()
+    fresh = forecast(
+        night.slate, past, contest=night.day.contest, n_draws=20, rng=night.day.rng("ownership"), estimator=estimator
+    )
+    pd.testing.assert_frame_equal(night.crowd.table, fresh.table)
+    np.testing.assert_array_equal(night.crowd.draws, fresh.draws)
+    scored = tune.tune_ownership(night.day).past
+    pd.testing.assert_frame_equal(scored.scores, walk_forward(past, estimator, seed=1).scores)
