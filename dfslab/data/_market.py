@@ -24,7 +24,8 @@ def read_odds(path, table: str = "odds") -> pd.DataFrame:
 
     Parameters
     ----------
-    path : odds.csv (table "odds") or history/odds.csv (table "odds_history": the key is race_id and driver)
+    path : odds.csv (table "odds") or history/odds.csv (table "odds_history": with a race_id); a price per driver, or
+        per driver and book
 
     Raises
     ------
@@ -46,9 +47,10 @@ def read_odds(path, table: str = "odds") -> pd.DataFrame:
     if wrong.any():
         row = frame.index[wrong][0]
         raise InputError(f"{path}, row {row}: win is '{cells[row][:40]}'; write a price such as 5.50, +450 or 9/2")
-    races = frame.groupby("race_id")["probability"] if "race_id" in frame else frame["probability"]
-    if np.max(races.sum()) > MOST:
-        raise InputError(f"{path}: the chances add up to {np.max(races.sum()):.0%}; these are not prices of a win")
+    one = [name for name in ("race_id", "book") if name in frame]
+    total = (frame.groupby(one, dropna=False)["probability"].sum() if one else frame[["probability"]].sum()).max()
+    if total > MOST:
+        raise InputError(f"{path}: the chances add up to {total:.0%}; these are not prices of a win")
     return finished(frame.dropna(subset=["probability"]), TABLES[table])
 
 

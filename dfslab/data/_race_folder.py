@@ -139,7 +139,7 @@ class RaceFolder:
         if not path.exists():
             return None
         frame, known = read_odds(path), pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])
-        found = _matched(frame["driver"], known.unique(), path)
+        found = _matched(frame["driver"].unique(), known.unique(), path)
         return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
 
     def contest_of(self, standings: Standings) -> Contest | None:
