@@ -15,7 +15,7 @@ from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._models import save_model
-from dfslab.workflow._race_day import RaceDay, open_race, stream
+from dfslab.workflow._race_day import RaceDay, lent_history, open_race, stream
 from dfslab.workflow._verbs import fill_past, fit_ownership, simulate_race
 
 SCORED_SHARE = 1 / 3
@@ -117,7 +117,15 @@ def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_finishes(
-    history, *, since=None, until=None, seed=1, n_scenarios=20_000, lent=None, progress=lambda line: None
+    history,
+    data_dir=None,
+    *,
+    series="cup",
+    since=None,
+    until=None,
+    seed=1,
+    n_scenarios=20_000,
+    progress=lambda line: None,
 ) -> FinishRecord:
     """Forecast the finishing order of past races from earlier ones, beside attrition on driver and start alone.
 
@@ -126,12 +134,13 @@ def check_finishes(
     Parameters
     ----------
     history : see `data.history`
+    data_dir, series : the folder whose Cup races lend newcomers to another series their record; None: nothing is lent
     since, until : first and last day scored; without `since` the last third of the history
-    lent : results and races of another series, from which newcomers borrow, see `lent_history`
     """
     since, until = _since(history, since or None), as_day(until, "until") if until else None
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
     odds = history.odds if len(history.odds) else None
+    lent = None if data_dir is None else lent_history(data_dir, series)
     return cached(_record, history.results, history.races, since, until, odds, lent, int(n_scenarios), int(seed))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from race_files import contest_facts, csv_bytes, salary_rows
 
 from dfslab import data
 from dfslab.parallel import map_jobs
@@ -99,3 +100,32 @@ def test_probabilities_and_checks_stand_in_the_numbers(reports):
         for page in (1, 2, 3):
             text = _said(report, page)
             assert "Checks made on this page's own numbers" in text and "Warning" not in text, race
+
+
+def test_a_made_xfinity_race_is_reported_from_a_draftkings_file(shared, tmp_path):
+    """The last intermediate race of the real history as if it were still to come, with salaries by past finishes."""
+    own, cup = ({n: pd.read_csv(shared / s / "history" / f"{n}.csv", low_memory=False) for n in ("results", "races")}
+                for s in ("xfinity", "cup"))  # fmt: skip
+    known = own["races"].dropna(subset=["track_length_mi"]).query("track_type == 'intermediate'")
+    race = known.sort_values("date").iloc[-1]
+    entries = own["results"][own["results"]["race_id"] == race["race_id"]].sort_values("driver")
+    (tmp_path / "history").mkdir()
+    for name, frame in own.items():
+        lent = cup[name].assign(series="cup", race_id="cup-" + cup[name]["race_id"])  # both may race there on one day
+        earlier = pd.concat([frame[frame["date"] < race["date"]], lent])
+        earlier.to_csv(tmp_path / "history" / f"{name}.csv", index=False)
+    past = own["results"][own["results"]["date"] < race["date"]].groupby("driver")["finish"].mean()
+    rank = entries["driver"].map(past).fillna(30.0).rank(method="first").to_numpy()
+    salary = (10_500 - 150 * rank).round(-2).astype(int)
+    folder = tmp_path / "races" / race["race_id"]
+    folder.mkdir(parents=True)
+    (folder / "DKSalaries.csv").write_bytes(csv_bytes(salary_rows(entries["driver"], salary)))
+    entries[["driver", "start"]].to_csv(folder / "starting_lineup.csv", index=False)
+    facts = {"date": race["date"], "track": race["track"], "track_type": race["track_type"], "series": "O'Reilly"}
+    facts |= {"track_length_mi": race["track_length_mi"], "sched_laps": int(race["race_laps"])}
+    (folder / "race.json").write_text(json.dumps(facts), "utf-8")
+    (folder / "contest.json").write_text(json.dumps(contest_facts(entries=500)), "utf-8")
+    day = open_race(race["race_id"], tmp_path)
+    assert day.race.series == "xfinity" and len(day.slate.starters) == len(entries) >= 36
+    out = run_report(race["race_id"], tmp_path, tmp_path / "out", SMALL)
+    assert len(_lineups(out)) == 20 and pd.read_csv(out / "exposures.csv")["exposure"].sum() == pytest.approx(6)
