@@ -14,38 +14,6 @@ from scipy.optimize import lsq_linear
 
 from dfslab.errors import UserError
 
-__all__ = [
-    "auc",
-    "brier",
-    "brier_skill",
-    "clustered_fit",
-    "clustered_mean",
-    "compare",
-    "covered",
-    "crps",
-    "damped_newton",
-    "finish_probabilities",
-    "Interval",
-    "interval_bounds",
-    "interval_score",
-    "mean_absolute_error",
-    "mean_value",
-    "Minimum",
-    "paired_difference",
-    "pit",
-    "quantile_value",
-    "reliability",
-    "root_mean_square_error",
-    "rps",
-    "scenario_weights",
-    "spearman",
-    "summarise",
-    "tail_weights",
-    "top_hits",
-    "upper_tail_mean",
-    "winner_log_score",
-]
-
 # ---------------------------------------------------------------- means with clustered errors
 
 
@@ -72,9 +40,7 @@ def clustered_fit(values, design, cluster, weight=None) -> tuple[np.ndarray, np.
 
     groups = np.unique(np.asarray(cluster), return_inverse=True)[1]
     design = np.asarray(design, float)
-    model = WLS(
-        np.asarray(values, float), design, np.ones(len(groups)) if weight is None else np.asarray(weight, float)
-    )
+    model = WLS(np.asarray(values, float), design, 1.0 if weight is None else np.asarray(weight, float))
     if groups.max() < max(1, design.shape[1] - 1):
         return model.fit().params, np.full(design.shape[1], np.nan)
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
@@ -160,9 +126,8 @@ def compare(scores: pd.DataFrame, baseline: str, by: Sequence[str] = ("score",))
     """
     by, known = list(by), scores.dropna(subset="value")
     if baseline not in set(scores["model"]):
-        raise ValueError(
-            f"compare: no model {baseline}; the scores have {', '.join(map(str, scores['model'].unique()))}"
-        )
+        known = ", ".join(map(str, scores["model"].unique()))
+        raise ValueError(f"compare: no model {baseline}; the scores have {known}")
     if known.duplicated(["case", "model", *by]).any():
         raise ValueError(f"compare: a case has two values of one model and {', '.join(by)}; name what tells them apart")
     base = known[known["model"] == baseline].set_index(["case", *by])["value"].rename("base")
@@ -277,11 +242,6 @@ def spearman(a, b) -> float:
 
 
 # ---------------------------------------------------------------- ownership: points, order, draws
-
-
-def mean_absolute_error(forecast, actual) -> float:
-    """Return the mean of |forecast − actual|, in the unit given; lower is better."""
-    return float(np.abs(np.asarray(forecast, float) - np.asarray(actual, float)).mean())
 
 
 def root_mean_square_error(forecast, actual) -> float:

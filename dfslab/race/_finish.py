@@ -108,32 +108,24 @@ class FinishModel:
         return self.table[["race_id", "driver"]].assign(log_worth=TEMPERATURE * self.past)
 
 
-@dataclass(frozen=True)
 class Course:
     """History with its design, from which a linear attrition model can be fitted as of any row.
 
     `order` are the rows that enter a fit, by race, first exit first; `blocks` keeps refits by number of rows.
     """
 
-    table: pd.DataFrame
-    design: np.ndarray
-    columns: list
-    ridge: np.ndarray
-    race: np.ndarray
-    first: np.ndarray
-    day: np.ndarray
-    order: np.ndarray
-    blocks: dict = field(default_factory=dict)
-    others: pd.DataFrame | None = None
-
-    @classmethod
-    def of(cls, table, design, columns, ridge, used, others=None) -> "Course":
-        race = pd.factorize(table["race_id"])[0]
-        day = (table["date"] - table["date"].min()).dt.days.to_numpy(float)
+    def __init__(self, table, design: pd.DataFrame, ridge, used, driver_ridge: float, others=None):
+        drivers, names = pd.factorize(table["who"])
+        self.table, self.others, self.blocks = table, others, {}
+        self.design = np.hstack([design.to_numpy(float), drivers[:, None] == np.arange(len(names))])
+        self.columns = [*design.columns, *("driver " + names)]
+        self.ridge = np.concatenate([ridge, np.full(len(names), driver_ridge)])
+        self.race = pd.factorize(table["race_id"])[0]
+        self.first = race_starts(self.race)
+        self.day = (table["date"] - table["date"].min()).dt.days.to_numpy(float)
         finish = number(table["finish"])
-        used = used & ~flag(table["disqualified"]) & ~np.isnan(finish)
-        order = np.lexsort((-finish, race))
-        return cls(table, design, columns, ridge, race, race_starts(race), day, order[used[order]], others=others)
+        order = np.lexsort((-finish, self.race))
+        self.order = order[(used & ~flag(table["disqualified"]) & ~np.isnan(finish))[order]]
 
     def rows_before(self, date) -> int:
         """Return the number of rows of races before `date`."""
@@ -182,24 +174,13 @@ class Course:
         return int(self.first[min(race, len(self.first) - 1)])
 
 
-def _own_effects(table):
-    """Return names and the 0/1 design of drivers, (rows, drivers)."""
-    drivers, names = pd.factorize(table["who"])
-    own = np.zeros((len(table), len(names)))
-    own[np.arange(len(table)), drivers] = 1.0
-    return list("driver " + names), own
-
-
 def working_course(table, others=None) -> Course:
     """Return history with the design of the working model; `others` are results and races of other series."""
     known = features(table)
-    names, own = _own_effects(table)
     ridge = np.where(known.columns.str.contains("|", regex=False), RIDGE_FAMILY, RIDGE_BASE)
     ridge[known.columns == "practice"] = RIDGE_PRACTICE
-    ridge = np.concatenate([ridge, np.full(len(names), RIDGE_DRIVER)])
-    design = np.hstack([known.to_numpy(), own])
     lent = None if others is None else history_table(*others)
-    return Course.of(table, design, [*known.columns, *names], ridge, ~flag(table["dnf"]), lent)
+    return Course(table, known, ridge, ~flag(table["dnf"]), RIDGE_DRIVER, lent)
 
 
 REFERENCE_RIDGE = 1.5
@@ -208,8 +189,4 @@ REFERENCE_RIDGE = 1.5
 
 def reference_course(table) -> Course:
     """Return the reference: drivers' own effects and the start, all cars in the order."""
-    known = features(table)[["start"]]
-    names, own = _own_effects(table)
-    ridge = np.full(1 + len(names), REFERENCE_RIDGE)
-    used = np.ones(len(table), bool)
-    return Course.of(table, np.hstack([known.to_numpy(), own]), ["start", *names], ridge, used)
+    return Course(table, features(table)[["start"]], [REFERENCE_RIDGE], np.ones(len(table), bool), REFERENCE_RIDGE)

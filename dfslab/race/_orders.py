@@ -169,19 +169,16 @@ def _fit_order(finishes, ridge, forward) -> RankModel:
 
 def _checked_finishes(finishes) -> pd.DataFrame:
     missing = {"race_id", "driver", "finish"} - set(finishes.columns)
-    if missing:
-        raise ValueError(f"finishes: column {', '.join(sorted(missing))} is missing; need race_id, driver, finish")
+    if missing or finishes.empty:
+        what = f"column {', '.join(sorted(missing))} is missing" if missing else "no rows"
+        raise ValueError(f"finishes: {what}; give race_id, driver, finish of at least one race of two drivers")
     rows = finishes[["race_id", "driver", "finish"]].reset_index(drop=True)
-    if rows.empty:
-        raise ValueError("finishes: no rows; give at least one race of two drivers")
     rows = rows.assign(finish=pd.to_numeric(rows["finish"], errors="coerce"))
     blank = rows.isna().any(axis=1)
     if blank.any():
-        raise ValueError(
-            f"finishes: row {blank.idxmax() + 1} has a blank or a finish that is no number; drop or fix it"
-        )
-    for columns, what in ((["race_id", "driver"], "driver"), (["race_id", "finish"], "finish")):
-        twice = rows.duplicated(columns)
+        raise ValueError(f"finishes: row {blank.idxmax() + 1} has a blank or a finish that is no number; fix it")
+    for what in ("driver", "finish"):
+        twice = rows.duplicated(["race_id", what])
         if twice.any():
             row = rows.loc[twice.idxmax()]
             raise ValueError(f"finishes: race {row['race_id']} has {what} {row[what]} twice; keep one row of it")

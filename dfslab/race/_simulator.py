@@ -191,46 +191,34 @@ def _entry(drivers: pd.DataFrame) -> _Entry:
     names = drivers["driver"].to_numpy(object)
     if drivers["driver"].duplicated().any():
         raise ValueError(f"drivers: {drivers['driver'][drivers['driver'].duplicated()].iloc[0]} is listed twice")
-    out = _flag(drivers, "out")
-    rows = np.flatnonzero(~out)
+    rows = np.flatnonzero(~_flag(drivers, "out"))
     if len(rows) < 3:
         raise ValueError(f"drivers: {len(rows)} race; the simulator needs at least 3")
     rows = rows[np.argsort(names[rows].astype(str), kind="stable")]
     racing = drivers.iloc[rows].reset_index(drop=True)
-    grid, scored, notes = _grid(racing)
-    return _Entry(names, racing, rows, grid, scored, notes)
+    return _Entry(names, racing, rows, *_grid(racing))
 
 
 def _flag(drivers, name) -> np.ndarray:
-    if name not in drivers:
-        return np.zeros(len(drivers), bool)
-    return drivers[name].map(lambda x: bool(x) and x == x).to_numpy(bool)
+    return pd.Series(drivers.get(name, False), drivers.index).map(lambda x: bool(x) and x == x).to_numpy(bool)
 
 
 def _grid(racing: pd.DataFrame):
     """Return the places to start from (1 … D), the places that score, and notes."""
-    start = pd.to_numeric(racing["start"], errors="coerce") if "start" in racing else pd.Series(np.nan, racing.index)
-    known = start.notna().to_numpy()
+    start = pd.to_numeric(pd.Series(racing.get("start", np.nan), racing.index), errors="coerce")
+    known, rear, notes = start.notna(), _flag(racing, "to_rear"), []
+    if not known.any():
+        note = "No starting grid is known: it is drawn anew in every scenario from the drivers' strength."
+        return None, None, (note,)
     twice = start[known & start.duplicated()]
     if len(twice):
         raise ValueError(f"drivers: two drivers start {twice.iloc[0]:.0f}; correct the starting order")
-    if not known.any():
-        return (
-            None,
-            None,
-            ("No starting grid is known: it is drawn anew in every scenario from the drivers' strength.",),
-        )
-    notes = []
-    scored = start.to_numpy(float, copy=True)
     if not known.all():
-        last = np.nanmax(scored)
-        scored[~known] = last + 1 + np.arange((~known).sum())
+        start[~known] = start.max() + np.arange(1, 1 + (~known).sum())
         who = ", ".join(racing["driver"][~known])
         notes.append(f"No starting place is known for {who}: assumed to start behind all others.")
-    rear = _flag(racing, "to_rear")
     if rear.any():
         notes.append(f"To the rear, keeping the grid place for scoring: {', '.join(racing['driver'][rear])}.")
-    order = np.lexsort((scored, rear))
-    grid = np.empty(len(scored), np.int16)
-    grid[order] = np.arange(1, len(scored) + 1)
-    return grid, scored.astype(np.int16), tuple(notes)
+    grid = np.empty(len(start), np.int16)
+    grid[np.lexsort((start, rear))] = np.arange(1, len(start) + 1)
+    return grid, start.to_numpy(np.int16), tuple(notes)

@@ -81,6 +81,8 @@ class TuningResult:
     the label were recorded), scored."""
     base_rates: pd.DataFrame
     """track_type, regime, rate, races: over the races where it is known."""
+    cluster_kappa: float
+    """Agreement (Cohen's κ) of the labels with the clusters of `confusion`."""
     confusion: pd.DataFrame
     """Races by label (rows) and cluster of the features (columns): those whose label is known, or all if none is."""
     comparison: pd.DataFrame
@@ -182,11 +184,6 @@ class TuningResult:
         if regime not in REGIMES:
             raise UserError(f"regime {regime!r} is unknown; one of {', '.join(REGIMES)}")
         return self.forecasts[self.forecasts["regime"] == regime].dropna(subset="actual")
-
-    @property
-    def cluster_kappa(self) -> float:
-        """Agreement (Cohen's κ) of the labels with the clusters of `confusion`."""
-        return kappa(self.confusion.to_numpy())
 
     def to_dict(self) -> dict:
         """Return what is saved, as plain values for a JSON file: see `save`."""

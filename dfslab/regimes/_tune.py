@@ -343,7 +343,7 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
     picks = [candidates.choice(walk.skill(gains, resample_rng.integers(n, size=n))) for _ in range(n_resamples)]
     scores, placebo = _scores(walk, walk.by_model(gains, best)), walk.placebo(n_permutations, best, placebo_rng)
     thresholds = {name: k if k is None else candidates.listed[k] for name, k in candidates.named(best).items()}
-    comparison = _comparison(scores, placebo, thresholds)
+    comparison, confusion = _comparison(scores, placebo, thresholds), _confusion(past, *labels, cluster_rng)
     return TuningResult(
         best=thresholds["best"],
         in_use=thresholds["in use"],
@@ -358,7 +358,8 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
         knowing=_knowing(walk, best),
         timeline=_timeline(past, *labels),
         base_rates=base_rates(past["track_type"], *labels),
-        confusion=_confusion(past, *labels, cluster_rng),
+        confusion=confusion,
+        cluster_kappa=kappa(confusion.to_numpy()),
         comparison=comparison,
         **dict(zip(("gain", "gain_se", "p"), comparison.loc[0, ["skill", "skill_se", "p"]].astype(float), strict=True)),
         kappa=float(np.mean([_agreement(codes[decided], walk.codes[k][decided]) for k in picks])),
