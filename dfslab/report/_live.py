@@ -190,7 +190,7 @@ def shown(answer: Answer, pinned: Answer | None = None, ahead: pd.Series | None 
     cards = [
         (f"{result.entered}", "lineups enter the contest"),
         (f"${paid:,.0f} ± {money['expected_profit_se']:,.0f}", f"expected payout for ${fees:,.0f} of fees"),
-        (f"{owned:.0%}", "total ownership of a lineup"),
+        (f"{100 * owned:.0f} %", "total ownership of a lineup"),
         (f"{mine.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
     ]
     said = list(mine.notes)
@@ -223,9 +223,11 @@ def _lineups(answer: Answer, pinned: Answer | None):
 
 
 def _regimes(answer: Answer):
-    races, shares = answer.world.races, answer.world.races.regime_shares()
-    paid = np.bincount(races.regime, answer.result.payout.sum(axis=1) * races.weight, len(shares))
-    frame = pd.DataFrame({"probability": shares, "expected_payout": paid / shares}).dropna()
+    races, shares, paid = answer.world.races, answer.world.races.regime_shares(), answer.result.payout.sum(axis=1)
+    mean = np.bincount(races.regime, paid * races.weight, len(shares)) / shares
+    away = (paid - mean.to_numpy()[races.regime]) * races.weight
+    error = np.sqrt(np.bincount(races.regime, away**2, len(shares))) / shares
+    frame = pd.DataFrame({"probability": shares, "expected_payout": mean, "expected_payout_se": error}).dropna()
     frame.index = pd.Index(frame.index.str.replace("_", " "), name="regime")
     return table(frame.reset_index(), "What these lineups earn when the race turns out that way.")
 

@@ -86,6 +86,17 @@ def test_thresholds_relabel_and_weights_reweigh_the_same_races(bench):
     assert only.weight[only.regime != only.regime_names.index("chaos")].sum() == 0
 
 
+def test_payouts_by_regime_add_up_to_the_payout(bench):
+    answer = bench.ask(3)
+    races, paid = answer.world.races, answer.result.payout.sum(axis=1)
+    text = live.shown(answer)
+    for name, share in races.regime_shares().items():
+        if share > 0:
+            here = races.regime == races.regime_names.index(name)
+            mean = paid[here] @ races.weight[here] / share
+            assert f"${mean:,.2f} <i>±" in text or f"${mean:,.0f} <i>±" in text
+
+
 def test_an_answer_is_compared_with_itself_without_a_difference_and_with_a_worse_one_by_its_sign(bench):
     best = bench.ask(3, leverage_penalty=0)
     assert bench.compare(best, best)["difference"] == 0
