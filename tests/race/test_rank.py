@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import chisquare
 
 from dfslab.race._finish import FinishModel
-from dfslab.race._form import _decayed, _seen, elsewhere, features, history_table
+from dfslab.race._form import _decayed, _linked, _seen, elsewhere, features, history_table
 from dfslab.race._orders import Choices, fit_attrition, fit_plackett_luce, maximise, sample_finish
 from dfslab.slate import Race
 
@@ -414,6 +414,23 @@ def test_a_driver_keeps_his_record_under_another_spelling(model):
     race, spelled = race_on(RACES.iloc[-1]), entry(-1)
     other = spelled.assign(driver=spelled["driver"].str.upper().str.replace(" ", ". "))
     np.testing.assert_allclose(model.log_worth(other, race), model.log_worth(spelled, race))
+
+
+def test_a_team_keeps_its_record_under_a_new_name():
+    day = pd.Series(pd.to_datetime(RACES["date"]), RACES.index)
+    late = RESULTS["race_id"].isin(RACES.loc[day >= day.iloc[-12], "race_id"])
+    renamed = RESULTS.assign(team=RESULTS["team"].where(~late, RESULTS["team"].str.replace("Team ", "T")))
+    a, b = (features(history_table(r, RACES)) for r in (RESULTS, renamed))
+    pd.testing.assert_frame_equal(a, b)
+
+
+def test_a_new_team_with_cars_of_a_team_that_still_races_starts_afresh():
+    team = np.array(["A", "A", "B", "A", "new", "B"], object)
+    linked = _linked(team, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
+    assert linked.tolist() == ["A", "A", "B", "A", "new", "B"]
+    gone = np.array(["A", "A", "B", "X", "X", "B"], object)
+    linked = _linked(gone, np.array(["1", "2", "3", "1", "2", "3"], object), np.array([0, 0, 0, 7, 7, 7]), [0, 3, 6])
+    assert linked.tolist() == ["A", "A", "B", "A", "A", "B"]
 
 
 def test_records_of_other_series_are_decayed_means_of_earlier_days():
