@@ -13,7 +13,8 @@ from dfslab.portfolio._score import Scores
 class Verdict:
     """Which recipe is played, in words, and the table it was decided by.
 
-    `table`: recipe, expected_payout, behind (dollars less than the best, paired) ± se, clear (two standard errors).
+    `table`: recipe, expected_payout, promised (dollars more than the plain recipe's, paired) and gain (what that is
+    worth) ± se, clear (two standard errors).
     """
 
     name: str
@@ -56,8 +57,8 @@ def _against(scores: Scores, reference: str, worth: Mapping[str, float]) -> pd.D
     for name, pay in scores.payout.items():
         gain, se = scores.mean(pay - scores.payout[reference])
         factor = worth.get(name, 1.0)
-        shown = {"recipe": name, "expected_payout": scores.mean(pay)[0], "gain": factor * gain, "se": factor * se}
-        rows.append(shown | {"clear": abs(gain) > 2 * se})
+        shown = {"recipe": name, "expected_payout": scores.mean(pay)[0], "promised": gain, "gain": factor * gain}
+        rows.append(shown | {"se": factor * se, "clear": abs(gain) > 2 * se})
     return pd.DataFrame(rows)
 
 
@@ -66,7 +67,11 @@ def _sentence(table: pd.DataFrame, best: str, reference: str) -> str:
     if len(table) == 1:
         return f"{best} is the only recipe."
     if best == reference:
-        rival = rows.drop(index=reference)["gain"].idxmax()
+        rivals = rows.drop(index=reference)
+        if not rivals["gain"].any() and (rivals["promised"] > 0).any():
+            rival, more = rivals["promised"].idxmax(), rivals["promised"].max()
+            return f"{best} is played: {rival} promises ${more:,.2f} more, but such gains came to nothing in the past."
+        rival = rivals["gain"].idxmax()
         gain, se = rows.loc[rival, ["gain", "se"]]
         near = f"the nearest, {rival}, by {_dollars(gain, se)}"
         return f"{best} is played: no other recipe is ahead of it by a standard error ({near})."

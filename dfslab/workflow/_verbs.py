@@ -179,7 +179,7 @@ def choose_portfolio(
     *,
     objective: str = "payout",
     leverage_penalty: float | Sequence[float] | None = None,
-    max_exposure: float | Mapping[str, float] = 0.6,
+    max_exposure: float | Mapping[str, float] = 1.0,
     min_exposure: float | Mapping[str, float] | None = None,
     max_overlap: int | None = 5,
     locks: Sequence[str] = (),

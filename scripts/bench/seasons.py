@@ -20,7 +20,9 @@ from dfslab import metrics, sample
 from dfslab.data import list_races
 from dfslab.parallel import map_jobs
 from dfslab.workflow import run_backtest, summarise
+from scripts.docs.results import markdown_table, write_results
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 PLAIN = "no leverage (best by mean points)"
 SHOWN = {"portfolio": "portfolio", PLAIN: "best by mean points"}
 
@@ -76,7 +78,7 @@ def season_bands(seeds, out: Path, store: Path, settings: dict) -> pd.DataFrame:
         row |= {"low": low, "high": high, "replayed": truth, "inside": low <= truth <= high}
         row["score of the band"] = metrics.interval_score(low, high, truth, 0.8)
         found.append(row | {"score of the promise": metrics.interval_score(promised, promised, truth, 0.8)})
-    return pd.DataFrame(found).astype(float, errors="ignore").round(3)
+    return pd.DataFrame(found).round(3)
 
 
 def money_rows(store: Path, seeds) -> pd.DataFrame:
@@ -118,12 +120,6 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return the table as Markdown."""
-    rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
 def slope_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return slopes of replayed on calibrated rates over all strategies and races, errors by race."""
     found = []
@@ -150,23 +146,30 @@ def seeds_of(text: str) -> list[int]:
 @click.option("--workers", default=1, show_default=True)
 @click.option("--run/--only-tables", default=True)
 @click.option("--compare", help="Name of code run earlier; the tables keep the races that both have.")
-def main(seeds, out, name, every, replays, workers, run, compare):
+@click.option("--write", is_flag=True, help="Put the tables into docs/results.md.")
+def main(seeds, out, name, every, replays, workers, run, compare, write):
     """Write simulated seasons, walk through them, and print the pooled tables."""
-    seeds, store = seeds_of(seeds), out / f"rows-{name}-{code_digest()}"
+    numbers, store = seeds_of(seeds), out / f"rows-{name}-{code_digest()}"
+    settings = {"n_replays": replays}
     if run:
-        jobs = jobs_of(seeds, out, store, every, {"n_replays": replays})
+        jobs = jobs_of(numbers, out, store, every, settings)
         map_jobs(score, jobs, workers=workers, progress=lambda done, total: click.echo(f"{done} of {total}", err=True))
-        click.echo(f"\n### {name}: seasons\n\n{markdown(season_bands(seeds, out, store, {'n_replays': replays}))}")
+    tables = {f"{name}: seasons": season_bands(numbers, out, store, settings)}
     stores = {name: store}
     if compare:
         stores = {compare: max(out.glob(f"rows-{compare}-*"), key=lambda path: path.stat().st_mtime)} | stores
-    found = {label: money_rows(path, seeds) for label, path in stores.items()}
+    found = {label: money_rows(path, numbers) for label, path in stores.items()}
     shared = set.intersection(*[set(rows["race"]) for rows in found.values()])
     for label, rows in found.items():
-        title = f"{label}: seeds {seeds[0]} to {seeds[-1]}, mean ± error by season (by race), a dollar of fees"
         mine = rows[rows["race"].isin(shared)]
-        tables = [pooled(mine), *([slope_table(mine)] if "calibrated" in mine else [])]
-        click.echo(f"\n### {title}\n\n" + "\n\n".join(markdown(table) for table in tables))
+        tables[f"{label}: mean ± error by season (by race), dollars a dollar of fees"] = pooled(mine)
+        if "calibrated" in mine:
+            tables[f"{label}: slope of replayed on promised rates, over all strategies"] = slope_table(mine)
+    for title, table in tables.items():
+        click.echo(f"\n{title}\n\n{markdown_table(table)}")
+    if write:
+        command = f"python -m scripts.bench.seasons --seeds {seeds} --races {every} --out BENCH --name {name}"
+        write_results(RESULTS, "money", tables, command + (f" --compare {compare}" if compare else "") + " --write")
 
 
 if __name__ == "__main__":

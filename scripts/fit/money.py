@@ -18,10 +18,8 @@ import pandas as pd
 from dfslab import data, metrics, race
 from scripts.bench.seasons import PLAIN, money_rows, seeds_of
 
-CHOSEN = ("portfolio", PLAIN)
-"""Strategies whose promises are fitted."""
-SHAPES = (0.25, 0.4, 0.6, 1.0, 1.5, 2.5, 5.0, 20.0)
-"""Where promises are worth half of their growth, tried in units of the mean promise."""
+CHOSEN = PLAIN
+"""The strategy whose promises are fitted: what is played unless another is asked for."""
 
 
 def driver_rows(store: Path, seeds) -> pd.DataFrame:
@@ -50,30 +48,29 @@ def blend_table(rows: pd.DataFrame, sources) -> pd.DataFrame:
 
 
 def worth_table(money: pd.DataFrame) -> pd.DataFrame:
-    """Return the figures of `PromiseMap` by rate: weight, sd between seasons, spread between races, half, se."""
-    rows, found = money[money["strategy"].isin(CHOSEN)], {}
+    """Return the figures of `PromiseMap` by rate, and the error `se` by season that `sd` contains.
+
+    `half` is the mean promise, a convention, for the races do not tell shapes apart; the weight is by least squares.
+    """
+    rows, found = money[money["strategy"] == CHOSEN], {}
     for rate in ("return", "cash", "top_1pct", "p_profit"):
         column = "expected_payout" if rate == "return" else rate
         fees, average = (rows["fees"], rows["average_return"] + 1) if rate == "return" else (1, rows[f"average_{rate}"])
         x, y = rows[f"predicted_{column}"] / fees - average, rows[f"replay_{column}"] / fees - average
-        found[rate] = _worth(x.to_numpy(), y.to_numpy(), rows)
+        found[rate] = _worth(x.to_numpy(), y.to_numpy(), rows["season"].to_numpy())
     return pd.DataFrame(found).T
 
 
-def _worth(x, y, rows) -> dict:
-    fits = []
-    for half in x.mean() * np.array(SHAPES):
-        f = x / (1 + np.abs(x) / half)
-        weight = f @ y / (f @ f)
-        fits.append((((y - weight * f) ** 2).sum(), half, weight, f))
-    _, half, weight, f = min(fits, key=lambda fit: fit[0])
-    ratio = pd.DataFrame({"away": y / f - weight, "race": rows["race"].to_numpy(), "season": rows["season"].to_numpy()})
-    races = ratio.groupby(["season", "race"])["away"].mean()
-    by_season = races.groupby("season")
-    spread = np.sqrt(((races - by_season.transform("mean")) ** 2).sum() / (len(races) - by_season.ngroups))
-    shared = by_season.mean().var() - spread**2 * (1 / by_season.size()).mean()
-    se = by_season.mean().sem()
-    return {"weight": weight, "sd": np.sqrt(max(0.0, shared)), "spread": spread, "half": half, "se": se}
+def _worth(x, y, season) -> dict:
+    half = np.abs(x).mean()
+    f = x / (1 + np.abs(x) / half)
+    weight = f @ y / (f @ f)
+    by_season = pd.Series(y / f - weight).groupby(season)
+    size = by_season.size()
+    spread = np.sqrt(((size - 1) * by_season.var().fillna(0)).sum() / (size - 1).sum())
+    shared = max(0.0, by_season.mean().var() - spread**2 * (1 / size).mean())
+    se = spread / np.sqrt(len(x))
+    return {"weight": weight, "sd": np.sqrt(shared + se**2), "spread": spread, "half": half, "se": se}
 
 
 def real_slopes(folder) -> pd.DataFrame:

@@ -109,9 +109,10 @@ def test_plain_lineups_are_played_where_nothing_is_ahead_by_a_standard_error(pla
     close = scores_of(plain=played.payout["plain"], lever=played.payout["plain"] + rng.normal(0.05, 9, 400))
     found = referee(close, plain="plain")
     assert found.name == "plain" and "no other recipe" in str(found)
-    assert referee(played, {"lever": 0.0}, plain="plain").name == "plain", (
-        "a gain that was worth nothing counts nothing"
-    )
+    found = referee(played, {"lever": 0.0, "worse": 0.0}, plain="plain")
+    gain = (played.payout["lever"] - played.payout["plain"]).mean()
+    assert found.name == "plain", "a gain that was worth nothing counts nothing"
+    assert f"lever promises ${gain:,.2f} more, but" in found.sentence
 
 
 def test_a_recipe_alone_is_played_and_unknown_ones_are_refused(played):
