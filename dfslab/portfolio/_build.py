@@ -29,12 +29,12 @@ from dfslab.portfolio._portfolio import Portfolio
 from dfslab.slate import Contest, Slate
 
 REGIME_QUOTAS = False
-"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise: on 24 races
-of ten simulated seasons quotas cost .12 ± .08 a dollar of fees (replays)."""
+"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise: on 21 races
+of ten simulated seasons quotas cost .02 ± .04 a dollar of fees (replays, paired)."""
 LEVERAGE_SHARE = 0.0
 """Share of the entering lineups chosen by what they add in the contest, unless told otherwise; the rest are the best by
-mean points beside them. On 32 races of ten simulated seasons a half gained −.02 ± .05 a dollar of fees over the best by
-mean points alone, all of them −.05 ± .08 (replays, paired), though .22 and .31 were promised."""
+mean points beside them. On 39 races of ten simulated seasons a half gained −.01 ± .04 a dollar of fees over the best by
+mean points alone and all of them −.05 ± .07 (replays, paired), where .24 and .35 were promised."""
 ROBUST_ROUNDS = 6
 """Choices made against ever worse regime weights."""
 REFILLS = 10

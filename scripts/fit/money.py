@@ -20,6 +20,9 @@ from scripts.bench.seasons import PLAIN, money_rows, seeds_of
 
 CHOSEN = PLAIN
 """The strategy whose promises are fitted: what is played unless another is asked for."""
+HALF = 2.0
+"""Where promises are worth half of their growth, in units of the mean promise: with each season left out 1 to 10 score
+alike, and at 2 a small promise is worth little more than it says."""
 
 
 def driver_rows(store: Path, seeds) -> pd.DataFrame:
@@ -50,7 +53,7 @@ def blend_table(rows: pd.DataFrame, sources) -> pd.DataFrame:
 def worth_table(money: pd.DataFrame) -> pd.DataFrame:
     """Return the figures of `PromiseMap` by rate, and the error `se` by season that `sd` contains.
 
-    `half` is the mean promise, a convention, for the races do not tell shapes apart; the weight is by least squares.
+    `half` is `HALF` times the mean promise, for the races do not tell shapes apart; the weight is by least squares.
     """
     rows, found = money[money["strategy"] == CHOSEN], {}
     for rate in ("return", "cash", "top_1pct", "p_profit"):
@@ -62,7 +65,7 @@ def worth_table(money: pd.DataFrame) -> pd.DataFrame:
 
 
 def _worth(x, y, season) -> dict:
-    half = np.abs(x).mean()
+    half = HALF * np.abs(x).mean()
     f = x / (1 + np.abs(x) / half)
     weight = f @ y / (f @ f)
     by_season = pd.Series(y / f - weight).groupby(season)
