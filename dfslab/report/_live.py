@@ -174,7 +174,7 @@ def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=2_000, progress: 
     progress("fitting the race model, simulating the race, forecasting ownership, drawing a field")
     bench.world()
     progress("searching lineups once, to have the search compiled")
-    bench.ask(2)
+    bench.ask(2, thresholds=bench.day.thresholds.to_dict())
     progress("ready")
     return bench
 
