@@ -198,8 +198,12 @@ class Scenarios:
     def to_frame(self, driver: str) -> pd.DataFrame:
         """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
         mine = {name: getattr(self, name)[:, self.row(driver)] for name in ("start", *PER_DRIVER)}
-        race = {name: getattr(self, name) for name in PER_SCENARIO}
-        return pd.DataFrame(mine | race).assign(regime=np.asarray(self.regime_names, object)[self.regime])
+        race = {name: getattr(self, name) for name in PER_SCENARIO} | {"regime": self.labels()}
+        return pd.DataFrame(mine | race)
+
+    def labels(self) -> np.ndarray:
+        """Return the name of each scenario's regime, (S,)."""
+        return np.asarray(self.regime_names, object)[self.regime]
 
     def row(self, driver: str) -> int:
         """Return the column of `driver` in the (S, D) arrays."""
