@@ -13,11 +13,10 @@ import joblib
 import numpy as np
 from numba import njit
 
+from dfslab.lineups import distinct
+
 LANES = 8
 """Scenarios counted side by side: eight 32-bit sums fill one vector register."""
-
-LONGEST_TABLE = 5_000_000
-"""Up to here keys are numbered by a table instead of by sorting: three drivers of 170."""
 
 
 class Counted(NamedTuple):
@@ -30,63 +29,20 @@ class Counted(NamedTuple):
     copies: np.ndarray
 
 
-@njit(cache=True, nogil=True)
-def sort_rows(rows):
-    """Sort each row of `rows` (n, k) in place; return the first row that repeats a number, or −1."""
-    repeated = -1
-    for i in range(rows.shape[0]):
-        for j in range(1, rows.shape[1]):
-            item, place = rows[i, j], j
-            while place > 0 and rows[i, place - 1] > item:
-                rows[i, place] = rows[i, place - 1]
-                place -= 1
-            rows[i, place] = item
-            if place > 0 and rows[i, place - 1] == item and repeated < 0:
-                repeated = i
-    return repeated
-
-
 def count_lineups(lineups: np.ndarray, n_drivers: int) -> Counted:
-    """Return the distinct lineups of `lineups` (n, K), sorted within each row, with how often each occurs.
-
-    A head or tail is one integer in base `n_drivers`; sorting those of whole lineups brings equal ones together.
-    """
+    """Return the distinct lineups of `lineups` (n, K), sorted within each row, with how often each occurs."""
     half = max(1, lineups.shape[1] // 2)
-    head_keys, tail_keys = _keys(lineups[:, :half], n_drivers), _keys(lineups[:, half:], n_drivers)
-    tails, tail = _numbered(tail_keys)
-    keys = np.sort(head_keys * len(tails) + tail) if len(tails) else head_keys
-    new = np.flatnonzero(np.diff(keys, prepend=-1))
-    copies = np.diff(new, append=len(keys))
-    head_key, tail = np.divmod(keys[new], max(len(tails), 1))
-    heads, head = _numbered(head_key)
+    different, copies = distinct(lineups)
+    (heads, head), (tails, tail) = (_numbered(part, n_drivers) for part in np.split(different, [half], axis=1))
     small = max(len(heads), len(tails), copies.max(initial=0)) < 2**16
-    columns = (part.astype(np.uint16 if small else np.uint32) for part in (head, tail, copies))
-    size = lineups.shape[1]
-    return Counted(_digits(heads, n_drivers, half), _digits(tails, n_drivers, size - half), *columns)
+    return Counted(heads, tails, *(part.astype(np.uint16 if small else np.uint32) for part in (head, tail, copies)))
 
 
-def _keys(part, n_drivers: int) -> np.ndarray:
-    """Return one integer per row of `part` (n, k): its numbers as digits in base `n_drivers`."""
-    keys = np.zeros(len(part), np.int64)
-    for column in part.T:
-        keys = keys * n_drivers + column
-    return keys
-
-
-def _digits(keys, n_drivers: int, k: int) -> np.ndarray:
-    """Return the rows of numbers that `_keys` made `keys` from, (n, k) int32."""
-    powers = np.int64(n_drivers) ** np.arange(k - 1, -1, -1)
-    return (keys[:, None] // powers % n_drivers).astype(np.int32)
-
-
-def _numbered(keys) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different `keys`, ascending, and the place of each key among them."""
-    if keys.max(initial=0) >= LONGEST_TABLE:
-        different, place = np.unique(keys, return_inverse=True)
-        return different, place.reshape(-1)
-    there = np.zeros(keys.max(initial=0) + 1, bool)
-    there[keys] = True
-    return np.flatnonzero(there), (np.cumsum(there) - 1)[keys]
+def _numbered(part, n_drivers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different rows of `part` (n, k), int32, and the place of each row among them."""
+    keys = part @ (np.int64(n_drivers) ** np.arange(part.shape[1]))
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return part[first].astype(np.int32), place
 
 
 def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> list:
@@ -217,49 +173,19 @@ def field_kernel(ticks, k, paid, heads, tails, head, tail, copies, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def table_kernel(at_least, offset, total, tables, start, stop):
-    """Fill `tables` with the cents one more entry would win, by its tick, for scenarios start … stop.
-
-    Scenario s holds offset[s + 1] − offset[s] ticks from the lowest one kept, and a last value for any score below.
-    """
-    last = len(total) - 1
-    for s in range(start, stop):
-        counts, table = at_least[offset[s] : offset[s + 1]], tables[offset[s] + s : offset[s + 1] + s + 1]
-        n = len(counts)
-        table[n] = total[min(counts[0] + 1, last)] - total[min(counts[0], last)]
-        for j in range(n):
-            above = counts[j + 1] if j + 1 < n else 0
-            won = total[min(counts[j] + 1, last)] - total[min(above, last)]
-            table[j] = won / (counts[j] - above + 1)
-
-
-@njit(cache=True, nogil=True)
-def top_kernel(at_least, offset, top, first, start, stop):
-    """Fill `first` with the lowest kept tick at which one more entry is among the best `top`, by scenario."""
-    for s in range(start, stop):
-        counts = at_least[offset[s] : offset[s + 1]]
-        j = len(counts) - 1
-        while j > 0 and counts[j] < top:
-            j -= 1
-        first[s] = j
-
-
-@njit(cache=True, nogil=True)
-def expected_kernel(tables, offset, low, first, ticks, lineups, weight, sums, start, stop):
-    """Add what lineups start … stop get in a block of scenarios to `sums` (5, L), x the table value of a lineup.
+def expected_kernel(won, below, offset, low, first, ticks, lineups, weight, sums, start, stop):
+    """Add what lineups start … stop get in a block of scenarios to `sums` (5, L), x what a lineup wins by its score.
 
     The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a score of `first` or more.
     """
     k = lineups.shape[1]
-    for s in range(len(low)):
-        n = offset[s + 1] - offset[s]
-        table = tables[offset[s] + s : offset[s + 1] + s + 1]
-        x = ticks[s]
+    for s in np.flatnonzero(weight):
+        x, table = ticks[s], won[offset[s] : offset[s + 1]]
         for i in range(start, stop):
             j = -low[s]
             for c in range(k):
                 j += x[lineups[i, c]]
-            paid = table[j if j >= 0 else n]
+            paid = table[j] if j >= 0 else below[s]
             worth = weight[s] * paid
             sums[0, i] += worth
             sums[1, i] += weight[s] * worth

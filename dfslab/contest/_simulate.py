@@ -14,7 +14,7 @@ import pandas as pd
 
 from dfslab.contest import _kernels as _payout
 from dfslab.errors import UserError
-from dfslab.metrics import quantile_value, scenario_weights, tail_weights
+from dfslab.metrics import scenario_weights
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest
 
@@ -55,10 +55,10 @@ class ContestResult:
         """Profit of all entered lineups together after fees, (S,) dollars."""
         return self.payout.sum(axis=1) - self.entered * self.contest.entry_fee
 
-    @cached_property
-    def best_rank(self) -> np.ndarray:
-        """Rank of our best entry, (S,) int."""
-        return self.rank[:, : self.entered].min(axis=1)
+    @property
+    def expected_payout(self) -> tuple[float, float]:
+        """What all entered lineups are expected to win together, and its standard error, dollars."""
+        return mean_and_error(self.payout.sum(axis=1), self.weight)
 
     def entry_metrics(self) -> pd.DataFrame:
         """Return one row per lineup: expected payout, ROI (each with a standard error), win, top 1 % and cash chances.
@@ -66,59 +66,29 @@ class ContestResult:
         `win` counts a shared first place; `top_1pct` is a rank within the best 1 % of the contest's entries (at
         least the first). Rows that did not enter are NaN.
         """
-        mean, error = _mean_and_error(self.payout, self.weight)
-        fee = self.contest.entry_fee
-        top = self.contest.top_ranks(0.01)
-        inside = self.rank > 0
+        mean, error = mean_and_error(self.payout, self.weight)
+        fee = self.contest.entry_fee or np.nan
         frame = pd.DataFrame(
             {
                 "expected_payout": mean,
                 "expected_payout_se": error,
-                "roi": _per_fee(mean - fee, fee),
-                "roi_se": _per_fee(error, fee),
+                "roi": mean / fee - 1,
+                "roi_se": error / fee,
                 "win": self.weight @ (self.rank == 1),
-                "top_1pct": self.weight @ (inside & (self.rank <= top)),
+                "top_1pct": self.weight @ (self.rank <= self.contest.top_ranks(0.01)),
                 "cash": self.weight @ (self.payout > 0),
             }
         )
         frame.loc[self.entered :] = np.nan
         return frame
 
-    def portfolio_metrics(self) -> pd.Series:
-        """Return the distribution of the portfolio's profit in dollars, chances and the rank of its best entry."""
-        profit, fees, weight = self.profit, self.entered * self.contest.entry_fee, self.weight
-        mean, error = _mean_and_error(profit, weight)
-        levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-        row = {
-            "expected_profit": float(mean),
-            "expected_profit_se": float(error),
-            "roi": _per_fee(float(mean), fees),
-            "roi_se": _per_fee(float(error), fees),
-            "sd": float(np.sqrt(weight @ (profit - mean) ** 2)),
-            "p_profit": float(weight @ (profit > 0)),
-            "p_profit_se": float(_mean_and_error((profit > 0).astype(float), weight)[1]),
-            "worst_5pct_mean": float(tail_weights(-profit, 0.05, weight) @ profit),
-        }
-        row |= {f"q{round(100 * level):02d}": _quantile(profit, level, weight) for level in levels}
-        row["best_rank_mean"] = float(weight @ self.best_rank)
-        row["best_rank_median"] = _quantile(self.best_rank, 0.5, weight)
-        return pd.Series(row)
 
-
-def _per_fee(dollars, fee: float):
-    return dollars / fee if fee else dollars * np.nan
-
-
-def _mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean over scenarios (axis 0) and its standard error; `weight` sums to 1."""
     mean = weight @ values
     squares = weight**2 @ (values - mean) ** 2
     spread = 1.0 - (weight**2).sum()
     return mean, np.sqrt(squares / spread) if spread > 0 else mean * np.nan
-
-
-def _quantile(values: np.ndarray, level: float, weight: np.ndarray) -> float:
-    return float(quantile_value(values[:, None], level, weight)[0])
 
 
 def simulate_contest(
@@ -215,15 +185,15 @@ class FieldScores:
         field = _checked_lineups(field, points.shape[1], "field")
         if len(field) >= contest.entries:
             raise ContestError(f"the field has {len(field):,} entries; leave room for ours below {contest.entries:,}")
-        return cls._from_ticks(_ticks(points, rules)[0], field, contest, threads)
+        return cls._of(_payout.count_lineups(field, points.shape[1]), _ticks(points, rules)[0], contest, threads)
 
     @classmethod
-    def _from_ticks(cls, ticks, field, contest, threads) -> "FieldScores":
-        counted = _payout.count_lineups(field, ticks.shape[1])
+    def _of(cls, counted, ticks, contest, threads) -> "FieldScores":
         paid = max(int(np.count_nonzero(contest.prizes)), contest.top_ranks(0.01))
+        size = counted.heads.shape[1] + counted.tails.shape[1]
 
         def count(start, stop):
-            return _payout.field_kernel(ticks, field.shape[1], paid, *counted, start, stop)
+            return _payout.field_kernel(ticks, size, paid, *counted, start, stop)
 
         low, size, at_least = map(np.concatenate, zip(*_payout.in_threads(count, len(ticks), threads), strict=True))
         return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest, threads)
@@ -239,21 +209,36 @@ class FieldScores:
         _payout.in_threads(fill, len(self.ticks), self.threads)
         return score
 
-    def tables(self) -> np.ndarray:
-        """Return, scenario after scenario, the cents one more entry would win, by its score.
+    @cached_property
+    def _won(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Cents one more entry would win, by score in the places of `at_least` and below `low` (S,).
 
-        Scenario s fills `offset[s] + s … offset[s + 1] + s + 1`: one value per tick from `low[s]`, and a last one
-        for every score below.
+        The third is the first place at which it would be among the best 1 %, (S,).
         """
-        n = len(self.low)
-        tables = np.empty(self.offset[-1] + n)
-        total = _prizes_up_to(self.contest)
+        total, last, start = _prizes_up_to(self.contest), self.contest.entries, self.offset[:-1]
+        above = np.append(self.at_least[1:], 0)
+        above[self.offset[1:] - 1] = 0
+        prizes = total[np.minimum(self.at_least + 1, last)] - total[np.minimum(above, last)]
+        lowest = self.at_least[start]
+        below = total[np.minimum(lowest + 1, last)] - total[np.minimum(lowest, last)]
+        better = np.add.reduceat((self.at_least >= self.contest.top_ranks(0.01)).astype(int), start)
+        return prizes / (self.at_least - above + 1), below, np.maximum(better - 1, 0)
 
-        def fill(start, stop):
-            _payout.table_kernel(self.at_least, self.offset, total, tables, start, stop)
+    def alone(self, candidates, weight) -> np.ndarray:
+        """Return what candidates (L, K) who enter alone get, (5, L), x being cents won in a scenario of weight w.
 
-        _payout.in_threads(fill, n, self.threads)
-        return tables
+        The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and that of a rank within the best 1 % of entries.
+        """
+        candidates = _checked_lineups(candidates, self.ticks.shape[1], "candidates")
+        won, below, first = self._won
+        sums = np.zeros((5, len(candidates)))
+        stage = won, below, self.offset, self.low, first, self.ticks, candidates, np.asarray(weight, float), sums
+
+        def add(start, stop):
+            _payout.expected_kernel(*stage, start, stop)
+
+        _payout.in_threads(add, len(candidates), self.threads, chunk=2048)
+        return sums
 
 
 def expected_payouts(
@@ -280,30 +265,15 @@ def expected_payouts(
     field = _checked_lineups(field, points.shape[1], "field", candidates.shape[1])
     _entering(1, len(field), contest)
     weight = scenario_weights(weight, len(points))
-    ticks = _ticks(points, rules)[0]
-    sums = np.zeros((5, len(candidates)))
-    for start in range(0, len(points), BLOCK):
-        block = slice(start, start + BLOCK)
-        _add_block(FieldScores._from_ticks(ticks[block], field, contest, threads), candidates, weight[block], sums)
-    mean, first, second, cash, top = sums
+    ticks, counted = _ticks(points, rules)[0], _payout.count_lineups(field, points.shape[1])
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(points), BLOCK))
+    parts = (FieldScores._of(counted, ticks[b], contest, threads).alone(candidates, weight[b]) for b in blocks)
+    mean, first, second, cash, top = sum(parts)
     spread = 1.0 - (weight**2).sum()
     squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)
     error = np.sqrt(squares / spread) if spread > 0 else mean * np.nan
     money = {"expected_payout": mean / 100, "expected_payout_se": error / 100}
     return pd.DataFrame(money | {"cash": cash, "top_1pct": top})
-
-
-def _add_block(scores: FieldScores, candidates, weight, sums) -> None:
-    """Add what the candidates get over a block of scenarios to the rows of `sums`, payouts in cents."""
-    tables, first = scores.tables(), np.empty(len(weight), np.int64)
-    _payout.top_kernel(scores.at_least, scores.offset, scores.contest.top_ranks(0.01), first, 0, len(first))
-
-    def add(start, stop):
-        _payout.expected_kernel(
-            tables, scores.offset, scores.low, first, scores.ticks, candidates, weight, sums, start, stop
-        )
-
-    _payout.in_threads(add, len(candidates), scores.threads, chunk=2048)
 
 
 def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tuple[str, ...]]:
@@ -354,10 +324,12 @@ def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None
     if rows.min() < 0 or rows.max() >= n_drivers:
         bad = int(np.argmax(((rows < 0) | (rows >= n_drivers)).any(axis=1)))
         raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; drivers are rows from 0 to {n_drivers - 1}")
-    ordered = rows.astype(np.int32)
-    bad = _payout.sort_rows(ordered)
-    if bad >= 0:
-        raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; a lineup holds no driver twice")
+    ordered = np.sort(rows.astype(np.int32), axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if twice.any():
+        raise ContestError(
+            f"{name}: row {twice.argmax()} is {rows[twice.argmax()].tolist()}; a lineup holds no driver twice"
+        )
     return ordered
 
 

@@ -1,17 +1,22 @@
 """Why no lineup, or too few, obey the rules: drop the named rules in turn and say what to change."""
 
 import math
+from bisect import bisect_left
+from dataclasses import replace
 
 import numpy as np
 
 from dfslab.lineups._problem import EXACT, LineupProblem, Rule
 from dfslab.lineups._search import search
 
-GOLDEN = 0.6180339887498949
-TIE_BREAK = 1e-7
-"""A spread of values this small (relative) keeps a search from listing millions of equal lineups."""
 SHOWN = 6
 """Changes spelled out in a sentence; the rest is counted."""
+PRINTED = {
+    "fraction": lambda share: f"{share:g} ({100 * share:g} %)",  # options take fractions, the command line percent
+    "dollars": "${:,.0f}".format,
+    "drivers": "{:.0f}".format,
+    "log": "{:g}".format,
+}
 
 
 def why_none(problem: LineupProblem) -> tuple[str, dict]:
@@ -26,81 +31,66 @@ def why_none(problem: LineupProblem) -> tuple[str, dict]:
     (a lock or a ban). The dict is empty when no change helps.
     """
     apart = [name for name in problem.names if _best(problem.without(name)) is not None]
-    if apart:
-        changes = {name: _nearest_limit(problem.without(name), problem.called(name)) for name in apart}
-        enough = "This change is enough" if len(changes) == 1 else "Any one of these changes is enough"
-        return f"no lineup obeys every rule. {enough}: {_change_list(problem, changes)}.", changes
-    together = _joint_changes(problem)
-    if together:
+    changes = {name: _loosened(problem.without(name), problem.called(name))[0] for name in apart}
+    says = "Any one of these changes is enough" if len(changes) > 1 else "This change is enough"
+    start = f"no lineup obeys every rule. {says}"
+    if not changes:
         start = "no lineup obeys every rule, and no single change is enough. These changes together are enough"
-        return f"{start}: {_change_list(problem, together)}.", together
-    size, cap = problem.size, problem.cap
-    return f"no {size} drivers within ${cap:,} exist with one of a group at most; correct the salaries or groups", {}
+        changes = _joint_changes(problem)
+    if not changes:
+        size, cap = problem.size, problem.cap
+        return (
+            f"no {size} drivers within ${cap:,} exist with one of a group at most; correct the salaries or groups",
+            {},
+        )
+    return f"{start}: {_listed([_advice(problem.called(name)[0], limit) for name, limit in changes.items()])}.", changes
 
 
 def _joint_changes(problem: LineupProblem) -> dict:
-    kept, broken = problem.with_rules(), []
-    for name in problem.names:
-        kept = kept.without(name)
+    kept, changes = replace(problem, rules=()), {}
     if _best(kept) is None:
         return {}
     for name in problem.names:
         trial = kept.with_rules(*problem.called(name))
         if _best(trial) is None:
-            broken.append(name)
+            changes[name] = None
         else:
             kept = trial
-    changes = {}
-    for name in broken:
-        mine = problem.called(name)
-        changes[name] = limit = _nearest_limit(kept, mine)
-        if limit is not None:
-            kept = kept.with_rules(*(rule.at(limit) for rule in mine))
+    for name in changes:
+        changes[name], kept = _loosened(kept, problem.called(name))
     return changes
 
 
 def _best(problem: LineupProblem, weights=None) -> np.ndarray | None:
     """Return the lineup with the largest sum of `weights` (any lineup without), or None."""
-    spread = np.arange(len(problem.salary)) * GOLDEN % 1.0
-    weights = spread if weights is None else weights + TIE_BREAK * np.abs(weights).max(initial=1.0) * spread
-    found, _ = search(weights, problem, 1)
+    found, _ = search(np.zeros(len(problem.salary)) if weights is None else weights, problem, 1)
     return found[0] if len(found) else None
 
 
-def _nearest_limit(rest: LineupProblem, mine: list[Rule]):
-    """Return the limit nearest to the given one with which the rules `mine` leave a lineup of `rest`."""
+def _loosened(rest: LineupProblem, mine: list[Rule]) -> tuple[float | None, LineupProblem]:
+    """Return the limit nearest to the given one with which the rules `mine` leave a lineup of `rest`, and that problem.
+
+    The limit is rounded to a number a person would type, on the side that still works.
+    """
     rule = mine[0]
     if rule.unit == "name":
-        return None
+        return None, rest
+
+    def at(level) -> LineupProblem:
+        return rest.with_rules(*(rule.at(level) for rule in mine))
+
     if rule.each or len(mine) > 1:
         levels = np.unique(rule.weights) if rule.each else np.arange(rest.size + 1)
-        levels = levels[levels > rule.high]
-        works = _first(levels, lambda level: _best(rest.with_rules(*(r.at(level) for r in mine))) is not None)
-        return _rounded(rule, float(works))
-    sign = 1.0 if np.isfinite(rule.low) else -1.0
-    return _rounded(rule, float(rule.weights[_best(rest, sign * rule.weights)].sum()))
+        limit = _first(levels[levels > rule.high], lambda level: _best(at(level)) is not None)
+    else:
+        limit = rule.weights[_best(rest, (1 if rule.is_floor else -1) * rule.weights)].sum()
+    limit = (math.floor(limit * 100 + EXACT) if rule.is_floor else math.ceil(limit * 100 - EXACT)) / 100
+    return limit, at(limit)
 
 
 def _first(levels, works):
-    """Return the first of the ascending `levels` that works, the last one being known to work, by bisection."""
-    low, high = 0, len(levels) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if works(levels[middle]) else (middle + 1, high)
-    return levels[low]
-
-
-def _rounded(rule: Rule, limit: float):
-    """Round `limit` to a number a person would type, on the side that still works."""
-    if rule.unit in ("dollars", "drivers"):
-        return round(limit)
-    if np.isfinite(rule.low):
-        return math.floor(limit * 100 + EXACT) / 100
-    return math.ceil(limit * 100 - EXACT) / 100
-
-
-def _change_list(problem: LineupProblem, changes: dict) -> str:
-    return _listed([_change_sentence(problem.called(name)[0], limit) for name, limit in changes.items()])
+    """Return the first of the ascending `levels` that works, the last one being known to work."""
+    return levels[bisect_left(levels, True, hi=len(levels) - 1, key=works)]
 
 
 def _listed(parts: list[str]) -> str:
@@ -108,24 +98,13 @@ def _listed(parts: list[str]) -> str:
     return "; ".join(parts[:SHOWN] + more)
 
 
-def _change_sentence(rule: Rule, works) -> str:
+def _advice(rule: Rule, works=None) -> str:
     if rule.unit == "name":
         option, _, who = rule.name.partition(": ")
-        return f"remove {who} from {option}" if who else f"drop {option}"
-    given = f"{rule.name} {_printed(rule, rule.limit)}"
-    if works is None:
-        return f"drop {given}"
-    return f"{given} is too {'high' if np.isfinite(rule.low) else 'low'}, {_printed(rule, works)} works"
-
-
-def _printed(rule: Rule, limit: float) -> str:
-    forms = {"fraction": _share(limit), "dollars": f"${limit:,.0f}", "drivers": f"{limit:.0f}"}
-    return forms.get(rule.unit, f"{limit:g}")
-
-
-def _share(limit: float) -> str:
-    """Print a share both ways: options take fractions, the command line takes percent."""
-    return f"{limit:g} ({100 * limit:g} %)"
+        return f"remove {who} from {option}"
+    printed, way = PRINTED[rule.unit], "high" if rule.is_floor else "low"
+    given = f"{rule.name} {printed(rule.limit)}"
+    return f"drop {given}" if works is None else f"{given} is too {way}, {printed(works)} works"
 
 
 def why_few(
@@ -140,21 +119,20 @@ def why_few(
     def enough(overlap, count, where=problem):
         return len(search(value, where, n, max_overlap=overlap, max_count=count)[0]) >= n
 
-    changes, parts = {}, []
+    changes, parts, share = {}, [], PRINTED["fraction"]
     if max_overlap is not None and enough(None, max_count):
-        levels = range(max_overlap + 1, problem.size)
-        changes["max_overlap"] = works = _first(levels, lambda level: enough(level, max_count))
+        works = _first(range(max_overlap + 1, problem.size), lambda level: enough(level, max_count))
+        changes["max_overlap"] = works
         parts.append(f"max_overlap {max_overlap} is too low, {works} works")
     if max_count is not None and enough(max_overlap, None):
-        levels = range(int(max_count.min()) + 1, n + 1)
-        works = _first(levels, lambda level: enough(max_overlap, np.maximum(max_count, level)))
-        changes["max_exposure"] = share = math.ceil(100 * works / n) / 100
-        given = f" {_share(max_exposure)}" if isinstance(max_exposure, int | float) else ""
-        parts.append(f"max_exposure{given} is too low, {_share(share)} works")
-    for name in problem.names:
-        if enough(max_overlap, max_count, problem.without(name)):
-            changes[name] = None
-            parts.append(_change_sentence(problem.called(name)[0], None))
+        counts = range(int(max_count.min()) + 1, n + 1)
+        most = _first(counts, lambda level: enough(max_overlap, np.maximum(max_count, level)))
+        changes["max_exposure"] = works = math.ceil(100 * most / n) / 100
+        given = f" {share(max_exposure)}" if isinstance(max_exposure, int | float) else ""
+        parts.append(f"max_exposure{given} is too low, {share(works)} works")
+    dropped = [name for name in problem.names if enough(max_overlap, max_count, problem.without(name))]
+    changes |= dict.fromkeys(dropped)
+    parts += [_advice(problem.called(name)[0]) for name in dropped]
     ask = f"ask for {n_found}" if n_found else "loosen the limits"
     start = f"{n_found} of {n} lineups exist under these rules"
     if not parts:

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from dfslab.lineups._exact import scaled_value
 from dfslab.lineups._problem import LineupProblem
 
 SOLVER_SLACK = 1e-6
@@ -51,6 +52,7 @@ def search_milp(value, problem: LineupProblem, n: int, *, max_overlap=None, max_
 
     Totals are those of the exact search to 1e-7 of the largest value; tied lineups may come in another order.
     """
+    value = scaled_value(value)
     objective = value * (LARGEST_VALUE / max(np.abs(value).max(initial=0.0), 1e-300))
     left = np.full(len(value), n) if max_count is None else np.array(max_count)
     most = problem.size - 1 if max_overlap is None else min(max_overlap, problem.size - 1)

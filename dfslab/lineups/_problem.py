@@ -48,13 +48,18 @@ class Rule:
         return cls(name, weights, **bounds)
 
     @property
+    def is_floor(self) -> bool:
+        """Whether the bound that is given is the low one."""
+        return bool(np.isfinite(self.low))
+
+    @property
     def limit(self) -> float:
         """The bound that is given."""
-        return self.low if np.isfinite(self.low) else self.high
+        return self.low if self.is_floor else self.high
 
     def at(self, limit: float) -> "Rule":
         """Return the rule with another bound."""
-        return replace(self, **{"low" if np.isfinite(self.low) else "high": limit})
+        return replace(self, **{"low" if self.is_floor else "high": limit})
 
     def linear(self) -> tuple[np.ndarray, float, float]:
         """Return weights, low and high of the rule as a bound on the sum."""

@@ -8,29 +8,12 @@ from dfslab.lineups._milp import choose_set, search_milp
 from dfslab.lineups._problem import LineupProblem, Rule
 
 ENGINES = ("auto", "exact", "milp")
-GRID = 1e11
-"""Values become whole numbers below this, which both engines add and compare without error."""
 SMALL_SET = 30
 """Up to so many lineups a set with overlap limits is chosen with gap 0; HiGHS takes minutes for larger ones."""
 PRICE_ROUNDS = 40
 """Rounds in which the prices of minimum exposures settle."""
 POOL = 8
 """Candidates per lineup among which a set with minimum exposures is chosen."""
-
-
-def scaled_value(value) -> np.ndarray:
-    """Return `value` (D,) on an integer grid, as whole float64 whose sums over a lineup are exact.
-
-    The step is 1e-9 below 100 points (1e-8 below 1,000, …), so lineups that tie in decimals tie exactly whatever the
-    order of addition. The common divisor is taken out: values in halves come back as small integers.
-    """
-    value = np.asarray(value, float)
-    largest = float(np.abs(value).max(initial=0.0))
-    if largest == 0:
-        return np.zeros(value.shape)
-    digits = min(9, int(np.ceil(np.log10(GRID / largest))) - 1)
-    grid = np.rint(value * 10.0**digits).astype(np.int64)
-    return (grid // max(np.gcd.reduce(grid), 1)).astype(float)
 
 
 def search(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count=None, engine="auto"):
@@ -40,14 +23,14 @@ def search(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count
     """
     if engine not in ENGINES:
         raise UserError(f"engine '{engine}' is unknown; take one of {', '.join(ENGINES)}")
-    grid, limits = scaled_value(value), {"max_overlap": max_overlap, "max_count": max_count}
+    limits = {"max_overlap": max_overlap, "max_count": max_count}
     if engine != "milp":
         try:
-            return search_exact(grid, problem, n, **limits), "exact"
+            return search_exact(value, problem, n, **limits), "exact"
         except SearchTooLarge:
             if engine == "exact":
                 raise
-    return search_milp(grid, problem, n, **limits), "milp"
+    return search_milp(value, problem, n, **limits), "milp"
 
 
 def search_set(value, problem: LineupProblem, n: int, min_count, *, max_overlap=None, max_count=None, engine="auto"):

@@ -185,11 +185,11 @@ def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=2_000, progress: 
 def shown(answer: Answer, pinned: Answer | None = None, ahead: pd.Series | None = None) -> str:
     """Return an answer as HTML: key figures, notes, exposures (beside A's when one is pinned), lineups, regimes."""
     mine, result = answer.portfolio, answer.result
-    money, fees = result.portfolio_metrics(), result.entered * result.contest.entry_fee
-    paid, owned = money["expected_profit"] + fees, mine.metrics["total_ownership"].mean()
+    (paid, error), fees = result.expected_payout, result.entered * result.contest.entry_fee
+    owned = mine.metrics["total_ownership"].mean()
     cards = [
         (f"{result.entered}", "lineups enter the contest"),
-        (f"${paid:,.0f} ± {money['expected_profit_se']:,.0f}", f"expected payout for ${fees:,.0f} of fees"),
+        (f"${paid:,.0f} ± {error:,.0f}", f"expected payout for ${fees:,.0f} of fees"),
         (f"{100 * owned:.0f} %", "total ownership of a lineup"),
         (f"{mine.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
     ]

@@ -282,26 +282,13 @@ def test_metrics_are_weighted_means_over_scenarios(case):
     lineups, field, points, contest = case
     weight = np.random.default_rng(4).random(len(points))
     played = simulate_contest(lineups, field, points, contest, weight=weight)
-    table, portfolio = played.entry_metrics(), played.portfolio_metrics()
+    table, (together, _) = played.entry_metrics(), played.expected_payout
     share = weight / weight.sum()
     np.testing.assert_allclose(table["expected_payout"], share @ played.payout)
     np.testing.assert_allclose(table["roi"] * 3.0 + 3.0, table["expected_payout"])
     np.testing.assert_allclose(table["win"], share @ (played.rank == 1))
-    np.testing.assert_allclose(portfolio["expected_profit"], table["expected_payout"].sum() - 27.0)
-
-
-def test_the_worst_twentieth_is_a_mean_of_the_lowest_profits(case):
-    lineups, field, _, contest = case
-    points = np.random.default_rng(9).normal(20, 6, (400, 14)).round()
-    played = simulate_contest(lineups, field, points, contest)
-    row = played.portfolio_metrics()
-    np.testing.assert_allclose(row["worst_5pct_mean"], np.sort(played.profit)[:20].mean())
-    np.testing.assert_allclose(row["q50"], np.sort(played.profit)[199])
-    repeated = simulate_contest(lineups, field, points[:200], contest, weight=np.r_[np.ones(100), np.zeros(100)])
-    np.testing.assert_allclose(
-        repeated.portfolio_metrics()["expected_profit"],
-        simulate_contest(lineups, field, points[:100], contest).portfolio_metrics()["expected_profit"],
-    )
+    np.testing.assert_allclose(together, table["expected_payout"].sum())
+    np.testing.assert_allclose(share @ played.profit, together - 27.0)
 
 
 def test_standard_errors_cover_the_truth():
@@ -310,11 +297,11 @@ def test_standard_errors_cover_the_truth():
     lineups, field = draw_lineups(rng, 5), draw_lineups(rng, 60)
     points = rng.normal(20, 10, (20_000, 14)).round()
     contest = contest_of(65)
-    whole = simulate_contest(lineups, field, points, contest).portfolio_metrics()["expected_profit"]
+    whole = simulate_contest(lineups, field, points, contest).expected_payout[0]
     inside = 0
     for start in range(0, 20_000, 200):
-        part = simulate_contest(lineups, field, points[start : start + 200], contest).portfolio_metrics()
-        inside += abs(part["expected_profit"] - whole) < 2 * part["expected_profit_se"]
+        mean, error = simulate_contest(lineups, field, points[start : start + 200], contest).expected_payout
+        inside += abs(mean - whole) < 2 * error
     assert 88 <= inside <= 100
 
 

@@ -5,10 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dfslab.lineups._exact import search_exact
+from dfslab.lineups._exact import scaled_value, search_exact
 from dfslab.lineups._milp import choose_set, search_milp
 from dfslab.lineups._problem import LineupProblem, Rule
-from dfslab.lineups._search import scaled_value, search_set
+from dfslab.lineups._search import search_set
 
 
 def test_the_grid_keeps_decimals_apart_and_ties_together():
