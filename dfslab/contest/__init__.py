@@ -15,6 +15,8 @@ from dfslab.contest._simulate import (
     ContestResult,
     FieldScores,
     expected_payouts,
+    field_runs,
+    mean_and_error,
     simulate_contest,
     unpaid,
 )
@@ -25,8 +27,10 @@ __all__ = [
     "ContestError",
     "ContestResult",
     "expected_payouts",
+    "field_runs",
     "FieldScores",
     "in_threads",
+    "mean_and_error",
     "simulate_contest",
     "unpaid",
 ]

@@ -136,14 +136,14 @@ def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, ran
 
 
 @njit(cache=True, nogil=True)
-def field_kernel(ticks, k, paid, heads, tails, head, tail, copies, start, stop):
+def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
     """Count the field's entries at or above each tick, for scenarios start … stop.
 
     Returns, by scenario, the lowest tick kept and the number of ticks kept, and the counts one after another. Kept
     are the ticks from the highest one that `paid` entries reach (the lowest possible score when fewer than `paid`
     entered) to one above the best possible score.
     """
-    n = stop - start
+    n, k = stop - start, heads.shape[1] + tails.shape[1]
     head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
     x, bottom = np.empty((ticks.shape[1], LANES), np.int32), np.empty(LANES, np.int32)
     low, size = np.empty(n, np.int32), np.empty(n, np.int64)

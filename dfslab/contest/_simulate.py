@@ -8,6 +8,7 @@ their face value.
 from dataclasses import dataclass, replace
 from dataclasses import field as _field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,12 @@ def unpaid(lineups, field, points, contest: Contest, *, rules: ContestRules = DR
     return np.round(contest.pool - paid.sum(axis=1), 6)
 
 
+def field_runs(n_scenarios: int, n_fields: int) -> list[slice]:
+    """Cut scenarios into one run per field, as even as can be; each field plays its own."""
+    cuts = np.linspace(0, n_scenarios, n_fields + 1).astype(int)
+    return [slice(start, stop) for start, stop in pairwise(cuts) if stop > start]
+
+
 @dataclass(frozen=True)
 class FieldScores:
     """The field's scores in every scenario, kept from the cash line upwards: the stage for choosing a portfolio.
@@ -180,22 +187,26 @@ class FieldScores:
     def from_field(
         cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR, threads: int | None = None
     ) -> "FieldScores":
-        """Count `field` (F, K) in every scenario of `points` (S, D)."""
+        """Count `field` (F, K) in every scenario of `points` (S, D); of fields (n, F, K) each plays its own run."""
         points = _checked_points(points)
-        field = _checked_lineups(field, points.shape[1], "field")
-        if len(field) >= contest.entries:
-            raise ContestError(f"the field has {len(field):,} entries; leave room for ours below {contest.entries:,}")
-        return cls._of(_payout.count_lineups(field, points.shape[1]), _ticks(points, rules)[0], contest, threads)
+        fields = field if len(field) and np.ndim(field[0]) == 2 else [field]
+        fields = [_checked_lineups(one, points.shape[1], "field") for one in fields]
+        most = max(map(len, fields))
+        if most >= contest.entries:
+            raise ContestError(f"the field has {most:,} entries; leave room for ours below {contest.entries:,}")
+        counted = [_payout.count_lineups(one, points.shape[1]) for one in fields]
+        return cls._of(counted, _ticks(points, rules)[0], contest, threads)
 
     @classmethod
     def _of(cls, counted, ticks, contest, threads) -> "FieldScores":
-        paid = max(int(np.count_nonzero(contest.prizes)), contest.top_ranks(0.01))
-        size = counted.heads.shape[1] + counted.tails.shape[1]
+        paid, found = max(int(np.count_nonzero(contest.prizes)), contest.top_ranks(0.01)), []
+        for one, run in zip(counted, field_runs(len(ticks), len(counted)), strict=False):
 
-        def count(start, stop):
-            return _payout.field_kernel(ticks, size, paid, *counted, start, stop)
+            def count(start, stop, one=one, here=ticks[run]):
+                return _payout.field_kernel(here, paid, *one, start, stop)
 
-        low, size, at_least = map(np.concatenate, zip(*_payout.in_threads(count, len(ticks), threads), strict=True))
+            found += _payout.in_threads(count, run.stop - run.start, threads)
+        low, size, at_least = map(np.concatenate, zip(*found, strict=True))
         return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest, threads)
 
     def scores(self, lineups) -> np.ndarray:
@@ -267,7 +278,7 @@ def expected_payouts(
     weight = scenario_weights(weight, len(points))
     ticks, counted = _ticks(points, rules)[0], _payout.count_lineups(field, points.shape[1])
     blocks = (slice(start, start + BLOCK) for start in range(0, len(points), BLOCK))
-    parts = (FieldScores._of(counted, ticks[b], contest, threads).alone(candidates, weight[b]) for b in blocks)
+    parts = (FieldScores._of([counted], ticks[b], contest, threads).alone(candidates, weight[b]) for b in blocks)
     mean, first, second, cash, top = sum(parts)
     spread = 1.0 - (weight**2).sum()
     squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)

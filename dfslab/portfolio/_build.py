@@ -9,23 +9,16 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
+from dfslab.contest import FieldScores
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.field import expected_copies, sample_fields
 from dfslab.lineups import distinct, is_legal
 from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer, exposure_bounds, lineup_metrics, lineup_rows
-from dfslab.portfolio._candidates import (
-    PENALTIES,
-    make_candidates,
-    more_within_limits,
-    payout_by_scenario,
-    payouts_by_regime,
-    screen,
-    shifted,
-    stage_of,
-)
+from dfslab.portfolio._candidates import PENALTIES, make_candidates, more_within_limits, screen, shifted
 from dfslab.portfolio._greedy import SLACK, Choice, Limits, TooFewLineups, choose_entries
 from dfslab.portfolio._portfolio import Portfolio
+from dfslab.portfolio._score import score_portfolios
 from dfslab.slate import Contest, Slate
 
 REGIME_QUOTAS = False
@@ -140,51 +133,56 @@ def generate_regime_aware_portfolio(
     UserError : weights that are none, more entries than the contest holds, an option out of range
     InfeasibleLineup : no lineup, or too few, obey the rules; the message names the change that would do
     """
-    max_overlap = slate.rules.roster_size - 1 if max_overlap is None else max_overlap
-    _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, (n_candidates, n_choose, n_fields))
+    n, most_shared = whole_number(n_lineups, "n_lineups", 0), slate.rules.roster_size - 1
+    if contest.entering(n) > contest.entries:
+        raise UserError(f"n_lineups: {n} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer")
+    max_overlap = whole_number(most_shared if max_overlap is None else max_overlap, "max_overlap", 0)
+    number_between(max_overlap, "max_overlap", 0, most_shared, ": drivers two different lineups share")
+    if not isinstance(max_exposure, Mapping | pd.Series):
+        number_between(max_exposure, "max_exposure", SLACK, 1, " (a share above 0)")
+    for name, size in {"n_candidates": n_candidates, "n_choose": n_choose, "n_fields": n_fields}.items():
+        whole_number(size, name, 1)
+    number_between(robustness or 0, "robustness", 0, np.inf, " (nats)")
     by_name = np.argsort(slate.names.astype(str), kind="stable")
     ordered = replace(slate, drivers=slate.drivers.iloc[by_name].reset_index(drop=True))
-    own = slate.align(ownership, "ownership")[by_name]
+    own = slate.align(ownership, "ownership")
     if rules.get("excluded") is not None:
         rules["excluded"] = np.argsort(by_name)[lineup_rows(slate, rules["excluded"], "excluded")]
-    draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields, by_name]
-    gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields, by_name]
+    draws = np.tile(own, (n_fields, 1)) if ownership_draws is None else np.asarray(ownership_draws)[:n_fields]
+    gained = np.zeros_like(draws) if surprises is None else np.asarray(surprises)[:n_fields]
     scenarios, weights, notes = _weighted(scenarios.for_slate(ordered), regime_weights)
-    if leverage_share is None:
-        given = leverage_penalty is not None or regime_quotas or robustness is not None
-        leverage_share = 1.0 if given or REGIME_QUOTAS else LEVERAGE_SHARE
-    number_between(leverage_share, "leverage_share", 0, 1)
     asked = REGIME_QUOTAS if regime_quotas is None else regime_quotas
-    quota = allocate_lineups_by_regime(n_lineups, asked if isinstance(asked, Mapping) else weights)
+    if leverage_share is None:
+        given = leverage_penalty is not None or asked or robustness is not None
+        leverage_share = 1.0 if given else LEVERAGE_SHARE
+    number_between(leverage_share, "leverage_share", 0, 1)
+    quota = allocate_lineups_by_regime(n, asked if isinstance(asked, Mapping) else weights)
     _check_regimes(quota, scenarios.regime_names, "regime_quotas")
     absent = [name for name, count in quota.items() if count and not weights.get(name)]
     if absent:
         raise UserError(f"regime_quotas: no scenario is {', '.join(absent)}, or its weight is 0; give it no share")
-    if robustness is not None:
-        number_between(robustness, "robustness", 0, np.inf, " (nats)")
     most, least = exposure_bounds(ordered, max_exposure, min_exposure, rules.get("locks", ()))
     spread = dict.fromkeys(scenarios.regime_names, 0) | quota if asked else None
-    limits = Limits(most, int(max_overlap), spread, least, contest.entering(int(n_lineups)))
     task = _Task(
-        optimizer=LeverageAwareOptimizer(ordered, own, **rules),
+        optimizer=LeverageAwareOptimizer(ordered, own[by_name], **rules),
         scenarios=scenarios,
-        draws=draws,
-        surprises=gained,
+        draws=draws[:, by_name],
+        surprises=gained[:, by_name],
         contest=contest,
         played=_played_for(contest, objective),
-        n=int(n_lineups),
-        limits=limits,
+        n=n,
+        limits=Limits(most, max_overlap, spread, least, contest.entering(n)),
         regimes=quota,
         penalties=PENALTIES if leverage_penalty is None else tuple(np.atleast_1d(leverage_penalty).tolist()),
         robustness=robustness,
         leverage_share=leverage_share,
         notes=notes,
     )
-    chosen = task.choose(n_candidates, n_choose, *rng.spawn(2)) if n_lineups else task.nothing()
-    made = {} if chosen.spilled or not asked else {"regimes": chosen.metrics["regime"], "quota": limits.quota}
-    checked = audit(ordered, chosen.lineups, n_lineups, limits=limits, optimizer=task.optimizer, **made)
-    given = {"slate": slate, "ownership": slate.align(ownership, "ownership"), "contest": contest}
-    return replace(chosen, lineups=np.sort(by_name[chosen.lineups], axis=1), audit=checked, **given)
+    chosen = task.choose(n_candidates, n_choose, *rng.spawn(2)) if n else task.nothing()
+    made = {} if chosen.spilled or not asked else {"regimes": chosen.metrics["regime"], "quota": spread}
+    checked = audit(ordered, chosen.lineups, n, limits=task.limits, optimizer=task.optimizer, **made)
+    lineups = np.sort(by_name[chosen.lineups], axis=1)
+    return replace(chosen, lineups=lineups, audit=checked, slate=slate, ownership=own, contest=contest)
 
 
 def _played_for(contest: Contest, objective: str) -> Contest:
@@ -235,16 +233,16 @@ class _Task:
         wanted = slate.names[self.limits.least(self.n) > 0]
         size = n_candidates, candidate_rng, self.penalties, tuple(wanted)
         made = make_candidates(self.optimizer, self.scenarios, self.regimes, fields[0], *size)
-        pool, labels = screen(made, few, fields, self.played, rules, self.regimes)
-        stage = stage_of(few, fields, self.played, rules)
+        stage = FieldScores.from_field(fields, few.points, self.played, rules)
+        pool, labels = screen(made, stage, few, self.regimes)
         if self.leverage_share < 1:
-            return self._portfolio(*self._beside_plain(stage, pool, labels, few, fields), few, fields)
+            return self._portfolio(*self._beside_plain(stage, pool, labels, few), few, fields)
         choice, robust = self._greedy(stage, pool, labels, few.weight), None
         if self.robustness is not None:
             choice, robust = self._robust(choice, stage, few, fields)
         return self._portfolio(*choice, few, fields, robust)
 
-    def _beside_plain(self, stage, pool, labels, few, fields):
+    def _beside_plain(self, stage, pool, labels, few):
         """Return the choice whose entering lineups are in part the best by mean points beside those chosen by money."""
         entering = self.limits.stop(1, self.n)
         head = math.ceil(self.leverage_share * entering - SLACK)
@@ -254,7 +252,7 @@ class _Task:
         plain = more_within_limits(self.optimizer, self.value, pool[choice.order], self.limits, self.n, (0.0,))
         if len(plain) < entering - head:
             return self._greedy(stage, pool, labels, few.weight)
-        plain, named = screen(plain, few, fields, self.played, self.slate.rules, self.regimes)
+        plain, named = screen(plain, stage, few, self.regimes)
         pool, labels = np.concatenate([pool, plain]), np.concatenate([labels, named])
         rows = np.concatenate([choice.order, np.arange(len(pool) - len(plain), len(pool))])
         beside = choose_entries(stage, pool[rows], labels[rows], self.n, self.limits, weight=few.weight, until=entering)
@@ -280,8 +278,10 @@ class _Task:
         chance = np.bincount(few.regime, few.weight, len(names))
         rows, answers, made = [], [], plain
         for _ in range(ROBUST_ROUNDS):
-            pay = payout_by_scenario(made[1][made[0].order], few, fields, self.played, self.slate.rules)
-            mean = np.bincount(few.regime, few.weight * pay, len(names)) / np.maximum(chance, 1e-300)
+            lineups = {"ours": made[1][made[0].order]}
+            scores = score_portfolios(lineups, few.points, fields, self.played, rules=self.slate.rules)
+            pay = few.weight * scores.payout["ours"]
+            mean = np.bincount(few.regime, pay, len(names)) / np.maximum(chance, 1e-300)
             answers.append(worst_weights(chance, mean, self.robustness))
             rows.append((made, chance @ mean, answers[-1] @ mean, names[np.argmax(answers[-1] - chance)]))
             tilt = np.mean(answers, axis=0) / np.maximum(chance, 1e-300)
@@ -323,7 +323,8 @@ class _Task:
         if len(lineups):
             copies = expected_copies(lineups, self.slate, own, self.contest.entries, contest=self.contest)
         if len(lineups) and self.played is not self.contest:
-            alone = payouts_by_regime(lineups, few, fields, self.contest, self.slate.rules).sum(axis=1)
+            stage = FieldScores.from_field(fields, few.points, self.contest, self.slate.rules)
+            alone = stage.alone(lineups, few.weight)[0] / 100
         threshold = self.optimizer.low_ownership_threshold
         metrics = lineup_metrics(self.slate, own, lineups, expected_copies=copies, low_ownership_threshold=threshold)
         metrics.insert(0, "regime", labels)
@@ -364,22 +365,6 @@ def worst_weights(chance, value, radius: float) -> np.ndarray:
 
     steepest = 1e4
     return tilted(steepest if divergence(steepest) <= radius else brentq(lambda k: divergence(k) - radius, 0, steepest))
-
-
-def _check_sizes(slate, n_lineups, contest, max_exposure, max_overlap, sizes) -> None:
-    """Raise `UserError` for numbers that cannot be."""
-    n = whole_number(n_lineups, "n_lineups", 0)
-    if contest.entering(n) > contest.entries:
-        raise UserError(f"n_lineups: {n} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer")
-    if not isinstance(max_exposure, Mapping | pd.Series) and not 0 < max_exposure <= 1:
-        raise UserError(f"max_exposure: {max_exposure} given; a share above 0 and at most 1 is needed")
-    if max_overlap not in range(slate.rules.roster_size):
-        raise UserError(
-            f"max_overlap: {max_overlap} given; two different lineups share 0 to {slate.rules.roster_size - 1} drivers"
-        )
-    for name, size in zip(("n_candidates", "n_choose", "n_fields"), sizes, strict=True):
-        if size < 1:
-            raise UserError(f"{name}: {size} given; at least 1 is needed")
 
 
 def _weighted(scenarios, regime_weights: dict | None):

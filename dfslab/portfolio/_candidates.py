@@ -1,16 +1,14 @@
 """Candidate lineups: made for each regime by the leverage-aware optimizer and taken from fields, then screened."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from dfslab.contest import FieldScores, expected_payouts, simulate_contest
+from dfslab.contest import FieldScores, field_runs
 from dfslab.lineups import SearchTooLarge, enumerate_lineups
 from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LineupShortage
-from dfslab.portfolio._greedy import join_scores
 
 PENALTIES = (0.0, 15.0, 30.0, 60.0, 100.0, 150.0)
 """Leverage penalties λ, in points per squared ownership, over which candidates are made."""
@@ -29,12 +27,6 @@ LEAN_RATE = 0.5
 """First step of the offsets that share the candidates out over the regimes; steps fall as 1/n."""
 
 
-def field_runs(n: int, fields) -> list[slice]:
-    """Cut `n` scenarios into one run per field; each field plays its own."""
-    cuts = np.linspace(0, n, len(fields) + 1).astype(int)
-    return [slice(a, b) for a, b in pairwise(cuts) if b > a]
-
-
 def shifted(scenarios, shift, tick: float):
     """Return the scenarios with `shift` added to the points of who races, in whole ticks.
 
@@ -44,18 +36,10 @@ def shifted(scenarios, shift, tick: float):
     if not steps.any():
         return scenarios
     if steps.ndim == 2:
-        runs = field_runs(len(scenarios), steps)
+        runs = field_runs(len(scenarios), len(steps))
         steps = np.repeat(steps[: len(runs)], [run.stop - run.start for run in runs], axis=0)
     points = (np.rint(scenarios.points / tick) + steps) * tick
     return replace(scenarios, points=np.where(scenarios.finish > 0, points, scenarios.points))
-
-
-def stage_of(scenarios, fields, contest, rules) -> FieldScores:
-    """Return the fields' scores, each field in its own run of scenarios."""
-    blocks = field_runs(len(scenarios), fields)
-    return join_scores(
-        FieldScores.from_field(f, scenarios.points[b], contest, rules) for f, b in zip(fields, blocks, strict=False)
-    )
 
 
 def make_candidates(optimizer, scenarios, quota: dict, field, n: int, rng, penalties, wanted=()) -> np.ndarray:
@@ -135,12 +119,13 @@ def more_within_limits(optimizer, value, chosen, limits, n: int, penalties) -> n
     return found[optimizer.allows(found)]
 
 
-def screen(pool, scenarios, fields, contest, rules, quota: dict):
+def screen(pool, stage: FieldScores, scenarios, quota: dict):
     """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
-    pay = payouts_by_regime(pool, scenarios, fields, contest, rules)
+    names, masks = np.array(scenarios.regime_names, object), np.eye(len(scenarios.regime_names))[:, scenarios.regime]
+    pay = np.column_stack([stage.alone(pool, scenarios.weight * here)[0] for here in masks])
     best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
-    wanted = np.array([quota.get(name, 0) for name in scenarios.regime_names], float)
-    return pool[best], np.array(scenarios.regime_names, object)[lean(pay[best], wanted / wanted.sum())]
+    wanted = np.array([quota.get(name, 0) for name in names], float)
+    return pool[best], names[lean(pay[best], wanted / wanted.sum())]
 
 
 def lean(pay, share) -> np.ndarray:
@@ -161,25 +146,3 @@ def lean(pay, share) -> np.ndarray:
         raised = raised + gap * LEAN_RATE / (1 + step / 20)
         code = (lift + raised).argmax(axis=1)
     return code
-
-
-def payouts_by_regime(pool, scenarios, fields, contest, rules) -> np.ndarray:
-    """Return what each regime adds to the expected payout of every candidate standing alone, (C, R) dollars."""
-    pay = np.zeros((len(pool), len(scenarios.regime_names)))
-    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
-        for code in np.unique(scenarios.regime[block]):
-            rows = np.arange(block.start, block.stop)[scenarios.regime[block] == code]
-            share = scenarios.weight[rows].sum()
-            if share > 0:
-                weight = scenarios.weight[rows] / share
-                found = expected_payouts(pool, field, scenarios.points[rows], contest, weight, rules=rules)
-                pay[:, code] += share * found["expected_payout"].to_numpy()
-    return pay
-
-
-def payout_by_scenario(lineups, scenarios, fields, contest, rules) -> np.ndarray:
-    """Return what the lineups that enter earn together in every scenario, (S,) dollars."""
-    pay = np.zeros(len(scenarios))
-    for field, block in zip(fields, field_runs(len(scenarios), fields), strict=False):
-        pay[block] = simulate_contest(lineups, field, scenarios.points[block], contest, rules=rules).payout.sum(axis=1)
-    return pay

@@ -295,17 +295,3 @@ class _Rules:
         self.used += self.held[row]
         self.free &= self.held.astype(np.int16) @ self.held[row] <= self.limits.max_overlap
         self.free[row] = False
-
-
-def join_scores(parts) -> FieldScores:
-    """Return the scores of several runs of scenarios, each perhaps against a field of its own, as one."""
-    parts = list(parts)
-    sizes = np.concatenate([np.diff(p.offset) for p in parts])
-    return FieldScores(
-        np.concatenate([p.ticks for p in parts]),
-        np.concatenate([p.low for p in parts]),
-        np.concatenate([[0], np.cumsum(sizes)]),
-        np.concatenate([p.at_least for p in parts]),
-        parts[0].contest,
-        parts[0].threads,
-    )

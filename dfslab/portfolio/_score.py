@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dfslab.contest import simulate_contest
-from dfslab.portfolio._candidates import field_runs
+from dfslab.contest import field_runs, mean_and_error, simulate_contest
+from dfslab.metrics import quantile_value, tail_weights
 from dfslab.portfolio._promise import RATES, PromiseMap, average_entry
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
 
 TAIL = 0.05
 """Share of the races in a tail."""
+FEW_FIELDS = 8
+"""Fewer fields say too little of how much fields differ."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,7 @@ class Scores:
     def _row(self, name: str) -> dict:
         pay, fee, rank = self.payout[name], self.fees[name], self.best_rank[name]
         mean, error = self.mean(pay)
-        by_rank = np.argsort(rank, kind="stable")
-        middle = np.searchsorted(np.cumsum(self.weight[by_rank]), 0.5 - 1e-12)
+        worst, best = (tail_weights(sign * pay, TAIL, self.weight) @ (pay - fee) for sign in (-1, 1))
         return {
             "portfolio": name,
             "fees": fee,
@@ -61,21 +62,14 @@ class Scores:
             "sd": float(np.sqrt(self.weight @ (pay - mean) ** 2)),
             "roi": mean / fee - 1 if fee else np.nan,
             "p_profit": float(self.weight @ (pay > fee)),
-            "worst_5pct": self._tail(pay - fee, TAIL),
-            "best_5pct": -self._tail(fee - pay, TAIL),
+            "worst_5pct": float(worst),
+            "best_5pct": float(best),
             "cash": float(self.weight @ self.cash[name]),
             "top_1pct": float(self.weight @ self.top_1pct[name]),
             "p_win": float(self.weight @ (rank == 1)),
-            "median_best_rank": float(rank[by_rank][min(middle, len(rank) - 1)]),
+            "median_best_rank": float(quantile_value(rank[:, None], 0.5, self.weight)[0]),
             "spread": self.spread.get(name, np.nan),
         }
-
-    def _tail(self, values, share: float) -> float:
-        """Return the mean of the lowest `share` of `values`; the race on the border counts in part."""
-        order = np.argsort(values, kind="stable")
-        before = np.concatenate([[0.0], np.cumsum(self.weight[order])[:-1]])
-        taken = np.clip(share - before, 0.0, self.weight[order])
-        return float(taken @ values[order] / taken.sum())
 
     def summary(self, name: str, promises: PromiseMap | None = None) -> pd.Series:
         """Return fees and simulated payout ± error of one portfolio, and what its promise is worth: return with band
@@ -156,14 +150,10 @@ class Scores:
 
     def mean(self, values) -> tuple[float, float]:
         """Return the weighted mean of `values` (S,) and its error, the larger of those over scenarios and fields."""
-        mean = float(self.weight @ values)
-        by_scenario = (self.weight**2 @ (values - mean) ** 2) / max(1e-300, 1 - self.weight @ self.weight)
-        runs = np.unique(self.run)
-        if len(runs) < 8:
-            return mean, float(np.sqrt(by_scenario))
-        parts = np.bincount(self.run, self.weight * (values - mean), len(runs))
-        by_field = (parts**2).sum() * len(runs) / (len(runs) - 1)
-        return mean, float(np.sqrt(max(by_scenario, by_field)))
+        mean, by_scenario = map(float, mean_and_error(values, self.weight))
+        parts = np.bincount(self.run, self.weight * (values - mean))
+        n = np.count_nonzero(np.bincount(self.run))
+        return mean, by_scenario if n < FEW_FIELDS else max(by_scenario, float(np.sqrt(parts @ parts * n / (n - 1))))
 
 
 def score_portfolios(
@@ -180,7 +170,7 @@ def score_portfolios(
         larger than the contest leaves room for is cut to the room left by the portfolio.
     """
     points = np.asarray(points)
-    runs = field_runs(len(points), fields)
+    runs = field_runs(len(points), len(fields))
     weight = np.full(len(points), 1 / len(points)) if weight is None else np.asarray(weight, float)
     played = {name: _play(lineups, points, fields, runs, contest, rules) for name, lineups in portfolios.items()}
     columns = [{name: column[k] for name, column in played.items()} for k in range(4)]

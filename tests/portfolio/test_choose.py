@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dfslab.contest import FieldScores, simulate_contest
-from dfslab.portfolio._greedy import Limits, choose_entries, join_scores
+from dfslab.portfolio._greedy import Limits, choose_entries
 from dfslab.slate import Contest
 
 PRIZES = ((1, 1, 60.0), (2, 2, 25.0), (3, 4, 10.5), (5, 9, 4.0))
@@ -162,7 +162,8 @@ def test_threads_and_order_of_candidates_change_nothing():
 def test_joined_fields_pay_what_each_pays_in_its_own_scenarios():
     a, b = Case(1), Case(2)
     b.contest = a.contest
-    joined = join_scores([a.stage(), b.stage()])
+    both = np.array([a.field, b.field])
+    joined = FieldScores.from_field(both, np.concatenate([a.points, b.points]), a.contest)
     weight = np.concatenate([a.weight, b.weight]) / 2
     chosen = choose_entries(joined, a.candidates, a.labels, 4, free(4), weight=weight)
     lineups = a.candidates[chosen.order]
