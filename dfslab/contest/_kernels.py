@@ -173,27 +173,29 @@ def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def expected_kernel(won, below, offset, low, first, ticks, lineups, weight, sums, start, stop):
-    """Add what lineups start … stop get in a block of scenarios to `sums` (5, L), x what a lineup wins by its score.
+def expected_kernel(at_least, offset, low, ticks, total, top, lineups, weight, group, sums, start, stop):
+    """Add what lineups start … stop get who enter alone to `sums` (G, 5, L), x the cents won in a scenario.
 
-    The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a score of `first` or more.
+    The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a rank of `top` or better.
     """
-    k = lineups.shape[1]
-    for s in np.flatnonzero(weight):
-        x, table = ticks[s], won[offset[s] : offset[s + 1]]
+    last = len(total) - 1
+    for s in range(len(low)):
+        x, counts, out = ticks[s], at_least[offset[s] : offset[s + 1]], sums[group[s]]
         for i in range(start, stop):
             j = -low[s]
-            for c in range(k):
-                j += x[lineups[i, c]]
-            paid = table[j] if j >= 0 else below[s]
+            for driver in lineups[i]:
+                j += x[driver]
+            upto = counts[max(j, 0)]
+            above = upto if j < 0 else (counts[j + 1] if j + 1 < len(counts) else 0)
+            paid = (total[min(upto + 1, last)] - total[min(above, last)]) / (upto - above + 1)
             worth = weight[s] * paid
-            sums[0, i] += worth
-            sums[1, i] += weight[s] * worth
-            sums[2, i] += worth * worth
+            out[0, i] += worth
+            out[1, i] += weight[s] * worth
+            out[2, i] += worth * worth
             if paid > 0:
-                sums[3, i] += weight[s]
-            if j >= first[s]:
-                sums[4, i] += weight[s]
+                out[3, i] += weight[s]
+            if above < top:
+                out[4, i] += weight[s]
 
 
 @njit(cache=True, nogil=True)

@@ -220,33 +220,20 @@ class FieldScores:
         _payout.in_threads(fill, len(self.ticks), self.threads)
         return score
 
-    @cached_property
-    def _won(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cents one more entry would win, by score in the places of `at_least` and below `low` (S,).
+    def alone(self, candidates, weight, group=None) -> np.ndarray:
+        """Return what candidates (L, K) who enter alone get, (G, 5, L), x being cents won in a scenario of weight w.
 
-        The third is the first place at which it would be among the best 1 %, (S,).
-        """
-        total, last, start = _prizes_up_to(self.contest), self.contest.entries, self.offset[:-1]
-        above = np.append(self.at_least[1:], 0)
-        above[self.offset[1:] - 1] = 0
-        prizes = total[np.minimum(self.at_least + 1, last)] - total[np.minimum(above, last)]
-        lowest = self.at_least[start]
-        below = total[np.minimum(lowest + 1, last)] - total[np.minimum(lowest, last)]
-        better = np.add.reduceat((self.at_least >= self.contest.top_ranks(0.01)).astype(int), start)
-        return prizes / (self.at_least - above + 1), below, np.maximum(better - 1, 0)
-
-    def alone(self, candidates, weight) -> np.ndarray:
-        """Return what candidates (L, K) who enter alone get, (5, L), x being cents won in a scenario of weight w.
-
-        The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and that of a rank within the best 1 % of entries.
+        The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and that of a rank within the best 1 % of entries;
+        `group` (S,) is the number of a scenario's group of G (default: all in one).
         """
         candidates = _checked_lineups(candidates, self.ticks.shape[1], "candidates")
-        won, below, first = self._won
-        sums = np.zeros((5, len(candidates)))
-        stage = won, below, self.offset, self.low, first, self.ticks, candidates, np.asarray(weight, float), sums
+        group = np.zeros(len(self.low), np.int64) if group is None else np.asarray(group, np.int64)
+        sums, top = np.zeros((group.max() + 1, 5, len(candidates))), self.contest.top_ranks(0.01)
+        field = self.at_least, self.offset, self.low, self.ticks, _prizes_up_to(self.contest), top
+        ours = candidates, np.asarray(weight, float), group, sums
 
         def add(start, stop):
-            _payout.expected_kernel(*stage, start, stop)
+            _payout.expected_kernel(*field, *ours, start, stop)
 
         _payout.in_threads(add, len(candidates), self.threads, chunk=2048)
         return sums
@@ -279,7 +266,7 @@ def expected_payouts(
     ticks, counted = _ticks(points, rules)[0], _payout.count_lineups(field, points.shape[1])
     blocks = (slice(start, start + BLOCK) for start in range(0, len(points), BLOCK))
     parts = (FieldScores._of([counted], ticks[b], contest, threads).alone(candidates, weight[b]) for b in blocks)
-    mean, first, second, cash, top = sum(parts)
+    mean, first, second, cash, top = sum(parts)[0]
     spread = 1.0 - (weight**2).sum()
     squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)
     error = np.sqrt(squares / spread) if spread > 0 else mean * np.nan

@@ -190,7 +190,7 @@ class _Question:
             depth *= 4
 
     def _prices(self, rows) -> np.ndarray:
-        """Return what a unit of each side is worth in the linear programme of the drivers `rows`, (R,) [geoffrion1974]."""
+        """Return what a unit of each side is worth in the linear programme of `rows`, (R,) [geoffrion1974]."""
         if not self.weights:
             return np.zeros(0)
         weights, scale = np.array(self.weights)[:, rows], np.abs(self.value).max(initial=0.0) or 1.0

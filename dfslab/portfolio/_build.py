@@ -324,7 +324,7 @@ class _Task:
             copies = expected_copies(lineups, self.slate, own, self.contest.entries, contest=self.contest)
         if len(lineups) and self.played is not self.contest:
             stage = FieldScores.from_field(fields, few.points, self.contest, self.slate.rules)
-            alone = stage.alone(lineups, few.weight)[0] / 100
+            alone = stage.alone(lineups, few.weight)[0, 0] / 100
         threshold = self.optimizer.low_ownership_threshold
         metrics = lineup_metrics(self.slate, own, lineups, expected_copies=copies, low_ownership_threshold=threshold)
         metrics.insert(0, "regime", labels)

@@ -121,8 +121,10 @@ def more_within_limits(optimizer, value, chosen, limits, n: int, penalties) -> n
 
 def screen(pool, stage: FieldScores, scenarios, quota: dict):
     """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
-    names, masks = np.array(scenarios.regime_names, object), np.eye(len(scenarios.regime_names))[:, scenarios.regime]
-    pay = np.column_stack([stage.alone(pool, scenarios.weight * here)[0] for here in masks])
+    names = np.array(scenarios.regime_names, object)
+    pay = np.zeros((len(pool), len(names)))
+    earned = stage.alone(pool, scenarios.weight, scenarios.regime)[:, 0].T
+    pay[:, : earned.shape[1]] = earned
     best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
     wanted = np.array([quota.get(name, 0) for name in names], float)
     return pool[best], names[lean(pay[best], wanted / wanted.sum())]
