@@ -1,7 +1,7 @@
 """The optimizers: the best lineups by value, with leverage against the field inside the objective."""
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import pandas as pd
@@ -92,7 +92,6 @@ class NASCAROptimizer:
     groups: tuple[Group, ...] = ()
     excluded: np.ndarray | None = None
     excluded_overlap: int | None = None
-    last_engine: str | None = field(default=None, init=False)
 
     def __post_init__(self):
         self.locks, self.bans = _names(self.locks, "locks"), _names(self.bans, "bans")
@@ -124,8 +123,7 @@ class NASCAROptimizer:
     def best(self, value, n: int, **limits) -> np.ndarray:
         """Return up to `n` of the best lineups, (≤ n, K), fewer where fewer exist; `limits` as for `optimize`."""
         limits, _ = self._limits(n, **limits)
-        found, self.last_engine = search(self.objective(value)[self._order], self._by_name, n, **limits)
-        return self._to_slate(found)
+        return self._to_slate(search(self.objective(value)[self._order], self._by_name, n, **limits))
 
     def optimize(
         self, value, n_lineups=1, *, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
@@ -145,7 +143,7 @@ class NASCAROptimizer:
         max_exposure : largest share of the lineups a driver may be in; a number for all but those locked, or
             driver → share
         min_exposure : driver → smallest share
-        engine : "exact" (branch and bound), "milp" (PuLP with HiGHS) or "auto"; `last_engine` says which one ran
+        engine : "exact" (branch and bound), "milp" (PuLP with HiGHS) or "auto": exact unless that takes too long
 
         Returns
         -------
@@ -159,10 +157,7 @@ class NASCAROptimizer:
         n = whole_number(n_lineups, "n_lineups", 1)
         worth = self.objective(value)[self._order]
         limits, least = self._limits(n, max_overlap, max_exposure, min_exposure, engine)
-        if least.any():
-            found = self._with_minima(worth, n, least, limits)
-        else:
-            found, self.last_engine = search(worth, self._by_name, n, **limits)
+        found = self._with_minima(worth, n, least, limits)
         if len(found) < n:
             self._explain(found, worth, n, limits, max_exposure)
         return self._to_slate(found)
@@ -187,11 +182,11 @@ class NASCAROptimizer:
         limits, _ = self._limits(n, max_overlap, max_exposure, engine=engine)
         mean = mean_value(points[:, order], weight) + terms
         tails = [tail_weights(score, tail, weight) @ points[:, order] + terms for score in points[:, order].T]
-        found, self.last_engine = search(mean, self._by_name, n, **limits)
+        found = search(mean, self._by_name, n, **limits)
         if len(found) < n:
             self._explain(found, mean, n, limits, max_exposure)
-        pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine)[0] for worth in tails]
-        pool += [search(mean, self._by_name, TAIL_POOL // 2, engine=engine)[0], found]
+        pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine) for worth in tails]
+        pool += [search(mean, self._by_name, TAIL_POOL // 2, engine=engine), found]
         for lineups in (np.unique(np.concatenate(pool), axis=0), found):  # those found respect the limits together
             score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[lineups].sum(axis=1)
             best_first = lineups[np.argsort(-np.round(score, 9), kind="stable")]
@@ -252,7 +247,7 @@ class NASCAROptimizer:
     def _explain(self, found, worth, n, limits, max_exposure):
         """Raise the error that says why fewer than `n` lineups were found."""
         problem = self._by_name
-        if not len(search(worth, problem, 1)[0]):
+        if not len(search(worth, problem, 1)):
             raise InfeasibleLineup(*why_none(problem))
         given = limits["max_overlap"], limits["max_count"], max_exposure
         sentence, changes = why_few(worth, problem, n, len(found), *given)
@@ -260,16 +255,17 @@ class NASCAROptimizer:
 
     def _with_minima(self, worth, n, asked, limits) -> np.ndarray:
         """Return the best set with minimum counts; where there is none, raise with minima that can be had together."""
+        if not asked.any():
+            return search(worth, self._by_name, n, **limits)
         least = asked
         while True:
-            found, self.last_engine = search_set(worth, self._by_name, n, least, **limits)
+            found = search_set(worth, self._by_name, n, least, **limits)
             count = np.bincount(found.ravel(), minlength=len(least))
             if len(found) < n or (count >= least).all():
                 break
             least = np.minimum(least, count)
-        changes = {
-            f"min_exposure: {self.slate.names[self._order[i]]}": least[i] / n for i in np.flatnonzero(asked > least)
-        }
+        short = np.flatnonzero(asked > least)
+        changes = {f"min_exposure: {self.slate.names[self._order[i]]}": least[i] / n for i in short}
         if changes:
             parts = "; ".join(f"{name} is too high, {share:.2g} works" for name, share in changes.items())
             says = f"no {n} lineups with every min_exposure were found. These changes together are enough: {parts}."
@@ -324,18 +320,19 @@ class LeverageAwareOptimizer(NASCAROptimizer):
 
     def _rules(self) -> list[Rule]:
         own, logs = self.ownership, np.log(np.maximum(self.ownership, LOG_FLOOR))
-        bounds = {
-            "max_ownership_per_driver": (
-                own,
-                {"high": self.max_ownership_per_driver, "each": True, "unit": "fraction"},
-            ),
-            "min_low_ownership_drivers": (own < self.low_ownership_threshold, {"low": self.min_low_ownership_drivers}),
-            "max_total_ownership": (own, {"high": self.max_total_ownership, "unit": "fraction"}),
-            "min_log_ownership": (logs, {"low": self.min_log_ownership, "unit": "log"}),
-            "max_log_ownership": (logs, {"high": self.max_log_ownership, "unit": "log"}),
+        wishes = {
+            "max_ownership_per_driver": (own, "fraction"),
+            "min_low_ownership_drivers": (own < self.low_ownership_threshold, "drivers"),
+            "max_total_ownership": (own, "fraction"),
+            "min_log_ownership": (logs, "log"),
+            "max_log_ownership": (logs, "log"),
         }
-        given = [name for name in bounds if getattr(self, name) is not None]
-        return super()._rules() + [Rule(name, bounds[name][0], **bounds[name][1]) for name in given]
+        rules = super()._rules()
+        for name, (who, unit) in wishes.items():
+            bound = {"low" if name.startswith("min") else "high": getattr(self, name)}
+            if getattr(self, name) is not None:
+                rules.append(Rule(name, who, **bound, each=name == "max_ownership_per_driver", unit=unit))
+        return rules
 
 
 def exposure_bounds(slate: Slate, max_exposure, min_exposure=None, locks=()) -> tuple[np.ndarray, np.ndarray]:

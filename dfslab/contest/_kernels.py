@@ -7,6 +7,7 @@ their own rows, so that any number of threads gives the same numbers.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import NamedTuple
 
 import joblib
@@ -51,8 +52,12 @@ def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> l
     threads = min(threads or joblib.cpu_count(), len(pieces))
     if threads <= 1:
         return [kernel(*piece) for piece in pieces]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda piece: kernel(*piece), pieces))
+    return list(_pool(threads).map(lambda piece: kernel(*piece), pieces))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
 
 
 @njit(cache=True, nogil=True)
@@ -85,8 +90,13 @@ def _take_lanes(ticks, start, stop, k, x, low):
 
 
 @njit(cache=True, nogil=True)
-def _count(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts):
-    """Add the copies of every lineup to the flat `counts`, at (score − low) × LANES + lane."""
+def _histogram(ticks, first, stop, heads, tails, head, tail, copies, x, low, head_sum, tail_sum, counts):
+    """Return the copies of lineups by score in scenarios from `first`, flat at (score − low) × LANES + lane, and the
+    number of scores; `counts` is used where it is long enough."""
+    width = _take_lanes(ticks, first, stop, heads.shape[1] + tails.shape[1], x, low)
+    if width * LANES > len(counts):
+        counts = np.empty(width * LANES * 5 // 4, np.int32)
+    counts[: width * LANES] = 0
     _part_sums(x, heads, head_sum)
     _part_sums(x, tails, tail_sum)
     for i in range(head_sum.shape[0]):
@@ -96,6 +106,7 @@ def _count(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
         h, t, n = head[u], tail[u], copies[u]
         for b in range(LANES):
             counts[np.uint32(head_sum[h, b] + tail_sum[t, b])] += n
+    return counts, width
 
 
 @njit(cache=True, nogil=True)
@@ -111,17 +122,14 @@ def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, ran
 
     `total` (n + 1,) holds the prizes of the best r ranks in cents. Equal scores share the prizes they cover.
     """
-    n_own, k = own.shape
+    n_own = len(own)
     head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
     x, low = np.empty((ticks.shape[1], LANES), np.int32), np.empty(LANES, np.int32)
     score = np.empty((n_own, LANES), np.int32)
     counts = np.zeros(1, np.int32)
     for first in range(start, stop, LANES):
-        width = _take_lanes(ticks, first, stop, k, x, low)
-        if width * LANES > len(counts):
-            counts = np.empty(width * LANES * 5 // 4, np.int32)
-        counts[: width * LANES] = 0
-        _count(x, low, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
+        room = x, low, head_sum, tail_sum, counts
+        counts, width = _histogram(ticks, first, stop, heads, tails, head, tail, copies, *room)
         _part_sums(x, own, score)
         for i in range(n_own):
             for b in range(LANES):
@@ -143,7 +151,7 @@ def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
     are the ticks from the highest one that `paid` entries reach (the lowest possible score when fewer than `paid`
     entered) to one above the best possible score.
     """
-    n, k = stop - start, heads.shape[1] + tails.shape[1]
+    n = stop - start
     head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
     x, bottom = np.empty((ticks.shape[1], LANES), np.int32), np.empty(LANES, np.int32)
     low, size = np.empty(n, np.int32), np.empty(n, np.int64)
@@ -151,11 +159,8 @@ def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
     kept = np.empty(0, np.int32)
     used = 0
     for first in range(start, stop, LANES):
-        width = _take_lanes(ticks, first, stop, k, x, bottom)
-        if width * LANES > len(counts):
-            counts = np.empty(width * LANES * 5 // 4, np.int32)
-        counts[: width * LANES] = 0
-        _count(x, bottom, heads, tails, head, tail, copies, head_sum, tail_sum, counts)
+        room = x, bottom, head_sum, tail_sum, counts
+        counts, width = _histogram(ticks, first, stop, heads, tails, head, tail, copies, *room)
         _sum_from_top(counts, width)
         if used + width * LANES > len(kept):
             longer = np.empty(2 * len(kept) + width * LANES, np.int32)

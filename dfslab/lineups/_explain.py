@@ -63,7 +63,7 @@ def _joint_changes(problem: LineupProblem) -> dict:
 
 def _best(problem: LineupProblem, weights=None) -> np.ndarray | None:
     """Return the lineup with the largest sum of `weights` (any lineup without), or None."""
-    found, _ = search(np.zeros(len(problem.salary)) if weights is None else weights, problem, 1)
+    found = search(np.zeros(len(problem.salary)) if weights is None else weights, problem, 1)
     return found[0] if len(found) else None
 
 
@@ -117,7 +117,7 @@ def why_few(
     """
 
     def enough(overlap, count, where=problem):
-        return len(search(value, where, n, max_overlap=overlap, max_count=count)[0]) >= n
+        return len(search(value, where, n, max_overlap=overlap, max_count=count)) >= n
 
     changes, parts, share = {}, [], PRINTED["fraction"]
     if max_overlap is not None and enough(None, max_count):

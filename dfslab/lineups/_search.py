@@ -17,7 +17,7 @@ POOL = 8
 
 
 def search(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count=None, engine="auto"):
-    """Return the best `n` lineups (≤ n, K), see `search_exact`, and the engine that found them.
+    """Return the best `n` lineups (≤ n, K), see `search_exact`.
 
     "auto" is the exact search, and integer programming where that would take too long.
     """
@@ -26,15 +26,15 @@ def search(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count
     limits = {"max_overlap": max_overlap, "max_count": max_count}
     if engine != "milp":
         try:
-            return search_exact(value, problem, n, **limits), "exact"
+            return search_exact(value, problem, n, **limits)
         except SearchTooLarge:
             if engine == "exact":
                 raise
-    return search_milp(value, problem, n, **limits), "milp"
+    return search_milp(value, problem, n, **limits)
 
 
 def search_set(value, problem: LineupProblem, n: int, min_count, *, max_overlap=None, max_count=None, engine="auto"):
-    """Return `n` lineups of large total value that hold each driver `min_count` (D,) times, best first, and the engine.
+    """Return `n` lineups of large total value that hold each driver `min_count` (D,) times, best first.
 
     The set of largest value among the best lineups, the best with each driver asked for, and a set found one lineup
     after another at prices on the minima; that last set alone where overlap is limited over more than `SMALL_SET`
@@ -43,18 +43,17 @@ def search_set(value, problem: LineupProblem, n: int, min_count, *, max_overlap=
 
     def find(worth, where, count, limited=True):
         limits = {"max_overlap": max_overlap, "max_count": max_count} if limited else {}
-        return search(worth, where, count, **limits, engine=engine)[0]
+        return search(worth, where, count, **limits, engine=engine)
 
     priced = _priced_sequence(lambda worth: find(worth, problem, n), value, n, min_count)
-    used = search(value, problem, 1, engine=engine)[1]
     if len(priced) < n or (max_overlap is not None and n > SMALL_SET):
-        return _best_first(priced, value), used
+        return _best_first(priced, value)
     locked = [problem.with_rules(Rule.on("wanted", [i], len(value), low=1)) for i in np.flatnonzero(min_count)]
     pool = [find(value, problem, n), find(value, problem, POOL * n, False), priced]
     pool = np.unique(np.concatenate([*pool, *(find(value, where, n, False) for where in locked)]), axis=0)
     most = np.full(len(value), n) if max_count is None else max_count
     rows = choose_set(pool, value[pool].sum(axis=1), n, min_count, most, max_overlap)
-    return _best_first(priced if rows is None else pool[rows], value), used
+    return _best_first(priced if rows is None else pool[rows], value)
 
 
 def _best_first(lineups, value) -> np.ndarray:

@@ -3,20 +3,18 @@
 Choosing where we differ from the field picks the race model's own errors, unless its means hold what the field knows.
 """
 
-import json
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from dfslab.portfolio._promise import defaults
 
 SOURCES = ("model", "ownership", "surprise", "start", "projected")
 """The race model's mean points, the root of the forecast ownership, the root of the ownership shown less that of the
 forecast, the grid place, the user's or a vendor's projected points. Errors of a root are alike for all drivers."""
 
 
-@cache
 def prior(with_projected: bool) -> pd.DataFrame:
     """Return what is believed of the weights before any race, by source: weight, sd (see `defaults.json`).
 
@@ -24,8 +22,8 @@ def prior(with_projected: bool) -> pd.DataFrame:
     start's lie between those and the slopes of real points on simulated means. Standard deviations are those between
     worlds. Where points are projected, model, ownership and projection share what they know [clemen1989].
     """
-    told = json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))["blend"]
-    return pd.DataFrame(told["projected" if with_projected else "plain"], index=["weight", "sd"]).T
+    told = defaults("blend")["projected" if with_projected else "plain"]
+    return pd.DataFrame(told, index=["weight", "sd"]).T
 
 
 @dataclass(frozen=True)

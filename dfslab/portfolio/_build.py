@@ -331,8 +331,7 @@ class _Task:
         metrics.insert(1, "gain", choice.gain)
         metrics.insert(2, "expected_payout", alone)
         ratio = float(choice.gain.sum() / choice.bound) if choice.bound else float("nan")
-        notes = (*self.notes, *choice.notes)
-        spilled = bool(choice.notes)
+        notes, spilled = (*self.notes, *choice.notes), bool(choice.notes)
         return Portfolio(lineups, metrics, pd.DataFrame(), ratio, len(choice.alone), notes, spilled, robustness=robust)
 
 
@@ -401,16 +400,16 @@ def audit(
     `limits` stand for max_exposure and max_overlap and more; the rules of `optimizer` are checked one by one. With
     `quota` regime → lineups, the `regimes` (N,) the lineups lean on must be as many.
     """
-    lineups = np.asarray(lineups).reshape(-1, slate.rules.roster_size)
-    n, cap = len(lineups) if n_lineups is None else n_lineups, slate.rules.salary_cap
-    overlap = slate.rules.roster_size - 1 if max_overlap is None else int(max_overlap)
-    limits = limits or Limits(max_exposure, overlap)
+    size, cap = slate.rules.roster_size, slate.rules.salary_cap
+    lineups = np.asarray(lineups, int).reshape(-1, size)
+    n = len(lineups) if n_lineups is None else n_lineups
+    limits = limits or Limits(max_exposure, size - 1 if max_overlap is None else int(max_overlap))
     held = np.zeros((len(lineups), len(slate)), int)
     np.put_along_axis(held, lineups, 1, axis=1)
     shared = held @ held.T
     np.fill_diagonal(shared, 0)
-    legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out) if len(lineups) else []
-    different = len(distinct(lineups)[0]) if len(lineups) else 0
+    legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out)
+    different = len(distinct(lineups)[0])
     cost, top = int(slate.salary[lineups].sum(axis=1).max(initial=0)), int(shared.max(initial=0))
     rows = [
         ("lineups as many as asked", len(lineups), n, len(lineups) == n),
@@ -432,19 +431,15 @@ def audit(
 def _exposure_rows(held, limits: Limits, n: int):
     """Yield the audit's rows on exposure, for all lineups and for those that enter: the driver nearest to his limit."""
     for m in dict.fromkeys((n, min(limits.entering or n, n))):
-        count = held[:m].sum(axis=0)
-        of = "lineups" if m == n else f"of the {m} that enter, lineups"
+        count, of = held[:m].sum(axis=0), "lineups" if m == n else f"of the {m} that enter, lineups"
         most, least = (np.broadcast_to(bound(m), count.shape) for bound in (limits.most, limits.least))
-        i = int(np.argmax(count - most))
-        yield f"{of} that hold one driver, at most", int(count[i]), int(most[i]), bool((count <= most).all())
+        sides = [("that hold one driver, at most", most, count - most)]
         if least.any():
-            i = int(np.argmin(count - least - 1.0 * (least > 0) * len(held)))
-            yield (
-                f"{of} that hold a driver asked for, at least",
-                int(count[i]),
-                int(least[i]),
-                bool((count >= least).all()),
-            )
+            asked = np.where(least > 0, least - count, -n - 1)
+            sides.append(("that hold a driver asked for, at least", least, asked))
+        for what, limit, over in sides:
+            i = int(np.argmax(over))
+            yield f"{of} {what}", int(count[i]), int(limit[i]), bool(over[i] <= 0)
 
 
 def _rule_row(rules, lineups) -> tuple:

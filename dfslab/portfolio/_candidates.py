@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from dfslab.contest import FieldScores, field_runs
-from dfslab.lineups import SearchTooLarge, enumerate_lineups
 from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LineupShortage
 
@@ -63,7 +62,8 @@ def make_candidates(optimizer, scenarios, quota: dict, field, n: int, rng, penal
     parts = [((), everything, FROM_ALL)]
     parts += [((), scenarios.regime == code, (1 - FROM_FIELD - FROM_ALL) / len(codes)) for code in codes]
     parts += [((name,), everything, FROM_ALL) for name in wanted]
-    pool = [field[: round(FROM_FIELD * n)], _all_lineups(optimizer.slate, n)]
+    whole = replace(optimizer, leverage_penalty=0.0).best(np.zeros(len(optimizer.slate)), n + 1)
+    pool = [field[: round(FROM_FIELD * n)], whole[: len(whole) if len(whole) <= n else 0]]
     for locks, rows, share in parts:
         here = np.flatnonzero(rows & (scenarios.weight > 0))
         for penalty in penalties:
@@ -71,16 +71,6 @@ def make_candidates(optimizer, scenarios, quota: dict, field, n: int, rng, penal
             pool.append(_optimised(made, scenarios, here, max(1, int(share * n / len(penalties))), rng))
     pool = np.unique(np.concatenate(pool), axis=0)
     return pool[optimizer.allows(pool)]
-
-
-def _all_lineups(slate, most: int) -> np.ndarray:
-    """Return every legal lineup, or none when there are more than `most`."""
-    racing = np.flatnonzero(~slate.out)
-    groups = None if slate.groups is None else slate.groups[racing]
-    try:
-        return racing[enumerate_lineups(slate.salary[racing], slate.rules, groups=groups, limit=most)]
-    except SearchTooLarge:
-        return np.empty((0, slate.rules.roster_size), int)
 
 
 def _optimised(optimizer, scenarios, here, n, rng) -> np.ndarray:

@@ -64,7 +64,7 @@ class PromiseMap:
     @classmethod
     def shipped(cls) -> "PromiseMap":
         """Return the map of `defaults.json`, for a user without a record."""
-        told = _defaults()
+        told = defaults("promise")
         return cls({name: Worth(**told[name]) for name in RATES}, told["source"])
 
     def learned(self, record: pd.DataFrame) -> "PromiseMap":
@@ -117,8 +117,9 @@ class PromiseMap:
 
 
 @cache
-def _defaults() -> dict:
-    return json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))["promise"]
+def defaults(part: str) -> dict:
+    """Return the shipped figures of one part, promise or blend."""
+    return json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))[part]
 
 
 def average_entry(contest: Contest) -> dict[str, float]:

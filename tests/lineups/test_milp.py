@@ -66,6 +66,6 @@ def test_a_set_is_the_best_of_all_sets():
 def test_minima_out_of_reach_end_with_the_nearest_set():
     salary, least = np.full(8, 100), np.zeros(8, int)
     least[:4] = 5  # of five lineups of three drivers: twenty places asked for, fifteen there
-    found, _ = search_set(np.arange(8.0), LineupProblem(salary, 3, 300), 5, least)
+    found = search_set(np.arange(8.0), LineupProblem(salary, 3, 300), 5, least)
     assert len(found) == 5
     assert np.bincount(found.ravel(), minlength=8)[:4].sum() >= 12
