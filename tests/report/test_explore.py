@@ -39,7 +39,6 @@ def test_the_money_is_that_of_the_contest_played_race_by_race(bench):
     alone = contest.simulate_contest(lineups, others, world.races.points[:7], held)
     assert np.array_equal(alone.payout, answer.result.payout[:7])
     paid = world.races.weight @ answer.result.payout.sum(axis=1)
-    fees = len(lineups) * held.entry_fee
     assert answer.result.expected_payout[0] == pytest.approx(paid)
 
 
