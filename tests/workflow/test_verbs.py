@@ -100,8 +100,8 @@ def test_the_races_of_a_run_move_with_the_field_they_are_played_against(night, m
 
 def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_him(night, monkeypatch):
     seen = []
-    true = sys.modules["dfslab.portfolio._build"].stage_of
-    monkeypatch.setattr("dfslab.portfolio._build.stage_of", lambda few, *rest: seen.append(few) or true(few, *rest))
+    true = sys.modules["dfslab.portfolio._build"].shifted
+    monkeypatch.setattr("dfslab.portfolio._build.shifted", lambda *args: seen.append(true(*args)) or seen[-1])
     choose_portfolio(night.day, night.races, night.crowd, 150, n_choose=200)
     by_name = np.argsort(night.slate.names.astype(str), kind="stable")
     moved = (seen[0].points - night.blended.points[:200][:, by_name]).reshape(20, 10, -1)
