@@ -106,7 +106,7 @@ def golf_ownership(shared: Path) -> list[dict]:
     from scripts.real.golf import figures, golf
 
     estimator = HybridOwnershipEstimator(prior=figures())
-    walk = walk_forward(golf(shared), estimator, first=GOLF_LEARNS).between(last=GOLF_SCORED)
+    walk = walk_forward(golf(shared), estimator, first=GOLF_LEARNS).late(last=GOLF_SCORED)
     scores = walk.table().set_index("model")
     own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]
     what = f"golf ownership, the last {GOLF_SCORED} contests, mean error, points"

@@ -13,22 +13,6 @@ depends on its size and kind (`field_preset`); cash contests copy more.
 (100, 6)
 """
 
-from dfslab.field._sample import (
-    FieldModel,
-    FieldPreset,
-    expected_copies,
-    field_preset,
-    fit_field,
-    sample_field,
-    sample_fields,
-)
+from dfslab.field._sample import FieldPreset, expected_copies, field_preset, fit_field, sample_field, sample_fields
 
-__all__ = [
-    "FieldModel",
-    "FieldPreset",
-    "expected_copies",
-    "field_preset",
-    "fit_field",
-    "sample_field",
-    "sample_fields",
-]
+__all__ = ["FieldPreset", "expected_copies", "field_preset", "fit_field", "sample_field", "sample_fields"]

@@ -9,11 +9,11 @@ what was forecast.
 import json
 import warnings
 from dataclasses import dataclass, replace
-from dataclasses import field as _field
 from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
+from numpy.random import Generator
 from scipy.optimize import brentq
 
 from dfslab.errors import UserError, whole_number
@@ -39,10 +39,6 @@ NEAR_PEAK = 200
 """Lineups of the largest log-worths among which the likeliest is looked for; the taste for salary left decides."""
 SMALLEST_COPIED = 0.002
 """Below this share of the entries the copied part is given up."""
-
-
-class FieldError(UserError):
-    """A field that cannot be drawn; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -94,19 +90,17 @@ def field_preset(entries: int, *, contest: Contest | None = None, grouped: bool 
     """
     size = contest.entries if contest else entries
     kind = "grouped" if grouped else "cash" if contest is not None and contest.kind == "cash" else "race"
-    numbers, scale = _defaults()[kind], np.log(max(size, 2) / 1000)
-    top, second, lineups = (
-        base * np.exp(power * scale) for base, power in map(numbers.get, ("top", "second", "lineups"))
-    )
-    top, peak = min(float(top), numbers["top_at_most"]), numbers.get("peak")
+    numbers, scale = _defaults()[kind], max(size, 2) / 1000
+    peak, most = numbers.get("peak"), numbers["top_at_most"]
+    top, second, lineups = (base * scale**power for base, power in map(numbers.get, ("top", "second", "lineups")))
     return FieldPreset(
-        numbers["top_at_most"] if peak else top,
-        min(float(second), top),
-        numbers["steepness"],
-        max(2, round(lineups)),
-        numbers["sharpness"],
-        tuple(_defaults()["unspent"]),
-        peak and tuple(peak),
+        top=most if peak else min(top, most),
+        second=min(second, top, most),
+        steepness=numbers["steepness"],
+        lineups=max(2, round(lineups)),
+        sharpness=numbers["sharpness"],
+        unspent=tuple(_defaults()["unspent"]),
+        peak=peak and tuple(peak),
     )
 
 
@@ -120,13 +114,13 @@ class FieldModel:
     law: LineupLaw
     copied: np.ndarray
     shares: np.ndarray
-    notes: tuple[str, ...] = _field(default=())
+    notes: tuple[str, ...] = ()
 
     def marginals(self) -> np.ndarray:
         """Return the ownership of the whole mixture, (D,) fractions that sum to K."""
         return (1 - self.shares.sum()) * self.law.marginals() + _taken(self.copied, self.shares, len(self.law.theta))
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, n: int, rng: Generator) -> np.ndarray:
         """Draw a field of `n` entries, (n, K) int16 driver rows, sorted within a row, in random order."""
         counts = _rounded_counts(n * self.shares, rng)
         drawn = self.law.sample(n - counts.sum(), rng)
@@ -146,13 +140,7 @@ def _rounded_counts(expected, rng) -> np.ndarray:
 
 
 def fit_field(
-    slate: Slate,
-    ownership,
-    n_entries: int,
-    *,
-    contest: Contest | None = None,
-    rng: np.random.Generator,
-    preset: FieldPreset | None = None,
+    slate: Slate, ownership, n_entries: int, *, rng: Generator, contest: Contest | None = None, preset=None
 ) -> FieldModel:
     """Fit the mixture of copied lineups and lineup law whose total ownership is `ownership`.
 
@@ -163,7 +151,7 @@ def fit_field(
     ownership : (D,) fractions that sum to the roster size, or a Series by driver; drivers who are out count 0
     n_entries : entries of the field; with `contest` the contest's size chooses the preset
     rng : draws which lineups are copied
-    preset : how the field copies, default `field_preset`
+    preset : a `FieldPreset`, how the field copies; default `field_preset`
 
     A forecast no mix of legal lineups can have is replaced by the nearest feasible one, with a note.
     """
@@ -180,18 +168,19 @@ def _laws(slate: Slate, ownership, n_entries: int, contest: Contest | None, pres
     """Return the law with this ownership, the law of copied lineups, the preset, and what was changed."""
     target, notes = _checked_ownership(slate, ownership)
     preset = preset or field_preset(n_entries, contest=contest, grouped=slate.groups is not None)
-    law, more = _law(slate, target, preset)
-    return law, _consensus_law(slate, law, preset), preset.on(law), (*notes, *more)
+    fit = partial(LineupLaw.fit, target, slate.salary, slate.rules, groups=slate.groups, unspent=preset.unspent)
+    try:
+        law = fit()
+    except InfeasibleOwnership as reason:
+        law = fit(nearest=True)
+        off = np.abs(law.marginals() - target).max()
+        nearest = f"the nearest one is used, off by {off:.3f} at most"
+        notes += (f"No mix of legal lineups has the forecast ownership ({reason}); {nearest}.",)
+    return law, _consensus_law(slate, law, preset), preset.on(law), notes
 
 
 def sample_field(
-    slate: Slate,
-    ownership,
-    n_entries: int,
-    *,
-    contest: Contest | None = None,
-    rng: np.random.Generator,
-    preset: FieldPreset | None = None,
+    slate: Slate, ownership, n_entries: int, *, rng: Generator, contest: Contest | None = None, preset=None
 ) -> np.ndarray:
     """Draw a field of `n_entries` opponents, (F, K) driver rows, sorted within a row.
 
@@ -209,27 +198,13 @@ def _checked_ownership(slate: Slate, ownership) -> tuple[np.ndarray, tuple[str, 
     target, size = slate.align(ownership, "ownership"), slate.rules.roster_size
     bad = np.flatnonzero(~(target >= 0) | ~np.isfinite(target))
     if len(bad):
-        raise FieldError(f"ownership: {slate.names[bad[0]]} has {target[bad[0]]}; a fraction of 0 or more is needed")
+        raise UserError(f"ownership: {slate.names[bad[0]]} has {target[bad[0]]}; a fraction of 0 or more is needed")
     target = np.where(slate.out, 0.0, target)
     total = target.sum()
     if not 0.5 * size < total < 2 * size:
-        raise FieldError(f"ownership sums to {total:.2f}; fractions over the slate sum to {size}")
-    if abs(total - size) <= 0.01 * size:
-        return target * size / total, ()
-    return target * size / total, (f"The ownership forecast summed to {total:.2f} and was scaled to {size}.",)
-
-
-def _law(slate: Slate, target, preset: FieldPreset) -> tuple[LineupLaw, tuple[str, ...]]:
-    """Return the law with this ownership, or the nearest one and a note."""
-    fit = partial(LineupLaw.fit, target, slate.salary, slate.rules, groups=slate.groups, unspent=preset.unspent)
-    try:
-        return fit(), ()
-    except InfeasibleOwnership as reason:
-        law = fit(nearest=True)
-        off = np.abs(law.marginals() - target).max()
-        nearest = f"the nearest one is used, off by {off:.3f} at most"
-        note = f"No mix of legal lineups has the forecast ownership ({reason}); {nearest}."
-        return law, (note,)
+        raise UserError(f"ownership sums to {total:.2f}; fractions over the slate sum to {size}")
+    scaled = f"The ownership forecast summed to {total:.2f} and was scaled to {size}."
+    return target * size / total, () if abs(total - size) <= 0.01 * size else (scaled,)
 
 
 def _consensus_law(slate: Slate, law: LineupLaw, preset: FieldPreset) -> LineupLaw:
@@ -240,32 +215,25 @@ def _consensus_law(slate: Slate, law: LineupLaw, preset: FieldPreset) -> LineupL
     `PUBLIC_LEVEL` of the optimum on average.
     """
     sharp, unspent = preset.sharpness * law.theta, preset.sharpness * np.array(preset.unspent)
-    plain = LineupLaw(sharp, slate.salary, slate.rules, slate.groups, unspent)
     nobody = np.isneginf(law.theta)
     value = np.where(nobody, 0.0, np.nan_to_num(slate.column("projected_points", 0.0)))
+
+    def tilted(tilt):
+        return LineupLaw(sharp + tilt * value, slate.salary, slate.rules, slate.groups, unspent)
+
     if not value.any():
-        return plain
+        return tilted(0.0)
     best = best_lineups(value, slate.salary, slate.rules, 1, groups=slate.groups, bans=np.flatnonzero(nobody))
-    goal = PUBLIC_LEVEL * value[best].sum()
-    return plain if plain.marginals() @ value >= goal else _tilted(plain, value, goal)
-
-
-def _tilted(law: LineupLaw, value, goal: float) -> LineupLaw:
-    """Return `law` tilted by `value` (D,) so that a lineup's mean value is `goal`, or as near as MAX_TILT allows."""
-
-    def at(tilt):
-        return LineupLaw(law.theta + tilt * value, law.salary, law.rules, law.groups, law.unspent)
-
-    most = MAX_TILT / value.max()
-    if at(most).marginals() @ value <= goal:
-        return at(most)
-    return at(brentq(lambda tilt: at(tilt).marginals() @ value - goal, 0.0, most, rtol=1e-3))
+    goal, most = PUBLIC_LEVEL * value[best].sum(), MAX_TILT / value.max()
+    short = [goal - tilted(tilt).marginals() @ value for tilt in (0.0, most)]
+    if short[0] <= 0 or short[1] >= 0:
+        return tilted(0.0 if short[0] <= 0 else most)
+    return tilted(brentq(lambda tilt: tilted(tilt).marginals() @ value - goal, 0.0, most, rtol=1e-3))
 
 
 def _first_different(lineups) -> np.ndarray:
     """Return the different ones of `lineups` in the order in which they first come."""
-    codes = lineups @ (np.int64(lineups.max()) + 1) ** np.arange(lineups.shape[1])
-    return lineups[np.sort(np.unique(codes, return_index=True)[1])]
+    return lineups[np.sort(np.unique(lineups, axis=0, return_index=True)[1])]
 
 
 def _fitting_shares(copied, shares, target) -> np.ndarray:
@@ -291,7 +259,7 @@ def _calibrated(law: LineupLaw, target, copied, shares) -> tuple[np.ndarray, Lin
 
 
 def sample_fields(
-    slate: Slate, ownership_draws, n_entries: int, *, contest: Contest | None = None, rng: np.random.Generator
+    slate: Slate, ownership_draws, n_entries: int, *, rng: Generator, contest: Contest | None = None
 ) -> np.ndarray:
     """Draw one field for each draw of the ownership forecast, (n, F, K); `ownership_draws` is (n, D).
 
@@ -304,13 +272,7 @@ def sample_fields(
 
 
 def expected_copies(
-    lineups,
-    slate: Slate,
-    ownership,
-    n_entries: int,
-    *,
-    contest: Contest | None = None,
-    preset: FieldPreset | None = None,
+    lineups, slate: Slate, ownership, n_entries: int, *, contest: Contest | None = None, preset=None
 ) -> np.ndarray:
     """Return how many of `n_entries` opponents are expected to enter each of `lineups` (L, K), (L,).
 

@@ -83,13 +83,15 @@ class ContestBoard:
         return None if self.level else exposures(self)
 
 
-def covariance(law: LineupLaw) -> np.ndarray:
+def covariance(law: LineupLaw, exact: bool = False) -> np.ndarray:
     """Return about the covariance of the drivers of a lineup of `law`, (D, D).
 
     As if drivers were drawn apart, but with their number fixed and the lineup's salary at its true variance: the cap
     ties drivers together through little else. The exact one costs D passes instead of one.
     """
     pi = law.marginals()
+    if exact:
+        return law.pair_marginals() - np.outer(pi, pi)
     left, probability = law.unspent_distribution()
     spread = (probability @ left**2 - (probability @ left) ** 2) / 1e6
     weight = pi * (1 - pi)
@@ -99,13 +101,6 @@ def covariance(law: LineupLaw) -> np.ndarray:
     return np.diag(weight) - loading @ weighted.T + spread * np.outer(loading[:, 1], loading[:, 1])
 
 
-def _covariance_of(law: LineupLaw) -> np.ndarray:
-    if len(law.theta) > EXACT_DRIVERS:
-        return covariance(law)
-    pi = law.marginals()
-    return law.pair_marginals() - np.outer(pi, pi)
-
-
 def match_known(board: ContestBoard, log_worths, ownership, *, ridge=MATCH_RIDGE, error=MATCH_ERROR) -> np.ndarray:
     """Return the log-worths nearest to `log_worths` whose law shows `ownership` where that is not NaN, (D,).
 
@@ -113,7 +108,7 @@ def match_known(board: ContestBoard, log_worths, ownership, *, ridge=MATCH_RIDGE
     projection [csiszar1975], by Newton steps on the convex `log Z − θ·o + ½ ε Σ o·(θ − log_worths)²`. The small ridge
     ε stands for ownership that no law has: a vendor's may cost more than the cap.
     """
-    known = ~np.isnan(ownership)
+    known, exact = ~np.isnan(ownership), len(board) <= EXACT_DRIVERS
     start, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
 
     def loss(moved):
@@ -122,7 +117,7 @@ def match_known(board: ContestBoard, log_worths, ownership, *, ridge=MATCH_RIDGE
         law = board.law(theta)
         value = law.log_normaliser - own @ theta[known] + 0.5 * ridge * own @ moved**2
         slope = law.marginals()[known] - own + ridge * own * moved
-        return value, slope, lambda: _covariance_of(law)[np.ix_(known, known)] + ridge * np.diag(own)
+        return value, slope, lambda: covariance(law, exact)[np.ix_(known, known)] + ridge * np.diag(own)
 
     found = damped_newton(loss, np.zeros(known.sum()), error=error, reach=MATCH_REACH, max_steps=MATCH_STEPS)
     start[known] += found.x

@@ -34,11 +34,21 @@ class NotAvailable(ValueError):
 # ---------------------------------------------------------------- what every fitted forecast can do
 
 
+@dataclass(frozen=True, eq=False)
 class Forecaster:
-    """Forecasts from log-worths; a child gives `board_inputs(board)`, `forecasts`, `boards`, `estimator` and `refits`.
+    """Forecasts from log-worths; a child gives `board_inputs(board)` and `forecasts`; `notes` are for the page.
 
     A board of an earlier date than some of its contests is forecast by a refit on the contests before that date.
     """
+
+    estimator: "Startable"
+    boards: tuple
+    past: PastOwnership
+    notes: tuple = ()
+    fits: dict = field(default_factory=dict)
+    """What was fitted so far, by the features or the sources that it is for."""
+    refits: dict = field(default_factory=dict)
+    """The same estimator fitted on earlier contests, by date."""
 
     def knowing(self, board: ContestBoard) -> "Forecaster":
         """Return the same forecaster with only the contests before the board's date, and figures that suit the board.
@@ -229,25 +239,28 @@ class OptimizerOwnership(_Estimator):
     own = ("entrants",)
 
 
+KINDS = (
+    HistoricalOwnership,
+    PointsOwnership,
+    VendorOwnership,
+    Vendor2Ownership,
+    SalarySkillOwnership,
+    RecentFormOwnership,
+    OptimizerOwnership,
+)
+VENDORS = (VendorOwnership.name, Vendor2Ownership.name)
+
+
 @dataclass(frozen=True, eq=False)
 class FittedEstimator(Forecaster):
     """An estimator with the contests it learned from; coefficients are fitted when a slate first asks for them."""
-
-    estimator: _Estimator
-    boards: tuple
-    past: PastOwnership
-    notes: tuple = ()
-    fits: dict = field(default_factory=dict)
-    """Coefficients by the features they belong to."""
-    refits: dict = field(default_factory=dict)
-    """The same estimator fitted on earlier contests, by date."""
 
     @property
     def name(self) -> str:
         """The estimator's name."""
         return self.estimator.name
 
-    @cached_property
+    @property
     def forecasts(self) -> list:
         """Past contests where it was available, each with θ from the contests of earlier dates."""
         rolled = roll((self.estimator,), self.boards, self.estimator.prior)

@@ -26,7 +26,7 @@ BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 SIZES = {"under 1,000": 0.0, "1,000 to 10,000": 1_000.0, "over 10,000": 10_000.0}
 """Sizes of contests, and the entries each begins at."""
 PUBLISHED = "vendor as published"
-"""The forecaster that is a vendor's projected ownership as it came, scaled to the roster size."""
+"""The forecaster that is a vendor's projected ownership as it came."""
 ALONE, POINTS, VENDOR = "no vendor", "a vendor's points", "a vendor's ownership"
 CASH_UNSEEN = 1.0
 """Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""
@@ -61,11 +61,10 @@ class OwnershipRecord:
         contests, days = self.scores["case"].nunique(), self.scores["date"].nunique()
         return f"OwnershipRecord({contests} contests of {days} days: {', '.join(self.scores['model'].unique())})"
 
-    def between(self, since=None, until=None, last: int | None = None) -> "OwnershipRecord":
-        """Return the same for the contests from `since` on and before `until`, or the `last` so many of these."""
+    def late(self, since=None, last: int | None = None) -> "OwnershipRecord":
+        """Return the same for the contests from the day `since` on, or the `last` so many of these."""
         dates = self.scores.drop_duplicates("case").set_index("case")["date"].sort_values(kind="stable")
-        dates = dates[(dates >= (since or dates.min())) & ~(dates >= (until or pd.Timestamp.max))]
-        kept = dates.index[-(last or len(dates)) :]
+        kept = dates[dates >= (since or dates.min())].index[-(last or 0) :]
         frames = {name: getattr(self, name) for name in ("scores", "drivers", "weights")}
         return replace(self, **{name: frame[frame["case"].isin(kept)] for name, frame in frames.items()})
 
@@ -84,17 +83,18 @@ class OwnershipRecord:
         found[["score", "band"]] = found["score"].str.extract(r"^(.*) (\d+%)$").to_numpy()
         return _side_by_side(found.dropna(subset="band"), ["model", "band"], parts, "mean").drop(columns="± width")
 
-    def gains(self, model: str = "hybrid", scores: Sequence[str] = ("log score", "mean error", "CRPS")) -> pd.DataFrame:
-        """Return what `model` gains over every other, paired by contest, ± its standard error; positive is better.
+    def gains(
+        self, by: Sequence[str] = (), scores: Sequence[str] = ("log score", "mean error", "CRPS")
+    ) -> pd.DataFrame:
+        """Return what the hybrid gains over every other, paired by contest, ± its standard error; positive is better.
 
-        One row per other model: against, contests (that both forecast), and the gain in each score.
+        One row per other model (and value of `by`): against, contests (that both forecast), and the gain in each score.
         """
-        found = metrics.compare(self.scores, model)
+        found, rows = metrics.compare(self.scores, "hybrid", [*by, "score"]), [*by, "model"]
         found["difference"] *= np.where(found["score"].isin(BETTER_HIGH), -1.0, 1.0)
-        contests = found[found["score"] == "mean error"].set_index("model")["n"].rename("contests")
-        table = _side_by_side(found, ["model"], scores, "difference").rename(columns={"model": "against"})
-        table.insert(1, "contests", table["against"].map(contests))
-        return table
+        contests = found[found["score"] == "mean error"].set_index(rows)["n"].rename("contests")
+        table = _side_by_side(found, rows, scores, "difference").join(contests, on=rows)
+        return table.rename(columns={"model": "against"})
 
     def contests(self) -> pd.DataFrame:
         """Return one row per contest, basis and model, scores as columns; errors over known drivers say so."""
@@ -172,13 +172,10 @@ def walk_forward(history, estimator=None, *, first: int = 0, n_draws: int = 400,
             known = errors.first(sum(b.date < board.date for b, _ in forecasts)).like(board)
             rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(late[board.contest_id],)))
             found.append((model, board, own, theta, draw_ownership(own, board.salary, known, n_draws, rng)))
-    plain = [b for b in fitted.boards if b.contest_id in late]
+    plain = [board for board in fitted.boards if board.contest_id in late]
+    sold = [board for board in plain if not np.isnan(board.column(VENDORS[0])).any()]
     found += [("uniform", board, _uniform(board), None, None) for board in plain]
-    found += [
-        (PUBLISHED, board, _published(board), None, None)
-        for board in plain
-        if not np.isnan(board.column(VENDORS[0])).any()
-    ]
+    found += [(PUBLISHED, board, _published(board), None, None) for board in sold]
     rows = [
         (r.board.contest_id, r.board.date, source, weight, pool.temperature)
         for r, pool in zip(fitted.rolled, fitted.pools, strict=True)
@@ -194,9 +191,8 @@ def _uniform(board: ContestBoard) -> np.ndarray:
 
 
 def _published(board: ContestBoard) -> np.ndarray:
-    """Return a vendor's projected ownership rescaled to K, (D,); drivers it does not name are owned by nobody."""
-    own = np.nan_to_num(board.column(VENDORS[0]))
-    return np.clip(own * board.rules.roster_size / own.sum(), LEAST, 1 - LEAST)
+    """Return a vendor's projected ownership, (D,); drivers it does not name are owned by nobody."""
+    return np.clip(np.nan_to_num(board.column(VENDORS[0])), LEAST, 1 - LEAST)
 
 
 def fit_races(contests: pd.DataFrame, rules: ContestRules = DRAFTKINGS_NASCAR) -> Prior:
@@ -256,7 +252,7 @@ def _cold_forecasts(board: ContestBoard, prior: Prior, basis, n_draws, seed):
         draws = draw_ownership(own, board.salary, fitted.residuals.like(board), n_draws, np.random.default_rng(seed))
         yield model, board, own, theta, draws
     if basis == VENDOR:
-        told = np.clip(np.nan_to_num(board.column(VENDORS[0])), LEAST, 1 - LEAST)
+        told = _published(board)
         law = LineupLaw.fit(told, board.salary, board.rules, nearest=True)
         yield "vendor", board, told, None, None
         yield "vendor on the law", board, law.marginals(), law.theta, None

@@ -54,27 +54,6 @@ class PastOwnership:
         types = np.array([b.track_type for b in boards], object)
         return cls(names, dates, types, *tables, curve)
 
-    def weights(self, board: ContestBoard, days: float) -> np.ndarray:
-        """Return the weight of each contest as seen from `board`, (C,): 0 on its date and later, halved for twins."""
-        age = (np.datetime64(board.date, "D") - self.dates).astype(float)
-        _, code, count = np.unique(self.dates, return_inverse=True, return_counts=True)
-        return np.where(age > 0, np.exp(-np.maximum(age, 0) / days), 0.0) / np.maximum(count[code], 1)
-
-    def average(self, board: ContestBoard, table, weights, shrink: float) -> np.ndarray:
-        """Return the weighted mean of `table` by driver of `board`, shrunk to 0 by `shrink` contests, (D,)."""
-        place = self.names.get_indexer(board.names)
-        values = table[:, place]
-        seen = ~np.isnan(values) & (place >= 0)
-        total = (weights[:, None] * np.where(seen, values, 0.0)).sum(axis=0)
-        return total / np.maximum((weights[:, None] * seen).sum(axis=0) + shrink, 1e-300)
-
-    def knows(self, board: ContestBoard, table=None) -> bool:
-        """Whether some driver of `board` was seen before its date."""
-        place = self.names.get_indexer(board.names)
-        earlier = self.dates < np.datetime64(board.date, "D")
-        table = self.residual if table is None else table
-        return bool((~np.isnan(table[earlier][:, place[place >= 0]])).any())
-
 
 def _unexplained(board: ContestBoard, expected) -> np.ndarray:
     """Return log ratios of ownership to what salary explains, less what a bent line in salary explains of them."""
@@ -135,24 +114,25 @@ def salary_by_family(board, past=None):
     return None if board.family == 0 else (_price(board) * board.family)[:, None]
 
 
-def salary_bend(board, past=None) -> np.ndarray:
-    """Return salary in $1,000 and what is above $7,000 of it, (D, 2): the shape a recalibration may change."""
-    price = _price(board)
-    return np.column_stack([price, np.maximum(price - 1, 0)])
-
-
 def remembered(board, past, *, table: str, days: float, shrink: float, here: bool = False):
-    """Return the mean of a table of the past by driver, decayed over `days` and shrunk to 0 by `shrink` contests.
+    """Return the mean of a table of the past by driver, (D, 1), decayed over `days`, shrunk to 0 by `shrink` contests.
 
-    `here` takes contests on this type of track alone.
+    Contests on the board's date and later count nothing, those of one day share one vote; `here` takes contests on this
+    type of track alone.
     """
-    values = getattr(past, table)
+    age = (np.datetime64(board.date, "D") - past.dates).astype(float)
+    _, code, twins = np.unique(past.dates, return_inverse=True, return_counts=True)
+    weight = np.where(age > 0, np.exp(-np.maximum(age, 0) / days), 0.0) / np.maximum(twins[code], 1)
     if here:
-        same = np.array([kind is not None and kind == board.track_type for kind in past.track_types], bool)
-        values = np.where(same[:, None], values, np.nan)
-    return (
-        past.average(board, values, past.weights(board, days), shrink)[:, None] if past.knows(board, values) else None
-    )
+        weight = weight * [kind is not None and kind == board.track_type for kind in past.track_types]
+    if not weight.any():
+        return None
+    place = past.names.get_indexer(board.names)
+    values = getattr(past, table)[:, place]
+    weights = weight[:, None] * (~np.isnan(values) & (place >= 0))
+    if not weights.any():
+        return None
+    return ((weights * np.nan_to_num(values)).sum(axis=0) / np.maximum(weights.sum(axis=0) + shrink, 1e-300))[:, None]
 
 
 def price_move(board, past):

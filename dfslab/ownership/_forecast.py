@@ -1,7 +1,7 @@
 """The ownership forecast of a slate as a person meets it: the table, its bands, why, and what if."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +11,8 @@ from scipy.special import logit
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.ownership._board import board_of, match_known
 from dfslab.ownership._errors import affordable, log_odds
-from dfslab.ownership._estimators import FIRST_DAY, Forecaster, available
-from dfslab.ownership._hybrid import VENDORS, HybridOwnershipEstimator
+from dfslab.ownership._estimators import FIRST_DAY, VENDORS, Forecaster, available
+from dfslab.ownership._hybrid import HybridOwnershipEstimator
 from dfslab.slate import Contest, Slate
 
 LEVELS = (50, 80, 95)
@@ -41,11 +41,9 @@ class OwnershipForecast:
     past: pd.DataFrame
     slate: Slate
     contest: Contest | None
-    log_worths: np.ndarray
-    """θ of the lineup law, (D racing,), before anybody is held."""
     inputs: dict[str, np.ndarray]
-    """What each input adds to θ, (D racing,)."""
-    held: dict[str, float]
+    """What each input adds to the log-worths of the lineup law, (D racing,), before anybody is held."""
+    held: dict[str, float] = field(default_factory=dict)
 
     @property
     def ownership(self) -> pd.Series:
@@ -136,7 +134,7 @@ class OwnershipForecast:
     def _held_law(self, target):
         """Return the law nearest to the forecast's with ownership `target` (D racing,) where that is not NaN."""
         board = board_of(self.slate, self.contest, FIRST_DAY)
-        law = board.law(match_known(board, self.log_worths, target, ridge=0.0, error=1e-10))
+        law = board.law(match_known(board, sum(self.inputs.values()), target, ridge=0.0, error=1e-10))
         if np.nanmax(np.abs(law.marginals() - target)) > 1e-6:
             raise UserError("given: no mix of legal lineups has these shares; hold fewer drivers, or lower the shares")
         return law
@@ -190,9 +188,7 @@ def forecast(
         past=pd.DataFrame(past, columns=["contest_id", "driver", "ownership"]),
         slate=slate,
         contest=contest,
-        log_worths=sum(inputs.values()),
         inputs=inputs,
-        held={},
     )
 
 

@@ -15,35 +15,20 @@ import pandas as pd
 from dfslab.errors import UserError, number_between
 from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._estimators import (
+    KINDS,
+    VENDORS,
     Forecaster,
-    HistoricalOwnership,
     NotAvailable,
-    OptimizerOwnership,
-    PointsOwnership,
-    RecentFormOwnership,
     Rolled,
-    SalarySkillOwnership,
     Startable,
-    Vendor2Ownership,
-    VendorOwnership,
     available,
     remember,
     roll,
     salary_log_worths,
 )
-from dfslab.ownership._features import SIZE, PastOwnership
+from dfslab.ownership._features import SIZE
 from dfslab.ownership._fit import Case, Prior, fit_log_worths
 
-KINDS = (
-    HistoricalOwnership,
-    PointsOwnership,
-    VendorOwnership,
-    Vendor2Ownership,
-    SalarySkillOwnership,
-    RecentFormOwnership,
-    OptimizerOwnership,
-)
-VENDORS = (VendorOwnership.name, Vendor2Ownership.name)
 EARLY, HALF_LIFE = 10.0, 8.0
 """The i-th of n rolled forecasts counts i / (i + EARLY) · 2^(−(n − i) / HALF_LIFE): the first ones come from estimators
 that knew little, and weights are for what the estimators are worth now."""
@@ -119,7 +104,7 @@ class HybridOwnershipEstimator(Startable):
         ready = self.ready(boards)
         past = remember(boards, ready.prior)
         fitted = tuple(part.fit_boards(boards, past) for part in ready.estimators)
-        return FittedHybrid(ready, tuple(boards), fitted, past, tuple(notes))
+        return FittedHybrid(ready, tuple(boards), past, tuple(notes), parts=fitted)
 
     @property
     def estimators(self) -> tuple:
@@ -136,17 +121,9 @@ class HybridOwnershipEstimator(Startable):
 
 @dataclass(frozen=True, eq=False)
 class FittedHybrid(Forecaster):
-    """The pool and its parts; `notes` says which contests could not be used."""
+    """The pool and its parts."""
 
-    estimator: HybridOwnershipEstimator
-    boards: tuple
-    parts: tuple
-    past: PastOwnership
-    notes: tuple = ()
-    fits: dict = field(default_factory=dict)
-    """Pools by their sources."""
-    refits: dict = field(default_factory=dict)
-    """The same estimator fitted on earlier contests, by date."""
+    parts: tuple = ()
 
     @cached_property
     def rolled(self) -> tuple[Rolled, ...]:
@@ -183,8 +160,8 @@ class FittedHybrid(Forecaster):
             for name, values in sources[source].items():
                 found[name] = found.get(name, 0.0) + worth * values
         thetas = {name: sum(inputs.values()) for name, inputs in sources.items()}
-        scale = pool_design(Rolled(board, base, thetas), pool.sources)[:, -2:] @ [pool.extras[e] for e in EXTRAS[1:]]
-        return found | {SIZE: found[SIZE] + scale}
+        rest = pool.log_worths(Rolled(board, base, thetas)) - sum(found.values())
+        return found | {SIZE: found[SIZE] + rest}
 
     @cached_property
     def pools(self) -> tuple[Pool, ...]:

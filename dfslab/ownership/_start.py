@@ -9,15 +9,9 @@ import numpy as np
 
 from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._errors import Residuals
-from dfslab.ownership._estimators import fit_curve, remember, rolled_by
+from dfslab.ownership._estimators import VENDORS, fit_curve, remember, rolled_by
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
-from dfslab.ownership._hybrid import (
-    VENDORS,
-    HybridOwnershipEstimator,
-    Pool,
-    believed_pool,
-    solve_pool,
-)
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, Pool, believed_pool, solve_pool
 
 LEVELS = (-5.0, -4.0, -3.0, -2.0, -1.0, 0.0)
 """Log-odds of the forecast at which quantiles of the errors are kept."""
@@ -108,9 +102,8 @@ def _even_pool(names, rolled, prior: Prior) -> Pool:
 
 def _fit_residuals(rolled, prior: Prior) -> dict:
     """Return quantiles of the errors of log-odds by level of the forecast, without a vendor and with one."""
-    plain = [r for r in rolled if not set(VENDORS) & set(r.sources)]
     sold = [r for r in rolled if set(VENDORS) & set(r.sources)]
-    table = _error_table(plain, prior)
+    table = _error_table([r for r in rolled if r not in sold], prior)
     return {**table, "vendor": _error_table(sold, prior) if sold else table}
 
 

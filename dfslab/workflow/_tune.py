@@ -43,17 +43,7 @@ class OwnershipTuning:
 
 
 def tune_ownership(
-    where,
-    *,
-    series="cup",
-    since=None,
-    until=None,
-    learn=0,
-    last=None,
-    figures=None,
-    estimator=None,
-    seed=1,
-    progress=lambda line: None,
+    where, *, series="cup", since=None, until=None, learn=0, last=None, figures=None, estimator=None, seed=1
 ) -> OwnershipTuning:
     """Forecast every past contest from earlier ones and score it, real contests of a folder besides; nothing is saved.
 
@@ -71,10 +61,8 @@ def tune_ownership(
     contests, needed = past["contest_id"].nunique(), learn + FEWEST_CONTESTS
     real = past.iloc[:0] if day else known_contests(where, series, seed)
     if contests < needed and real.empty and day is None:
-        raise data.InputError(
-            f"{where}: {contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
-        )
-    progress(f"ownership: {contests} past contests, each forecast from earlier ones")
+        said = f"{contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
+        raise data.InputError(f"{where}: {said}")
     estimator = estimator or HybridOwnershipEstimator()
     if figures:
         shipped = files.read_json(Path(figures))
@@ -82,7 +70,7 @@ def tune_ownership(
     record = cached(_walk, past, estimator, int(learn), int(seed)) if contests >= needed else None
     cold = None if real.empty else cached(score_races, real, seed=int(seed))
     first = as_day(since, "since") if since else None
-    return OwnershipTuning(record and record.between(first, last=last or None), cold, past["date"].max())
+    return OwnershipTuning(record and record.late(first, last=last or None), cold, past["date"].max())
 
 
 def _walk(past, estimator, first, seed):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfslab.errors import UserError
 from dfslab.field._sample import (
-    FieldError,
     FieldPreset,
     expected_copies,
     field_preset,
@@ -178,7 +178,7 @@ def test_a_forecast_that_almost_sums_to_the_roster_is_scaled_with_a_note(slate, 
     ],
 )
 def test_a_forecast_that_is_no_ownership_is_refused(slate, forecast, change, message):
-    with pytest.raises(FieldError, match=message):
+    with pytest.raises(UserError, match=message):
         sample_field(slate, change(forecast), 100, rng=np.random.default_rng(0))
 
 

@@ -275,22 +275,20 @@ def test_a_vendor_costs_what_a_field_costs():
 def test_memory_looks_back_only_and_halves_twins():
     boards, _ = read_history(pd.concat([HISTORY, HISTORY.assign(contest_id=HISTORY["contest_id"] + "b")]), RULES)
     memory = PastOwnership.of(boards, Prior.shipped().of("salary", ("salary_curve",))[0])
+    single = PastOwnership.of([b for b in boards[::2] if b.date < boards[6].date], memory.curve)
+    asked = {"table": "residual", "days": 45, "shrink": 1.0}
     now = replace(boards[6], contest_id="x")
-    weights = memory.weights(now, 45)
-    assert (weights[[b.date >= now.date for b in boards]] == 0).all()
-    single = PastOwnership.of(boards[::2], memory.curve)
-    np.testing.assert_allclose(
-        memory.average(now, memory.residual, weights, 1.0),
-        single.average(now, single.residual, single.weights(now, 45), 1.0),
-    )
+    np.testing.assert_allclose(evidence.remembered(now, memory, **asked), evidence.remembered(now, single, **asked))
+    assert evidence.remembered(boards[0], memory, **asked) is None
 
 
 def test_the_average_of_memory_by_hand():
     boards, _ = read_history(HISTORY, RULES)
     memory = PastOwnership.of(boards, Prior.shipped().of("salary", ("salary_curve",))[0])
     table = np.where(np.arange(8)[:, None] < 2, np.array([[1.0], [3.0]] + [[9.0]] * 6), np.nan) * np.ones(12)
-    weights = np.array([1.0, 2.0, 0, 0, 0, 0, 0, 0])
-    np.testing.assert_allclose(memory.average(boards[3], table, weights, 1.0), (1 + 2 * 3) / (3 + 1))
+    found = evidence.remembered(boards[3], replace(memory, residual=table), table="residual", days=20, shrink=1.0)
+    early, late = np.exp(-21 / 20), np.exp(-14 / 20)
+    np.testing.assert_allclose(found, (early + 3 * late) / (early + late + 1))
 
 
 # ---------------------------------------------------------------- the pool
@@ -438,17 +436,17 @@ def test_the_walk_scores_every_forecaster_on_every_contest():
 
 
 def test_gains_point_the_same_way_for_scores_and_errors():
-    gains = WALK.between(last=8).gains().set_index("against")
+    gains = WALK.late(last=8).gains().set_index("against")
     assert (gains.loc["salary_only", ["mean error", "log score"]] > 0).all()
     assert WALK.gains().set_index("against").loc["uniform", "mean error"] > 0
 
 
 def test_a_record_is_cut_by_day_and_by_number():
     days = WALK.scores["date"].drop_duplicates().sort_values()
-    late = WALK.between(since=days.iloc[4], until=days.iloc[12])
-    assert late.scores["date"].min() == days.iloc[4] and late.scores["date"].max() == days.iloc[11]
-    assert late.between(last=3).drivers["case"].unique().tolist() == ["c09", "c10", "c11"]
-    pd.testing.assert_frame_equal(WALK.between().scores, WALK.scores)
+    late = WALK.late(since=days.iloc[4])
+    assert late.scores["date"].min() == days.iloc[4] and late.scores["date"].max() == days.iloc[-1]
+    assert late.late(last=3).drivers["case"].unique().tolist() == ["c11", "c12", "c13"]
+    pd.testing.assert_frame_equal(WALK.late().scores, WALK.scores)
 
 
 def test_the_tables_say_what_the_scores_say():

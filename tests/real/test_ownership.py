@@ -24,7 +24,7 @@ def walked(shared):
 
 
 def test_golf_errors_of_the_last_eight_contests(walked):
-    errors = walked.between(last=8).table().set_index("model")["mean error"]
+    errors = walked.late(last=8).table().set_index("model")["mean error"]
     assert errors["uniform"] == pytest.approx(5.21, abs=0.01)
     assert errors["salary_only"] < 3.38
     assert errors["hybrid"] < 2.9
@@ -38,7 +38,7 @@ def test_golf_gains_over_salary_alone_are_no_accident(walked):
 
 
 def test_golf_bands_cover_what_they_say(walked):
-    inside = walked.between(last=8).bands(("hybrid",)).set_index("band")["inside"]
+    inside = walked.late(last=8).bands(("hybrid",)).set_index("band")["inside"]
     for level, off in ((0.5, 0.06), (0.8, 0.06), (0.95, 0.03)):
         assert inside[f"{level:.0%}"] == pytest.approx(level, abs=off)
 
@@ -116,7 +116,7 @@ def test_bands_of_cup_contests_cover_what_they_say(scores):
     inside = scores.xs("inside 80%", level="score").xs("hybrid", level="model")
     assert 0.75 <= inside.mean() <= 0.85
     by_race = inside.groupby("date").mean()
-    assert by_race.between(0.6, 0.95).all()
+    assert by_race.late(0.6, 0.95).all()
 
 
 def test_the_shipped_figures_are_what_the_script_gives(contests):
