@@ -31,6 +31,7 @@ def main() -> None:
     tables = {
         "Cold start on real Cup contests, each race left out": table,
         "Means over contests": scored.table(["basis", "model"]),
+        "What the hybrid gains, paired by contest": scored.gains(["basis"], ["mean error", "rank correlation"]),
     }
     note = "Errors in points of ownership, ± one standard error clustered by race (four races). Known drivers are the "
     note += "popular ones, so their errors compare with each other, not with those over all drivers."
