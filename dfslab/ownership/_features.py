@@ -21,6 +21,8 @@ LEFT_OUT = 0.05
 """A vendor whose unknown drivers would hold less than this share of the roster has told about all of it."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
+OWN_POINTS = 0.01
+"""Projected points that are further than this from the simulator's (median) are a person's."""
 SELDOM = 0.01
 """Exposure of an entrant's portfolio below which a driver counts as seldom chosen."""
 
@@ -149,6 +151,16 @@ def column(board, past=None, *, name: str, unit: float | None = None):
     return (_standard(values) if unit is None else (values - values.mean()) / unit)[:, None]
 
 
+def simulated(board, past=None, *, name: str):
+    """Return what the simulator says of a driver's points, in tens; None where a person's points replace its own.
+
+    The places and laps of the simulator are no part of what somebody else has projected.
+    """
+    told = np.abs(board.column("projected_points") - board.column("model_points"))
+    told = told[~np.isnan(told)]
+    return None if len(told) and np.median(told) > OWN_POINTS else column(board, name=name, unit=10.0)
+
+
 def projection(board, past=None):
     """Return projected points, standardised, the same by track family, and standardised points per dollar."""
     values = _filled(board, "projected_points")
@@ -210,8 +222,8 @@ FEATURES = {
     "given_form": ("form", partial(column, name="form")),
     "rating": ("form", partial(column, name="rating")),
     "projection": ("points", projection),
-    "dominator_value": ("points", partial(column, name="dominator_points", unit=10.0)),
-    "place_value": ("start", partial(column, name="place_points", unit=10.0)),
+    "dominator_value": ("points", partial(simulated, name="dominator_points")),
+    "place_value": ("start", partial(simulated, name="place_points")),
     "starting_place": ("start", starting_place),
     "entrants": ("fictitious entrants", entrants),
     "vendor": ("vendor", vendor),

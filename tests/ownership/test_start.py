@@ -116,6 +116,17 @@ def test_a_race_starts_from_nascar_and_another_slate_does_not():
         HybridOwnershipEstimator(RULES, start="golf")
 
 
+def test_places_of_the_simulator_are_no_part_of_a_persons_points():
+    made = board(2, by_family)
+    columns = made.columns | {"place_points": np.arange(12.0), "dominator_points": np.arange(12.0)}
+    own = replace(made, columns=columns)
+    told = replace(made, columns=columns | {"projected_points": columns["model_points"] + 1.0})
+    for name in ("place_value", "dominator_value"):
+        feature = evidence.FEATURES[name][1]
+        np.testing.assert_allclose(feature(own)[:, 0], (np.arange(12) - 5.5) / 10)
+        assert feature(told) is None
+
+
 # ---------------------------------------------------------------- fictitious entrants
 
 
