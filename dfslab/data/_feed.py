@@ -10,8 +10,8 @@ import pandas as pd
 
 from dfslab import __version__
 from dfslab.data._feed_tables import FeedError, RaceTables, race_tables, scheduled
-from dfslab.data._files import MAX_JSON, locked, read_strings, write_atomically, write_csvs
-from dfslab.data._names import match_names, name_key
+from dfslab.data._files import MAX_JSON, locked, read_strings, write_csvs, write_text
+from dfslab.data._names import match_names, name_key, persons
 from dfslab.data._schema import TABLES, Table
 from dfslab.data._tables import conform, for_file, read_races, read_results
 from dfslab.data._tracks import track_type
@@ -60,23 +60,9 @@ class _Feed:
 
     def __post_init__(self):
         import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3 import Retry
 
-        class Polite(Retry):
-            def get_backoff_time(self):
-                return max(self.backoff_factor, super().get_backoff_time())
-
-        again = {
-            "status_forcelist": (429, 500, 502, 503, 504),
-            "raise_on_status": False,
-            "backoff_max": 30 * self.pause,
-        }
-        retries = Polite(self.attempts - 1, backoff_factor=self.pause, respect_retry_after_header=False, **again)
         self.session = requests.Session()
-        self.session.mount(self.base_url, HTTPAdapter(max_retries=retries))
-        agent = f"dfslab/{__version__} (personal research; at most one request a second)"
-        self.session.headers["User-Agent"] = agent
+        self.session.headers["User-Agent"] = f"dfslab/{__version__} (personal research; at most one request a second)"
 
     def get(self, path: str, fresh_since: float = -1.0):
         """Return the JSON of `path`, from the cache when it was saved after `fresh_since` (seconds of the epoch)."""
@@ -87,9 +73,15 @@ class _Feed:
             except ValueError:
                 saved.unlink()
         text, content = self._download(path)
-        with write_atomically(saved) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_text(saved, text)
         return content
+
+    def get_or_none(self, path: str, fresh_since: float):
+        """Return the same, None where the server has no such file."""
+        try:
+            return self.get(path, fresh_since)
+        except _Missing:
+            return None
 
     def forget(self, *paths: str) -> None:
         """Drop what was saved of `paths`: an answer that could not be used is asked for again."""
@@ -97,50 +89,45 @@ class _Feed:
             (self.cache / path.strip("/")).unlink(missing_ok=True)
 
     def _download(self, path: str):
-        for _ in range(self.attempts):
-            try:
-                text = self._body(self._answer(path)).decode("utf-8-sig", errors="replace")
-                return text, json.loads(text)
-            except FeedError:
-                raise
-            except (ValueError, RecursionError, OSError):
-                continue
-        raise FeedError(f"{self.base_url}{path}: the answer is no whole JSON after {self.attempts} attempts")
-
-    def _answer(self, path: str):
-        """Return the answer's head, after retries."""
         import requests
 
-        time.sleep(max(0.0, self.last + self.pause - time.monotonic()))
-        after = f" after {self.attempts} attempts"
-        try:
-            answer = self.session.get(self.base_url + path, timeout=self.timeout, stream=True)
-        except (requests.Timeout, requests.ConnectionError) as error:
-            said = "no answer in time" if "timed out" in str(error).lower() else "no connection"
-            raise FeedError(f"{self.base_url}{path}: {said}{after}") from None
-        except requests.RequestException as error:
-            raise FeedError(f"{self.base_url}{path}: {str(error)[:200]}") from None
-        finally:
-            self.last = time.monotonic()
-        if answer.status_code in (403, 404, 410):
-            raise _Missing(path)
-        if not answer.ok:
-            again = after if answer.status_code >= 500 or answer.status_code == 429 else ""
-            raise FeedError(f"{self.base_url}{path}: the server answered {answer.status_code}{again}")
-        return answer
+        url, said, tried = self.base_url + path, "", 0
+        while tried < self.attempts:
+            time.sleep(max(0.0, self.last + self.pause * 2**tried - time.monotonic()))
+            tried += 1
+            try:
+                with self.session.get(url, timeout=self.timeout, stream=True) as answer:
+                    if answer.status_code in (403, 404, 410):
+                        raise _Missing(path)
+                    if answer.ok:
+                        text = self._body(answer).decode("utf-8-sig", errors="replace")
+                        return text, json.loads(text)
+                    said = f"the server answered {answer.status_code}"
+                    if answer.status_code < 500 and answer.status_code != 429:
+                        break
+            except requests.RequestException as error:
+                late = isinstance(error, requests.Timeout) or "timed out" in str(error).lower()
+                said = "no answer in time" if late else "no connection"
+                if isinstance(error, ValueError):
+                    raise FeedError(f"{url}: {str(error)[:200]}") from None
+            except (ValueError, RecursionError) as error:
+                if isinstance(error, FeedError):
+                    raise
+                said = "the answer is no whole JSON"
+            finally:
+                self.last = time.monotonic()
+        raise FeedError(f"{url}: {said} after {tried} attempts")
 
     def _body(self, answer) -> bytes:
         """Return the whole body; one that is too long, or drips without end, is a `FeedError`."""
-        body, deadline = bytearray(), time.monotonic() + WHOLE_WITHIN * self.timeout
-        with answer:
-            for chunk in answer.iter_content(1 << 16):
-                body += chunk
-                if len(body) > MAX_JSON:
-                    raise FeedError(f"{answer.url}: the answer is longer than {MAX_JSON / 1e6:.0f} MB")
-                if time.monotonic() > deadline:
-                    raise FeedError(
-                        f"{answer.url}: no end of the answer within {WHOLE_WITHIN * self.timeout:g} seconds"
-                    )
+        body, limit = bytearray(), WHOLE_WITHIN * self.timeout
+        deadline = time.monotonic() + limit
+        for chunk in answer.iter_content(1 << 16):
+            body += chunk
+            if len(body) > MAX_JSON:
+                raise FeedError(f"{answer.url}: the answer is longer than {MAX_JSON / 1e6:.0f} MB")
+            if time.monotonic() > deadline:
+                raise FeedError(f"{answer.url}: no end of the answer within {limit:g} seconds")
         return bytes(body)
 
 
@@ -178,22 +165,16 @@ def fetch_season(
     """
     if series not in SERIES_ID:
         raise InputError(f"series '{series}' is not known; write one of {', '.join(SERIES_ID)}")
-    tell = tell or (lambda line: None)
     cache = Path(cache_dir) if cache_dir else Path(data_dir) / "cache" / "nascar"
     feed = _Feed((base_url or BASE_URL).rstrip("/"), cache, pause, timeout, attempts)
-    races, skipped = _race_list(feed, int(season), series)
-    tables, failed = _download_all(feed, races, series, tell)
+    path = f"/cacher/{season}/race_list_basic.json"
+    listed = feed.get_or_none(path, fresh_since=float("inf"))
+    if listed is None:
+        raise InputError(f"{feed.base_url}{path}: the feed has no season {season}; write a year from 2018 on")
+    races, skipped = scheduled(listed, SERIES_ID[series], series, f"{feed.base_url}{path}")
+    tables, failed = _download_all(feed, races, series, tell or (lambda line: None))
     merged, notes = _merge(Path(data_dir) / "history", tables)
     return Fetched(merged, tuple(skipped), tuple(failed), notes)
-
-
-def _race_list(feed: _Feed, season: int, series: str) -> tuple[list[dict], list[str]]:
-    path = f"/cacher/{season}/race_list_basic.json"
-    try:
-        listed = feed.get(path, fresh_since=float("inf"))
-    except _Missing:
-        raise InputError(f"{feed.base_url}{path}: the feed has no season {season}; write a year from 2018 on") from None
-    return scheduled(listed, SERIES_ID[series], series, f"{feed.base_url}{path}")
 
 
 def _download_all(feed: _Feed, races: list[dict], series: str, tell) -> tuple[list, list[str]]:
@@ -214,23 +195,21 @@ def _download_all(feed: _Feed, races: list[dict], series: str, tell) -> tuple[li
     return tables, failed
 
 
-def _race(feed: _Feed, facts: dict, series_id: int):
+def _race(feed: _Feed, facts: dict, series_id: int) -> RaceTables:
     """Return the results and the race row of one race, asked for again while it may still change or was of no use."""
     settled = (facts["date"] + pd.Timedelta(days=SETTLED_DAYS)).timestamp()
     since, season = min(settled, time.time()), facts["season"]
     folder, loops = f"/cacher/{season}/{series_id}/{facts['feed_id']}", f"/loopstats/prod/{season}/{series_id}"
     paths = f"{folder}/weekend-feed.json", f"{loops}/{facts['feed_id']}.json", f"{folder}/lap-times.json"
     where = f"{feed.base_url}{folder}"
-    try:
-        weekend = feed.get(paths[0], since)
-        loop = _or_none(feed, paths[1], since)
-        laps = None if loop else _or_none(feed, paths[2], since)
-    except _Missing:
-        raise FeedError(f"{where}/weekend-feed.json: the feed has no such race") from None
+    weekend, loop = feed.get_or_none(paths[0], since), feed.get_or_none(paths[1], since)
+    laps = None if loop else feed.get_or_none(paths[2], since)
+    if weekend is None:
+        raise FeedError(f"{where}/weekend-feed.json: the feed has no such race")
     try:
         tables = race_tables(facts, weekend, loop, laps, where)
-        _as_written(tables.results, TABLES["results"], where)
-        _as_written(pd.DataFrame([tables.race]), TABLES["races"], where)
+        _check_as_written(tables.results, TABLES["results"], where)
+        _check_as_written(pd.DataFrame([tables.race]), TABLES["races"], where)
     except InputError as error:
         feed.forget(*paths)
         raise FeedError(error) from None
@@ -238,38 +217,32 @@ def _race(feed: _Feed, facts: dict, series_id: int):
     return tables
 
 
-def _as_written(frame: pd.DataFrame, table: Table, where) -> pd.DataFrame:
-    """Return `frame` as its file holds it; raise `InputError` when the reader would not accept that."""
+def _check_as_written(frame: pd.DataFrame, table: Table, where) -> None:
+    """Raise `InputError` when the reader would not accept `frame` as its file holds it."""
     written = for_file(frame, table)
     text = {name: ["" if pd.isna(v) else str(v) for v in written[name]] for name in written}
     conform(pd.DataFrame(text, index=range(2, len(written) + 2), dtype=object), table, where)
-    return written
-
-
-def _or_none(feed: _Feed, path: str, since: float):
-    try:
-        return feed.get(path, since)
-    except _Missing:
-        return None
 
 
 def _merge(folder: Path, tables: list[RaceTables]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Merge the races into both history files, which are checked before they take the old ones' places together."""
     if not tables:
         return (), ()
-    results = pd.concat([table.results for table in tables], ignore_index=True)
-    races = pd.DataFrame([table.race for table in tables])
     notes = [note for table in tables for note in table.notes]
     with locked(folder):
-        old_results, old_races = (_earlier(folder, name) for name in ("results", "races"))
-        ids, tracks = _known_ids(old_races, old_results), _known_tracks(old_races)
-        results, races = (_as_known(frame, ids, tracks) for frame in (results, races))
-        old_results, results, more = _one_name_an_id(old_results, results)
-        notes += more + _gone(old_results, results)
-        merged = {"results": _merged(old_results, results, "results"), "races": _merged(old_races, races, "races")}
+        old, old_races = (_earlier(folder, name) for name in ("results", "races"))
+        past = _past_races(old, old_races)
+        rows = [_as_known(table.race, past) for table in tables]
+        parts = [
+            table.results.assign(**{name: row[name] for name in _KNOWN_FACTS})
+            for table, row in zip(tables, rows, strict=True)
+        ]
+        old, results, more = _one_name_each(old, pd.concat(parts, ignore_index=True))
+        notes += more + _gone(old, results)
+        merged = {"results": _merged(old, results, "results"), "races": _merged(old_races, pd.DataFrame(rows), "races")}
         frames = {folder / f"{name}.csv": for_file(frame, TABLES[name]) for name, frame in merged.items()}
         write_csvs(frames, dict(zip(frames, (read_results, read_races), strict=True)))
-    return tuple(races["race_id"]), tuple(dict.fromkeys(notes))
+    return tuple(row["race_id"] for row in rows), tuple(dict.fromkeys(notes))
 
 
 def _earlier(folder: Path, name: str) -> pd.DataFrame:
@@ -280,85 +253,59 @@ def _earlier(folder: Path, name: str) -> pd.DataFrame:
     return conform(read_strings(path), table, path).reset_index(drop=True)
 
 
-def _known_ids(*frames) -> dict[tuple, str]:
-    """Return (day, series) → race_id of the races in the history: one series runs one race a day."""
-    ids: dict[tuple, str] = {}
-    for frame in frames:
-        series = frame["series"].fillna("cup") if "series" in frame else ["cup"] * len(frame)
-        for race_id, day, name in zip(frame["race_id"], frame["date"], series, strict=True):
-            ids.setdefault((day, name), race_id)
-    return ids
+_KNOWN_FACTS = ("race_id", "track_id", "track_type", "track_length_mi")
+"""What the history says of a race goes before what the feed says of it."""
 
 
-_TRACK_FACTS = ("track_id", "track_type", "track_length_mi")
+def _past_races(results: pd.DataFrame, races: pd.DataFrame) -> pd.DataFrame:
+    """Return the races of the history in order, each with the facts that are known of it."""
+    columns = ["date", "series", "track", *_KNOWN_FACTS]
+    every = pd.concat([frame.reindex(columns=columns).astype(object) for frame in (results, races)])
+    past = every.groupby("race_id", sort=False, as_index=False).last().sort_values("date", kind="stable")
+    return past.assign(series=past["series"].fillna("cup"), place=past["track"].map(name_key, na_action="ignore"))
 
 
-def _known_tracks(races: pd.DataFrame) -> dict:
-    """Return what the history says of a track's key, kind and length, by race, by track and kind, and by track."""
-    known: dict = {}
-    for row in races.to_dict("records"):
-        facts = {name: row[name] for name in _TRACK_FACTS if pd.notna(row.get(name))}
-        track = name_key(row.get("track") or "")
-        known[row["race_id"]] = known[track, facts.get("track_type")] = known[track, None] = facts
-    return known
+def _as_known(race: dict, past: pd.DataFrame) -> dict:
+    """Return a race of the feed under its id in the history: one series runs one race a day.
 
-
-def _as_known(frame: pd.DataFrame, ids: dict, tracks: dict) -> pd.DataFrame:
-    """Return rows of the feed under the ids and track facts of the history.
-
-    A race that is there keeps its own facts; another takes those of the same track and kind (Atlanta has been two), or
-    of the same track where the kind was only guessed.
+    A race that is there keeps its own facts of the track; another takes those of the same track and kind (Atlanta has
+    been two), or of the same track where the kind was only guessed.
     """
-    rows = frame.to_dict("records")
-    for row in rows:
-        row["race_id"] = ids.get((row["date"], row["series"]), row["race_id"])
-        kind, guessed = track_type(row["track"], row["season"], row["track_length_mi"])
-        track = name_key(row["track"])
-        row.update(tracks.get(row["race_id"]) or tracks.get((track, None if guessed else kind)) or {})
-    return pd.DataFrame(rows)
+    mine = past[(past["date"] == race["date"]) & (past["series"] == race["series"])]
+    kind, guessed = track_type(race["track"], race["season"], race["track_length_mi"])
+    alike = past[past["place"] == name_key(race["track"])]
+    alike = alike if guessed else alike[alike["track_type"] == kind]
+    found = pd.concat([alike.assign(race_id=race["race_id"]), mine])[list(_KNOWN_FACTS)].ffill().tail(1)
+    return race | {name: found[name].iloc[0] for name in found if found[name].notna().any()}
 
 
-def _one_name_an_id(old: pd.DataFrame, new: pd.DataFrame):
-    """Return both with one name for each of NASCAR's ids, and notes: the history's spelling, or the latest name.
-
-    Drivers without an id in the history are written as there. An id that two drivers of one race have decides nothing.
-    """
+def _one_name_each(old: pd.DataFrame, new: pd.DataFrame):
+    """Return both with one name for each driver, and notes: the history's spelling, or the latest name."""
     columns = ["race_id", "date", "nascar_driver_id", "driver"]
-    every = pd.concat([old.reindex(columns=columns), new[columns]]).dropna(subset=["nascar_driver_id"])
-    every = every.sort_values("date", kind="stable")
-    spelling = {name_key(name): name for name in old["driver"]}
-    names: dict[str, str] = {}
-    notes: list[str] = []
-    for number, rows in every.groupby("nascar_driver_id", sort=False):
-        written, latest = list(dict.fromkeys(rows["driver"])), rows["driver"].iloc[-1]
+    before = old[~old["race_id"].isin(new["race_id"])]
+    every = pd.concat([before.reindex(columns=columns), new[columns]]).sort_values("date", kind="stable")
+    every = every.reset_index(drop=True)
+    ids = every["nascar_driver_id"]
+    together = every[every.duplicated(["race_id", "nascar_driver_id"], keep=False)].groupby(ids)["driver"]
+    notes = [f"Driver {number}: {' and '.join(names.unique())} raced together." for number, names in together]
+    spelling, names = {name_key(name): name for name in old["driver"]}, {}
+    for _, rows in every["driver"].groupby(persons(every), sort=False):
+        written, latest = list(dict.fromkeys(rows)), rows.iloc[-1]
         others = [name for name in written if not match_names([name], [latest]).pairs]
-        if others and rows.drop_duplicates(["race_id", "driver"])["race_id"].duplicated().any():
-            notes.append(f"Driver {number}: {' and '.join(written)} raced together; their rows are kept apart.")
-            continue
-        notes += [f"Driver {number}: {', '.join(others)} is now {latest}."] if others else []
-        names[number] = (
-            spelling.get(name_key(latest), latest)
-            if others
-            else next((name for name in written if name in spelling.values()), spelling.get(name_key(latest), latest))
-        )
-
-    def named(frame):
-        ids = frame["nascar_driver_id"] if "nascar_driver_id" in frame else pd.Series(None, frame.index, dtype=object)
-        plain = frame["driver"].map(lambda name: spelling.get(name_key(name), name))
-        return frame.assign(driver=ids.map(names).where(ids.isin(list(names)), plain))
-
-    return named(old), named(new), notes
+        if others:
+            notes.append(f"Driver {ids[rows.index].dropna().iloc[-1]}: {', '.join(others)} is now {latest}.")
+        ours = [spelling[name_key(name)] for name in (written if not others else ()) if name_key(name) in spelling]
+        names |= {name_key(name): (*ours, latest)[0] for name in written}
+    old, new = (frame.assign(driver=[names.get(name_key(n), n) for n in frame["driver"]]) for frame in (old, new))
+    return old, new, notes
 
 
 def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
     """Return a note for each race of which the history knew drivers that the feed does not."""
-    now = set(zip(new["race_id"], new["driver"], strict=True))
-    before = old[old["race_id"].isin(new["race_id"])]
-    lost: dict[str, list[str]] = {}
-    for race_id, driver in zip(before["race_id"], before["driver"], strict=True):
-        if (race_id, driver) not in now:
-            lost.setdefault(race_id, []).append(driver)
-    return [f"{race_id}: {', '.join(names)} is not in the feed's result, removed." for race_id, names in lost.items()]
+    key = ["race_id", "driver"]
+    before = old[old["race_id"].isin(new["race_id"])][key].merge(new[key], how="left", indicator="found")
+    lost = before[before["found"] == "left_only"].groupby("race_id")["driver"].agg(", ".join)
+    return [f"{race_id}: {names} is not in the feed's result, removed." for race_id, names in lost.items()]
 
 
 def _merged(old: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.DataFrame:

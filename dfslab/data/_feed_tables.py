@@ -1,4 +1,4 @@
-"""The feed's JSON of one race as rows of the history tables."""
+"""The feed's JSON of one race as rows of the history tables; `feed.csv` says which field becomes which column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.data._names import clean_name
+from dfslab.data._schema import rows_of
 from dfslab.data._tracks import track_slug, track_type
 from dfslab.errors import InputError, day_of
 
@@ -47,80 +48,91 @@ def _number(item, name: str, where: str, absent: float = np.nan):
     return absent if value is None else value
 
 
+def _or_nan(value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+    return number if np.isfinite(number) else np.nan
+
+
+_KINDS = {
+    "text": lambda item, name, where: " ".join(_field(item, name, str, where).split()),
+    "id": lambda item, name, where: str(_field(item, name, int, where)),
+    "int": lambda item, name, where: _field(item, name, int, where),
+    "number": _number,
+    "count": lambda item, name, where: _number(item, name, where, 0),
+    "word": lambda item, name, where: " ".join(str(item.get(name) or "").split()) or None,
+    "flag": lambda item, name, where: bool(item.get(name)),
+    "figure": lambda item, name, where: _or_nan(item.get(name)),
+    "positive": lambda item, name, where: _or_nan(item.get(name)) or np.nan,
+}
+"""How a field is read; the last four may be absent."""
+_FIELDS = rows_of("feed.csv")
+
+
+def _mapped(item, part: str, where: str) -> dict:
+    """Return the columns that `feed.csv` takes from `item`."""
+    mine = (row for row in _FIELDS if row["part"] == part)
+    return {row["column"]: _KINDS[row["kind"]](item, row["field"], where) for row in mine}
+
+
 def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dict], list[str]]:
     """Return the finished points races of the season's list in order, with their facts, and why others are left out.
 
     A race counts as run when it has a winner and laps (lists that do not name winners: when it has laps). An entry that
     cannot be read costs only itself; a list most of whose entries cannot be read is a `FeedError`.
     """
-    races, skipped, odd = [], [], []
+    races, skipped, odd, days = [], [], [], set()
     entries = _field(listed, f"series_{series_id}", list, where)
-    for entry in sorted(entries, key=lambda item: str(item.get("race_date", "")) if isinstance(item, dict) else ""):
+    for entry in entries:
         try:
-            races.append(_facts(entry, series, where))
-        except _Left as reason:
-            skipped.append(str(reason))
+            found = _facts(entry, series, where)
+            (skipped if isinstance(found, str) else races).append(found)
         except FeedError as error:
             odd.append(error)
-    if len(odd) > len(races) + len(skipped):
+        if isinstance(entry, dict) and entry.get("race_type_id") == POINTS_RACE:
+            days.add(day_of(str(entry.get("race_date"))))
+    if len(odd) > len(entries) / 2:
         raise odd[0]
-    days = sorted({day_of(str(entry.get("race_date"))) for entry in entries if _for_points(entry)} - {pd.NaT})
     once: dict[pd.Timestamp, dict] = {}
     for facts in sorted(races, key=lambda facts: -facts["race_laps"]):
         if once.setdefault(facts["date"], facts) is not facts:
-            skipped.append(
-                f"{facts['race_name']} ({facts['date']:%Y-%m-%d}): listed twice, or a second race of that day"
-            )
+            skipped.append(f"{_label(facts)}: listed twice, or a second race of that day")
+    number = {day: n for n, day in enumerate(sorted(days - {pd.NaT}), 1)}
     left = [f"an entry that cannot be read: {error}" for error in odd]
-    return [{**once[day], "race_no": days.index(day) + 1} for day in sorted(once)], skipped + left
+    return [{**once[day], "race_no": number[day]} for day in sorted(once)], skipped + left
 
 
-def _for_points(entry) -> bool:
-    return isinstance(entry, dict) and entry.get("race_type_id") == POINTS_RACE
+def _label(facts: dict) -> str:
+    return f"{facts['race_name']} ({facts['date']:%Y-%m-%d})"
 
 
-class _Left(Exception):
-    """An entry of the list that is no finished points race; the message says why."""
-
-
-def _facts(entry, series: str, where: str) -> dict:
-    name = " ".join(_field(entry, "race_name", str, where).split())
+def _facts(entry, series: str, where: str) -> dict | str:
+    """Return the facts of an entry of the list, or why it is no finished points race."""
+    name = _KINDS["text"](entry, "race_name", where)
     date = day_of(_field(entry, "race_date", (str, type(None)), where) or "")
-    label = f"{name} ({date:%Y-%m-%d})" if not pd.isna(date) else f"{name} (no date that can be read)"
+    label = f"{name} (no date that can be read)" if pd.isna(date) else _label({"race_name": name, "date": date})
     if _field(entry, "race_type_id", int, where) != POINTS_RACE:
-        raise _Left(f"{label}: an exhibition")
+        return f"{label}: an exhibition"
     if not entry.get("winner_driver_id", True) or not entry.get("actual_laps"):
-        raise _Left(f"{label}: not run yet")
+        return f"{label}: not run yet"
     if pd.isna(date):
-        raise _Left(f"{label}: fetch again when the feed has one")
-    track = " ".join(_field(entry, "track_name", str, where).split())
-    laps, miles = (_number(entry, key, where) for key in ("scheduled_laps", "scheduled_distance"))
+        return f"{label}: fetch again when the feed has one"
+    facts = _mapped(entry, "list", where)
+    track, laps, miles = facts["track"], facts["sched_laps"], facts.pop("miles")
     length = round(miles / laps, 3) if laps > 0 and miles > 0 else np.nan
-    season = _field(entry, "race_season", int, where)
-    kind, guessed = track_type(track, season, length)
-    return {
+    kind, guessed = track_type(track, facts["season"], length)
+    return facts | {
         "race_id": f"{date:%Y-%m-%d}-{track_slug(track)}",
-        "feed_id": _field(entry, "race_id", int, where),
-        "season": season,
-        "race_no": 0,
         "date": date,
-        "race_name": name,
         "series": series,
-        "track": track,
         "track_id": track_slug(track).replace("-", "_"),
         "track_type": "superspeedway" if guessed and entry.get("restrictor_plate") is True else kind,
         "track_length_mi": length,
         "sched_laps": laps or np.nan,
-        "race_laps": _field(entry, "actual_laps", int, where),
         "guessed": guessed,
     }
-
-
-def _race_of(weekend, where: str) -> dict:
-    races = _field(weekend, "weekend_race", list, where)
-    if not races or not isinstance(races[0], dict):
-        raise FeedError(f"{where}: field 'weekend_race' is empty; the feed has changed its form")
-    return races[0]
 
 
 def race_tables(facts: dict, weekend, loop, laps, where: str) -> RaceTables:
@@ -133,22 +145,19 @@ def race_tables(facts: dict, weekend, loop, laps, where: str) -> RaceTables:
     loop : loop statistics, or None
     laps : lap-times.json, used for fastest laps when there are no loop statistics, or None
     """
-    race = _race_of(weekend, where)
+    race = next(iter(_field(weekend, "weekend_race", list, where)), None)
     rows, notes = _drivers(race, facts, where)
-    results = pd.DataFrame(rows)
-    results, more = _with_loop(results, loop, laps, facts, where)
-    results = results.merge(_practice(weekend, where), on="nascar_driver_id", how="left")
+    results, more = _with_loop(pd.DataFrame(rows), loop, laps, facts, where)
+    results = results.assign(practice_best_rank=results["nascar_driver_id"].map(_practice_ranks(weekend, where)))
     shared = {name: value for name, value in facts.items() if name not in ("feed_id", "guessed")}
-    results = pd.DataFrame({**shared, **{name: results[name] for name in results}})
-    notes += more
     if facts["guessed"]:
-        notes.append(
-            f"{facts['track']} is not known: taken for {facts['track_type']}; correct history/races.csv if not."
-        )
-    return RaceTables(results, {**shared, **_race_row(race, results, facts, where)}, tuple(notes))
+        what = f"{facts['track']} is not known: taken for {facts['track_type']}"
+        more.append(f"{what}; correct history/races.csv if not.")
+    row = _race_row(race, results, facts["race_laps"], where)
+    return RaceTables(results.assign(**shared), {**shared, **row}, (*notes, *more))
 
 
-def _drivers(race: dict, facts: dict, where: str) -> tuple[list[dict], list[str]]:
+def _drivers(race, facts: dict, where: str) -> tuple[list[dict], list[str]]:
     listed = _field(race, "results", list, where)
     finished = [row for row in listed if _number(row, "finishing_position", where, 0) > 0]
     absent = [clean_name(row.get("driver_fullname") or "?") for row in listed if row not in finished]
@@ -156,88 +165,39 @@ def _drivers(race: dict, facts: dict, where: str) -> tuple[list[dict], list[str]
     if not finished:
         raise FeedError(f"{where}: nobody has a finishing position yet; fetch again later")
     finished.sort(key=lambda row: (bool(row.get("disqualified")), row["finishing_position"]))
-    rows = [_driver(row, finish, where) for finish, row in enumerate(finished, 1)]
-    last = max((row["start"] for row in rows), default=0)
+    rows = [_driver(row, where) | {"finish": finish} for finish, row in enumerate(finished, 1)]
+    last = max(row["start"] for row in rows)
     for row in rows:
         if row["start"] <= 0:
-            last += 1
-            row["start"] = last
+            row["start"] = last = last + 1
             notes.append(f"{facts['race_id']}: {row['driver']} has no place on the grid, taken to start last.")
     return rows, notes
 
 
-_TEXT = {"car": "car_number", "team": "team_name", "manufacturer": "car_make"}
-_WHOLE = {"start": "starting_position", "laps": "laps_completed", "laps_led": "laps_led"}
-_FIGURES = {"points": "points_earned", "qual_pos": "qualifying_position", "qual_speed_mph": "qualifying_speed"}
-"""Columns of the history and the feed's fields they come from."""
-
-
-def _driver(row: dict, finish: int, where: str) -> dict:
-    status = " ".join(str(row.get("finishing_status") or "running").lower().split())
-    status = {"accident": "crash"}.get(status, status)
-    figures = {ours: _or_nan(row.get(theirs)) for ours, theirs in _FIGURES.items()}
-    return {
-        "driver": clean_name(_field(row, "driver_fullname", str, where)),
-        "nascar_driver_id": str(_field(row, "driver_id", int, where)),
-        **{ours: str(row.get(theirs) or "").strip() or None for ours, theirs in _TEXT.items()},
-        **{ours: _number(row, theirs, where, np.nan if ours == "laps" else 0) for ours, theirs in _WHOLE.items()},
-        "finish": finish,
-        "status": status,
-        "dnf": status != "running",
-        "dnf_crash": status == "crash",
-        "disqualified": bool(row.get("disqualified")),
-        **figures,
-        "qual_pos": figures["qual_pos"] or np.nan,
-        "qual_speed_mph": figures["qual_speed_mph"] or np.nan,
-    }
-
-
-def _or_nan(value) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return np.nan
-    return number if np.isfinite(number) else np.nan
-
-
-_LOOP = {
-    "fast_laps": "fastest_laps",
-    "rating": "driver_rating",
-    "avg_ps": "avg_running_pos",
-    "mid_ps": "mid_race_pos",
-    "closing_ps": "closing_pos",
-    "best_ps": "best_pos",
-    "worst_ps": "worst_pos",
-    "quality_passes": "quality_passes",
-    "top15_laps": "top15_laps",
-}
+def _driver(row: dict, where: str) -> dict:
+    known = _mapped(row, "driver", where)
+    status = (known["status"] or "running").lower()
+    status = "crash" if status == "accident" else status
+    dropped = {"status": status, "dnf": status != "running", "dnf_crash": status == "crash"}
+    return known | dropped | {"driver": clean_name(known["driver"])}
 
 
 def _with_loop(results: pd.DataFrame, loop, laps, facts: dict, where: str) -> tuple[pd.DataFrame, list[str]]:
     """Add loop data by driver; without it fastest laps are counted from the lap times, else left blank."""
-    notes: list[str] = []
-    ids = results["nascar_driver_id"]
+    ids, race_id = results["nascar_driver_id"], facts["race_id"]
     if loop:
-        by_id = {str(_field(row, "driver_id", int, where)): row for row in _loop_rows(loop, where)}
-        columns = {
-            ours: [_or_nan(by_id.get(number, {}).get(theirs)) for number in ids] for theirs, ours in _LOOP.items()
-        }
-        if np.isnan(columns["fastest_laps"]).all():
+        drivers = _field(loop[0] if isinstance(loop, list) else loop, "drivers", list, f"{where}, loop statistics")
+        by_id = {str(_field(row, "driver_id", int, where)): row for row in drivers}
+        figures = pd.DataFrame([_mapped(by_id.get(number, {}), "loop", where) for number in ids], results.index)
+        lacking = results["driver"][figures["fastest_laps"].isna()].tolist()
+        if len(lacking) == len(results):
             raise FeedError(f"{where}: the loop statistics have no 'fast_laps'; the feed has changed its form")
-        lacking = results["driver"][np.isnan(columns["fastest_laps"])].tolist()
-        notes += [f"{facts['race_id']}: no loop data for {', '.join(lacking)}."] if lacking else []
-    elif laps:
-        columns = {"fastest_laps": ids.map(_fastest_laps(laps, where)).fillna(0.0)}
-        notes.append(f"{facts['race_id']}: no loop statistics, fastest laps counted from the lap times.")
-    else:
-        columns = {"fastest_laps": np.full(len(results), np.nan)}
-        notes.append(f"{facts['race_id']}: no loop statistics and no lap times, fastest laps are blank.")
-    return results.assign(**columns), notes
-
-
-def _loop_rows(loop, where: str) -> list:
-    first = loop[0] if isinstance(loop, list) else loop
-    return _field(first, "drivers", list, f"{where}, loop statistics")
+        return results.join(figures), [f"{race_id}: no loop data for {', '.join(lacking)}."] if lacking else []
+    if laps:
+        note = f"{race_id}: no loop statistics, fastest laps counted from the lap times."
+        return results.assign(fastest_laps=ids.map(_fastest_laps(laps, where)).fillna(0.0)), [note]
+    note = f"{race_id}: no loop statistics and no lap times, fastest laps are blank."
+    return results.assign(fastest_laps=np.nan), [note]
 
 
 def _fastest_laps(laps, where: str) -> dict[str, int]:
@@ -249,79 +209,66 @@ def _fastest_laps(laps, where: str) -> dict[str, int]:
     where = f"{where}, lap times"
     states = _field(laps, "flags", list, where)
     flags = {_field(flag, "LapsCompleted", int, where): _field(flag, "FlagState", int, where) for flag in states}
-    best: dict[int, tuple[float, str]] = {}
-    counts: dict[str, int] = {}
-    for car in _field(laps, "laps", list, where):
-        number = str(_field(car, "NASCARDriverID", int, where))
-        counts.setdefault(number, 0)
-        for entry in _field(car, "Laps", list, where):
-            lap, seconds = _field(entry, "Lap", int, where), _or_nan(entry.get("LapTime"))
-            green = flags.get(lap) in GREEN and flags.get(lap - 1) in GREEN
-            if green and 0 < seconds < best.get(lap, (np.inf, ""))[0]:
-                best[lap] = (seconds, number)
-    for _, number in best.values():
-        counts[number] += 1
-    return counts
+    run = [
+        (
+            _field(entry, "Lap", int, where),
+            _or_nan(entry.get("LapTime")),
+            str(_field(car, "NASCARDriverID", int, where)),
+        )
+        for car in _field(laps, "laps", list, where)
+        for entry in _field(car, "Laps", list, where)
+    ]
+    green = [one for one in run if one[1] > 0 and {flags.get(one[0]), flags.get(one[0] - 1)} <= GREEN]
+    best = pd.DataFrame(green, columns=["lap", "seconds", "driver"]).sort_values("seconds", kind="stable")
+    return best.drop_duplicates("lap")["driver"].value_counts().to_dict()
 
 
-def _practice(weekend, where: str) -> pd.DataFrame:
-    """Return each driver's best lap (seconds) and its rank over the weekend's practice sessions."""
-    best: dict[str, float] = {}
-    runs = weekend.get("weekend_runs") or []
-    for run in runs if isinstance(runs, list) else []:
-        if isinstance(run, dict) and run.get("run_type") == PRACTICE:
-            for row in _field(run, "results", list, where):
-                number, seconds = str(_field(row, "driver_id", int, where)), _or_nan(row.get("best_lap_time"))
-                if seconds > 0:
-                    best[number] = min(seconds, best.get(number, np.inf))
-    frame = pd.DataFrame({"nascar_driver_id": list(best), "practice_best_lap": list(best.values())}, dtype=object)
-    frame["practice_best_lap"] = frame["practice_best_lap"].astype(float)
-    return frame.assign(practice_best_rank=frame["practice_best_lap"].rank(method="min"))
+def _practice_ranks(weekend, where: str) -> dict[str, float]:
+    """Return the rank of each driver's best lap over the weekend's practice sessions, by id."""
+    runs = weekend.get("weekend_runs")
+    laps = [
+        (str(_field(row, "driver_id", int, where)), _or_nan(row.get("best_lap_time")))
+        for run in (runs if isinstance(runs, list) else [])
+        if isinstance(run, dict) and run.get("run_type") == PRACTICE
+        for row in _field(run, "results", list, where)
+    ]
+    best = pd.DataFrame(laps, columns=["driver", "seconds"]).query("seconds > 0").groupby("driver")["seconds"].min()
+    return best.rank(method="min").to_dict()
 
 
-def _race_row(race: dict, results: pd.DataFrame, facts: dict, where: str) -> dict:
-    led, fastest = np.sort(results["laps_led"].to_numpy(float))[::-1], results["fastest_laps"].to_numpy(float)
-    caution_laps = _number(race, "number_of_caution_laps", where)
-    runs = _green_runs(race, facts["race_laps"], where)
-    cars = results[["start", "finish"]].astype(float)
+def _race_row(race: dict, results: pd.DataFrame, race_laps: int, where: str) -> dict:
+    led, fastest = _shares(results["laps_led"]), _shares(results["fastest_laps"])
+    runs = _green_runs(race, race_laps, where)
+    shares = {
+        "top_led_share": led[0],
+        "top2_led_share": led[:2].sum(),
+        "led_hhi": (led**2).sum(),
+        "fl_hhi": (fastest**2).sum(),
+        "spearman_start_finish": results[["start", "finish"]].astype(float).corr("spearman").iloc[0, 1],
+    }
     return {
         "n_cars": len(results),
         "winner": results["driver"].iloc[0],
-        "winner_start": int(results["start"].iloc[0]),
-        "cautions": _number(race, "number_of_cautions", where),
-        "caution_laps": caution_laps,
-        "green_laps": facts["race_laps"] - caution_laps,
-        "lead_changes": race.get("number_of_lead_changes"),
-        "n_leaders": race.get("number_of_leaders"),
-        "n_green_runs": len(runs) if runs else np.nan,
-        "longest_green_run": max(runs) if runs else np.nan,
+        **_mapped(race, "race", where),
+        "n_green_runs": len(runs) or np.nan,
+        "longest_green_run": max(runs, default=np.nan),
         "final_green_run": runs[-1] if runs else np.nan,
-        "sum_laps_led": int(led.sum()),
-        "sum_fastest_laps": float(np.nansum(fastest)) if np.isfinite(fastest).any() else np.nan,
-        "top_led_share": _share(led[:1], led),
-        "top2_led_share": _share(led[:2], led),
-        "led_hhi": _herfindahl(led),
-        "fl_hhi": _herfindahl(fastest[np.isfinite(fastest)]),
         "n_dnf": int(results["dnf"].sum()),
         "n_dnf_crash": int(results["dnf_crash"].sum()),
-        "spearman_start_finish": round(float(cars.rank().corr().iloc[0, 1]), 4) if len(cars) > 1 else np.nan,
+        **{name: round(float(share), 4) for name, share in shares.items()},
     }
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> float:
-    return round(float(part.sum() / whole.sum()), 4) if whole.sum() else np.nan
-
-
-def _herfindahl(laps: np.ndarray) -> float:
-    return round(float(((laps / laps.sum()) ** 2).sum()), 4) if laps.sum() else np.nan
+def _shares(laps: pd.Series) -> np.ndarray:
+    """Return each driver's share of the laps, largest first; NaN where nobody has any."""
+    counts = np.sort(laps.fillna(0.0).to_numpy(float))[::-1]
+    return counts / (counts.sum() or np.nan)
 
 
 def _green_runs(race: dict, race_laps: int, where: str) -> list[int]:
     """Return the lengths in laps of the green runs in order; empty when the caution segments do not fit the race."""
-    cautions = sorted(
-        (_field(part, "start_lap", int, where), _field(part, "end_lap", int, where))
-        for part in race.get("caution_segments") or []
-    )
+    parts = _field({"caution_segments": None, **race}, "caution_segments", (list, type(None)), where) or []
+    cautions = sorted((_field(part, "start_lap", int, where), _field(part, "end_lap", int, where)) for part in parts)
     if len(cautions) != race.get("number_of_cautions") or any(end > race_laps for _, end in cautions):
         return []
     starts = [1, *(end + 1 for _, end in cautions)]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfslab.data._files import locked, write_csvs
 from dfslab.data._market import read_odds
-from dfslab.data._names import match_names, name_key, spellings
+from dfslab.data._names import match_names, name_key, persons, spellings
 from dfslab.data._race_folder import RaceFolder, list_races, open_folder
 from dfslab.data._schema import TABLES
 from dfslab.data._standings import Standings
@@ -122,16 +122,9 @@ def _read_odds_history(path) -> pd.DataFrame:
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write each driver as in his latest row: NASCAR's id decides, else `BJ McLeod` and `B.J. McLeod` are one."""
-    key = frame["driver"].map({name: name_key(name) for name in frame["driver"].unique()})
-    if "nascar_driver_id" in frame and frame["nascar_driver_id"].notna().any():
-        ids = frame["nascar_driver_id"]
-        ids = ids[~ids.isin(ids[frame.duplicated(["race_id", "nascar_driver_id"])])].dropna()
-        by_id = key[ids.index].groupby(ids).transform("last")
-        known = dict(zip(key[ids.index], by_id, strict=True))
-        key = key.map(lambda one: known.get(one, one))
-    latest = frame.assign(key=key).sort_values("date", kind="stable").drop_duplicates("key", keep="last")
-    return frame.assign(driver=key.map(dict(zip(latest["key"], latest["driver"], strict=True))))
+    """Write each driver as in his latest row."""
+    frame = frame.sort_values("date", kind="stable")
+    return frame.assign(driver=frame["driver"].groupby(persons(frame)).transform("last")).sort_index()
 
 
 PARTIAL = ("contest_id", "race_id", "date", "driver", "salary", "ownership", "known", "entries", "entry_fee", "kind")

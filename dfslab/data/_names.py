@@ -5,6 +5,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+import pandas as pd
+
 _MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|[#*†‡§]", re.IGNORECASE)
 _ID = re.compile(r"\s*\(\d+\)\s*$")
 _SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}
@@ -130,6 +132,23 @@ def spellings(written, names, races: dict[str, set]) -> dict[str, str]:
         alone = {old for old in others if not any(_two_people(old, own, races) for own in near)} - apart
         pairs |= dict.fromkeys([*near, *(old for old in others if old in alone)], new)
     return pairs
+
+
+def persons(frame: pd.DataFrame) -> pd.Series:
+    """Return who each row is, in words that equal rows share: NASCAR's id decides, else the normal form of the name.
+
+    Parameters
+    ----------
+    frame : driver and, where known, race_id and nascar_driver_id, in order of date; an id that two drivers of one race
+        have decides nothing
+    """
+    key = frame["driver"].map({name: name_key(name) for name in frame["driver"].unique()})
+    if "nascar_driver_id" not in frame:
+        return key
+    ids = frame["nascar_driver_id"]
+    ids = ids[~ids.isin(ids[frame.duplicated(["race_id", "nascar_driver_id"])])].dropna()
+    latest = dict(zip(key[ids.index], key[ids.index].groupby(ids).transform("last"), strict=True))
+    return key.map(lambda one: latest.get(one, one))
 
 
 def _could_be_another(old: str, mine: list[str], keys: dict[str, str]) -> bool:

@@ -74,7 +74,8 @@ def header_key(header: str) -> str:
     return re.sub(r"[^\w+#$]|_", "", str(header).lower())
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows_of(name: str) -> list[dict[str, str]]:
+    """Return the rows of a table that lies beside the code."""
     with open(Path(__file__).with_name(name), encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -87,7 +88,7 @@ def _column(row: dict[str, str]) -> Column:
 
 def _tables() -> dict[str, Table]:
     columns: dict[str, list[Column]] = {}
-    for row in _rows("columns.csv"):
+    for row in rows_of("columns.csv"):
         columns.setdefault(row["table"], []).append(_column(row))
     return {
         row["table"]: Table(
@@ -97,7 +98,7 @@ def _tables() -> dict[str, Table]:
             remark=row["remark"],
             columns=tuple(columns[row["table"]]),
         )
-        for row in _rows("tables.csv")
+        for row in rows_of("tables.csv")
     }
 
 

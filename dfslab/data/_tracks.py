@@ -1,13 +1,11 @@
 """Tracks by name: kind and slug, for results that arrive without them."""
 
-import csv
 import re
-from pathlib import Path
 
 from dfslab.data._names import name_key
+from dfslab.data._schema import rows_of
 
-with open(Path(__file__).with_name("tracks.csv"), encoding="utf-8", newline="") as _file:
-    _KINDS = {row["words"]: row["track_type"] for row in csv.DictReader(_file)}
+_KINDS = {row["words"]: row["track_type"] for row in rows_of("tracks.csv")}
 """Words that tell the kind of a track, tried in this order (a road course at Daytona is a road course)."""
 
 ATLANTA_REPAVED = 2022
