@@ -310,7 +310,7 @@ def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
 
 def _merged(old: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return `old` with the races of `new` put in their place; what `new` does not know is kept from the old row."""
-    key, columns = list(TABLES[name].key), [*old.columns, *(column for column in new if column not in old)]
+    key, columns = list(TABLES[name].keys[0]), [*old.columns, *(column for column in new if column not in old)]
     same = old["race_id"].isin(new["race_id"])
     earlier = old[same].astype(object).set_index(key).replace("", None)
     fresh = new.astype(object).set_index(key)

@@ -2,14 +2,15 @@
 
 import csv
 import errno
+import fcntl
 import glob
 import hashlib
 import io
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,17 +41,15 @@ def read_bytes(path, most: int = MAX_BYTES) -> bytes:
     path = Path(path)
     try:
         size = path.stat().st_size
-        if size == 0:
-            raise InputError(f"{path}: the file is empty (0 bytes); download it again")
-        if size > most:
-            raise InputError(f"{path}: {size / 1e6:,.0f} MB is too large to be what it should be; check the file")
-        return path.read_bytes()
+        if 0 < size <= most:
+            return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; put it there or correct the name") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes); download it again")
+    raise InputError(f"{path}: {size / 1e6:,.0f} MB is too large to be what it should be; check the file")
 
 
 def shipped(name: str) -> Path:
@@ -94,17 +93,24 @@ def decode(raw: bytes, where) -> str:
     raise InputError(f"{where}: this is not a text file; save it as CSV or JSON in UTF-8")
 
 
-def read_cells(path, text: str | None = None) -> list[list[str]]:
+class Sheet(list):
+    """Rows of cells; `semicolons`: the sheet is cut at them, so that a comma may be a decimal sign."""
+
+    def __init__(self, rows, semicolons: bool):
+        super().__init__(rows)
+        self.semicolons = semicolons
+
+
+def read_cells(path, text: str | None = None) -> Sheet:
     """Return the rows of a CSV file as lists of stripped cells, ragged as they are; separators , ; and tab are known.
 
     `text` is used instead of the file's content when given; `path` then only names it in errors.
     """
-    if text is None:
-        text = decode(read_bytes(path), path)
-    return [[cell.strip() for cell in row] for row in split_cells(path, text)]
+    sheet = split_cells(path, decode(read_bytes(path), path) if text is None else text)
+    return Sheet([[cell.strip() for cell in row] for row in sheet], sheet.semicolons)
 
 
-def split_cells(path, text: str) -> list[list[str]]:
+def split_cells(path, text: str) -> Sheet:
     """Return CSV `text` as lists of cells exactly as they stand; a first line `sep=;` is believed and left blank."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty; download it again")
@@ -115,7 +121,7 @@ def split_cells(path, text: str) -> list[list[str]]:
     if text.count(separator) + text.count("\n") > MAX_CELLS:
         raise InputError(f"{path}: more than {MAX_CELLS:,} cells, more than any contest has; download it again")
     try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        return Sheet(csv.reader(io.StringIO(text, newline=""), delimiter=separator), separator == ";")
     except csv.Error as error:
         raise InputError(f"{path}: not a readable CSV file ({error}); download it again") from None
 
@@ -128,31 +134,25 @@ def read_strings(path) -> pd.DataFrame:
     return as_frame(path, read_cells(path))
 
 
-def as_frame(path, rows: list[list[str]]) -> pd.DataFrame:
+def as_frame(path, rows: Sheet) -> pd.DataFrame:
     """Return rows of cells, the first that is not blank being the header, as `read_strings` does."""
-    numbered = [(n, row) for n, row in enumerate(rows, 1) if any(row)]
-    header = _header(path, numbered[0][1]) if numbered else []
-    body = numbered[1:]
-    if not body:
+    filled = {n: row for n, row in enumerate(rows, 1) if any(row)}
+    if len(filled) < 2:
         raise InputError(f"{path}: there is no row below the header; the file is empty or cut off, download it again")
-    width = len(header)
-    for number, row in body:
+    header = filled.pop(min(filled))
+    twice = [name for name in header if name and header.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: column '{min(twice)}' appears twice in the header; keep one")
+    width = max(n for n, name in enumerate(header, 1) if name)
+    for number, row in filled.items():
         if any(row[width:]):
             said = f"{len(row)} cells under {width} columns"
             raise InputError(f"{path}, row {number}: {said}; a comma too many, or a missing quote")
-    cells = [row[:width] + [""] * (width - len(row)) for _, row in body]
-    frame = pd.DataFrame(cells, columns=header, index=[number for number, _ in body], dtype=object)
-    return frame.loc[:, [name for name in header if name]] if "" in header else frame
-
-
-def _header(path, header: list[str]) -> list[str]:
-    while header and not header[-1]:
-        header = header[:-1]
-    named = [name for name in header if name]
-    twice = {name for name in named if named.count(name) > 1}
-    if twice:
-        raise InputError(f"{path}: column '{min(twice)}' appears twice in the header; keep one")
-    return header
+    cells = [row[:width] + [""] * (width - len(row)) for row in filled.values()]
+    frame = pd.DataFrame(cells, columns=header[:width], index=list(filled), dtype=object)
+    frame = frame.loc[:, [name for name in header if name]] if "" in header[:width] else frame
+    frame.attrs["semicolons"] = rows.semicolons
+    return frame
 
 
 def read_json(path):
@@ -187,51 +187,78 @@ def write_atomically(path):
     '1 2 3'
     """
     path = Path(path)
+    with _in_words(path), _aside(path, Path.touch) as aside:
+        yield aside
+        _flush(aside)
+        if path.exists():
+            shutil.copymode(path, aside)
+        os.replace(aside, path)
+        _flush(path.parent)
+
+
+@contextmanager
+def write_folder_atomically(path):
+    """Yield an empty folder beside `path` that takes its place when the block ends well.
+
+    When the block raises, the earlier folder stays whole and the new one is removed. A run that was killed between the
+    two renames is repaired by the next call: the earlier folder is put back first.
+    """
+    path = Path(path)
+    earlier = path.with_name(f".{path.name}.earlier")
+
+    def put_back():
+        if earlier.exists() and not path.exists():
+            os.replace(earlier, path)
+
+    with _in_words(path):
+        put_back()
+    with _aside(path, Path.mkdir) as aside:
+        yield aside
+        shutil.rmtree(earlier, ignore_errors=True)
+        try:
+            if path.exists():
+                os.replace(path, earlier)
+            os.replace(aside, path)
+        finally:
+            put_back()
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+@contextmanager
+def _aside(path: Path, make):
+    """Yield what `make` makes beside `path`, held by us and removed if it still stands; first what killed runs left."""
     with _in_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
-        try:
-            with _held(aside):
-                yield aside
-            _flush(aside)
-            os.chmod(aside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-            os.replace(aside, path)
-            _flush(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > JUST_MADE:
+                    with _held(left):
+                        _remove(left)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        make(aside)
+    try:
+        with _held(aside):
+            yield aside
+    finally:
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _held(aside: Path):
-    """Yield whether `aside` is ours alone: its writer holds it, and nobody what a killed run left."""
-    try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
+    """Hold `aside` alone, as its writer does and nobody what a killed run left; raise `OSError` when another does."""
     handle = os.open(aside, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        alone = True
-    except OSError:
-        alone = False
-    try:
-        yield alone
+        yield
     finally:
         os.close(handle)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what runs that were killed left beside `path`: partial files and folders that nobody holds."""
-    for aside in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
-        with suppress(OSError):
-            if time.time() - aside.stat().st_mtime > JUST_MADE:
-                with _held(aside) as alone:
-                    if alone:
-                        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
 
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
@@ -248,16 +275,8 @@ def _in_words(path: Path):
         raise InputError(f"{path}: cannot be written ({error.strerror}); what was there is unchanged") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _flush(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -265,65 +284,28 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def write_folder_atomically(path):
-    """Yield an empty folder beside `path` that takes its place when the block ends well.
-
-    When the block raises, the earlier folder stays whole and the new one is removed. A run that was killed between the
-    two renames is repaired by the next call: the earlier folder is put back first.
-    """
-    path = Path(path)
-    with _in_words(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        earlier = path.with_name(f".{path.name}.earlier")
-        if earlier.exists() and not path.exists():
-            os.replace(earlier, path)
-        _remove_leftovers(path)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    try:
-        with _held(aside):
-            yield aside
-        os.chmod(aside, 0o777 & ~_umask())
-        shutil.rmtree(earlier, ignore_errors=True)
-        if path.exists():
-            os.replace(path, earlier)
-        os.replace(aside, path)
-        shutil.rmtree(earlier, ignore_errors=True)
-    finally:
-        if earlier.exists() and not path.exists():
-            os.replace(earlier, path)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextmanager
-def locked(folder, timeout: float = 60.0, tell: Callable[[str], object] | None = None):
+def locked(folder, timeout: float = 60.0, tell: Callable[[str], object] = lambda line: None):
     """Hold `folder` for one writer at a time; raise `InputError` when another keeps it longer than `timeout` seconds.
 
     The lock is the operating system's, on a file `.lock`: it is released even when the holder is killed. `tell` is
     called with a sentence when there is a wait.
     """
     folder = Path(folder)
-    lock = FileLock(folder / ".lock", thread_local=False)
+    lock, said = FileLock(folder / ".lock", thread_local=False), f"{folder}: another run is writing here"
     try:
         with _in_words(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if not _at_once(lock):
-                if tell:
-                    tell(f"{folder}: another run is writing here; waiting for it, {timeout:.0f} seconds at most")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                tell(f"{said}; waiting for it, {timeout:.0f} seconds at most")
                 lock.acquire(timeout=timeout)
     except Timeout:
-        raise InputError(f"{folder}: another run is writing here; wait for it to end, then run again") from None
+        raise InputError(f"{said}; wait for it to end, then run again") from None
     try:
         yield
     finally:
         lock.release()
-
-
-def _at_once(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
 
 
 def escape_cell(value):
@@ -366,12 +348,9 @@ def write_csvs(frames: Mapping, readers: Mapping | None = None) -> None:
     with ExitStack() as moves:
         for path, frame in frames.items():
             aside = moves.enter_context(write_atomically(path))
-            safe = frame.copy()
-            for column in safe.columns:
-                kinds = pd.api.types.is_numeric_dtype, pd.api.types.is_datetime64_any_dtype
-                if not any(is_kind(safe[column]) for is_kind in kinds):
-                    safe[column] = safe[column].map(escape_cell)
-            safe.columns = [escape_cell(name) for name in safe.columns]
+            plain = frame.select_dtypes(include=["number", "bool", "boolean", "datetime", "datetimetz"])
+            safe = frame.assign(**{str(name): frame[name].map(escape_cell) for name in frame if name not in plain})
+            safe = safe.rename(columns=escape_cell)
             safe.to_csv(aside, index=False, date_format="%Y-%m-%d", lineterminator="\n")
             try:
                 (readers or {}).get(path, str)(aside)

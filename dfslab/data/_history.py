@@ -23,7 +23,6 @@ from dfslab.data._tables import (
     read_results,
     read_table,
     stored,
-    with_cautions,
 )
 from dfslab.errors import InputError, as_day
 from dfslab.slate import Slate
@@ -102,7 +101,7 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
                 said = "there is no race history; run `dfslab fetch --season 2025`, or put it there"
                 raise InputError(f"{folder / name}: {said}")
         results = _one_spelling(of_series(stored(read_results, folder / "results.csv"), series))
-        races = of_series(with_cautions(stored(read_races, folder / "races.csv"), folder), series)
+        races = of_series(read_races(folder / "races.csv"), series)
     tables = {"results.csv": results, "races.csv": races, "ownership.csv": contests}
     notes = tuple(f"history/{name}: {note}" for name, frame in tables.items() for note in frame.attrs.get("notes", ()))
     found = History(results, races, contests, partial, odds, notes)
@@ -140,7 +139,7 @@ def _partial(data_dir: Path, series: str) -> pd.DataFrame:
 
 def _partial_of(path: Path, data_dir: Path) -> pd.DataFrame:
     rows, beside = read_partial(path).assign(known=True), path.with_name("contests.csv")
-    facts = read_table(beside, "partial_contests", every=True) if beside.exists() else empty("partial_contests")
+    facts = read_table(beside, "partial_contests") if beside.exists() else empty("partial_contests")
     facts, races, parts = facts.set_index("contest_id"), list_races(data_dir), []
     for contest_id, known in rows.groupby("contest_id", sort=False):
         first, of = known.iloc[0], facts.reindex([contest_id]).iloc[0]

@@ -62,7 +62,6 @@ def _chance(price: str, form: str) -> float:
         parts = [number_of(part) for part in re.split("[/-]", price)]
         return parts[1] / sum(parts) if len(parts) == 2 and min(parts) > 0 else np.nan
     value = number_of(price.replace(" ", ""))
-    if form == "american":
-        stake = max(-value, 100.0)
-        return stake / (abs(value) + 100.0) if abs(value) >= 100 else np.nan
-    return 1.0 / value if value > 1 else np.nan
+    if form == "decimal":
+        return 1.0 / value if value > 1 and "," not in price else np.nan
+    return max(-value, 100.0) / (abs(value) + 100.0) if abs(value) >= 100 else np.nan

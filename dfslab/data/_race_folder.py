@@ -23,7 +23,7 @@ from dfslab.data._tables import (
     read_projections,
     read_results,
     read_salaries,
-    read_starting_lineup,
+    read_table,
     stored,
 )
 from dfslab.errors import InputError
@@ -273,7 +273,7 @@ def _with_lineup(drivers: pd.DataFrame, path: Path):
     if not path.exists():
         note = "starting_lineup.csv is not there: every driver with a salary is taken to race, start unknown."
         return drivers, None, (note,)
-    starters = read_starting_lineup(path)
+    starters = read_table(path, "starting_lineup").sort_values("start", ignore_index=True)
     found = match_names(starters["driver"], drivers["driver"])
     _refuse_ambiguous(found, path)
     starters = starters.assign(driver=starters["driver"].map(lambda name: found.pairs.get(name, name)))

@@ -11,6 +11,7 @@ number  a number; the same
 share   a fraction inside the package, percent in files: `52`, `0.52` and `52%`, decided once per column
 date    a day that can be read in one way only: 2025-04-13
 flag    0/1, true/false, yes/no
+place   the roster place, which is D in NASCAR
 """
 
 import csv
@@ -48,15 +49,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One file: where it lies, what a row is, the columns that make a row unique, and all its columns."""
+    """One file: its name, its title, the columns that make a row unique (the first of `keys` names it), all columns.
+
+    `whole`: a frame of it has every column, blank where the file lacks one.
+    """
 
     name: str
     title: str
-    path: str
-    row: str
-    key: tuple[str, ...]
-    optional: bool
-    remark: str
+    keys: tuple[tuple[str, ...], ...]
+    whole: bool
     columns: tuple[Column, ...]
 
     def column(self, name: str) -> Column:
@@ -86,22 +87,12 @@ def _column(row: dict[str, str]) -> Column:
     return Column(row["column"], row["kind"], row["needed"], low, high, one_of, also, row["meaning"])
 
 
-def _tables() -> dict[str, Table]:
-    columns: dict[str, list[Column]] = {}
-    for row in rows_of("columns.csv"):
-        columns.setdefault(row["table"], []).append(_column(row))
-    return {
-        row["table"]: Table(
-            *(row[name] for name in ("table", "title", "path", "row")),
-            key=tuple(row["key"].split()),
-            optional=bool(row["optional"]),
-            remark=row["remark"],
-            columns=tuple(columns[row["table"]]),
-        )
-        for row in rows_of("tables.csv")
-    }
+def _table(row: dict[str, str]) -> Table:
+    columns = tuple(_column(column) for column in rows_of("columns.csv") if column["table"] == row["table"])
+    keys = tuple(tuple(key.split()) for key in (row["key"], row["unique"]) if key)
+    return Table(row["table"], row["title"], keys, bool(row["whole"]), columns)
 
 
-TABLES = _tables()
+TABLES = {row["table"]: _table(row) for row in rows_of("tables.csv")}
 """The contracts by name."""
 TRACK_TYPES = TABLES["races"].column("track_type").one_of

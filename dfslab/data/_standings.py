@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import MAX_BYTES, as_frame, decode, read_bytes, read_cells
+from dfslab.data._files import MAX_BYTES, Sheet, as_frame, decode, read_bytes, read_cells
 from dfslab.data._names import match_names
 from dfslab.data._schema import TABLES, header_key
-from dfslab.data._tables import conform, refuse_other_sport, share_of_entries
+from dfslab.data._tables import conform
 from dfslab.errors import InputError, day_of
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
@@ -148,31 +148,32 @@ def read_standings(path) -> Standings:
     path = Path(path)
     text, inside = _text(path)
     left, right = _blocks(read_cells(path, text), path)
-    entries = conform(left, TABLES["standings"], path)
-    refuse_other_sport(right, "rosterposition", path)
-    drivers = conform(right, TABLES["standings_drivers"], path)
-    share, _ = share_of_entries(drivers["drafted"], f"{path}, %Drafted")
-    ownership = pd.Series(share.to_numpy(float), index=drivers["driver"].to_numpy(object), name="ownership")
-    points = drivers.get("fpts", pd.Series(np.nan, drivers.index)).astype(float).set_axis(ownership.index)
-    lineups = _lineups(entries["lineup"], frozenset(drivers["driver"]), path)
+    entries, drivers = conform(left, TABLES["standings"], path), conform(right, TABLES["standings_drivers"], path)
+    points = drivers["fpts"] if "fpts" in drivers else pd.Series(np.nan, drivers.index)
+    by_driver = pd.DataFrame({"ownership": drivers["drafted"], "points": points}).astype(float)
+    by_driver.index = drivers["driver"].to_numpy(object)
+    lineups = _lineups(entries["lineup"], set(by_driver.index), path)
     return Standings(
         contest_id=_contest_id(path, inside),
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
-        ownership=ownership,
-        points=points.rename("points"),
+        ownership=by_driver["ownership"],
+        points=by_driver["points"],
         most_entries=_most_entries(entries),
         file=path.name,
         running=_is_running(entries),
-        notes=_checked_total(ownership, lineups, path),
+        notes=_checked_total(by_driver["ownership"], lineups, path),
     )
 
 
 def _is_running(entries: pd.DataFrame) -> bool:
     """Return whether a filled entry still has time left."""
-    if "time_remaining" not in entries:
-        return False
-    left = pd.to_numeric(entries.loc[entries["lineup"].notna(), "time_remaining"], errors="coerce")
+    filled = entries[entries["lineup"].notna()]
+    left = pd.to_numeric(filled.get("time_remaining", pd.Series(dtype=object)), errors="coerce")
     return bool((left > 0).any())
+
+
+_EXPORT = re.compile(r"(?!.*__MACOSX/)(?:.*/)?(?!\._)[^/]+\.csv", re.IGNORECASE)
+"""Files in a zip that may be the export: not what a Mac packs beside it."""
 
 
 def _text(path: Path) -> tuple[str, str]:
@@ -182,43 +183,35 @@ def _text(path: Path) -> tuple[str, str]:
         return decode(raw, path), ""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [(item, item.filename.rsplit("/", 1)[-1]) for item in archive.infolist()]
-            inside = [
-                (item, name)
-                for item, name in names
-                if name.lower().endswith(".csv") and not name.startswith("._") and "__MACOSX/" not in item.filename
-            ]
+            inside = [item for item in archive.infolist() if _EXPORT.fullmatch(item.filename)]
             if len(inside) != 1:
                 raise InputError(f"{path}: {len(inside)} CSV files inside; a standings export holds one")
-            (item, name), *_ = inside
-            if not 0 < item.file_size <= MAX_BYTES:
-                raise InputError(f"{path}: the CSV inside has {item.file_size:,} bytes; download the export again")
-            return decode(archive.read(item), path), Path(name).stem
+            if not 0 < inside[0].file_size <= MAX_BYTES:
+                raise InputError(f"{path}: the CSV inside has {inside[0].file_size:,} bytes; download the export again")
+            return decode(archive.read(inside[0]), path), Path(inside[0].filename).stem
     except InputError:
         raise
     except (zipfile.BadZipFile, RuntimeError, OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         raise InputError(f"{path}: the zip is damaged or cut off; download the export again") from None
 
 
-def _blocks(rows: list[list[str]], where) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _blocks(rows: Sheet, where) -> list[pd.DataFrame]:
     """Split the sheet into entries (left) and drivers (right), each with the row numbers of the file."""
     header = [header_key(cell) for cell in next(filter(any, rows), [])]
     if "player" not in header or "lineup" not in header or header.index("player") < header.index("lineup"):
         raise InputError(f"{where}: columns 'Lineup' and 'Player' are missing; download the contest's standings")
     cut = header.index("player")
-    left, right = (as_frame(where, [row[a:b] for row in rows]) for a, b in ((0, cut), (cut, len(header))))
-    return left, right
+    parts = (slice(0, cut), slice(cut, len(header)))
+    return [as_frame(where, Sheet((row[part] for row in rows), rows.semicolons)) for part in parts]
 
 
-def _lineups(cells: pd.Series, known: frozenset, where) -> list[tuple[str, ...]]:
-    parsed: dict[str | None, tuple[str, ...]] = {None: ()}
-    for number, text in cells.items():
-        if text not in parsed:
-            parsed[text] = _drivers_of(text, known, f"{where}, row {number}")
-    return [parsed[text] for text in cells]
+def _lineups(cells: pd.Series, known: set, where) -> list[tuple[str, ...]]:
+    texts = cells.dropna().drop_duplicates()
+    parsed = {text: _drivers_of(text, known, f"{where}, row {number}") for number, text in texts.items()}
+    return [parsed.get(text, ()) for text in cells]
 
 
-def _drivers_of(text: str, known: frozenset, where: str) -> tuple[str, ...]:
+def _drivers_of(text: str, known: set, where: str) -> tuple[str, ...]:
     parts = [part.strip() for part in re.split(r"(?:^|(?<=\s))D(?:\s+|$)", text)[1:]]
     if "LOCKED" in parts:
         raise InputError(f"{where}: a driver is still LOCKED; download the standings after the contest has ended")
@@ -237,21 +230,17 @@ def _drivers_of(text: str, known: frozenset, where: str) -> tuple[str, ...]:
 def _most_entries(entries: pd.DataFrame) -> int | None:
     if "entry_name" not in entries:
         return None
-    counts = entries["entry_name"].fillna("").str.extract(r"\(\d+/(\d{1,6})\)\s*$")[0].dropna()
-    return max(int(counts.astype(int).max()), 1) if len(counts) else 1
+    counts = entries["entry_name"].fillna("").str.extract(r"\(\d+/(\d{1,6})\)\s*$")[0].dropna().astype(int)
+    return max(counts.max(), 1) if len(counts) else 1
 
 
 def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...]:
-    total, filled = float(ownership.sum()), sum(map(bool, lineups))
+    total, name = float(ownership.sum()), Path(where).name
     if total > 1.02 * ROSTER_SIZE:
         raise InputError(f"{where}: %Drafted adds up to {total:.1%}, {ROSTER_SIZE:.0%} is possible; check the file")
-    if not filled:
-        return (f"{Path(where).name}: no entry has a lineup.",)
-    counted = pd.Series([name for drivers in lineups for name in drivers]).value_counts() / len(lineups)
+    if not any(lineups):
+        return (f"{name}: no entry has a lineup.",)
+    counted = pd.Series([driver for drivers in lineups for driver in drivers]).value_counts() / len(lineups)
     apart = counted.sub(ownership, fill_value=0.0).abs()
-    if apart.max() > DISAGREEMENT:
-        return (
-            f"{Path(where).name}: %Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}; "
-            "the export may be cut off.",
-        )
-    return ()
+    said = f"%Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}"
+    return (f"{name}: {said}; the export may be cut off.",) if apart.max() > DISAGREEMENT else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import as_frame, read_cells, read_strings
+from dfslab.data._files import Sheet, as_frame, read_cells, read_strings
 from dfslab.data._names import clean_name, name_key
 from dfslab.data._schema import TABLES, Column, Table, header_key
 from dfslab.errors import InputError, day_of
@@ -29,17 +29,25 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
 
     Returns
     -------
-    frame in package names and units on the index of `strings`; shares are still text (see `share_of_entries`)
+    frame in package names and units on the index of `strings`; `attrs["shares"]` says how each share was read
 
     Raises
     ------
-    InputError : a needed column is missing, a cell cannot be read, is out of range or blank, or a key comes twice
+    InputError : a needed column is missing, a cell cannot be read, is out of range or blank, a key comes twice, or a
+        date contradicts the race's id
     """
     headers = _headers(strings, table, where)
     frame = strings.rename(columns={header: name for name, header in headers.items()})
+    frame.attrs["shares"] = {}
     for name, header in headers.items():
-        frame[name] = _parsed(frame[name], table.column(name), where, header)
-    _refuse_repeats(frame, table, where)
+        column = table.column(name)
+        frame[name] = _parsed(frame[name], column, where, header, strings.attrs.get("semicolons", False))
+        if column.kind == "share":
+            frame[name], frame.attrs["shares"][name] = share_of_entries(frame[name], f"{where}, {header}")
+    for key in table.keys:
+        _refuse_repeats(frame, [name for name in key if name in frame], where)
+    if {"race_id", "date"} <= set(frame):
+        _refuse_other_day(frame.dropna(subset=["race_id"]), where)
     whole = [column.name for column in table.columns if column.needed == "yes" and column.kind == "int"]
     return frame.astype(dict.fromkeys(whole, np.int64))
 
@@ -64,7 +72,7 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
     return headers
 
 
-def _parsed(cells: pd.Series, column: Column, where, header: str) -> pd.Series:
+def _parsed(cells: pd.Series, column: Column, where, header: str, semicolons: bool) -> pd.Series:
     """Return `cells` as the kind of `column`; raise `InputError` at the first that is none, or not allowed."""
     kind, blank = column.kind, cells.str.lower().isin(BLANKS) if column.kind != "text" else cells == ""
     given = cells.where(~blank, None)
@@ -79,16 +87,21 @@ def _parsed(cells: pd.Series, column: Column, where, header: str) -> pd.Series:
     _refuse_first(values.isna() & ~blank, cells, where, header, lambda text: f"'{text[:40]}'; {_REMEDY[kind]}")
     if column.needed == "yes":
         _refuse_first(blank, cells, where, header, lambda _: "blank; fill it in, or remove the row")
-    if kind != "share":
-        wrong = ~blank & ~_allowed(values, column)
-        _refuse_first(wrong, values, where, header, lambda value: f"{_plain(value)}; it must be {column.allowed}")
+    wrong = ~blank & ~_allowed(values, column)
+    _refuse_first(wrong, values, where, header, lambda value: f"{_plain(value)}; it must be {column.allowed}")
+    if semicolons and kind == "number":
+        either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & _allowed(values / 1000, column)
+        _refuse_first(either, cells, where, header, lambda text: f"'{text}', which has two meanings in {_SEMICOLONS}")
     return values
 
 
+_SEMICOLONS = "a sheet cut at semicolons; write 1250 or 1.25, without a comma"
+
+
 def _allowed(values: pd.Series, column: Column) -> pd.Series:
-    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
     if column.one_of:
         return values.isin(column.one_of)
+    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
     return values.between(low, high) if column.kind in ("int", "number") else pd.Series(True, values.index)
 
 
@@ -109,6 +122,7 @@ _REMEDY = {
     "flag": "write 0 or 1",
     "series": "write cup, xfinity or trucks",
     "id": "a spreadsheet has cut it; download the file again",
+    "place": "NASCAR knows only D; the file is of another sport or game",
 }
 """What to do about a cell that is none of its kind."""
 
@@ -140,6 +154,7 @@ _CHANGED = {
     "word": lambda text: "_".join(text.lower().split()),
     "series": series_of,
     "id": whole_id,
+    "place": lambda text: text.upper() if text.upper() == "D" else None,
 }
 """Kinds of text that are read word by word."""
 
@@ -169,17 +184,35 @@ def number_of(text: str) -> float:
     return float(_numbers(pd.Series([text.strip()], dtype=object)).iloc[0])
 
 
-def _refuse_repeats(frame: pd.DataFrame, table: Table, where) -> None:
-    key = [name for name in table.key if name in frame]
+def _refuse_repeats(frame: pd.DataFrame, key: list[str], where) -> None:
     seen = frame[key].copy()
     if "driver" in key:
         seen["driver"] = frame["driver"].map({name: name_key(clean_name(name)) for name in frame["driver"].unique()})
     twice = seen.duplicated()
     if key and twice.any():
         row = frame.index[twice][0]
-        what = ", ".join(str(value) for value in frame.loc[row, key])
+        what = ", ".join(v if isinstance(v, str) else f"{name} {v}" for name, v in frame.loc[row, key].dropna().items())
         first = frame.index[(seen == seen.loc[row]).all(axis=1)][0]
         raise InputError(f"{where}, row {row}: {what} is listed twice (first in row {first}); keep one")
+
+
+POSTPONED = 7
+"""Days by which a race may be run before or after the day its id names."""
+
+
+def days_apart(race_id: str, date: pd.Timestamp) -> int:
+    """Return the days between `date` and the one a race id begins with, 0 where it begins with none."""
+    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", race_id)
+    day = day_of(said[0]) if said else pd.NaT
+    return 0 if pd.isna(day) else abs((date - day).days)
+
+
+def _refuse_other_day(frame: pd.DataFrame, where) -> None:
+    """Raise where a date contradicts the one a race id begins with."""
+    races = frame.drop_duplicates(["race_id", "date"])
+    for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
+        if days_apart(race_id, date) > POSTPONED:
+            raise InputError(f"{where}, row {row}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
 
 
 def share_of_entries(cells: pd.Series, where) -> tuple[pd.Series, str]:
@@ -223,9 +256,7 @@ def read_salaries(path) -> pd.DataFrame:
     ------
     InputError : a missing column, another sport's file, a salary that is blank or 0, a driver listed twice
     """
-    strings = as_frame(path, _from_pool_header(read_cells(path)))
-    refuse_other_sport(strings, "position", path)
-    frame = conform(strings, TABLES["salaries"], path)
+    frame = conform(as_frame(path, _from_pool_header(read_cells(path))), TABLES["salaries"], path)
     if "name_id" in frame or "dk_id" in frame:
         frame = _with_one_identity(frame, path)
     return finished(frame, TABLES["salaries"])
@@ -258,48 +289,38 @@ def _split_id(cell: str, where: str) -> tuple[str, str | None]:
     return clean_name(parts[1] if parts else cell), found
 
 
-def _from_pool_header(cells: list[list[str]]) -> list[list[str]]:
+def _from_pool_header(cells: Sheet) -> Sheet:
     """Return the sheet from the row and column where a player pool begins; all of it when the header is on top."""
     for n, row in enumerate(cells):
         keys = [header_key(cell) for cell in row]
         if {"name", "salary", "position"} <= set(keys):
             beside = "d" in keys or any(map(any, cells[:n]))
             first = keys.index("position") if beside else 0
-            return [[]] * n + [below[first:] for below in cells[n:]]
+            return Sheet([[]] * n + [below[first:] for below in cells[n:]], cells.semicolons)
     return cells
 
 
-def refuse_other_sport(strings: pd.DataFrame, column: str, where) -> None:
-    """Raise `InputError` when the cells of `column` name another roster place than D."""
-    header = next((name for name in strings.columns if header_key(name) == column), None)
-    if header is None:
-        return
-    other = ~strings[header].str.upper().isin(("D", ""))
-    if other.any():
-        row = strings.index[other][0]
-        said = f"{header} is '{strings[header][row][:20]}', NASCAR knows only D"
-        raise InputError(f"{where}, row {row}: {said}; the file is of another sport or game")
+def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0.
 
-
-def finished(frame: pd.DataFrame, table: Table, every: bool = False) -> pd.DataFrame:
-    """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0."""
+    A table of the history gets all its columns, blank where the file lacks them; `attrs["notes"]` says which further
+    column may be meant.
+    """
     changed = {}
     if "driver" in frame:
         changed["driver"] = frame["driver"].map({name: clean_name(name) or name for name in frame["driver"].unique()})
-    for name in frame.columns.difference(table.names):
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            continue
-        blank = frame[name].str.lower().isin(BLANKS)
-        values = _numbers(frame[name].where(~blank, ""))
-        if not (values.isna() & ~blank).any() and not blank.all():
-            changed[name] = values
-    absent = {c.name: _BLANK.get(c.kind, np.nan) for c in table.columns if every and c.name not in frame}
-    further = [str(name) for name in frame.columns.difference(table.names)]
-    near = {name: difflib.get_close_matches(name, further, 1, cutoff=0.8) for name in absent}
+    further = list(frame.columns.difference(table.names))
+    for name in further:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            blank = frame[name].str.lower().isin(BLANKS)
+            values = _numbers(frame[name].where(~blank, ""))
+            if not (values.isna() & ~blank).any() and not blank.all():
+                changed[name] = values
+    absent = {c.name: _BLANK.get(c.kind, np.nan) for c in table.columns if table.whole and c.name not in frame}
     whole = frame.assign(**changed, **absent).reset_index(drop=True)
-    whole.attrs["notes"] = tuple(
-        f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found
-    )
+    near = {name: difflib.get_close_matches(name, map(str, further), 1, cutoff=0.8) for name in absent}
+    notes = (f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found)
+    whole.attrs["notes"] = tuple(notes)
     return whole
 
 
@@ -307,35 +328,15 @@ _BLANK = {"text": None, "word": None, "series": None, "id": None}
 """What is in a column that a file lacks, by kind."""
 
 
-def read_table(path, name: str, every: bool = False) -> pd.DataFrame:
-    """Return the file of table `name`, shares as fractions; with `every` all its columns, blank where absent."""
-    frame = with_shares(conform(read_strings(path), TABLES[name], path), TABLES[name], path)
-    return finished(frame, TABLES[name], every)
-
-
-def with_shares(frame: pd.DataFrame, table: Table, path) -> pd.DataFrame:
-    """Return `frame` with its columns of ownership as fractions."""
-    for column in table.columns:
-        if column.kind == "share" and column.name in frame:
-            frame[column.name], _ = share_of_entries(frame[column.name], f"{path}, {column.name}")
-    return frame
+def read_table(path, name: str) -> pd.DataFrame:
+    """Return the file of table `name`, shares as fractions."""
+    return finished(conform(read_strings(path), TABLES[name], path), TABLES[name])
 
 
 def empty(name: str) -> pd.DataFrame:
     """Return table `name` without a row."""
     kinds = {"date": "datetime64[us]", "int": float, "number": float, "share": float, "flag": object}
     return pd.DataFrame({c.name: pd.Series([], dtype=kinds.get(c.kind, object)) for c in TABLES[name].columns})
-
-
-def read_starting_lineup(path) -> pd.DataFrame:
-    """Return the starting lineup (driver, start, …), in order of start; two cars on one place raise."""
-    frame = read_table(path, "starting_lineup")
-    twice = frame["start"].duplicated()
-    if twice.any():
-        place = frame.loc[twice, "start"].iloc[0]
-        both = " and ".join(frame.loc[frame["start"] == place, "driver"])
-        raise InputError(f"{path}: {both} both start {place}; correct one of them")
-    return frame.sort_values("start", ignore_index=True)
 
 
 def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -348,12 +349,8 @@ def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         have = f"; the header has {', '.join(unread[:12])}" if unread else ""
         raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so{have}")
     notes = [f"{name}: not read: {', '.join(unread)}."] if unread else []
-    for share in ("projected_ownership", "projected_ownership_2"):
-        if share in frame:
-            cells = frame[share]
-            frame[share], note = share_of_entries(cells, f"{path}, {share}")
-            notes += [note.replace(str(path), name)] if cells.notna().any() else []
-    return finished(frame[[c for c in table.names if c in frame]], table), tuple(notes)
+    notes += [note.replace(str(path), name) for c, note in frame.attrs["shares"].items() if frame[c].notna().any()]
+    return finished(frame.drop(columns=unread), table), tuple(notes)
 
 
 def read_results(path) -> pd.DataFrame:
@@ -361,97 +358,53 @@ def read_results(path) -> pd.DataFrame:
 
     `fastest_laps` may be missing; `dk_points` is NaN where it is. So is every column that the file lacks.
     """
-    frame = conform(read_strings(path), TABLES["results"], path)
-    twice = frame.duplicated(["race_id", "finish"])
-    if twice.any():
-        race_id, finish = frame.loc[twice.idxmax(), ["race_id", "finish"]]
-        raise InputError(f"{path}, row {twice.idxmax()}: two drivers finish {finish} in {race_id}; correct one of them")
-    _refuse_other_day(frame, path)
-    frame = finished(frame, TABLES["results"], every=True)
-    return frame.assign(dk_points=_points_by_date(frame))
-
-
-POSTPONED = 7
-"""Days by which a race may be run before or after the day its id names."""
-
-
-def days_apart(race_id: str, date: pd.Timestamp) -> int:
-    """Return the days between `date` and the one a race id begins with, 0 where it begins with none."""
-    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", race_id)
-    day = day_of(said[0]) if said else pd.NaT
-    return 0 if pd.isna(day) else abs((date - day).days)
-
-
-def _refuse_other_day(frame: pd.DataFrame, path) -> None:
-    """Raise where a date contradicts the one a race id begins with."""
-    races = frame.drop_duplicates(["race_id", "date"])
-    for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
-        if days_apart(race_id, date) > POSTPONED:
-            raise InputError(f"{path}, row {row}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
-
-
-def _points_by_date(frame: pd.DataFrame) -> pd.Series:
+    frame = read_table(path, "results")
     points = pd.Series(np.nan, frame.index)
     in_force = frame["date"].map({date: rules_on(date).scoring for date in frame["date"].unique()})
     for scoring in in_force.unique():
         rows = in_force == scoring
         points[rows] = fantasy_points(frame[rows], scoring)
-    return points
+    return frame.assign(dk_points=points)
 
 
 def read_races(path) -> pd.DataFrame:
-    """Return the races, one row each; unknown facts (cautions of early seasons) are NaN."""
-    frame = conform(read_strings(path), TABLES["races"], path)
-    _refuse_other_day(frame, path)
-    return finished(frame, TABLES["races"], every=True)
-
-
-def with_cautions(races: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return `races` with cautions and green runs they lack from `caution_segments.csv` of the folder."""
-    path = folder / "caution_segments.csv"
+    """Return the races, one row each; unknown facts are NaN, but cautions and green runs that the file lacks are those
+    of `caution_segments.csv` beside it."""
+    races, path = read_table(path, "races"), Path(path).with_name("caution_segments.csv")
     if not path.exists():
         return races
-    runs = stored(read_segments, path).sort_values("start_lap")
+    key, runs = ["season", "race_no"], read_table(path, "cautions").sort_values("start_lap")
     runs = runs.assign(laps=runs["laps"].fillna(runs["end_lap"] - runs["start_lap"] + 1))
-    green, caution = (
-        runs[runs["flag"] == flag].groupby(["season", "race_no"])["laps"] for flag in ("green", "caution")
-    )
-    found = pd.DataFrame(
-        {
-            "cautions": caution.size(),
-            "caution_laps": caution.sum(),
-            "n_green_runs": green.size(),
-            "longest_green_run": green.max(),
-            "final_green_run": green.last(),
-        }
-    )
-    found[["cautions", "caution_laps"]] = found[["cautions", "caution_laps"]].fillna(0)
-    beside = found.reindex(pd.MultiIndex.from_frame(races[["season", "race_no"]])).set_axis(races.index)
+    green, caution = (runs[runs["flag"] == flag].groupby(key)["laps"] for flag in ("green", "caution"))
+    green = green.agg(n_green_runs="size", longest_green_run="max", final_green_run="last")
+    found = green.join(caution.agg(cautions="size", caution_laps="sum"), how="outer")
+    found = found.fillna({"cautions": 0, "caution_laps": 0})
+    beside = found.reindex(pd.MultiIndex.from_frame(races[key])).set_axis(races.index)
     return races.assign(**{name: races[name].fillna(beside[name]) for name in found})
-
-
-def read_segments(path) -> pd.DataFrame:
-    """Return the runs under green and caution of past races, one row each."""
-    return read_table(path, "cautions", every=True)
 
 
 def read_partial(path) -> pd.DataFrame:
     """Return partly known ownership, one row per driver and contest; a contest without an id goes by its name."""
-    strings = read_strings(path)
-    frame = conform(strings, TABLES["partial"], path)
-    frame = finished(with_shares(frame, TABLES["partial"], path), TABLES["partial"], every=True)
+    frame = read_table(path, "partial")
     if "sport" in frame:
         frame = frame[frame["sport"].str.upper().isin(("NASCAR", "NAS"))]
     unnamed = frame["date"].dt.strftime("%Y-%m-%d ") + frame["contest"].fillna("")
     return frame.assign(contest_id=frame["contest_id"].fillna(unnamed)).reset_index(drop=True)
 
 
+FULL_SLATE = 20
+"""Rows from which a contest is taken for a whole slate, so that its ownership must come near six drivers."""
+
+
 def read_ownership_history(path) -> pd.DataFrame:
     """Return the ownership history with ownership as a fraction of entries."""
-    table = TABLES["ownership"]
-    frame = with_shares(conform(read_strings(path), table, path), table, path)
-    _refuse_wrong_totals(frame, path)
-    return finished(frame, table, every=True)
+    frame = read_table(path, "ownership")
+    totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
+    wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
+    if len(wrong):
+        said = f"ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers make 600 %"
+        raise InputError(f"{path}: {said}; is it in another unit than the rest?")
+    return frame
 
 
 def of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
@@ -469,18 +422,6 @@ def stored(reader, path: Path) -> pd.DataFrame:
 @lru_cache(maxsize=8)
 def _stored(reader, path: Path, *state: int) -> pd.DataFrame:
     return reader(path)
-
-
-FULL_SLATE = 20
-"""Rows from which a contest is taken for a whole slate, so that its ownership must come near six drivers."""
-
-
-def _refuse_wrong_totals(frame: pd.DataFrame, where) -> None:
-    totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
-    wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
-    if len(wrong):
-        said = f"ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers make 600 %"
-        raise InputError(f"{where}: {said}; is it in another unit than the rest?")
 
 
 def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

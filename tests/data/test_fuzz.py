@@ -3,6 +3,7 @@
 import json
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ from dfslab.data._tables import (
     read_races,
     read_results,
     read_salaries,
-    read_starting_lineup,
+    read_table,
 )
 from dfslab.errors import InputError
 
@@ -43,7 +44,7 @@ OWNERSHIP = csv_bytes([["contest_id", "date", "driver", "ownership"], *[["1", "2
 PAYOUTS = csv_bytes([["min_rank", "max_rank", "prize", "entry_fee", "entries"], [1, 1, 50, 10, 12], [2, 4, 5, 10, 12]])
 READERS = {
     "salaries": (read_salaries, "csv", csv_bytes(salary_rows())),
-    "grid": (read_starting_lineup, "csv", GRID),
+    "grid": (partial(read_table, name="starting_lineup"), "csv", GRID),
     "projections": (read_projections, "csv", PROJECTIONS),
     "results": (read_results, "csv", csv_bytes(result_rows())),
     "races": (read_races, "csv", RACES),

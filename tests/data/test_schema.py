@@ -21,6 +21,7 @@ SAMPLES = {
     "share": "12.5%",
     "date": "2031-05-04",
     "flag": "1",
+    "place": "D",
 }
 
 
