@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
 from dfslab.data._files import read_json, read_strings
 from dfslab.data._json import Id, Text, checked, number
@@ -20,16 +20,38 @@ MAX_ENTRIES = 10_000_000
 
 _Money = number(0)
 _Entries = number(1, MAX_ENTRIES, whole=True, hint="write how many entries the contest holds, a whole number")
+_ALSO = {column.name: column.also for column in TABLES["payouts"].columns}
+_ALSO |= {
+    "payouts": ("payoutSummary",),
+    "name": ("label", "contestName"),
+    "contest_id": ("contestId", "contestKey", "id"),
+}
+"""What our own keys are called in DraftKings' answers."""
 
 
-class _Payout(BaseModel):
+def _written(name: str) -> AliasChoices:
+    return AliasChoices(name, *_ALSO.get(name, ()))
+
+
+class _Known(BaseModel):
+    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_written))
+
+
+class _Prize(_Known):
+    value: _Money | None = None
+    payoutDescription: Text = ""
+
+
+class _Payout(_Known):
     min_rank: _Money
     max_rank: _Money
-    prize: _Money
+    prize: _Money | None = None
+    payoutDescriptions: list[_Prize] | None = None
+    tierPayoutDescriptions: dict[str, Any] | None = None
 
 
-class _Contest(BaseModel):
-    """A contest in our own keys."""
+class _Contest(_Known):
+    """A contest in our own keys, or as DraftKings' API answers."""
 
     payouts: list[_Payout] = Field(min_length=1)
     entry_fee: _Money
@@ -38,37 +60,6 @@ class _Contest(BaseModel):
     pool: _Money | None = None
     name: Text = ""
     contest_id: Id | None = None
-
-
-class _Prize(BaseModel):
-    value: _Money | None = None
-    payoutDescription: Text = ""
-
-
-class _Tier(BaseModel):
-    minPosition: _Money
-    maxPosition: _Money
-    payoutDescriptions: list[_Prize]
-    tierPayoutDescriptions: dict[str, Any] | None = None
-
-
-class _Detail(BaseModel):
-    """A contest as DraftKings' API answers."""
-
-    payoutSummary: list[_Tier]
-    entryFee: _Money
-    maximumEntries: _Entries
-    maximumEntriesPerUser: _Money | None = None
-    totalPayouts: _Money | None = None
-    name: Text = ""
-    contestName: Text = ""
-    contestId: Id | None = None
-    contestKey: Id | None = None
-    id: Id | None = None
-
-
-class _Answer(BaseModel):
-    contestDetail: _Detail
 
 
 def read_contests(path) -> list[Contest]:
@@ -90,9 +81,8 @@ def read_contests(path) -> list[Contest]:
     entries = content if isinstance(content, list) else [content]
     if not entries:
         raise InputError(f"{path}: the list of contests is empty; add one or remove the file")
-    found = [
-        _contest(item, f"{path}, contest {n}" if len(entries) > 1 else str(path)) for n, item in enumerate(entries, 1)
-    ]
+    many = len(entries) > 1
+    found = [_contest(item, f"{path}, contest {n}" if many else str(path)) for n, item in enumerate(entries, 1)]
     by_id: dict[str, Contest] = {}
     for contest in found:
         other = by_id.setdefault(contest.contest_id or str(id(contest)), contest)
@@ -108,68 +98,62 @@ def read_contest(path) -> Contest:
 
 def _contests_of_table(table: pd.DataFrame, where) -> list[Contest]:
     key = [name for name in ("contest_id", "name") if name in table]
-    groups = table.groupby(key, dropna=False, sort=False) if key else [((), table)]
-    return [_contest_of_rows(rows, where) for _, rows in groups]
-
-
-def _contest_of_rows(rows: pd.DataFrame, where) -> Contest:
-    facts = {name: rows[name].iloc[0] for name in TABLES["payouts"].names if name in rows}
-    for name in ("entry_fee", "entries", "max_entries_per_user", "pool"):
-        if name in rows and rows[name].nunique(dropna=False) > 1:
-            raise InputError(f"{where}: {name} differs between rows of one contest; write the same in each")
-    facts = {name: value for name, value in facts.items() if pd.notna(value)}
-    payouts = rows[["min_rank", "max_rank", "prize"]].to_dict("records")
-    return _contest({**facts, "entries": int(facts["entries"]), "payouts": payouts}, where)
+    found = []
+    for _, rows in table.groupby(key, dropna=False, sort=False) if key else [((), table)]:
+        for name in {"entry_fee", "entries", "max_entries_per_user", "pool"} & set(rows):
+            if rows[name].nunique(dropna=False) > 1:
+                raise InputError(f"{where}: {name} differs between rows of one contest; write the same in each")
+        payouts = rows.to_dict("records")
+        facts = {name: value for name, value in payouts[0].items() if name in _Contest.model_fields and pd.notna(value)}
+        found.append(_contest({**facts, "payouts": payouts}, where))
+    return found
 
 
 def _contest(item, where: str) -> Contest:
-    notes: tuple[str, ...] = ()
-    if isinstance(item, dict) and "contestDetail" in item:
-        detail = checked(_Answer, item, where, "save the whole answer of the contest page").contestDetail
-        item, notes = _of_api(detail, where)
-    known = checked(_Contest, item, where, "a contest needs entry_fee, entries and payouts")
-    if not any(payout.prize for payout in known.payouts):
+    item = item.get("contestDetail", item) if isinstance(item, dict) else item
+    item = {key: value for key, value in item.items() if value is not None} if isinstance(item, dict) else item
+    known = checked(_Contest, item, where, "a contest needs entry_fee, entries and payouts: save the whole answer")
+    rows, tickets, worth, stated = [], 0, 0.0, {}
+    for n, tier in enumerate(known.payouts, 1):
+        prizes = _prizes(tier, f"{where}, payout {n}")
+        ranks = int(tier.max_rank - tier.min_rank + 1)
+        rows.append({"min_rank": tier.min_rank, "max_rank": tier.max_rank, "prize": sum(p[0] for p in prizes)})
+        tickets += ranks * sum(ticket for _, ticket, _ in prizes)
+        worth += ranks * sum(value for value, ticket, _ in prizes if ticket)
+        stated |= {words: value for value, _, words in prizes if words}
+    if not any(row["prize"] for row in rows):
         raise InputError(f"{where}: no rank is paid anything; write the prizes in dollars")
-    facts = {**known.model_dump(), "entries": int(known.entries), "contest_id": known.contest_id or ""}
+    total = sum((row["max_rank"] - row["min_rank"] + 1) * row["prize"] for row in rows)
+    cash_only = tickets and known.pool is not None and abs(total - worth - known.pool) < 0.005
+    notes = [f"{tickets} prizes are tickets, counted at their face value."] if tickets else []
+    notes += [
+        f"'{what}' has no value in the file: counted as the ${value:,.2f} it names." for what, value in stated.items()
+    ]
+    facts = known.model_dump() | {"payouts": rows, "entries": int(known.entries), "contest_id": known.contest_id or ""}
     try:
-        return Contest(**facts, notes=notes)
+        return Contest(**facts | ({"pool": None} if cash_only else {}), notes=tuple(notes))
     except UserError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _of_api(detail: _Detail, where: str) -> tuple[dict, tuple[str, ...]]:
-    """Return DraftKings' contest detail in our own keys, and what to know of its tickets."""
-    rows, tickets, worth, stated = [], 0, 0.0, {}
-    for n, tier in enumerate(detail.payoutSummary, 1):
-        ranks, prize = tier.maxPosition - tier.minPosition + 1, 0.0
-        for part in tier.payoutDescriptions:
-            ticket, value = _is_ticket(part, tier), part.value or _stated(part.payoutDescription)
-            if not value > 0:
-                what = f"the {'ticket' if ticket else 'prize'} '{part.payoutDescription[:40]}' has no value"
-                raise InputError(f"{where}, payoutSummary {n}: {what}; write its worth in dollars as its value")
-            if not part.value:
-                stated[part.payoutDescription[:40]] = value
-            prize, tickets, worth = prize + value, tickets + int(ticket * ranks), worth + ticket * ranks * value
-        rows.append({"min_rank": tier.minPosition, "max_rank": tier.maxPosition, "prize": prize})
-    total = sum((row["max_rank"] - row["min_rank"] + 1) * row["prize"] for row in rows)
-    cash_only = tickets and detail.totalPayouts is not None and abs(total - worth - detail.totalPayouts) < 0.005
-    item = {
-        "payouts": rows,
-        "entry_fee": detail.entryFee,
-        "entries": detail.maximumEntries,
-        "max_entries_per_user": detail.maximumEntriesPerUser,
-        "pool": None if cash_only else detail.totalPayouts,
-        "name": detail.name or detail.contestName,
-        "contest_id": detail.contestId or detail.contestKey or detail.id,
-    }
-    notes = [f"{tickets} prizes are tickets, counted at their face value."] if tickets else []
-    notes += [
-        f"'{words}' has no value in the file: counted as the ${value:,.2f} it names." for words, value in stated.items()
-    ]
-    return item, tuple(notes)
+def _prizes(tier: _Payout, where: str) -> list[tuple[float, bool, str]]:
+    """Return what a rank is paid: the worth of each part, whether it is a ticket, its words where they alone say it."""
+    if tier.payoutDescriptions is None:
+        if tier.prize is None:
+            raise InputError(f"{where}: 'prize' is missing; write it in dollars")
+        return [(tier.prize, False, "")]
+    found = []
+    for part in tier.payoutDescriptions:
+        words, ticket, value = part.payoutDescription[:40], _is_ticket(part, tier), part.value
+        value = value or _stated(part.payoutDescription)
+        if not value > 0:
+            what = f"the {'ticket' if ticket else 'prize'} '{words}' has no value"
+            raise InputError(f"{where}: {what}; write its worth in dollars as its value")
+        found.append((value, ticket, "" if part.value else words))
+    return found
 
 
-def _is_ticket(part: _Prize, tier: _Tier) -> bool:
+def _is_ticket(part: _Prize, tier: _Payout) -> bool:
     """Return whether a prize is a ticket: by the kind the tier names, else by its words."""
     kinds = {kind: str(words) for kind, words in (tier.tierPayoutDescriptions or {}).items()}
     mine = [kind for kind, words in kinds.items() if words == part.payoutDescription] or list(kinds)

@@ -231,7 +231,7 @@ def _most_entries(entries: pd.DataFrame) -> int | None:
     if "entry_name" not in entries:
         return None
     counts = entries["entry_name"].fillna("").str.extract(r"\(\d+/(\d{1,6})\)\s*$")[0].dropna().astype(int)
-    return max(counts.max(), 1) if len(counts) else 1
+    return max(int(counts.max()), 1) if len(counts) else 1
 
 
 def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def _refused(says, act):
         (_cell(3, 5, "free"), r"row 4: Salary is 'free'; write a whole number"),
         (_cell(3, 2, "ABEL  Reed*"), r"row 4: ABEL  Reed\* is listed twice \(first in row 2\); keep one"),
         (_cell(3, 2, ""), r"row 4: Name is blank"),
-        (_cell(3, 0, "F"), r"row 4: Position is 'F', NASCAR knows only D; .* another sport"),
+        (_cell(3, 0, "F"), r"row 4: Position is 'F'; NASCAR knows only D; .* another sport"),
         (_all(5, 9000), r"the cheapest lineup costs \$54,000, above the cap of \$50,000"),
         (lambda rows: rows.__delitem__(slice(5, None)), r"4 drivers race, a lineup needs 6"),
         (lambda rows: rows.__delitem__(slice(1, None)), r"no row below the header; .* download it again"),
@@ -210,7 +210,7 @@ ONE, REST = contest_facts()["payouts"]
         ([contest_facts(), {"entries": 3}], "contest 2: 'payouts' is missing"),
         (contest_facts(max_entries_per_user=0), "max_entries_per_user: 0.0 given; a whole number of at least 1"),
         (contest_facts(payouts=[ONE | {"max_rank": 1.5}]), "max_rank 1.5, prize 50; ranks are whole numbers"),
-        ({"contestDetail": {}}, "'payoutSummary' is missing; save the whole answer"),
+        ({"contestDetail": {}}, "'payouts' is missing; a contest needs entry_fee, entries and payouts: save the whole answer"),
     ],
 )
 def test_contests(tmp_path, content, says):
@@ -228,7 +228,7 @@ def test_no_contest(tmp_path):
     [
         (_cell(2, 5, "D Abel Reed D Bru"), r"row 3: the lineup 'D Abel Reed D Bru' is not 6 drivers; .* cut off"),
         (_cell(2, 5, "D LOCKED D LOCKED"), r"row 3: a driver is still LOCKED; download the standings after"),
-        (_cell(2, 8, "F"), r"row 3: Roster Position is 'F', NASCAR knows only D"),
+        (_cell(2, 8, "F"), r"row 3: Roster Position is 'F'; NASCAR knows only D"),
         (_cell(2, 9, "950%"), r"%Drafted, row 3: '950%' is above 100 %"),
         (_cell(2, 9, "95"), r"row 3: '95' is written without %"),
         (_all(9, "99%"), r"%Drafted adds up to 1188.0%, 600% is possible"),
