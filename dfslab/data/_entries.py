@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import csv_text, decode, read_bytes, split_cells, write_atomically
+from dfslab.data._files import csv_text, decode, read_bytes, split_cells, write_text
 from dfslab.data._names import match_names
 from dfslab.data._schema import header_key
 from dfslab.data._tables import whole_id
@@ -26,22 +26,31 @@ def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
     slate : with the column name_id
     lineups : (n, K) int, rows of the slate
     """
-    rows = np.atleast_2d(np.asarray(lineups))
-    k = slate.rules.roster_size
+    rows, k = np.atleast_2d(np.asarray(lineups)), slate.rules.roster_size
     if rows.size == 0:
         return []
     if rows.ndim != 2 or rows.shape[1] != k or not np.issubdtype(rows.dtype, np.integer):
         raise InputError(f"{where}: an array of {rows.shape} given; a lineup is {k} row numbers of the slate")
     if rows.min() < 0 or rows.max() >= len(slate):
         raise InputError(f"{where}: row {rows.min()} or {rows.max()} given, the slate has rows 0 to {len(slate) - 1}")
-    _refuse_illegal(slate, rows, where)
-    if "name_id" not in slate.drivers:
-        raise InputError("DKSalaries.csv: no column 'Name + ID'; DraftKings refuses a name without its id")
-    cells = slate.drivers["name_id"].to_numpy(object)
+    for n, row in enumerate(rows, 1):
+        if said := _illegal(slate, row):
+            raise InputError(f"{where}, lineup {n}: {said}")
+    cells = slate.drivers.get("name_id", pd.Series("", slate.drivers.index)).to_numpy(object)
     lacking = [slate.names[d] for d in np.unique(rows) if not _driver_id(cells[d])]
     if lacking:
-        raise InputError(f"DKSalaries.csv: {lacking[0]} has no id; DraftKings refuses a name without its id")
+        what = f"{lacking[0]} has no id" if "name_id" in slate.drivers else "no column 'Name + ID'"
+        raise InputError(f"DKSalaries.csv: {what}; DraftKings refuses a name without its id")
     return [[cells[d] for d in row] for row in rows]
+
+
+def _illegal(slate: Slate, row: np.ndarray) -> str:
+    cost, out = slate.salary[row].sum(), slate.names[row][slate.out[row]]
+    if len(set(row.tolist())) < len(row):
+        return "a driver comes twice; every place needs another driver"
+    if len(out):
+        return f"{out[0]} does not race; replace him"
+    return f"${cost:,} is above the cap of ${slate.rules.salary_cap:,}" if cost > slate.rules.salary_cap else ""
 
 
 def _driver_id(cell) -> str | None:
@@ -50,26 +59,9 @@ def _driver_id(cell) -> str | None:
     return found.group(1) if found else None
 
 
-def _refuse_illegal(slate: Slate, rows: np.ndarray, where) -> None:
-    for n, row in enumerate(rows, 1):
-        cost = slate.salary[row].sum()
-        if len(set(row.tolist())) < len(row):
-            raise InputError(f"{where}, lineup {n}: a driver comes twice; every place needs another driver")
-        if slate.out[row].any():
-            raise InputError(f"{where}, lineup {n}: {slate.names[row][slate.out[row]][0]} does not race; replace him")
-        if cost > slate.rules.salary_cap:
-            raise InputError(f"{where}, lineup {n}: ${cost:,} is above the cap of ${slate.rules.salary_cap:,}")
-
-
 def write_lineups(path, slate: Slate, lineups) -> Path:
     """Write `lineups` (n, K) in the order given as DraftKings' bulk upload: `D,D,D,D,D,D`, cells `Name (ID)`."""
-    rows = upload_cells(slate, lineups, path)
-    return _write_cells(path, [["D"] * slate.rules.roster_size, *rows], newline="\n")
-
-
-def _write_cells(path, cells, newline: str) -> Path:
-    with write_atomically(path) as aside:
-        aside.write_bytes(csv_text(cells, newline).encode("utf-8"))
+    write_text(path, csv_text([["D"] * slate.rules.roster_size, *upload_cells(slate, lineups, path)]))
     return Path(path)
 
 
@@ -111,25 +103,29 @@ class Entries:
         InputError : the sheet is of another slate, a lineup is illegal, or comes twice within one contest
         """
         _refuse_other_slate(self, slate)
-        cells = [list(row) for row in self.cells]
-        notes: list[str] = []
+        cells, frame, notes = [list(row) for row in self.cells], self.frame.copy(), []
         given = {str(contest): np.atleast_2d(np.asarray(rows)) for contest, rows in lineups.items()}
-        frame = self.frame.copy()
         for contest, group in frame.groupby("contest_id", sort=False):
-            rows = given.get(contest, np.empty((0, 0), int))
-            where = f"{self.path}, contest {contest}"
-            _refuse_copies(rows, where)
-            ready = upload_cells(slate, rows, where)
-            open_rows = group.index[~group["locked"]]
-            for index, names in zip(open_rows, ready, strict=False):
-                _put(cells[frame.at[index, "row"]], self.slots, names)
+            rows, where = given.get(contest, np.empty((0, 0), int)), f"{self.path}, contest {contest}"
+            if len(np.unique(np.sort(rows, axis=1), axis=0)) < len(rows):
+                raise InputError(f"{where}: the same lineup comes twice; within one contest every entry needs another")
+            ready, free = upload_cells(slate, rows, where), group.index[~group["locked"]]
+            for index, names in zip(free, ready, strict=False):
+                row = cells[frame.at[index, "row"]]
+                row += [""] * (max(self.slots) + 1 - len(row))
+                for slot, name in zip(self.slots, names, strict=True):
+                    row[slot] = name
                 frame.at[index, "drivers"] = tuple(names)
-            notes += _left_open(where, len(group) - len(open_rows), len(open_rows) - len(ready))
+            if len(free) < len(group):
+                notes.append(f"{where}: {len(group) - len(free)} entries hold a locked driver and stay as they were.")
+            if len(ready) < len(free):
+                notes.append(f"{where}: {len(free) - len(ready)} entries stay as they were, there are fewer lineups.")
         return replace(self, cells=tuple(map(tuple, cells)), frame=frame, notes=tuple(notes))
 
     def write(self, path) -> Path:
         """Write the sheet, cell by cell; only text that a spreadsheet would run as a formula gets a leading '."""
-        return _write_cells(path, self.cells, self.newline)
+        write_text(path, csv_text(self.cells, self.newline))
+        return Path(path)
 
 
 def read_entries(path) -> Entries:
@@ -195,22 +191,6 @@ def _player_pool(cells) -> dict[str, str]:
         elif columns and max(columns) < len(row) and (whole_id(row[columns[1]].strip()) or "").isdecimal():
             pool[whole_id(row[columns[1]].strip())] = row[columns[0]].strip()
     return pool
-
-
-def _put(row: list[str], slots, names) -> None:
-    row += [""] * (max(slots) + 1 - len(row))
-    for slot, name in zip(slots, names, strict=True):
-        row[slot] = name
-
-
-def _left_open(where: str, locked: int, short: int) -> list[str]:
-    notes = [f"{where}: {locked} entries hold a locked driver and stay as they were."] if locked else []
-    return [*notes, f"{where}: {short} entries stay as they were, there are fewer lineups."] if short > 0 else notes
-
-
-def _refuse_copies(rows: np.ndarray, where: str) -> None:
-    if len(rows) and len(np.unique(np.sort(rows, axis=1), axis=0)) < len(rows):
-        raise InputError(f"{where}: the same lineup comes twice; within one contest every entry needs another")
 
 
 def _refuse_other_slate(entries: Entries, slate: Slate) -> None:

@@ -183,82 +183,52 @@ def ingest_standings(race_id, data_dir) -> Ingested:
     InputError : no standings in the folder, or one that cannot be read; nothing is written then
     """
     race = open_folder(race_id, data_dir)
-    slate, found = race.slate, race.standings
-    if not found:
+    if not race.standings:
         raise InputError(f"{race.path}: no contest-standings-*.zip or .csv; download it from the contest page into it")
-    contests, notes = _contest_facts(race)
-    parts = [_ownership_rows(slate, standings, contests[standings.contest_id]) for standings in found]
+    parts = [_ownership_rows(race, standings) for standings in race.standings]
     rows = pd.concat([part for part, _ in parts], ignore_index=True)
-    notes += tuple(note for standings in found for note in standings.notes)
-    notes += tuple(note for _, more in parts for note in more)
     target = Path(data_dir) / "history" / "ownership.csv"
     with locked(target.parent):
         _merge_ownership(target, rows)
-    return Ingested(tuple(standings.contest_id for standings in found), rows, notes)
+    notes = tuple(note for _, more in parts for note in more)
+    return Ingested(tuple(standings.contest_id for standings in race.standings), rows, notes)
 
 
-def _contest_facts(race: RaceFolder):
-    """Return fee and limit by contest id, blank where the contest file does not hold the contest."""
-    facts, notes = {}, ()
-    for standings in race.standings:
-        contest = race.contest_of(standings)
-        if contest is None:
-            notes += (f"Contest {standings.contest_id} is not in contest.json: its entry fee is not known.",)
-        limit = contest.max_entries_per_user if contest else None
-        facts[standings.contest_id] = {
-            "entry_fee": contest.entry_fee if contest else np.nan,
-            "kind": contest.kind if contest else None,
-            "max_entries_per_user": limit or standings.most_entries or np.nan,
-        }
-    return facts, notes
-
-
-def _ownership_rows(slate: Slate, standings: Standings, facts: dict) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return a contest as the history keeps it, fee and limit blank where the contest file does not hold it."""
+    slate, contest, name = race.slate, race.contest_of(standings), f"Contest {standings.contest_id}"
     found = match_names(standings.ownership.index, slate.names)
     standings.lineups(slate)
-    known = [
-        "driver",
-        "salary",
-        "start",
-        "avg_points",
-        "projected_points",
-        "projected_ownership",
-        "projected_ownership_2",
-        "out",
-    ]
-    rows = slate.drivers[[name for name in known if name in slate.drivers]].copy()
-    by_slate = {name: theirs for theirs, name in found.pairs.items()}
-    theirs = rows["driver"].map(by_slate)
-    rows["ownership"] = theirs.map(standings.ownership).fillna(0.0)
-    rows["points"] = theirs.map(standings.points)
+    rows = slate.drivers[[column for column in TABLES["ownership"].names if column in slate.drivers]]
+    theirs = rows["driver"].map({ours: theirs for theirs, ours in found.pairs.items()})
     rows = rows.assign(
         contest_id=standings.contest_id,
-        race_id=slate.race.race_id,
+        race_id=race.race_id,
         date=slate.race.date,
         series=slate.race.series,
         track_type=slate.race.track_type,
+        ownership=theirs.map(standings.ownership).fillna(0.0),
+        points=theirs.map(standings.points),
         entries=len(standings),
-        **facts,
+        entry_fee=contest.entry_fee if contest else np.nan,
+        kind=contest.kind if contest else None,
+        max_entries_per_user=(contest and contest.max_entries_per_user) or standings.most_entries or np.nan,
     )
-    notes = ()
+    notes = () if contest else (f"{name} is not in contest.json: its entry fee is not known.",)
+    notes += standings.notes
     if found.left:
         lost = standings.ownership[list(found.left)].sum()
-        notes = (f"Contest {standings.contest_id}: {', '.join(found.left)} ({lost:.1%}) has no salary, not stored.",)
+        notes += (f"{name}: {', '.join(found.left)} ({lost:.1%}) has no salary, not stored.",)
     return rows, notes
 
 
 def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
     """Put the contests of `rows` into the history, checked before it takes the old one's place."""
     earlier = read_ownership_history(path) if path.exists() else empty("ownership")
-    again = earlier[earlier["contest_id"].isin(rows["contest_id"])].merge(rows, on=["contest_id", "driver"])
-    other = again[again["date_x"] != again["date_y"]]
-    if len(other):
-        first = other.iloc[0]
-        when, where = f"{first['date_x']:%Y-%m-%d}", first["race_id_y"]
-        said = f"contest {first['contest_id']} is one of {when}"
-        raise InputError(f"{path}: {said}; the standings in {where} are another race's")
+    again = earlier.merge(rows, on=["contest_id", "driver"], suffixes=("", "_new"))
+    for _, other in again[again["date"] != again["date_new"]].head(1).iterrows():
+        said = f"contest {other['contest_id']} is one of {other['date']:%Y-%m-%d}"
+        raise InputError(f"{path}: {said}; the standings in {other['race_id_new']} are another race's")
     rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
-    rows = rows.dropna(axis=1, how="all")
-    order = ["date", "contest_id"]
-    rows = for_file(rows.sort_values(order, kind="stable", ignore_index=True), TABLES["ownership"])
-    write_csvs({path: rows}, {path: read_ownership_history})
+    rows = rows.dropna(axis=1, how="all").sort_values(["date", "contest_id"], kind="stable", ignore_index=True)
+    write_csvs({path: for_file(rows, TABLES["ownership"])}, {path: read_ownership_history})

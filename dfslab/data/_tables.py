@@ -185,13 +185,14 @@ def number_of(text: str) -> float:
 
 
 def _refuse_repeats(frame: pd.DataFrame, key: list[str], where) -> None:
-    seen = frame[key].copy()
+    seen = frame[key].astype(object).where(frame[key].notna(), "")
     if "driver" in key:
         seen["driver"] = frame["driver"].map({name: name_key(clean_name(name)) for name in frame["driver"].unique()})
     twice = seen.duplicated()
     if key and twice.any():
         row = frame.index[twice][0]
-        what = ", ".join(v if isinstance(v, str) else f"{name} {v}" for name, v in frame.loc[row, key].dropna().items())
+        given = frame.loc[row, key].dropna()
+        what = ", ".join(v if isinstance(v, str) else f"{name} {v:g}" for name, v in given.items())
         first = frame.index[(seen == seen.loc[row]).all(axis=1)][0]
         raise InputError(f"{where}, row {row}: {what} is listed twice (first in row {first}); keep one")
 

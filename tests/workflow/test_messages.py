@@ -127,7 +127,7 @@ def test_race_facts(tmp_path, changed, says):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([*range(1, 12), 1], r"starting_lineup.csv: Abel Reed and Leon Mott both start 1; correct one"),
+        ([*range(1, 12), 1], r"starting_lineup.csv, row 13: start 1 is listed twice .first in row 2.; keep one"),
         ([*range(1, 12), ""], r"row 13: start is blank"),
         ([*range(1, 12), "pole"], r"row 13: start is 'pole'; write a whole number"),
         ([*range(1, 12), 99], r"row 13: start is 99; it must be 1 to 60"),
@@ -285,7 +285,7 @@ def test_lineups(tmp_path, lineups, says):
     [
         (_cell(3, 5, "DNF"), "row 4: finish is 'DNF'; write a whole number"),
         (_cell(3, 3, DRIVERS[0]), "row 4: 2031-04-06-elmton, Abel Reed is listed twice"),
-        (_cell(3, 5, 2), "row 4: two drivers finish 2 in 2031-04-06-elmton; correct one of them"),
+        (_cell(3, 5, 2), "row 4: 2031-04-06-elmton, finish 2 is listed twice .first in row 3.; keep one"),
         (_cell(3, 1, "spring"), "row 4: date is 'spring'; write a date such as 2025-04-13"),
         (_cell(3, 2, "oval"), "row 4: track_type is oval; it must be one of superspeedway"),
         (_without(5), "column 'finish' is missing"),
