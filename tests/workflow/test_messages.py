@@ -210,7 +210,7 @@ ONE, REST = contest_facts()["payouts"]
         ([contest_facts(), {"entries": 3}], "contest 2: 'payouts' is missing"),
         (contest_facts(max_entries_per_user=0), "max_entries_per_user: 0.0 given; a whole number of at least 1"),
         (contest_facts(payouts=[ONE | {"max_rank": 1.5}]), "max_rank 1.5, prize 50; ranks are whole numbers"),
-        ({"contestDetail": {}}, "'payouts' is missing; a contest needs entry_fee, entries and payouts: save the whole answer"),
+        ({"contestDetail": {}}, "'payouts' is missing; a contest needs entry_fee"),
     ],
 )
 def test_contests(tmp_path, content, says):
