@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-import nbformat
-
 from dfslab.data import files
 from dfslab.errors import InputError, in_words
 from dfslab.parallel import say
@@ -85,6 +83,8 @@ def run_notebook(notebook, folder, parameters=None) -> str:
     ------
     ReportFailed : a cell failed, or a parameter is unknown; `<folder>.failed` keeps the page, `folder` stays as it was
     """
+    import nbformat
+
     notebook, folder, parameters = Path(notebook), Path(folder).resolve(), dict(parameters or {})
     data_dir = Path(parameters.get("data_dir") or SAMPLE).resolve()
     check_parameters([notebook], parameters)

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
 from dfslab import __version__, parallel
@@ -84,6 +83,8 @@ def _run(notebook: str, folder: str, point: dict, shared: dict) -> tuple[dict, s
 
 def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], metric: str) -> Path:
     """Write the page over all runs: their table, and a heat map of one number over the first two parameters."""
+    from nbformat import v4
+
     first = [name for name in runs.select_dtypes("number") if name.count(".") == 1 and runs[name].nunique() > 1]
     measured = [name for name in first if f"{name}_se" in runs]
     if metric and metric not in runs:
@@ -96,13 +97,13 @@ def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], m
         cells = runs.astype(dict.fromkeys((rows, column), str)).pivot_table(shown, rows, column)
         picture = plots.plot_heat(cells, f"{column}; rows: {rows}", "{:.4g}")
         parts.append(figure(picture, f"{shown} over {column} and {rows}", f"{shown}, mean over the other parameters."))
-    outputs = [nbformat.v4.new_output("display_data", {"text/html": part.markup}) for part in parts]
+    outputs = [v4.new_output("display_data", {"text/html": part.markup}) for part in parts]
     cells = [
-        nbformat.v4.new_markdown_cell(f"# Sweep: {stem.replace('_', ' ')}"),
-        nbformat.v4.new_code_cell('pd.read_csv("runs.csv")', outputs=outputs),
+        v4.new_markdown_cell(f"# Sweep: {stem.replace('_', ' ')}"),
+        v4.new_code_cell('pd.read_csv("runs.csv")', outputs=outputs),
     ]
     page = folder / "index.html"
     with files.write_atomically(page) as aside:
         frame = Page("sweep", alone=True).frame(stem)
-        aside.write_text(to_html(nbformat.v4.new_notebook(cells=cells), frame), "utf-8")
+        aside.write_text(to_html(v4.new_notebook(cells=cells), frame), "utf-8")
     return page
