@@ -169,7 +169,8 @@ def test_the_recipes_of_the_full_engine_are_those_of_notebook_03():
     with (live.Path(__file__).parents[2] / "notebooks" / "03_portfolio_construction.ipynb").open() as file:
         source = "\n".join("".join(cell["source"]) for cell in json.load(file)["cells"])
     assert (
-        f"recipes = {live.RECIPES}".replace("'", '"') in source and f"worth = {live.WORTH}".replace("'", '"') in source
+        f"competing = {live.RECIPES}".replace("'", '"') in source
+        and f"worth = {live.WORTH}".replace("'", '"') in source
     )
 
 
