@@ -240,6 +240,8 @@ def _tuned_page(name: str, stem: str, out_dir, pairs, quiet, **given) -> None:
     from dfslab.data import files
     from dfslab.report import sweeps
 
+    if given.get("save") and Path(given["data_dir"]).resolve() == Path(_sample()).resolve():
+        raise UserError(f"{given['data_dir']}: the bundled sample is not changed; name your own folder with --data")
     folder, notebook = Path(out_dir) / "tuning" / name, files.shipped("notebooks") / f"{stem}.ipynb"
     _progress(quiet)(f"{stem}: running; past races are simulated once and kept")
     click.echo(sweeps.run_notebook(notebook, folder, given | _parameters(pairs)))

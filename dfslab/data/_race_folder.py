@@ -134,13 +134,20 @@ class RaceFolder:
 
     @cached_property
     def odds(self) -> pd.DataFrame | None:
-        """The market's odds: driver as in the race, `probability` with the margin still in; None without odds.csv."""
+        """The market's odds: driver as in the race, `probability` with the margin still in; None without odds.csv.
+
+        `attrs["notes"]` names the drivers who are not in this race.
+        """
         path = self.path / "odds.csv"
         if not path.exists():
             return None
         frame, known = read_odds(path), pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])
         found = _matched(frame["driver"].unique(), known.unique(), path)
-        return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
+        frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
+        frame.attrs["notes"] = (
+            (f"{path.name}: {', '.join(found.left)} not in this race, not used.",) if found.left else ()
+        )
+        return frame
 
     def contest_of(self, standings: Standings) -> Contest | None:
         """Return the contest that `standings` finished: by id, or the only one when it has none and holds as many."""

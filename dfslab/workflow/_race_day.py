@@ -284,5 +284,6 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     slate = replace(slate, drivers=slate.drivers.assign(**{name: known[name].to_numpy() for name in known}))
     saved, late = load_models(data_dir, slate.race.date)
     theirs = (note for contest in contests for note in contest.notes)
-    notes = (*slate.notes, *theirs, *history.notes, *late)
+    market = () if files.odds is None else files.odds.attrs["notes"]
+    notes = (*slate.notes, *theirs, *market, *history.notes, *late)
     return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, files.hashes, notes, saved)

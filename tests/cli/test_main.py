@@ -64,6 +64,8 @@ def test_help_teaches_by_example(name, capsys):
         (["optimize", "SALARIES", "PROJECTIONS", "--out", "PROJECTIONS"], "would take the place of an input"),
         (["optimize", "SALARIES", "PROJECTIONS", "--out", "LINK"], "would take the place of an input"),
         (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
+        (["tune", "regimes"], "the bundled sample is not changed; name your own folder with --data"),
+        (["tune", "ownership"], "the bundled sample is not changed; name your own folder with --data"),
         (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
         (["sample", "DATA"], "holds something else than a simulated season"),

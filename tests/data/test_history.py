@@ -139,6 +139,9 @@ def test_odds_go_by_the_names_of_the_race_and_those_of_another_race_are_refused(
     folder = write_race(tmp_path)
     (folder / "odds.csv").write_bytes(csv_bytes([["driver", "win"], *[[name.upper(), 12] for name in DRIVERS]]))
     assert data.open_folder(RACE, tmp_path).odds["driver"].tolist() == DRIVERS
+    (folder / "odds.csv").write_bytes(csv_bytes([["driver", "win"], *[[name, 14] for name in [*DRIVERS, "Zeno Late"]]]))
+    odds = data.open_folder(RACE, tmp_path).odds
+    assert len(odds) == 12 and odds.attrs["notes"] == ("odds.csv: Zeno Late not in this race, not used.",)
     (folder / "odds.csv").write_bytes(csv_bytes([["driver", "win"], *[[f"Xaver {n}", 12] for n in "ABCDEFGHIJKL"]]))
     with pytest.raises(InputError, match=r"odds.csv: it holds 0 of the 12 drivers"):
         _ = data.open_folder(RACE, tmp_path).odds

@@ -1,6 +1,7 @@
 """Files as people really have them: what can be read one way is read, what cannot is refused or said, never guessed."""
 
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -544,6 +545,37 @@ def test_every_reader_takes_a_sheet_as_spreadsheets_save_it(tmp_path, folder, fo
     assert race.slate.salary.tolist() == SALARY and race.slate.column("projected_points")[0] == 30
     assert race.slate.column("start")[0] == 1 and len(race.standings[0]) == 6 and len(race.entries) == 4
     assert race.contests[0].prizes[0] == 5000
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("1,250", "Payout is '1,250', which has two meanings"),
+        ("12,500", "has two meanings"),
+        ("$1,250", "has two meanings"),
+        ("1,250.50", None),
+        ("1,250,000", None),
+        ("1250", None),
+    ],
+)
+def test_a_comma_with_two_meanings_is_asked_for_in_a_sheet_cut_at_semicolons(tmp_path, cell, says):
+    rows = [["From", "To", "Payout", "entry_fee", "entries"], ["1", "1", cell, "10", "100000"]]
+    path = tmp_path / "contest.csv"
+    path.write_text("\n".join(";".join(row) for row in rows))
+    if says:
+        with pytest.raises(InputError, match=rf"row 2: .*{re.escape(says)}"):
+            data.read_contest(path)
+        _write(path, rows)
+    assert data.read_contest(path).prizes[0] == round(100 * float(cell.replace(",", "").replace("$", "")))
+
+
+def test_a_whole_number_has_no_decimals_and_another_figure_is_asked_for(tmp_path):
+    path = tmp_path / "DKSalaries.csv"
+    path.write_text("Position;Name;Salary\nD;Abel Reed;10,000")
+    assert data.read_salaries(path)["salary"].tolist() == [10000]
+    path.write_text("Position;Name;Salary;AvgPointsPerGame\nD;Abel Reed;7500;38,125")
+    with pytest.raises(InputError, match="AvgPointsPerGame is '38,125', which has two meanings"):
+        data.read_salaries(path)
 
 
 def test_a_row_is_blamed_by_its_number_in_the_file(tmp_path, folder):

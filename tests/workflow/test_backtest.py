@@ -24,7 +24,7 @@ from dfslab.workflow import (
     score_portfolios,
     simulate_race,
 )
-from dfslab.workflow._backtest import rate_bands, run_backtest, salary_rank, summarise
+from dfslab.workflow._backtest import _stored, rate_bands, run_backtest, salary_rank, summarise
 from dfslab.workflow._review import Outcome, by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import fresh_races
 
@@ -246,3 +246,21 @@ def test_before_the_race_there_is_nothing_to_look_back_on(tmp_path):
     outcome = read_outcome(open_race(RACE, tmp_path), day.contest)
     assert outcome.results is None
     assert outcome.field.shape == (5, 6)
+
+
+SOUND = {"key": "k", "race": {}, "scores": [], "money": [{}], "drivers": []}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", "7", '"k"', json.dumps(SOUND)[:40], "[" * 100_000, "\x00"]
+    + [json.dumps(SOUND | {name: bad}) for name in ("race", "scores", "money") for bad in (None, 3, [3])]
+    + [json.dumps({"key": "k"})],
+)
+def test_a_damaged_file_of_a_stored_race_is_scored_again_and_said(tmp_path, text, capsys):
+    path = tmp_path / "race.json"
+    path.write_text(json.dumps(SOUND))
+    assert _stored(path, "k") == SOUND and _stored(path, "another") is None and not capsys.readouterr().err
+    path.write_text(text)
+    assert _stored(path, "k") is None
+    assert "race.json: damaged; the race is scored again" in "".join(capsys.readouterr())
