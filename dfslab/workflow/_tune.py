@@ -100,7 +100,7 @@ def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
     known, contests = known[~day.slate.out].drop(columns="salary"), {c.contest_id: c for c in day.contests}
     rows = rows.drop(columns=rows.columns.intersection(known.columns).drop("driver")).merge(known, on="driver")
     played = rows["contest_id"].astype(str).map(contests)
-    kind = played.map(lambda contest: contest.kind, na_action="ignore").fillna(rows["kind"])
+    kind = played.map(lambda contest: contest.kind, na_action="ignore").astype(object).fillna(rows["kind"])
     return rows.assign(kind=kind)
 
 

@@ -116,7 +116,7 @@ def test_bands_of_cup_contests_cover_what_they_say(scores):
     inside = scores.xs("inside 80%", level="score").xs("hybrid", level="model")
     assert 0.75 <= inside.mean() <= 0.85
     by_race = inside.groupby("date").mean()
-    assert by_race.late(0.6, 0.95).all()
+    assert by_race.between(0.6, 0.95).all()
 
 
 def test_the_shipped_figures_are_what_the_script_gives(contests):
