@@ -150,14 +150,14 @@ def test_reserved_entries_are_filled_with_the_lineups_shown(latest, tmp_path):
 
 
 WISHES = {"leverage_penalty": 40.0, "max_exposure": 1.0, "max_ownership_per_driver": 0.6}
-WISHES |= {"max_total_ownership": 1.4, "min_low_ownership_drivers": 2}
+WISHES |= {"max_total_ownership": 1.4, "min_low_ownership_drivers": 2, "low_ownership_threshold": 0.12}
 
 
 def test_notebook_03_the_command_and_the_live_page_choose_the_same_lineups(bench, favourite, tmp_path):
     """The report runs notebook 03 with `-p`; the panel hands the same wishes to the full engine."""
-    other = bench.world().crowd.ownership.nlargest(3).index[2]
-    few = list(bench.world().crowd.ownership.nlargest(9).index[3:9])
-    wishes = WISHES | {"locks": [favourite], "bans": [other], "groups": [{"drivers": few, "at_most": 2}]}
+    often = bench.world().crowd.ownership.nlargest(10).index
+    group = {"drivers": list(often[2:8]), "at_most": 2}
+    wishes = WISHES | {"locks": [often[8]], "bans": [favourite], "groups": [group]}
     sizes = {"n_scenarios": 400, "n_lineups": 5, "n_draws": 50}
     made = run_report(SMALL_RACE, SAMPLE, tmp_path, sizes | wishes)
     bench.write(bench.choose(**sizes, **wishes), tmp_path / "live")
