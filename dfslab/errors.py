@@ -1,4 +1,4 @@
-"""What a person is told when something is wrong, and the checks of single numbers and dates, written once."""
+"""Errors in one sentence, and the checks of single numbers and dates, written once."""
 
 import math
 import re
@@ -23,7 +23,7 @@ class InputError(UserError):
 
 
 def in_words(error: BaseException) -> str:
-    """Return what a person is told of any error, in one sentence: our own as they are, others with their kind."""
+    """Return any error as one sentence: our own as they are, others with their kind."""
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         return str(error)

@@ -303,7 +303,7 @@ def pit(draws, actual, rng: np.random.Generator) -> np.ndarray:
 
 
 def reliability(forecast, actual, cluster, edges) -> pd.DataFrame:
-    """Return forecast against fact by band of the forecast.
+    """Return forecast against actual by band of the forecast.
 
     Parameters
     ----------

@@ -292,8 +292,8 @@ def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tupl
         )
     if total < contest.entries:
         unpaid = contest.prizes[total:].sum() / 100
-        said = f", so ${unpaid:,.2f} in prizes reaches nobody" if unpaid else ", all prizes are paid"
-        notes.append(f"Overlay: {total:,} of {contest.entries:,} places are filled{said}.")
+        rest = f", so ${unpaid:,.2f} in prizes reaches nobody" if unpaid else ", all prizes are paid"
+        notes.append(f"Overlay: {total:,} of {contest.entries:,} places are filled{rest}.")
     return entered, tuple(notes)
 
 

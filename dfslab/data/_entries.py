@@ -34,8 +34,8 @@ def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
     if rows.min() < 0 or rows.max() >= len(slate):
         raise InputError(f"{where}: row {rows.min()} or {rows.max()} given, the slate has rows 0 to {len(slate) - 1}")
     for n, row in enumerate(rows, 1):
-        if said := _illegal(slate, row):
-            raise InputError(f"{where}, lineup {n}: {said}")
+        if problem := _illegal(slate, row):
+            raise InputError(f"{where}, lineup {n}: {problem}")
     cells = slate.drivers.get("name_id", pd.Series("", slate.drivers.index)).to_numpy(object)
     lacking = [slate.names[d] for d in np.unique(rows) if not _driver_id(cells[d])]
     if lacking:
@@ -144,8 +144,8 @@ def read_entries(path) -> Entries:
     at = {name: header.index(header_key(name)) for name in names if header_key(name) in header}
     slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
     if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
-        said = "the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D"
-        raise InputError(f"{path}: {said}; download DKEntries.csv of a NASCAR slate")
+        problem = "the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D"
+        raise InputError(f"{path}: {problem}; download DKEntries.csv of a NASCAR slate")
     frame = pd.DataFrame(_entry_rows(cells, at, slots, path, top + 1))
     newline = "\r\n" if "\r\n" in text else "\n"
     return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
@@ -155,19 +155,19 @@ def _entry_rows(cells, at: dict, slots, path, first: int) -> list[dict]:
     """Return the entries; ids that a data frame made into floats are put right in `cells`, too."""
     rows, seen = [], {}
     for n, row in enumerate(cells[1:], 1):
-        fact = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
-        if not fact["entry_id"]:
+        entry = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
+        if not entry["entry_id"]:
             continue
         where = f"{path}, row {n + first}"
         for key, what in (("entry_id", "entry id"), ("contest_id", "contest id")):
-            fact[key] = _whole(fact[key], f"{where}: {what}") if fact[key] or key == "entry_id" else ""
-            if fact[key]:
-                row[at[key]] = fact[key]
-        if fact["entry_id"] in seen:
-            raise InputError(f"{where}: entry {fact['entry_id']} stands in row {seen[fact['entry_id']]} too")
-        seen[fact["entry_id"]] = n + first
+            entry[key] = _whole(entry[key], f"{where}: {what}") if entry[key] or key == "entry_id" else ""
+            if entry[key]:
+                row[at[key]] = entry[key]
+        if entry["entry_id"] in seen:
+            raise InputError(f"{where}: entry {entry['entry_id']} stands in row {seen[entry['entry_id']]} too")
+        seen[entry["entry_id"]] = n + first
         drivers = tuple(row[s].strip() if s < len(row) else "" for s in slots)
-        rows.append({"row": n, **fact, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
+        rows.append({"row": n, **entry, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
     if not rows:
         raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
     return rows
@@ -199,8 +199,8 @@ def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
     ours = {_driver_id(cell): name for cell, name in zip(slate.drivers["name_id"], slate.names, strict=True)}
     for number in ours.keys() & entries.pool.keys():
         if not match_names([entries.pool[number]], [ours[number]]).pairs:
-            told = f"{entries.pool[number]} there, {ours[number]} in DKSalaries.csv"
-            raise InputError(f"{entries.path}: ID {number} is {told}; download both files again")
+            both = f"{entries.pool[number]} there, {ours[number]} in DKSalaries.csv"
+            raise InputError(f"{entries.path}: ID {number} is {both}; download both files again")
     if not ours.keys() & entries.pool.keys():
-        said = "none of its driver ids is in DKSalaries.csv: the two are of different slates"
-        raise InputError(f"{entries.path}: {said}; download both again")
+        problem = "none of its driver ids is in DKSalaries.csv: the two are of different slates"
+        raise InputError(f"{entries.path}: {problem}; download both again")

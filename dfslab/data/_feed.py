@@ -91,7 +91,7 @@ class _Feed:
     def _download(self, path: str):
         import requests
 
-        url, said, tried = self.base_url + path, "", 0
+        url, why, tried = self.base_url + path, "", 0
         while tried < self.attempts:
             time.sleep(max(0.0, self.last + self.pause * 2**tried - time.monotonic()))
             tried += 1
@@ -102,21 +102,21 @@ class _Feed:
                     if answer.ok:
                         text = self._body(answer).decode("utf-8-sig", errors="replace")
                         return text, json.loads(text)
-                    said = f"the server answered {answer.status_code}"
+                    why = f"the server answered {answer.status_code}"
                     if answer.status_code < 500 and answer.status_code != 429:
                         break
             except requests.RequestException as error:
                 late = isinstance(error, requests.Timeout) or "timed out" in str(error).lower()
-                said = "no answer in time" if late else "no connection"
+                why = "no answer in time" if late else "no connection"
                 if isinstance(error, ValueError):
                     raise FeedError(f"{url}: {str(error)[:200]}") from None
             except (ValueError, RecursionError) as error:
                 if isinstance(error, FeedError):
                     raise
-                said = "the answer is no whole JSON"
+                why = "the answer is no whole JSON"
             finally:
                 self.last = time.monotonic()
-        raise FeedError(f"{url}: {said} after {tried} attempts")
+        raise FeedError(f"{url}: {why} after {tried} attempts")
 
     def _body(self, answer) -> bytes:
         """Return the whole body; one that is too long, or drips without end, is a `FeedError`."""

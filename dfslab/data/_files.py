@@ -114,10 +114,10 @@ def split_cells(path, text: str) -> Sheet:
     """Return CSV `text` as lists of cells exactly as they stand; a first line `sep=;` is believed and left blank."""
     if not text.strip():
         raise InputError(f"{path}: the file is empty; download it again")
-    told = re.match(r'\s*"?sep=(.)"?[ ,;\t]*\r?\n', text, re.IGNORECASE)
-    text = "\n" * text.count("\n", 0, told.end()) + text[told.end() :] if told else text
+    declared = re.match(r'\s*"?sep=(.)"?[ ,;\t]*\r?\n', text, re.IGNORECASE)
+    text = "\n" * text.count("\n", 0, declared.end()) + text[declared.end() :] if declared else text
     first = text.lstrip().split("\n", 1)[0]
-    separator = told[1] if told else max(",;\t", key=first.count)
+    separator = declared[1] if declared else max(",;\t", key=first.count)
     if text.count(separator) + text.count("\n") > MAX_CELLS:
         raise InputError(f"{path}: more than {MAX_CELLS:,} cells, more than any contest has; download it again")
     try:
@@ -146,8 +146,8 @@ def as_frame(path, rows: Sheet) -> pd.DataFrame:
     width = max(n for n, name in enumerate(header, 1) if name)
     for number, row in filled.items():
         if any(row[width:]):
-            said = f"{len(row)} cells under {width} columns"
-            raise InputError(f"{path}, row {number}: {said}; a comma too many, or a missing quote")
+            problem = f"{len(row)} cells under {width} columns"
+            raise InputError(f"{path}, row {number}: {problem}; a comma too many, or a missing quote")
     cells = [row[:width] + [""] * (width - len(row)) for row in filled.values()]
     frame = pd.DataFrame(cells, columns=header[:width], index=list(filled), dtype=object)
     frame = frame.loc[:, [name for name in header if name]] if "" in header[:width] else frame
@@ -291,17 +291,17 @@ def locked(folder, timeout: float = 60.0, tell: Callable[[str], object] = lambda
     called with a sentence when there is a wait.
     """
     folder = Path(folder)
-    lock, said = FileLock(folder / ".lock", thread_local=False), f"{folder}: another run is writing here"
+    lock, problem = FileLock(folder / ".lock", thread_local=False), f"{folder}: another run is writing here"
     try:
         with _in_words(folder):
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                tell(f"{said}; waiting for it, {timeout:.0f} seconds at most")
+                tell(f"{problem}; waiting for it, {timeout:.0f} seconds at most")
                 lock.acquire(timeout=timeout)
     except Timeout:
-        raise InputError(f"{said}; wait for it to end, then run again") from None
+        raise InputError(f"{problem}; wait for it to end, then run again") from None
     try:
         yield
     finally:

@@ -98,8 +98,8 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
     if not without_races or (folder / "results.csv").exists():
         for name in ("results.csv", "races.csv"):
             if not (folder / name).exists():
-                said = "there is no race history; run `dfslab fetch --season 2025`, or put it there"
-                raise InputError(f"{folder / name}: {said}")
+                problem = "there is no race history; run `dfslab fetch --season 2025`, or put it there"
+                raise InputError(f"{folder / name}: {problem}")
         results = _one_spelling(of_series(stored(read_results, folder / "results.csv"), series))
         races = of_series(read_races(folder / "races.csv"), series)
     tables = {"results.csv": results, "races.csv": races, "ownership.csv": contests}
@@ -227,8 +227,8 @@ def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
     earlier = read_ownership_history(path) if path.exists() else empty("ownership")
     again = earlier.merge(rows, on=["contest_id", "driver"], suffixes=("", "_new"))
     for _, other in again[again["date"] != again["date_new"]].head(1).iterrows():
-        said = f"contest {other['contest_id']} is one of {other['date']:%Y-%m-%d}"
-        raise InputError(f"{path}: {said}; the standings in {other['race_id_new']} are another race's")
+        problem = f"contest {other['contest_id']} is one of {other['date']:%Y-%m-%d}"
+        raise InputError(f"{path}: {problem}; the standings in {other['race_id_new']} are another race's")
     rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
     rows = rows.dropna(axis=1, how="all").sort_values(["date", "contest_id"], kind="stable", ignore_index=True)
     write_csvs({path: for_file(rows, TABLES["ownership"])}, {path: read_ownership_history})

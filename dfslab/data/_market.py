@@ -39,8 +39,8 @@ def read_odds(path, table: str = "odds") -> pd.DataFrame:
     if not american and (plain.map(number_of) >= DECIMAL_BELOW).any():
         row = plain.index[plain.map(number_of) >= DECIMAL_BELOW][0]
         raise InputError(f"{path}, row {row}: win is '{cells[row]}'; write its sign, or a column format: american")
-    told = {True: "fractional", False: "american" if american else "decimal"}
-    formats = given.where(given.notna(), cells.str.contains("/").map(told))
+    named = {True: "fractional", False: "american" if american else "decimal"}
+    formats = given.where(given.notna(), cells.str.contains("/").map(named))
     chances = [_chance(price, form) for price, form in zip(cells, formats, strict=True)]
     frame["probability"] = np.where(cells.isin(["-", ""]), np.nan, chances)
     wrong = frame["probability"].isna() & ~cells.isin(["-", ""])

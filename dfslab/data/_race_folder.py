@@ -213,8 +213,8 @@ def _load_slate(folder: RaceFolder) -> Slate:
     path, race = _only(folder.path, "DKSalaries.csv"), folder.race
     drivers, notes = _without_results(read_salaries(path))
     drivers, starters, more = _with_lineup(drivers, folder.path / "starting_lineup.csv")
-    drivers, starters, told = _with_facts(drivers, starters, folder.facts, folder.path / "race.json")
-    notes += more + told
+    drivers, starters, out_notes = _with_facts(drivers, starters, folder.facts, folder.path / "race.json")
+    notes += more + out_notes
     if days_apart(race.race_id, race.date):
         notes += (f"race.json says {race.date:%Y-%m-%d}, the race id another day: the date of race.json counts.",)
     for n, vendor in enumerate(_projection_files(folder.path)):
@@ -248,8 +248,8 @@ def read_slate(salaries, projections) -> Slate:
     """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
     drivers, notes = _without_results(read_salaries(salaries))
     drivers, _, more = _with_facts(drivers.assign(out=False), None, None, salaries)
-    drivers, told = _with_projections(drivers, Path(projections))
-    return _slate(salaries, drivers, notes=notes + more + told)
+    drivers, projected_notes = _with_projections(drivers, Path(projections))
+    return _slate(salaries, drivers, notes=notes + more + projected_notes)
 
 
 def _slate(path, drivers: pd.DataFrame, *facts, notes) -> Slate:

@@ -105,8 +105,8 @@ def _final(one: Standings, other: Standings) -> Standings:
 
 
 def _refuse_other_day(path: Path, date) -> None:
-    said = _DATE.search(path.stem)
-    day = day_of("-".join(said.groups())) if said else pd.NaT
+    found = _DATE.search(path.stem)
+    day = day_of("-".join(found.groups())) if found else pd.NaT
     if date is not None and not pd.isna(day) and not 0 <= (day - date).days <= EXPORTED_WITHIN:
         raise InputError(f"{path}: its name says {day:%Y-%m-%d}, the race is on {date:%Y-%m-%d}; move it to its race")
 
@@ -222,8 +222,8 @@ def _drivers_of(text: str, known: set, where: str) -> tuple[str, ...]:
             parts[n : n + 2] = [joined]
         n += 1
     if len(parts) != ROSTER_SIZE or len(set(parts)) != ROSTER_SIZE or not all(parts):
-        said = f"the lineup '{text[:60]}' is not {ROSTER_SIZE} drivers"
-        raise InputError(f"{where}: {said}; the export is cut off or of another sport")
+        problem = f"the lineup '{text[:60]}' is not {ROSTER_SIZE} drivers"
+        raise InputError(f"{where}: {problem}; the export is cut off or of another sport")
     return tuple(parts)
 
 
@@ -242,5 +242,5 @@ def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...
         return (f"{name}: no entry has a lineup.",)
     counted = pd.Series([driver for drivers in lineups for driver in drivers]).value_counts() / len(lineups)
     apart = counted.sub(ownership, fill_value=0.0).abs()
-    said = f"%Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}"
-    return (f"{name}: {said}; the export may be cut off.",) if apart.max() > DISAGREEMENT else ()
+    problem = f"%Drafted of {apart.idxmax()} and the lineups listed differ by {apart.max():.1%}"
+    return (f"{name}: {problem}; the export may be cut off.",) if apart.max() > DISAGREEMENT else ()

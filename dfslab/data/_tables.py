@@ -203,8 +203,8 @@ POSTPONED = 7
 
 def days_apart(race_id: str, date: pd.Timestamp) -> int:
     """Return the days between `date` and the one a race id begins with, 0 where it begins with none."""
-    said = re.match(r"\d{4}-\d\d-\d\d(?!\d)", race_id)
-    day = day_of(said[0]) if said else pd.NaT
+    found = re.match(r"\d{4}-\d\d-\d\d(?!\d)", race_id)
+    day = day_of(found[0]) if found else pd.NaT
     return 0 if pd.isna(day) else abs((date - day).days)
 
 
@@ -271,8 +271,8 @@ def _with_one_identity(frame: pd.DataFrame, path) -> pd.DataFrame:
         theirs, found = _split_id(cell, f"{path}, row {row}: Name + ID") if cell else (name, None)
         number = number or found
         if name_key(theirs) != name_key(clean_name(name)) or (found or number) != number:
-            told = f"Name is {name}, ID {number}, Name + ID '{cell[:60]}'"
-            raise InputError(f"{path}, row {row}: {told}; download the file again")
+            parts = f"Name is {name}, ID {number}, Name + ID '{cell[:60]}'"
+            raise InputError(f"{path}, row {row}: {parts}; download the file again")
         if number and owner.setdefault(number, name) != name:
             both = f"{name}'s and {owner[number]}'s"
             raise InputError(f"{path}, row {row}: ID {number} is {both}; download the file again")
@@ -403,8 +403,8 @@ def read_ownership_history(path) -> pd.DataFrame:
     totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
     wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
     if len(wrong):
-        said = f"ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers make 600 %"
-        raise InputError(f"{path}: {said}; is it in another unit than the rest?")
+        problem = f"ownership of contest {wrong.index[0]} adds up to {wrong['sum'].iloc[0]:.0%}, six drivers make 600 %"
+        raise InputError(f"{path}: {problem}; is it in another unit than the rest?")
     return frame
 
 

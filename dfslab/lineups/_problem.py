@@ -1,4 +1,4 @@
-"""The lineup problem: which lineups are allowed, said once for the law, both searches and the explanations."""
+"""The lineup problem: which lineups are allowed, written once for the law, both searches and the explanations."""
 
 from dataclasses import dataclass, replace
 

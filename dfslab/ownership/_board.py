@@ -22,7 +22,7 @@ VENDORS = ("projected_ownership", "projected_ownership_2")
 KNOWN_BEFORE = ("start", "projected_points", *VENDORS, "rating", "form", *SIMULATED)
 """Columns of a slate that forecasts read where they are known; a past contest also has `points`, what it came to."""
 DRAFTING = "superspeedway"
-"""Tracks where cars run in a pack: the family whose effects are told apart from all other tracks."""
+"""Tracks where cars run in a pack: the family whose effects are kept apart from all other tracks."""
 LEVEL_POINTS = 0.2
 """Projections that differ by less than this share of their mean (standard deviation) say little."""
 COMPLETE_SHARE = 0.9

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 LEAST = 0.0005
-"""Ownership below one entry in 2,000 is not told apart from it."""
+"""Ownership below one entry in 2,000 is not distinguished from it."""
 NEIGHBOURS = 0.04
 """A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
 EARLY = 5.0

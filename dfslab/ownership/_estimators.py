@@ -115,7 +115,7 @@ class Forecaster:
 
 @dataclass(frozen=True)
 class Startable:
-    """What every estimator is told: the rules, and what to believe before any history.
+    """What every estimator is given: the rules, and what to believe before any history.
 
     `start` is "nascar" (figures of Cup contests), "neutral" (of golf and fights), or "auto": NASCAR's where the
     history or the slate has a start, a track type or a race. A `prior` of one's own takes their place.

@@ -252,9 +252,9 @@ def _cold_forecasts(board: ContestBoard, prior: Prior, basis, n_draws, seed):
         draws = draw_ownership(own, board.salary, fitted.residuals.like(board), n_draws, np.random.default_rng(seed))
         yield model, board, own, theta, draws
     if basis == VENDOR:
-        told = _published(board)
-        law = LineupLaw.fit(told, board.salary, board.rules, nearest=True)
-        yield "vendor", board, told, None, None
+        published = _published(board)
+        law = LineupLaw.fit(published, board.salary, board.rules, nearest=True)
+        yield "vendor", board, published, None, None
         yield "vendor on the law", board, law.marginals(), law.theta, None
     elif basis == ALONE:
         theta = salary_log_worths(board, fitted.past, prior)

@@ -1,6 +1,6 @@
 """What is known before lock: what past contests say of each driver, and the features the estimators read.
 
-`PastOwnership` holds what earlier contests said of each driver; it answers for a date and never looks at that date or
+`PastOwnership` holds what earlier contests show of each driver; it answers for a date and never looks at that date or
 later. A feature is a function (board, past) -> columns (D, p), or None where it is not known; `FEATURES` names them.
 """
 
@@ -18,7 +18,7 @@ BENDS = (0.5, 1.0, 2.0, 3.0)
 BEND_RIDGE = 0.3
 """Pull to 0, in drivers on every lineup, of the bent line that is taken out of one contest's ratios."""
 LEFT_OUT = 0.05
-"""A vendor whose unknown drivers would hold less than this share of the roster has told about all of it."""
+"""A vendor whose unknown drivers would hold less than this share of the roster has covered about all of it."""
 SMALL = 0.005
 """Half a percent: added to both sides of a ratio of ownerships, so that drivers nobody rosters say little."""
 OWN_POINTS = 0.01
@@ -156,9 +156,9 @@ def simulated(board, past=None, *, name: str):
 
     The places and laps of the simulator are no part of what somebody else has projected.
     """
-    told = np.abs(board.column("projected_points") - board.column("model_points"))
-    told = told[~np.isnan(told)]
-    return None if len(told) and np.median(told) > OWN_POINTS else column(board, name=name, unit=10.0)
+    gaps = np.abs(board.column("projected_points") - board.column("model_points"))
+    gaps = gaps[~np.isnan(gaps)]
+    return None if len(gaps) and np.median(gaps) > OWN_POINTS else column(board, name=name, unit=10.0)
 
 
 def projection(board, past=None):

@@ -59,7 +59,7 @@ class Prior:
 @cache
 def _shipped() -> dict[str, Prior]:
     path = Path(__file__).with_name("defaults.json")
-    return {start: Prior(**told) for start, told in json.loads(path.read_text(encoding="utf-8")).items()}
+    return {start: Prior(**figures) for start, figures in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def temperature(board: ContestBoard, prior: Prior) -> float:

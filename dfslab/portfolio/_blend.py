@@ -22,8 +22,8 @@ def prior(with_projected: bool) -> pd.DataFrame:
     start's lie between those and the slopes of real points on simulated means. Standard deviations are those between
     worlds. Where points are projected, model, ownership and projection share what they know [clemen1989].
     """
-    told = defaults("blend")["projected" if with_projected else "plain"]
-    return pd.DataFrame(told, index=["weight", "sd"]).T
+    shipped = defaults("blend")["projected" if with_projected else "plain"]
+    return pd.DataFrame(shipped, index=["weight", "sd"]).T
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Blend:
     @property
     def note(self) -> str:
         """What was done, for the page."""
-        told = ", ".join(
+        weights = ", ".join(
             f"{name} {w:.2f} ± {e:.2f}" for name, w, e in zip(self.weights.index, self.weights, self.se, strict=True)
         )
         races = "1 past race" if self.races == 1 else f"{self.races} past races"
         fitted = f"fitted on {races}" if self.races else "as believed before any race"
-        return f"Simulated points were shifted by the market blend: {told} ({fitted})."
+        return f"Simulated points were shifted by the market blend: {weights} ({fitted})."
 
 
 def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
@@ -95,17 +95,17 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
     Blend; without such races the weights believed beforehand
     """
     rows = past.dropna(subset=["points", "model_points", "model_sd", "ownership", "shown"])
-    told = rows["projected"].notna().groupby(rows["race_id"]).transform("mean") > 0.5
-    rows = rows[(rows["model_sd"] > 0) & (told == with_projected)]
+    projected = rows["projected"].notna().groupby(rows["race_id"]).transform("mean") > 0.5
+    rows = rows[(rows["model_sd"] > 0) & (projected == with_projected)]
     believed = prior(with_projected)
     model, forecast = rows["model_points"].to_numpy(float), np.sqrt(rows["ownership"].to_numpy(float))
     start = rows["start"] - rows.groupby("race_id")["start"].transform("mean")
-    said = [model, forecast, np.sqrt(rows["shown"].to_numpy(float)) - forecast, start.fillna(0.0)]
+    columns = [model, forecast, np.sqrt(rows["shown"].to_numpy(float)) - forecast, start.fillna(0.0)]
     if with_projected:
-        said.append(_filled(rows["projected"], model))
+        columns.append(_filled(rows["projected"], model))
     weight = rows["model_sd"].to_numpy(float) ** -2
     mean, spread = believed["weight"].to_numpy(), believed["sd"].to_numpy()
-    beta, se = _ridge(np.column_stack(said), rows["points"].to_numpy(float), weight, rows["race_id"], mean, spread)
+    beta, se = _ridge(np.column_stack(columns), rows["points"].to_numpy(float), weight, rows["race_id"], mean, spread)
     return Blend(pd.Series(beta, believed.index), pd.Series(se, believed.index), rows["race_id"].nunique())
 
 
@@ -115,13 +115,13 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
     `past` as filled by `known.fill_history`; `projected` what a user or a vendor had projected, by its rows, or None;
     `forecasts` has contest_id, driver and the ownership forecast before each contest.
     """
-    told = ["points", "model_points", "model_sd", "start"]
-    rows = past.reindex(columns=["race_id", "contest_id", "driver", "ownership", *told])
+    known = ["points", "model_points", "model_sd", "start"]
+    rows = past.reindex(columns=["race_id", "contest_id", "driver", "ownership", *known])
     rows = rows.rename(columns={"ownership": "shown"}).assign(projected=np.nan if projected is None else projected)
     keys = ["contest_id", "driver"]
-    told_before = forecasts.assign(**{key: forecasts[key].astype(str) for key in keys})
-    rows = rows.assign(**{key: rows[key].astype(str) for key in keys}).merge(told_before, on=keys)
-    values = [*told, "ownership", "shown", "projected"]
+    known_before = forecasts.assign(**{key: forecasts[key].astype(str) for key in keys})
+    rows = rows.assign(**{key: rows[key].astype(str) for key in keys}).merge(known_before, on=keys)
+    values = [*known, "ownership", "shown", "projected"]
     return rows.astype(dict.fromkeys(values, float)).groupby(["race_id", "driver"], as_index=False)[values].mean()
 
 

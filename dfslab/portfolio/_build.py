@@ -22,10 +22,10 @@ from dfslab.portfolio._score import score_portfolios
 from dfslab.slate import Contest, Slate
 
 REGIME_QUOTAS = False
-"""Whether the lineups that lean on a regime are as many as its probability asks for, unless told otherwise: on 21 races
+"""Whether the lineups that lean on a regime are as many as its probability asks for by default: on 21 races
 of ten simulated seasons quotas cost .02 ± .04 a dollar of fees (replays, paired)."""
 LEVERAGE_SHARE = 0.0
-"""Share of the entering lineups chosen by what they add in the contest, unless told otherwise; the rest are the best by
+"""Share of the entering lineups chosen by what they add in the contest by default; the rest are the best by
 mean points beside them. On 39 races of ten simulated seasons a half gained −.01 ± .04 a dollar of fees over the best by
 mean points alone and all of them −.05 ± .07 (replays, paired), where .24 and .35 were promised."""
 ROBUST_ROUNDS = 6
@@ -91,7 +91,7 @@ def generate_regime_aware_portfolio(
 
     Within each regime, candidates come from the leverage-aware optimizer on that regime's scenarios over the penalties
     (on mean points and on means of a few scenarios at a time), more from all scenarios together and from fields like
-    the opponents' own. All are screened by the objective and told apart by the regime they lean on; `n_lineups` are
+    the opponents' own. All are screened by the objective and labelled with the regime they lean on; `n_lineups` are
     chosen one after another by what each adds, our own entries competing. The order of the drivers changes nothing.
 
     Parameters

@@ -64,8 +64,8 @@ class PromiseMap:
     @classmethod
     def shipped(cls) -> "PromiseMap":
         """Return the map of `defaults.json`, for a user without a record."""
-        told = defaults("promise")
-        return cls({name: Worth(**told[name]) for name in RATES}, told["source"])
+        shipped = defaults("promise")
+        return cls({name: Worth(**shipped[name]) for name in RATES}, shipped["source"])
 
     def learned(self, record: pd.DataFrame) -> "PromiseMap":
         """Return the map after the races of `record`, one row each.

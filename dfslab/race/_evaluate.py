@@ -73,7 +73,7 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
 
     Parameters
     ----------
-    scenarios : `Scenarios` by race_id, told before each race (see `forecast_races`)
+    scenarios : `Scenarios` by race_id, forecast before each race (see `forecast_races`)
     results, races : history that holds these races and those before them
 
     Returns

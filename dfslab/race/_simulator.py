@@ -110,8 +110,8 @@ class RaceModel:
         )
         scenarios = scenarios.relabel(self.thresholds)
         conditions = race_conditions(worth, entry.grid, race.track_type)
-        told = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
-        return replace(scenarios, weight=regime_weights(scenarios.regime, told))
+        forecast = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
+        return replace(scenarios, weight=regime_weights(scenarios.regime, forecast))
 
     def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
         """Return regime, probability, simulated (before reweighting), base_rate at this track type, n_races (known)."""

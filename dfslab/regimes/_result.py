@@ -15,7 +15,7 @@ from dfslab.errors import UserError
 from dfslab.regimes._features import REGIMES, RegimeThresholds
 
 FEWEST_PERMUTATIONS = 200
-"""Fewer are run when asked, and said: p then cannot be told finely."""
+"""Fewer are run when asked, with a note: p is then coarse."""
 LEVEL = 0.05
 DRAWS = 500
 """Bootstrap draws behind the intervals of `TuningResult.skill`."""
@@ -158,8 +158,8 @@ class TuningResult:
 
     def reliability(self, regime="dominator", edges=EDGES) -> pd.DataFrame:
         """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
-        told = self._recorded(regime)
-        return metrics.reliability(told["forecast"], told["actual"], told["race_id"], edges)
+        recorded = self._recorded(regime)
+        return metrics.reliability(recorded["forecast"], recorded["actual"], recorded["race_id"], edges)
 
     def skill(self, rng=None) -> pd.DataFrame:
         """Return how well each regime was forecast before the scored races where it is known.
@@ -170,14 +170,14 @@ class TuningResult:
         return pd.DataFrame([{"regime": regime, **self._skill(regime, rng)} for regime in REGIMES])
 
     def _skill(self, regime: str, rng) -> dict:
-        told = self._recorded(regime).dropna()
-        row = {"races": len(told), "happened": told["actual"].mean()}
-        if told["actual"].nunique() < 2:
+        recorded = self._recorded(regime).dropna()
+        row = {"races": len(recorded), "happened": recorded["actual"].mean()}
+        if recorded["actual"].nunique() < 2:
             return row
-        auc = metrics.auc(told["forecast"], told["actual"], n_draws=DRAWS, rng=rng)
-        brier = metrics.brier_skill(told["forecast"], told["actual"], told["base"], n_draws=DRAWS, rng=rng)
+        auc = metrics.auc(recorded["forecast"], recorded["actual"], n_draws=DRAWS, rng=rng)
+        brier = metrics.brier_skill(recorded["forecast"], recorded["actual"], recorded["base"], n_draws=DRAWS, rng=rng)
         row |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
-        row["auc_simulated"] = metrics.auc(told["simulated"], told["actual"], n_draws=1).value
+        row["auc_simulated"] = metrics.auc(recorded["simulated"], recorded["actual"], n_draws=1).value
         return row | {"brier_skill": brier.value, "brier_low": brier.low, "brier_high": brier.high}
 
     def _recorded(self, regime: str) -> pd.DataFrame:

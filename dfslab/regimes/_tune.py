@@ -427,9 +427,9 @@ def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
     codes, known = walk.codes[best, walk.scored], walk.known[best, walk.scored]
     rows = []
     for k, regime in enumerate(REGIMES):
-        told = walk.simulated * (np.arange(len(REGIMES)) != k)
-        told[codes == k] = np.arange(len(REGIMES)) == k
-        gained = pd.Series(walk.as_skill(walk.gains(told)[known[:, k], best]) @ walk.weights, dtype=float)
+        forecast = walk.simulated * (np.arange(len(REGIMES)) != k)
+        forecast[codes == k] = np.arange(len(REGIMES)) == k
+        gained = pd.Series(walk.as_skill(walk.gains(forecast)[known[:, k], best]) @ walk.weights, dtype=float)
         rows.append({"regime": regime, "races": len(gained), "skill": gained.mean(), "skill_se": gained.sem()})
     return pd.DataFrame(rows)
 

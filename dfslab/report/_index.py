@@ -1,4 +1,4 @@
-"""The index over all reports of a folder: one card a race, every text escaped, what is damaged said."""
+"""The index over all reports of a folder: one card a race, every text escaped, damaged numbers named."""
 
 from pathlib import Path
 

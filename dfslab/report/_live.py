@@ -36,7 +36,7 @@ ASSUMED = ("out", "points", "ownership", "thresholds", "contest", "regime_weight
 RECIPES = {"plain": 0.0, "half leverage": 0.5, "all leverage": 1.0}
 WORTH = {"half leverage": 0.0, "all leverage": 0.0}
 """Recipes that compete, and what a gain promised over plain lineups came to in replays: as notebook 03 has them."""
-TOLD = ("leverage_share", "leverage_penalty", "regime_quotas", "robustness")
+OWN_RECIPE = ("leverage_share", "leverage_penalty", "regime_quotas", "robustness")
 """Wishes that leave the referee nothing to decide."""
 
 
@@ -114,9 +114,12 @@ class Bench:
         world, weights = self.world(**assumed), assumed.get("regime_weights")
         day, drawn = world.day, simulate_race(world.day, n_scenarios)
         crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
-        told, share = any(wishes.get(name) is not None for name in TOLD), wishes.pop("leverage_share", None)
+        chosen_by_user, share = (
+            any(wishes.get(name) is not None for name in OWN_RECIPE),
+            wishes.pop("leverage_share", None),
+        )
         wishes |= {"n_lineups": n_lineups, "regime_weights": weights}
-        recipes = {"yours": share} if told else RECIPES
+        recipes = {"yours": share} if chosen_by_user else RECIPES
         chosen = {n: choose_portfolio(day, drawn, crowd, leverage_share=x, **wishes) for n, x in recipes.items()}
         trial = score_portfolios(day, chosen, crowd, n_scenarios=n_scenarios, stage="referee")
         verdict = referee(trial, {name: WORTH.get(name, 1.0) for name in chosen})
@@ -138,9 +141,9 @@ class Bench:
                 raise UserError(f"{path}: this page did not write it; move it away, or give out_dir another folder")
         folder.mkdir(parents=True, exist_ok=True)
         answer.portfolio.to_upload(folder / "lineups.csv")
-        told = fill_entries(answer.world.day, {0: answer.portfolio}, folder)
+        written = fill_entries(answer.world.day, {0: answer.portfolio}, folder)
         self._written |= {path: path.read_bytes() for path in folder.glob("*.csv")}
-        return (f"{folder / 'lineups.csv'}: {len(answer.portfolio)} lineups.", *told)
+        return (f"{folder / 'lineups.csv'}: {len(answer.portfolio)} lineups.", *written)
 
     def world(self, out=(), points=None, ownership=None, thresholds=None, contest=None, regime_weights=None) -> World:
         """Return the race under some assumptions; what they do not touch is what it was."""
@@ -197,12 +200,12 @@ def shown(answer: Answer, pinned: Answer | None = None, ahead: pd.Series | None 
         (f"{100 * owned:.0f} %", "total ownership of a lineup"),
         (f"{mine.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
     ]
-    said = list(mine.notes)
+    remarks = list(mine.notes)
     if ahead is not None:
         gain = f"{ahead['difference']:+,.2f} ± {ahead['se']:,.2f} dollars".replace("-", "−")
-        said += [f"Against the pinned A, on fresh races: {gain}, {'clear' if ahead['clear'] else 'not told apart'}."]
+        remarks += [f"Against the pinned A, on fresh races: {gain}, {'clear' if ahead['clear'] else 'not told apart'}."]
     tables = _exposures(answer, pinned), _lineups(answer, pinned), _regimes(answer)
-    return "".join(part.markup for part in (stats(cards), notes(said), *tables))
+    return "".join(part.markup for part in (stats(cards), notes(remarks), *tables))
 
 
 def _exposures(answer: Answer, pinned: Answer | None):
@@ -305,10 +308,10 @@ class Panel:
     def write(self, _=None) -> None:
         """Write the lineups shown, ready for upload."""
         try:
-            said = self.bench.write(self.answer, self.out_dir)
+            remarks = self.bench.write(self.answer, self.out_dir)
         except UserError as reason:
-            said = (reason,)
-        self.status.value = notes(said).markup
+            remarks = (reason,)
+        self.status.value = notes(remarks).markup
 
     def edit(self, _=None) -> None:
         """Take over a driver's points and ownership from the boxes; 0 lets go of what was set."""
@@ -351,13 +354,13 @@ class Panel:
     def _laid_out(self):
         kit, box = self.kit, self.boxes
         words = {"locks": "in every lineup", "bans": "in none", "out": "scratched", "group": "a group of drivers"}
-        said = {name: kit.VBox([kit.Label(text), box[name]]) for name, text in words.items()}
+        labelled = {name: kit.VBox([kit.Label(text), box[name]]) for name, text in words.items()}
         limits = [box[n] for n in self.rows.index[self.rows["tab"] == "limits"]]
         regimes = [box[n] for n in self.rows.index[self.rows["tab"] == "regimes"]]
         tabs = {
             "limits": limits,
-            "drivers": [*(said[n] for n in ("locks", "bans", "group")), box["at_least"], box["at_most"]],
-            "what if": [said["out"], box["driver"], *self.edits, self.buttons[-1], box["contest"]],
+            "drivers": [*(labelled[n] for n in ("locks", "bans", "group")), box["at_least"], box["at_most"]],
+            "what if": [labelled["out"], box["driver"], *self.edits, self.buttons[-1], box["contest"]],
             "regimes": [*regimes, box["own weights"], *self.weights.values()],
         }
         left = kit.Tab([kit.VBox(rows) for rows in tabs.values()], titles=list(tabs), layout={"flex": "0 0 25em"})

@@ -23,7 +23,7 @@ SCORED_SHARE = 1 / 3
 
 
 FEWEST_CONTESTS = 3
-"""Past contests below which nothing is said about how forecasts turned out."""
+"""Past contests below which nothing is shown of how forecasts turned out."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def tune_ownership(
     contests, needed = past["contest_id"].nunique(), learn + FEWEST_CONTESTS
     real = past.iloc[:0] if day else known_contests(where, series, seed)
     if contests < needed and real.empty and day is None:
-        said = f"{contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
-        raise data.InputError(f"{where}: {said}")
+        problem = f"{contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
+        raise data.InputError(f"{where}: {problem}")
     estimator = estimator or HybridOwnershipEstimator()
     if figures:
         shipped = files.read_json(Path(figures))
@@ -218,17 +218,17 @@ def _past_conditions(results, races) -> pd.DataFrame:
 
 
 def _since(history, since) -> pd.Timestamp:
-    """Return the first date to score: as told, or the one that leaves the last part of the history."""
+    """Return the first date to score: as given, or the one that leaves the last part of the history."""
     dates = pd.to_datetime(history.races["date"]).sort_values()
     if dates.empty:
         raise data.InputError("history/races.csv holds no race of this series; run dfslab fetch first")
-    told = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
-    if not (dates < told).any() or not (dates >= told).any():
+    first = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
+    if not (dates < first).any() or not (dates >= first).any():
         raise data.InputError(
-            f"races from {told:%Y-%m-%d}: the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, races are "
+            f"races from {first:%Y-%m-%d}: the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, races are "
             "needed before and after; choose another date"
         )
-    return told
+    return first
 
 
 # ---------------------------------------------------------------- how forecasts before a race day turned out
