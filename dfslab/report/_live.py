@@ -114,12 +114,9 @@ class Bench:
         world, weights = self.world(**assumed), assumed.get("regime_weights")
         day, drawn = world.day, simulate_race(world.day, n_scenarios)
         crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
-        chosen_by_user, share = (
-            any(wishes.get(name) is not None for name in OWN_RECIPE),
-            wishes.pop("leverage_share", None),
-        )
+        own, share = any(wishes.get(name) is not None for name in OWN_RECIPE), wishes.pop("leverage_share", None)
         wishes |= {"n_lineups": n_lineups, "regime_weights": weights}
-        recipes = {"yours": share} if chosen_by_user else RECIPES
+        recipes = {"yours": share} if own else RECIPES
         chosen = {n: choose_portfolio(day, drawn, crowd, leverage_share=x, **wishes) for n, x in recipes.items()}
         trial = score_portfolios(day, chosen, crowd, n_scenarios=n_scenarios, stage="referee")
         verdict = referee(trial, {name: WORTH.get(name, 1.0) for name in chosen})
