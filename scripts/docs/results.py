@@ -23,6 +23,7 @@ def with_errors(frame: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
 
 def markdown_table(frame: pd.DataFrame, digits: int = 4) -> str:
     """Return `frame` as a Markdown table; numbers with `digits` significant digits, missing ones as a dash."""
+    frame = frame.assign(season=frame["season"].astype(str)) if "season" in frame else frame
     joined = with_errors(frame, digits)
     head = "| " + " | ".join(str(c).replace("_", " ") for c in joined.columns) + " |"
     line = "|" + "|".join("--:" if pd.api.types.is_numeric_dtype(frame[c]) else "--" for c in joined.columns) + "|"
