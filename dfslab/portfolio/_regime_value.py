@@ -32,8 +32,8 @@ def regime_value(chosen_on: Scores, scored_on: Scores) -> pd.DataFrame:
     by_regime = np.array([_means(chosen_on, name) for name in names])
     best = names[int(np.argmax(by_regime @ _chances(chosen_on)))]
     likeliest = names[int(np.argmax(by_regime[:, int(np.argmax(chance))]))]
-    best = np.array(names, object)[by_regime.argmax(axis=0)]
-    known = np.choose(scored_on.regime, [scored_on.payout[name] for name in best])
+    informed = np.array(names, object)[by_regime.argmax(axis=0)]
+    known = np.choose(scored_on.regime, [scored_on.payout[name] for name in informed])
     rows = [
         ("knowing the regime (EVPI)", known - scored_on.payout[best]),
         ("all regimes instead of the likeliest (VSS)", scored_on.payout[best] - scored_on.payout[likeliest]),
