@@ -303,7 +303,7 @@ def pit(draws, actual, rng: np.random.Generator) -> np.ndarray:
 
 
 def reliability(forecast, actual, cluster, edges) -> pd.DataFrame:
-    """Return forecast against actual by band of the forecast.
+    """Return mean forecast and mean actual in each band of the forecast.
 
     Parameters
     ----------

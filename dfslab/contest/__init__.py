@@ -1,7 +1,7 @@
 """The contest: where our lineups rank in a field, how ties are split, and what is paid, race by simulated race.
 
 Our entries are part of the contest: they compete with the field and with each other, equal scores share the prizes of
-the ranks they cover, and what is paid out is the pool, to the cent.
+the ranks they cover, and in a full contest what is paid out is the pool, to the cent.
 
 >>> prizes = [{"min_rank": 1, "max_rank": 1, "prize": 10}, {"min_rank": 2, "max_rank": 2, "prize": 5}]
 >>> two_of_three = Contest(entry_fee=5, entries=3, payouts=prizes)

@@ -118,7 +118,7 @@ def _sum_from_top(counts, width):
 
 @njit(cache=True, nogil=True)
 def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, rank, start, stop):
-    """Fill rows start … stop of `payout` (S, L) in cents and `rank` (S, L): all of `own` (L, K) enter together.
+    """Fill rows start … stop of `payout` (S, L) in cents, ties split, and `rank` (S, L): all of `own` (L, K) enter.
 
     `total` (n + 1,) holds the prizes of the best r ranks in cents. Equal scores share the prizes they cover.
     """
@@ -179,7 +179,7 @@ def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
 
 @njit(cache=True, nogil=True)
 def expected_kernel(at_least, offset, low, ticks, total, top, lineups, weight, group, sums, start, stop):
-    """Add what lineups start … stop get who enter alone to `sums` (G, 5, L), x the cents won in a scenario.
+    """Add to `sums` (G, 5, L) what lineups start … stop win, each entered alone, ties split; x cents in a scenario.
 
     The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a rank of `top` or better.
     """

@@ -84,7 +84,7 @@ class ContestBoard:
 
 
 def covariance(law: LineupLaw, exact: bool = False) -> np.ndarray:
-    """Return about the covariance of the drivers of a lineup of `law`, (D, D).
+    """Return an approximate covariance of the drivers of a lineup of `law`, (D, D).
 
     As if drivers were drawn apart, but with their number fixed and the lineup's salary at its true variance: the cap
     ties drivers together through little else. The exact one costs D passes instead of one.

@@ -1,13 +1,13 @@
 """What kind of race it was, how likely each kind is before the race, and where to draw the lines between the kinds.
 
-One car dominates, wrecks shuffle the order, a long green run makes fuel decide, or none of these: `race_features`
+One car dominates, wrecks shuffle the order, or neither (fuel mileage is a fourth kind, off by default): `race_features`
 measure a finished race and a simulated one alike, `classify_scenario_regime` labels them by `RegimeThresholds`, and
 `RegimeModel` says before a race how likely each label is, from past races where it is known. `tune_thresholds` chooses
 the thresholds by what reweighted scenarios were worth on later seasons; its `TuningResult` says if they were worth it:
 `.verdict` in words, `.scores` (one score frame) with `.comparison`, `.by_season`, `.by_race` and `.parts`, `.table`
 over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
 races, `.confusion` with a clustering, `.skill()` and `.reliability()` of what was forecast before, and `.save()` for
-the house default, which later races read as `SavedRegimes`.
+later reports of the data folder, which read it as `SavedRegimes`.
 
 >>> import pandas as pd
 >>> features = race_features(pd.DataFrame({

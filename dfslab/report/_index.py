@@ -1,4 +1,4 @@
-"""The index over all reports of a folder: one card a race, every text escaped, damaged numbers named."""
+"""The index over all reports of a folder: one card a race, every text escaped, damaged reports named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Before a race, after it, between races, a season: the rooms put to work on a user's folder.
+"""The steps of a race day, its review, tuning and a season: the rooms put to work on a user's folder.
 
 A race day holds all that is known before the start. From it come races, ownership, a portfolio, its scores, and, when
 the standings are there, what became of them; every step is one call with its own stream of random numbers, kept by

@@ -59,7 +59,7 @@ def run_backtest(
     progress=lambda done, total: None,
     **settings,
 ) -> dict[str, pd.DataFrame]:
-    """Decide and reveal every race of a season that has standings; return what was scored.
+    """Choose lineups for every race of a season with standings, then score them on what happened.
 
     Parameters
     ----------
