@@ -85,6 +85,9 @@ class Scores:
         row = self.calibrated(promises).set_index("portfolio").loc[name]
         chance = f"{row['p_profit']:.0%}", "chance to end with a profit"
         cash = f"{row['cash']:.0%}", "of the entries in the money"
+        if not self.fees[name]:
+            mean, error = self.mean(self.payout[name])
+            return [(f"${mean:,.2f}", f"expected to be won without a fee, ± ${error:,.2f}"), cash]
         band = f"of the fees in return; 80 % band {row['low_80']:+.0%} to {row['high_80']:+.0%}"
         money = f"{row['return']:+.0%}", f"{band}; the average entry {self.average['return']:+.0%}"
         top = f"{row['top_1pct']:.1%}", "of the entries among the best 1 %"

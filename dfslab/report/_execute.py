@@ -80,7 +80,7 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
     except Exception as error:
         raise _failure(notebook.name, node, at, error) from error
     finally:
-        nbformat.write(node, target)
+        files.write_text(target, nbformat.writes(node))
 
 
 _WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
@@ -97,10 +97,7 @@ def check_parameters(notebooks, parameters: dict) -> None:
         names = ", ".join(Path(path).name for path in notebooks)
         raise ReportFailed(f"{names}: no parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
     for name, value in parameters.items():
-        need, right = (
-            "text, a number, a list or a dict",
-            isinstance(value, bool | int | float | str | list | dict | None),
-        )
+        need, right = "text, a number, a list or a dict", isinstance(value, int | float | str | list | dict | None)
         if name in _WHOLE:
             least, most = _WHOLE[name], 5 if name == "max_overlap" else math.inf
             right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
@@ -121,7 +118,7 @@ def _failure(name: str, node, at: int | None, error: Exception) -> ReportFailed:
     cell = node.cells[at]
     where = f"{name}, cell {at + 1} ({(cell.source.strip().splitlines() or [''])[0]})"
     if isinstance(error, CellExecutionError):
-        return ReportFailed(f"{where}: {error.ename}: {error.evalue}")
+        return ReportFailed(f"{where}: {error.ename}: {' '.join(error.evalue.split())}")
     why = f"the kernel gave no answer ({in_words(error)}); run again"
     if isinstance(error, DeadKernelError):
         why = "the kernel died, perhaps for want of memory; try -p n_scenarios=5000"

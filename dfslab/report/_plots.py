@@ -33,9 +33,10 @@ def save(ax, path, dots_per_inch: int = 120) -> None:
 
 
 def _axes(ax, width=WIDE, height=3.6):
-    if ax is None:
-        from matplotlib import pyplot as plt
+    from matplotlib import pyplot as plt
 
+    plt.rcParams["text.parse_math"] = False  # a name may hold dollar signs; tick labels are made as late as when drawn
+    if ax is None:
         ax = plt.subplots(figsize=(width, height), layout="constrained")[1]
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#b9c4ce")
@@ -151,6 +152,8 @@ def plot_chances(chance, ax=None):
 
     `chance` is a Series by amount, ascending, such as `Scores.profit_chances` gives.
     """
+    from matplotlib import ticker
+
     ax = _axes(ax, WIDE, 3.0)
     ax.step(chance.index, chance, where="pre", color=BLUE, linewidth=2)
     ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
@@ -160,6 +163,7 @@ def plot_chances(chance, ax=None):
     ax.set_xticks(ticks, [f"{x:,.0f}" for x in ticks])
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(ticker.LogFormatter())
     ax.set(xlabel=chance.index.name, ylabel="chance of at least that (%)")
     return ax
 

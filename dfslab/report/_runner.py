@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
 PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
 """Whose versions a manifest tells."""
+_WRITTEN = re.compile(r"\d\d_\w+\.(ipynb|html)|lineups\w*\.csv|(exposures|DKEntries)\.csv|metrics\.json|card\.png")
+"""Names of the files that pages write."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,7 @@ class _Run:
 
 
 def run_report(
-    race_id,
-    data_dir,
-    out_dir="reports",
-    parameters=None,
-    *,
-    notebooks=None,
-    progress=lambda line: None,
+    race_id, data_dir, out_dir="reports", parameters=None, *, notebooks=None, progress=lambda line: None
 ) -> Path:
     """Make the report of a race: three executed notebooks, their HTML, the lineups and their tables.
 
@@ -127,12 +124,20 @@ def _make(run: _Run, folder: Path, progress=lambda line: None) -> None:
 def _check_replaced(folder: Path, data_dir: Path) -> None:
     """Raise `InputError` when a run would take the place of anything but what an earlier one made."""
     for place in (folder, folder.with_name(f"{folder.name}.failed")):
-        ours = not place.is_dir() or not any(place.iterdir()) or manifest_of(place).get("race_id") == folder.name
-        if place.is_symlink() or not ours or data_dir.is_relative_to(place):
+        if not _is_ours(place, folder.name) or data_dir.is_relative_to(place):
             raise InputError(
                 f"{place}: this is not an earlier report of {folder.name} and would be replaced; choose another --out, "
                 "or move it"
             )
+
+
+def _is_ours(place: Path, race_id: str) -> bool:
+    """Whether `place` is free, empty or made by an earlier run; failed runs once had no manifest, only our files."""
+    if place.is_symlink() or not place.is_dir():
+        return not os.path.lexists(place)
+    names = {path.name for path in place.iterdir()}
+    old = place.name.endswith(".failed") and all(map(_WRITTEN.fullmatch, names))
+    return not names or old or manifest_of(place).get("race_id") == race_id
 
 
 def _run_page(run: _Run, source: Path, aside: Path) -> None:
@@ -179,7 +184,6 @@ def _keep_failed(aside: Path, failed: Path, manifest: dict) -> None:
 def keep_lost(race_id: str, out_dir: Path, why: str) -> None:
     """Keep what a process that died had made of a report, as a failed one."""
     failed = out_dir / f"{race_id}.failed"
-    ours = not failed.exists() or manifest_of(failed).get("race_id") == race_id
-    for aside in out_dir.glob(f".{race_id}.????????.partial") if ours else ():
+    for aside in out_dir.glob(f".{race_id}.????????.partial") if _is_ours(failed, race_id) else ():
         with suppress(OSError), files.locked(out_dir / ".locks" / race_id):
             _keep_failed(aside, failed, {"race_id": race_id, "dfslab": "", "failed": why})

@@ -69,6 +69,18 @@ def test_the_whole_field_scored_takes_the_whole_pool(case):
     assert scores.table()["expected_payout_se"][0] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_without_a_fee_what_is_won_is_told_and_no_return(case):
+    first, _, points, fields, weight = case
+    scores = score_portfolios({"a": first}, points, fields, Contest(0.0, 44, PRIZES), weight=weight)
+    paid = score_portfolios({"a": first}, points, fields, contest_of(), weight=weight)
+    won = f"${weight @ paid.payout['a']:,.2f}"
+    said = scores.headline("a")
+    assert said.startswith(f"There is no fee, so no return; the entries are expected to win {won} ± ")
+    (value, text), (cash, _) = scores.cards("a")
+    assert value == won and text.startswith("expected to be won without a fee") and cash == paid.cards("a")[2][0]
+    assert "nan" not in f"{said} {text} {cash}" and scores.fees["a"] == 0
+
+
 def test_a_limit_per_user_lets_only_the_first_lineups_in(case):
     first, _, points, fields, weight = case
     limited = score_portfolios({"a": first}, points, fields, contest_of(max_entries_per_user=2), weight=weight)

@@ -79,6 +79,33 @@ def test_the_failed_page_is_kept_and_the_good_report_stays(folder, tmp_path):
     assert sorted(p.name for p in good.parent.iterdir()) == [".locks", RACE, f"{RACE}.failed", "index.html"]
 
 
+FULL = (
+    "import resource, sys; from dfslab.errors import in_words; from dfslab.report._runner import run_notebook\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))\n"
+    "try: run_notebook(*sys.argv[1:3])\n"
+    "except Exception as error: print(in_words(error))"
+)
+
+
+@pytest.mark.parametrize(
+    ("cell", "room"),
+    [
+        ("print('x' * 90_000)", 30_000),
+        ("print('x' * 90_000); 1 / 0", 30_000),
+        ("open('a.csv', 'w').write('x' * 90_000)", 30_000),
+        ("print('x' * 9_000)", 100),
+        ("print('x')", 3_000),
+    ],
+)
+def test_a_disk_that_fills_is_one_sentence_and_the_earlier_page_stays(cell, room, tmp_path):
+    source, target = _notebook(tmp_path / "toy.ipynb", cell), tmp_path / "out" / "page"
+    target.mkdir(parents=True)
+    command = [sys.executable, "-c", FULL, str(source), str(target), str(room)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "File too large" in told and told.count("\n") == 1 and "unexpected" not in told
+    assert list(target.iterdir()) == []
+
+
 LOOK = """import sys, os, json, calendar, numba, matplotlib, dfslab, papermill
 print(json.dumps([sys.executable, sys.path, os.getcwd(), dfslab.__file__, matplotlib.rcParams["figure.dpi"],
                   numba.config.DISABLE_JIT, "from_startup" in globals(), numba.config.CACHE_DIR]))"""
@@ -237,6 +264,24 @@ FOREIGN = {
         _with(out, f"{RACE}.failed/notes.txt"),
         "not an earlier report",
     ),
+    "a failed folder with a file more than ours": lambda data, out: (
+        _with(_with(out, f"{RACE}.failed/{FIRST}.html"), f"{RACE}.failed/budget.xlsx"),
+        "not an earlier report",
+    ),
+    "a failed folder of another race": lambda data, out: (
+        _with(out, f"{RACE}.failed/manifest.json", '{"race_id": "x", "dfslab": ""}'),
+        "not an earlier report",
+    ),
+    "pages without a manifest in place of the report": lambda data, out: (
+        _with(out, f"{RACE}/{FIRST}.html"),
+        "not an earlier report",
+    ),
+    "a file in place of the report": lambda data, out: (_with(out, RACE), "not an earlier report"),
+    "a file in place of the failed folder": lambda data, out: (_with(out, f"{RACE}.failed"), "not an earlier report"),
+    "a link that leads nowhere": lambda data, out: (
+        _link(out / f"{RACE}.failed", out / "gone").parent,
+        "not an earlier report",
+    ),
     "a page of somebody's": lambda data, out: (_with(out, "index.html", "<h1>My site</h1>"), "not of dfslab"),
     "a link in place of the report": lambda data, out: (
         _link(out / RACE, data / "races" / RACE).parent,
@@ -272,6 +317,25 @@ def test_reports_beside_the_races_are_fine_and_are_replaced(folder, tmp_path):
     (out / RACE).mkdir(parents=True)
     assert run_report(RACE, folder, out, notebooks=toys) == run_report(RACE, folder, out, notebooks=toys)
     assert (out / RACE / "manifest.json").exists() and (folder / "races" / RACE / "DKSalaries.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{FIRST}.ipynb"],
+        [f"{FIRST}.html", f"{FIRST}.ipynb", f"{SECOND}.ipynb", f"{SECOND}.html"],
+        ["metrics.json", f"{THIRD}.ipynb", "lineups.csv", "lineups_700099253.csv", "lineups_metrics.csv"],
+        ["card.png", "exposures.csv", "DKEntries.csv", f"{THIRD}.html"],
+        [],
+    ],
+)
+def test_what_an_early_dfslab_left_of_a_failed_report_gives_way(names, folder, tmp_path):
+    failed = tmp_path / "out" / f"{RACE}.failed"
+    failed.mkdir(parents=True)
+    for name in names:
+        (failed / name).write_text("left")
+    assert run_report(RACE, folder, failed.parent, notebooks=_toys(tmp_path / "toys")).is_dir()
+    assert not failed.exists()
 
 
 # ---------------------------------------------------------------- the index

@@ -49,6 +49,44 @@ def test_bands_and_facts_are_drawn_in_percent_by_name():
     assert ax.lines[0].get_xdata().tolist() == [30, 20] and ax.lines[1].get_xdata().tolist() == [40, 50]
 
 
+ODD = [
+    r"Cash $\frac$ Reed",
+    "A$AP $Rocky Mott",
+    "x^2 $_$ y",
+    r"\$5 $",
+    "$$",
+    "$a^b$ {c}",
+    "<b>&amp;",
+    r"a\nb $\q$",
+    "Jörg $%$",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda x: plot_dots(pd.DataFrame({x: [1.0, 2.0], "other": [2.0, 1.0]}, index=[x, "B"]), x),
+        lambda x: plot_lines(pd.DataFrame({x: [1.0, 2.0]}, index=pd.Index([1.0, 2.0], name=x)), x),
+        lambda x: plot_bars(pd.DataFrame({x: [1.0, 2.0]}, index=[x, "B"]), x),
+        lambda x: plot_laps(pd.DataFrame([[200.0, 90.0], [20.0, 90.0]], ["r1", "r2"], [x, "B"])),
+        lambda x: plot_heat(pd.DataFrame({x: [1.0, 2.0]}, index=[x, "B"]), x),
+        lambda x: plot_differences(pd.DataFrame({"difference": [5.0, 1.0], "se": [1.0, 1.0]}, index=[x, "b"]), x),
+        lambda x: plot_histogram(np.arange(9.0), 3.0, x, (x, "ours")),
+        lambda x: plot_chances(pd.Series([100.0, 50.0, 20.0], pd.Index([-10.0, 5.0, 40.0], name=x))),
+    ],
+    ids=["dots", "lines", "bars", "laps", "heat", "differences", "histogram", "chances"],
+)
+def test_text_of_a_file_is_drawn_letter_by_letter(plot, name):
+    from matplotlib.text import Text
+
+    ax = plot(name)
+    ax.figure.canvas.draw()
+    texts = _closing(ax).figure.findobj(Text)
+    assert any(name.split()[-1] in text.get_text() for text in texts)
+    assert not any(text.get_parse_math() or "mathdefault" in text.get_text() for text in texts)
+
+
 def test_differences_beyond_two_errors_are_distinguished_from_the_rest():
     table = pd.DataFrame({"difference": [5.0, 1.0, -9.0], "se": [1.0, 1.0, 2.0]}, index=["a", "b", "c"])
     ax = _closing(plot_differences(table))
