@@ -82,7 +82,7 @@ class Bench:
     _kept: dict = field(default_factory=dict, repr=False)
     _written: dict = field(default_factory=dict, repr=False)
 
-    def ask(self, n_lineups=20, *, max_exposure=0.6, min_exposure=None, max_overlap=5, **wishes) -> Answer:
+    def ask(self, n_lineups=20, *, max_exposure=1.0, min_exposure=None, max_overlap=5, **wishes) -> Answer:
         """Return the best lineups that enter, by mean points less λ · ownership², and what they earn together.
 
         Raises
