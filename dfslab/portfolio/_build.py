@@ -325,8 +325,8 @@ class _Task:
         if len(lineups) and self.played is not self.contest:
             stage = FieldScores.from_field(fields, few.points, self.contest, self.slate.rules)
             alone = stage.alone(lineups, few.weight)[0, 0] / 100
-        threshold = self.optimizer.low_ownership_threshold
-        metrics = lineup_metrics(self.slate, own, lineups, expected_copies=copies, low_ownership_threshold=threshold)
+        shown = {"expected_copies": copies, "low_ownership_threshold": self.optimizer.low_ownership_threshold}
+        metrics = lineup_metrics(self.slate, own, lineups, value=self.value, **shown)
         metrics.insert(0, "regime", labels)
         metrics.insert(1, "gain", choice.gain)
         metrics.insert(2, "expected_payout", alone)

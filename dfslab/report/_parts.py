@@ -9,6 +9,7 @@ import base64
 import csv
 import functools
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -212,8 +213,13 @@ def stats(figures, units: str = "") -> Part:
         return Part("")
     if isinstance(figures, pd.Series):
         figures = [_card(name, figures, units) for name in figures.index if not str(name).endswith("_se")]
-    cards = [(str(value), str(text)) for value, text in figures]
+    cards = [(_minus(value), _minus(text)) for value, text in figures]
     return Part(str(_macros().stats(cards)), "; ".join(f"{value} {text}" for value, text in cards))
+
+
+def _minus(text) -> str:
+    """Return a sentence with true minus signs before its numbers; names, dates and ranges stay."""
+    return re.sub(r"(?<![\w$−-])-(?=[$]?\d)", "−", str(text))
 
 
 def _card(name, figures: pd.Series, units: str = "") -> tuple[str, str]:
@@ -228,7 +234,7 @@ def _card(name, figures: pd.Series, units: str = "") -> tuple[str, str]:
 
 def notes(sentences, fold: str = "") -> Part:
     """Show sentences the reader must not miss (assumptions made, drivers out, names unmatched); closed with `fold`."""
-    sentences = [str(sentence) for sentence in sentences]
+    sentences = [_minus(sentence) for sentence in sentences]
     if not sentences:
         return Part("")
     return Part(str(_macros().notes(sentences, fold)), "\n".join(sentences))

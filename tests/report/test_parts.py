@@ -133,3 +133,8 @@ def test_a_picture_of_nothing_shows_nothing():
     from matplotlib import pyplot as plt
 
     assert figure(plt.subplots()[1], "Nothing").markup == "" and not plt.get_fignums()
+
+
+def test_numbers_in_sentences_have_a_true_minus_and_names_keep_their_hyphen():
+    said = notes(["Delgado-Ruiz on 2026-03-15: (-0.26 to +1.33), -$3, 5-7"]).text
+    assert said == "Delgado-Ruiz on 2026-03-15: (−0.26 to +1.33), −$3, 5-7"

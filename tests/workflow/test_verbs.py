@@ -177,3 +177,11 @@ def test_a_pool_fitted_once_forecasts_and_is_scored_as_one_fitted_anew(night):
     np.testing.assert_array_equal(night.crowd.draws, fresh.draws)
     scored = tune.tune_ownership(night.day).past
     pd.testing.assert_frame_equal(scored.scores, walk_forward(past, estimator, seed=1).scores)
+
+
+def test_points_of_a_portfolio_are_those_it_was_chosen_on(night):
+    sizes = {"n_candidates": 200, "n_choose": 150, "n_fields": 4}
+    mine = choose_portfolio(night.day, night.races, night.crowd, 4, **sizes)
+    chosen_on = night.blended.mean().to_numpy()
+    np.testing.assert_allclose(mine.table()["points"], chosen_on[mine.lineups].sum(axis=1))
+    np.testing.assert_allclose(mine.summary()["projected_points"], chosen_on[mine.lineups].sum(axis=1).mean())
