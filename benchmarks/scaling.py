@@ -1,7 +1,7 @@
 """Cost over size: contests in the history, entries, scenarios, lineups, races; each case in a process of its own.
 
-A process of its own gives CPU seconds and the largest memory of one case alone. What is measured goes into the table
-and into `docs/img/scaling.png`.
+A process of its own gives CPU seconds of one case alone. What is measured goes into the table and into
+`docs/img/scaling.png`.
 """
 
 import json
@@ -110,7 +110,7 @@ def _cpu(work) -> tuple[float, object]:
 
 
 def measured(case: str, n: int) -> dict:
-    """Run a case in a new process, its stages in an empty cache; return cpu (s), gib (largest memory), and its own."""
+    """Run a case in a new process, its stages in an empty cache; return cpu (seconds, children included) and more."""
     code = "import sys; from benchmarks import scaling; scaling.run(*sys.argv[1:])"
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-c", code, case, str(n), cache]
@@ -120,16 +120,12 @@ def measured(case: str, n: int) -> dict:
 
 def run(case: str, n: str, cache: str) -> None:
     """Measure a case in this process and print what was found as JSON."""
-    import resource
-
     from dfslab import parallel
 
     os.environ["DFSLAB_CACHE"] = cache
     parallel.cache_folder.cache_clear()  # stages in a folder of their own; compiled code stays where it is
     found = CASES[case](int(n))
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    spent = sum(part.ru_utime + part.ru_stime for part in used)
-    print(json.dumps({"cpu": spent, "gib": max(part.ru_maxrss for part in used) / 2**20} | found))
+    print(json.dumps({"cpu": sum(os.times()[:4])} | found))
 
 
 def rows() -> list[dict]:
@@ -138,9 +134,8 @@ def rows() -> list[dict]:
     table = []
     for case, sizes in found.items():
         for n, one in sizes.items():
-            note = f"CPU seconds; {one['gib']:.1f} GiB at most"
             again = f"; the second time {one['again']:.2f} s" if "again" in one else ""
-            table.append(compared(TEXTS[case].format(n=n), one["cpu"], None, note + again))
+            table.append(compared(TEXTS[case].format(n=n), one["cpu"], None, f"CPU seconds{again}"))
     draw(found)
     return table
 
@@ -161,6 +156,8 @@ def draw(found: dict) -> None:
             ax.legend(frameon=False)
         ax.set(title=case if case != "contests" else "contests in the history (×)", xticks=n)
         ax.set_xticklabels([f"{k:,}" for k in n])
+        spent = [one["cpu"] for one in sizes.values()]
+        ax.set_yticks(spent, [f"{seconds:.2g}" for seconds in spent])
         ax.minorticks_off()
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("CPU seconds")
