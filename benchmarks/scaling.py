@@ -157,7 +157,7 @@ def draw(found: dict) -> None:
         ax.set(title=case if case != "contests" else "contests in the history (×)", xticks=n)
         ax.set_xticklabels([f"{k:,}" for k in n])
         spent = [one["cpu"] for one in sizes.values()]
-        ax.set_yticks(spent, [f"{seconds:.2g}" for seconds in spent])
+        ax.set_yticks(spent, [f"{seconds:.3g}" for seconds in spent])
         ax.minorticks_off()
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("CPU seconds")
