@@ -102,6 +102,7 @@ def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_
     seen = []
     true = sys.modules["dfslab.portfolio._build"].shifted
     monkeypatch.setattr("dfslab.portfolio._build.shifted", lambda *args: seen.append(true(*args)) or seen[-1])
+    monkeypatch.setattr("dfslab.workflow._verbs.cached", lambda function, *args: function(*args))
     choose_portfolio(night.day, night.races, night.crowd, 150, n_choose=200)
     by_name = np.argsort(night.slate.names.astype(str), kind="stable")
     moved = (seen[0].points - night.blended.points[:200][:, by_name]).reshape(20, 10, -1)
