@@ -17,14 +17,6 @@ from dfslab.errors import UserError
 # ---------------------------------------------------------------- means with clustered errors
 
 
-class Interval(NamedTuple):
-    """An estimate with a bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def clustered_fit(values, design, cluster, weight=None) -> tuple[np.ndarray, np.ndarray]:
     """Return least-squares coefficients and their standard errors when rows of one `cluster` move together.
 
@@ -155,47 +147,12 @@ def paired_difference(a, b, cluster) -> tuple[float, float]:
     return clustered_mean(np.asarray(a, float) - np.asarray(b, float), cluster)
 
 
-def _interval(statistic, n: int, n_draws: int, rng) -> Interval:
-    """Return `statistic` of all rows 0 … n-1 and the middle 95 % of its values on rows drawn with replacement."""
-    rng = np.random.default_rng(0) if rng is None else rng
-    draws = [statistic(rng.integers(n, size=n)) for _ in range(n_draws)]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Interval(statistic(np.arange(n)), float(low), float(high))
-
-
 # ---------------------------------------------------------------- yes or no
 
 
 def brier(probability, outcome) -> np.ndarray:
     """Return ``(probability − outcome)²`` per forecast; 0 is perfect, lower is better [brier1950]."""
     return (np.asarray(probability, float) - np.asarray(outcome, float)) ** 2
-
-
-def brier_skill(probability, outcome, baseline, *, n_draws=2000, rng=None) -> Interval:
-    """Return 1 − Brier(probability) / Brier(baseline) with a 95 % bootstrap interval; above 0 beats the baseline.
-
-    Parameters
-    ----------
-    probability, outcome, baseline : (n,) forecasts, what happened (0 or 1), and the forecasts to beat (or one number)
-    """
-    model, base = brier(probability, outcome), brier(baseline, outcome)
-    return _interval(lambda rows: float(1 - model[rows].sum() / base[rows].sum()), len(model), n_draws, rng)
-
-
-def _auc(score, outcome) -> float:
-    if outcome.all() or not outcome.any():
-        return float("nan")
-    ahead = stats.mannwhitneyu(score[outcome], score[~outcome], method="asymptotic").statistic
-    return float(ahead / (outcome.sum() * (~outcome).sum()))
-
-
-def auc(score, outcome, *, n_draws=2000, rng=None) -> Interval:
-    """Return the chance that a random yes scores above a random no (ties half), with a 95 % bootstrap interval.
-
-    The Mann–Whitney statistic [hanley1982]: 0.5 knows nothing, 1 orders perfectly; NaN when all outcomes are equal.
-    """
-    score, outcome = np.asarray(score, float), np.asarray(outcome).astype(bool)
-    return _interval(lambda rows: _auc(score[rows], outcome[rows]), len(score), n_draws, rng)
 
 
 # ---------------------------------------------------------------- finishing order

@@ -45,7 +45,7 @@ class RaceModel:
         races: pd.DataFrame,
         before=None,
         thresholds=None,
-        predicted=(),
+        reweights: bool = False,
         odds=None,
         others=None,
         finish: FinishModel | None = None,
@@ -57,8 +57,8 @@ class RaceModel:
         results, races : history tables; loop data and cautions may be missing
         before : anything `pandas.to_datetime` reads; left out, all races count
         thresholds : `RegimeThresholds` for the labels
-        predicted : regimes whose chance past races predict; none, and scenarios keep the simulator's own frequencies,
-            which no tuning on real or simulated seasons has bettered yet
+        reweights : whether past races predict the chance of a dominator; else scenarios keep the simulator's own
+            frequencies, which no tuning on real or simulated seasons has bettered yet
         odds : frame race_id, driver, probability (as prices say it), optional book: past odds, by which market and
             model are weighed once there are 20 races of them
         others : results and races of other series, from which drivers new to this one borrow their record
@@ -70,7 +70,7 @@ class RaceModel:
         if odds is not None:
             finish = replace(finish, pool=fit_pool(worth, results, odds))
         conditions, features = past_conditions(worth, results, races), race_features(results, races)
-        regime_model = RegimeModel.fit(conditions, features, thresholds, predicted)
+        regime_model = RegimeModel.fit(conditions, features, thresholds, reweights)
         return cls(finish, fit_mechanics(results, races, worth), regime_model, thresholds)
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:

@@ -10,9 +10,6 @@ from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_
 
 CONDITIONS = ("superspeedway", "road", "favourite")
 """What is known before the race and moves a regime's probability."""
-PREDICTED = ("dominator",)
-"""Regimes whose chance the logit predicts: on 90 Cup races of 2023-2025 that of dominator gains .5 ± .6 % in skill,
-with that of chaos −1.8 ± 1.3 % (`docs/results.md`)."""
 RIDGE = 1.0
 """Squared penalty on standardised slopes; .3 to 10 score alike on the same races."""
 BASE_RACES = 8.0
@@ -53,46 +50,42 @@ def past_conditions(worth: pd.DataFrame, results: pd.DataFrame, races: pd.DataFr
 class RegimeModel:
     """Probabilities of the regimes before a race.
 
-    Labels are decided in stages: is the race a dominator; if not, is it chaos; if neither, fuel mileage. Each stage
-    has its own logit, fitted on the races that reached it and whose features were recorded, so what nobody recorded
-    counts neither for nor against a regime. A stage that is not predicted, or has too short a history, is split as
-    the simulator splits it.
+    A logit says how likely a dominator is, from the races whose laps led were recorded; the other regimes share the
+    rest as the simulator's scenarios do. Without a logit, or with too short a history, the simulator's own stand.
     """
 
     coefficients: np.ndarray
-    """(3, 1 + conditions): intercept and slopes of dominator, chaos, fuel_mileage; NaN where the simulator stands."""
+    """(1 + conditions,) intercept and slopes of dominator; NaN where the simulator stands."""
     centre: np.ndarray
     scale: np.ndarray
     base_rates: pd.DataFrame
     """See `base_rates`."""
 
     @classmethod
-    def fit(cls, conditions: pd.DataFrame, features: pd.DataFrame, thresholds=None, predicted=PREDICTED):
+    def fit(cls, conditions: pd.DataFrame, features: pd.DataFrame, thresholds=None, reweights: bool = True):
         """Fit on finished races.
 
         Parameters
         ----------
         conditions, features : `past_conditions` and `race_features`, both by race_id
         thresholds : `RegimeThresholds`; the labels follow from them
-        predicted : regimes whose chance the logit predicts; none, and scenarios keep the simulator's frequencies
+        reweights : False, and scenarios keep the simulator's frequencies
         """
         matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
         thresholds = thresholds or RegimeThresholds()
         codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
         raw = conditions[list(CONDITIONS)].to_numpy(float)
         centre, scale = standard_of(raw)
-        outcomes = stage_outcomes(codes, known)
-        outcomes[[name not in predicted for name in REGIMES[:-1]]] = -1
-        rates = base_rates(conditions["track_type"], codes, known)
-        return cls(fit_logits(design_of(raw, centre, scale), outcomes), centre, scale, rates)
+        dominated = dominators(codes, known & reweights)[None]
+        found = fit_logits(design_of(raw, centre, scale), dominated)[0]
+        return cls(found, centre, scale, base_rates(conditions["track_type"], codes, known))
 
     def probabilities(self, conditions: dict, simulated) -> np.ndarray:
         """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
-        if np.isnan(self.coefficients).all():
+        if np.isnan(self.coefficients).any():
             return np.asarray(simulated, float)
         raw = np.array([[conditions[k] for k in CONDITIONS]], float)
-        design = design_of(raw, self.centre, self.scale)
-        return split_probability(simulated, expit(self.coefficients @ design[0]))
+        return with_dominator(simulated, expit(design_of(raw, self.centre, self.scale) @ self.coefficients)[0])
 
     def base_rate(self, track_type: str) -> pd.DataFrame:
         """Return rate and races by regime at `track_type`, shrunk to all track types; those of all when it is new."""
@@ -110,33 +103,30 @@ def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> p
     races (known ones)
     """
     happened = pd.DataFrame(np.where(known, codes[:, None] == np.arange(len(REGIMES)), np.nan), columns=list(REGIMES))
-    by_type = happened.groupby(track_type.to_numpy())
-    rate = (by_type.sum() + BASE_RACES * happened.mean()) / (by_type.count() + BASE_RACES)
-    rates = pd.concat([rate, happened.mean().to_frame("all").T]).rename_axis("track_type")
-    races = pd.concat([by_type.count(), happened.count().to_frame("all").T]).rename_axis("track_type")
-    wide = {"rate": rates, "races": races}
-    long = [frame.reset_index().melt("track_type", var_name="regime", value_name=k) for k, frame in wide.items()]
-    return long[0].merge(long[1])
+    mean, groups = happened.mean(), [*happened.groupby(track_type.to_numpy()), ("all", happened)]
+    tables = [
+        pd.DataFrame({"rate": (g.sum() + BASE_RACES * mean) / (g.count() + BASE_RACES), "races": g.count()})
+        for _, g in groups
+    ]
+    keys = [kind for kind, _ in groups]
+    return pd.concat(tables, keys=keys, names=["track_type", "regime"]).reset_index()
 
 
-# ---------------------------------------------------------------- stages
+# ---------------------------------------------------------------- the chance of a dominator
 
 
-def stage_outcomes(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return whether each stage was passed, (3, R) int8: 1 this regime, 0 a later one, −1 not reached or not known."""
-    stage = np.arange(len(REGIMES) - 1)[:, None]
-    open_ = (codes >= stage) & known.T[: len(stage)]
-    return np.where(open_, codes == stage, -1).astype(np.int8)
+def dominators(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return whether each race was a dominator, (R,) int8: 1 yes, 0 no, −1 not known; `known` as `known_regimes`."""
+    return np.where(known[:, 0], codes == 0, -1).astype(np.int8)
 
 
-def split_probability(simulated, hazard) -> np.ndarray:
-    """Return probabilities (…, 4) from the chance of each stage, `hazard` (…, 3); NaN takes that of `simulated`."""
+def with_dominator(simulated, chance) -> np.ndarray:
+    """Return `simulated` probabilities (…, 4) with that of dominator set to `chance` (…), NaN for its own."""
     simulated = np.asarray(simulated, float)
-    left = np.cumsum(simulated[..., ::-1], axis=-1)[..., ::-1][..., :-1]
-    own = simulated[..., :-1] / np.maximum(left, 1e-12)
-    chance = np.where(np.isnan(hazard), own, hazard)
-    ones = np.ones_like(chance[..., :1])
-    return np.concatenate([chance, ones], -1) * np.concatenate([ones, np.cumprod(1.0 - chance, axis=-1)], -1)
+    own = simulated[..., 0]
+    chance = np.where(np.isnan(chance), own, chance)
+    rest = (1.0 - chance) / np.maximum(1.0 - own, 1e-12)
+    return np.concatenate([chance[..., None], simulated[..., 1:] * rest[..., None]], -1)
 
 
 def standard_of(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,13 +12,11 @@ import pandas as pd
 from dfslab import __version__, metrics
 from dfslab.data import files
 from dfslab.errors import UserError
-from dfslab.regimes._features import REGIMES, RegimeThresholds
+from dfslab.regimes._features import RegimeThresholds
 
 FEWEST_PERMUTATIONS = 200
 """Fewer are run when asked, with a note: p is then coarse."""
 LEVEL = 0.05
-DRAWS = 500
-"""Bootstrap draws behind the intervals of `TuningResult.skill`."""
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Bands of a regime's probability in `TuningResult.reliability`."""
 
@@ -28,8 +26,8 @@ class SavedRegimes:
     """What a report needs of `models/regimes.json`."""
 
     thresholds: RegimeThresholds
-    predicted: tuple[str, ...]
-    """Regimes whose chance the logit predicts; none where the verdict was against reweighting."""
+    reweights: bool
+    """Whether the chance of a dominator is predicted; not where the verdict was against it."""
 
     @classmethod
     def from_dict(cls, saved: dict) -> "SavedRegimes":
@@ -37,9 +35,9 @@ class SavedRegimes:
         if not isinstance(saved, dict) or not isinstance(saved.get("thresholds"), dict):
             raise UserError("regime thresholds: none in the file; tune again, or remove it")
         predicted = saved.get("predicted", [])  # a file written by hand has no verdict
-        if not isinstance(predicted, list) or set(map(str, predicted)) - set(REGIMES):
-            raise UserError(f"regimes: predicted is {predicted!r}; a list out of {', '.join(REGIMES)} is needed")
-        return cls(RegimeThresholds.from_dict(saved["thresholds"]), tuple(predicted))
+        if not isinstance(predicted, list):
+            raise UserError(f"regimes: predicted is {predicted!r}; a list is needed")
+        return cls(RegimeThresholds.from_dict(saved["thresholds"]), "dominator" in predicted)
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,7 +52,6 @@ class TuningResult:
     in_use: RegimeThresholds
     use: RegimeThresholds | None
     """Thresholds of one's own, if any."""
-    predicted: tuple[str, ...]
     score: dict[str, float]
     """Weight of each part of the score."""
     table: pd.DataFrame
@@ -156,34 +153,27 @@ class TuningResult:
         value = self.scores.pivot(index=about, columns=["model", "score"], values="value")
         return (value["unweighted"] - value["walk-forward"]).rename_axis(columns=None).reset_index()
 
-    def reliability(self, regime="dominator", edges=EDGES) -> pd.DataFrame:
-        """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
-        recorded = self._recorded(regime)
-        return metrics.reliability(recorded["forecast"], recorded["actual"], recorded["race_id"], edges)
-
-    def skill(self, rng=None) -> pd.DataFrame:
+    def skill(self) -> pd.DataFrame:
         """Return how well each regime was forecast before the scored races where it is known.
 
-        By regime: races, happened (share), AUC of the forecast with its 95 % bootstrap interval, AUC of the simulator,
-        Brier skill of the forecast over the base rate with its interval; NaN where it never or always happened.
+        The Brier score of the forecast and of the simulator's own less that of the base rate, paired by race (see
+        `metrics.compare`; below 0 is better than the base rate), with the share of races where it `happened`.
         """
-        return pd.DataFrame([{"regime": regime, **self._skill(regime, rng)} for regime in REGIMES])
+        known = self.forecasts.dropna(subset="actual")
+        scores = pd.concat(
+            pd.DataFrame(
+                {"case": known["race_id"], "regime": known["regime"], "model": model}
+                | {"value": metrics.brier(known[model], known["actual"])}
+            )
+            for model in ("forecast", "simulated", "base")
+        )
+        happened = known.groupby("regime")["actual"].mean().rename("happened")
+        return metrics.compare(scores, "base", ["regime"]).drop(columns="p").join(happened, on="regime")
 
-    def _skill(self, regime: str, rng) -> dict:
-        recorded = self._recorded(regime).dropna()
-        row = {"races": len(recorded), "happened": recorded["actual"].mean()}
-        if recorded["actual"].nunique() < 2:
-            return row
-        auc = metrics.auc(recorded["forecast"], recorded["actual"], n_draws=DRAWS, rng=rng)
-        brier = metrics.brier_skill(recorded["forecast"], recorded["actual"], recorded["base"], n_draws=DRAWS, rng=rng)
-        row |= {"auc": auc.value, "auc_low": auc.low, "auc_high": auc.high}
-        row["auc_simulated"] = metrics.auc(recorded["simulated"], recorded["actual"], n_draws=1).value
-        return row | {"brier_skill": brier.value, "brier_low": brier.low, "brier_high": brier.high}
-
-    def _recorded(self, regime: str) -> pd.DataFrame:
-        if regime not in REGIMES:
-            raise UserError(f"regime {regime!r} is unknown; one of {', '.join(REGIMES)}")
-        return self.forecasts[self.forecasts["regime"] == regime].dropna(subset="actual")
+    def reliability(self, regime="dominator") -> pd.DataFrame:
+        """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
+        rows = self.forecasts[self.forecasts["regime"] == regime].dropna(subset="actual")
+        return metrics.reliability(rows["forecast"], rows["actual"], rows["race_id"], EDGES)
 
     def to_dict(self) -> dict:
         """Return what is saved, as plain values for a JSON file: see `save`."""
@@ -192,7 +182,7 @@ class TuningResult:
         tables = ("table", "by_season", "by_race", "parts", "comparison", "knowing", "base_rates")
         return {
             "thresholds": self.thresholds.to_dict(),
-            "predicted": list(self.predicted) if self.reweights else [],
+            "predicted": ["dominator"] * self.reweights,
             "score": self.score,
             "n_permutations": len(self.placebo),
             **{name: getattr(self, name) for name in names},

@@ -23,13 +23,12 @@ from dfslab.regimes._features import (
 )
 from dfslab.regimes._model import (
     CONDITIONS,
-    PREDICTED,
     base_rates,
     design_of,
+    dominators,
     fit_logits,
-    split_probability,
-    stage_outcomes,
     standard_of,
+    with_dominator,
 )
 from dfslab.regimes._result import TuningResult, gains, hits, kappa
 
@@ -74,10 +73,9 @@ def tune_thresholds(
     since=None,
     until=None,
     grid: Mapping | None = None,
-    score: str | Mapping[str, float] = "energy+leader+crash",
+    score: str = "energy+leader+crash",
     in_use: RegimeThresholds | None = None,
     use: RegimeThresholds | Mapping | None = None,
-    predicted=PREDICTED,
     n_permutations: int = 200,
     n_resamples: int = 100,
 ) -> TuningResult:
@@ -95,10 +93,9 @@ def tune_thresholds(
     since : first day of the races scored; left out, all that are simulated
     until : as of this day: races on it or later are not looked at
     grid : threshold → values to try (default `GRID`); thresholds left out, or without values, stay as they are in use
-    score : parts of the score joined by +, or part → weight; see Notes
+    score : parts of the score joined by +, see Notes
     in_use : the thresholds in use, which win ties (default `RegimeThresholds()`)
     use : thresholds of one's own, compared on the same races; a dict may leave out what stays in use
-    predicted : regimes whose chance the logit predicts; the others keep the simulator's odds
     n_permutations : of the placebo; 200 are needed for a verdict that stands
     n_resamples : bootstrap choices behind κ
 
@@ -111,13 +108,10 @@ def tune_thresholds(
     candidate and its neighbours on the grid.
     """
     in_use = in_use or RegimeThresholds()
-    unknown = set(predicted) - set(REGIMES[:-1])
-    if unknown:
-        raise UserError(f"predicted: {', '.join(sorted(unknown))} unknown; regimes are {', '.join(REGIMES[:-1])}")
     until = conditions["date"].max() + pd.Timedelta(days=1) if until in (None, "") else as_day(until, "until")
     past = _past(results, races, conditions[conditions["date"] < until], simulated, since, until)
     candidates = _Candidates.of(_grid(grid), in_use, use)
-    walk = _Walk(past, candidates, simulated, results, _weights(score), tuple(predicted))
+    walk = _Walk(past, candidates, simulated, results, _weights(score))
     return _result(walk, until, whole_number(n_permutations, "n_permutations", 0), n_resamples, rng)
 
 
@@ -133,13 +127,12 @@ def _grid(grid: Mapping | None) -> dict[str, tuple[float, ...]]:
     return {name: tuple(values.tolist()) for name, values in lists.items() if len(values)}
 
 
-def _weights(score: str | Mapping[str, float]) -> np.ndarray:
+def _weights(score: str) -> np.ndarray:
     """Return the weight of each of `PARTS`, summing to 1."""
-    given = dict.fromkeys(score.split("+"), 1.0) if isinstance(score, str) else dict(score)
-    given = {str(name).strip(): float(weight) for name, weight in given.items()}
-    weights = np.array([given.get(name, 0.0) for name in PARTS])
-    if set(given) - set(PARTS) or not (weights >= 0).all() or not weights.sum() > 0:
-        raise UserError(f"score: {score!r} given; name parts out of {' + '.join(PARTS)}, or give them weights above 0")
+    named = [name.strip() for name in score.split("+")]
+    if set(named) - set(PARTS):
+        raise UserError(f"score: {score!r} given; name parts out of {' + '.join(PARTS)}")
+    weights = np.array([name in named for name in PARTS], float)
     return weights / weights.sum()
 
 
@@ -252,8 +245,8 @@ def _distances(drawn: PastRace, results: pd.DataFrame) -> tuple[np.ndarray, np.n
 class _Walk:
     """All candidates (C) through all scored races (R), with labels of history (H) as they are or permuted."""
 
-    def __init__(self, past: pd.DataFrame, candidates: _Candidates, simulated, results, weights, predicted):
-        self.past, self.candidates, self.weights, self.predicted = past, candidates, weights, predicted
+    def __init__(self, past: pd.DataFrame, candidates: _Candidates, simulated, results, weights):
+        self.past, self.candidates, self.weights = past, candidates, weights
         features, season = past[list(FEATURES)].to_numpy(float), past["season"].to_numpy()
         self.scored = np.flatnonzero(past["scored"])
         self.season = season[self.scored]
@@ -265,9 +258,8 @@ class _Walk:
         self.near, self.between, self.counts, self.unweighted = (np.array(x) for x in zip(*forms, strict=True))
         self.simulated = self.counts / self.counts.sum(axis=2, keepdims=True)
         self.even = self._scores(self.simulated)
-        every = np.array([stage_outcomes(*labels) for labels in zip(self.codes, self.known, strict=True)])
-        stages = [k for k, name in enumerate(REGIMES[:-1]) if name in predicted]
-        self.stages = [(k, *np.unique(every[:, k], axis=0, return_inverse=True)) for k in stages]
+        every = [dominators(*labels) for labels in zip(self.codes, self.known, strict=True)]
+        self.dominated, self.of = np.unique(every, axis=0, return_inverse=True)
         self.designs = [self._design(season < year, year) for year in np.unique(self.season) if season.min() < year]
 
     def _design(self, before, year) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -278,13 +270,12 @@ class _Walk:
 
     def probabilities(self, permuted=None) -> np.ndarray:
         """Return the chance of each regime before each scored race, (R, C, 4)."""
-        hazard = np.full((*self.simulated.shape[:2], len(REGIMES) - 1), np.nan)
-        for stage, outcomes, of in self.stages:
-            outcomes = outcomes if permuted is None else outcomes[:, permuted]
-            for before, rows, design in self.designs:
-                coefficients = fit_logits(before, outcomes[:, : len(before)])
-                hazard[rows, :, stage] = expit(design @ coefficients.T)[:, of.ravel()]
-        return split_probability(self.simulated, hazard)
+        chance = np.full(self.simulated.shape[:2], np.nan)
+        dominated = self.dominated if permuted is None else self.dominated[:, permuted]
+        for before, rows, design in self.designs:
+            coefficients = fit_logits(before, dominated[:, : len(before)])
+            chance[rows] = expit(design @ coefficients.T)[:, self.of.ravel()]
+        return with_dominator(self.simulated, chance)
 
     def gains(self, probabilities) -> np.ndarray:
         """Return score of unweighted less that of reweighted scenarios, (R, C, 3)."""
@@ -348,7 +339,6 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
         best=thresholds["best"],
         in_use=thresholds["in use"],
         use=thresholds.get("yours"),
-        predicted=walk.predicted,
         score=dict(zip(PARTS, walk.weights.tolist(), strict=True)),
         table=_table(walk, gains, best),
         scores=scores,
@@ -362,7 +352,7 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
         cluster_kappa=kappa(confusion.to_numpy()),
         comparison=comparison,
         **dict(zip(("gain", "gain_se", "p"), comparison.loc[0, ["skill", "skill_se", "p"]].astype(float), strict=True)),
-        kappa=float(np.mean([_agreement(codes[decided], walk.codes[k][decided]) for k in picks])),
+        kappa=float(np.mean([kappa(_counts(codes[decided], walk.codes[k][decided])) for k in picks])),
         since=past["date"].iloc[walk.scored[0]],
         until=until,
     )
@@ -451,14 +441,11 @@ def _confusion(past: pd.DataFrame, codes, known, rng) -> pd.DataFrame:
     values = values[:, np.isfinite(values).all(axis=0)]
     values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
     cluster = kmeans2(values, len(REGIMES), minit="++", seed=rng)[1]
-    labels = pd.Series(np.array(REGIMES)[codes[known]])
-    named = labels.groupby(cluster).agg(lambda x: x.value_counts().index[0]).reindex(cluster).to_numpy()
-    table = pd.crosstab(labels, named).reindex(index=REGIMES, columns=REGIMES, fill_value=0)
+    named = pd.Series(codes[known]).groupby(cluster).transform(lambda x: x.value_counts().index[0])
+    table = pd.DataFrame(_counts(codes[known], named), REGIMES, REGIMES)
     return table.rename_axis(index="label", columns="cluster")
 
 
-def _agreement(a, b) -> float:
-    """Return Cohen's κ of two vectors of labels."""
-    counts = np.zeros((len(REGIMES), len(REGIMES)))
-    np.add.at(counts, (a, b), 1)
-    return kappa(counts)
+def _counts(a, b) -> np.ndarray:
+    """Return how often two vectors of labels say each pair of regimes, (4, 4)."""
+    return np.histogram2d(a, b, bins=np.arange(len(REGIMES) + 1))[0].astype(int)

@@ -83,10 +83,10 @@ class RaceDay:
         return SavedRegimes.from_dict(saved).thresholds if saved else RegimeThresholds()
 
     @property
-    def predicted(self) -> tuple[str, ...]:
-        """Regimes whose chance is predicted; by tuning's verdict the others keep the simulator's frequency."""
+    def reweights(self) -> bool:
+        """Whether a dominator's chance is predicted: by tuning's verdict, else regimes keep the simulator's odds."""
         saved = self.saved.get("regimes")
-        return SavedRegimes.from_dict(saved).predicted if saved else ()
+        return bool(saved) and SavedRegimes.from_dict(saved).reweights
 
     @property
     def promises(self) -> PromiseMap:

@@ -50,11 +50,11 @@ def fit_race_model(day: RaceDay) -> RaceModel:
     """Return the race model fitted on the races before the day, with the day's regime thresholds."""
     past, lent = day.history, lent_history(day.data_dir, day.race.series, day.race.date)
     prices = past.odds if len(past.odds) else None
-    return cached(_fit_model, past.results, past.races, day.race.date, day.thresholds, day.predicted, prices, lent)
+    return cached(_fit_model, past.results, past.races, day.race.date, day.thresholds, day.reweights, prices, lent)
 
 
-def _fit_model(results, races, date, thresholds, predicted, odds, others) -> RaceModel:
-    return RaceModel.fit(results, races, date, thresholds, predicted=predicted, odds=odds, others=others)
+def _fit_model(results, races, date, thresholds, reweights, odds, others) -> RaceModel:
+    return RaceModel.fit(results, races, date, thresholds, reweights=reweights, odds=odds, others=others)
 
 
 def simulate_race(

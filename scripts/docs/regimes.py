@@ -29,7 +29,7 @@ FUEL = regimes.RegimeThresholds(fuel_miles=100.0)
 @click.option("--permutations", default=200, show_default=True)
 @click.option("--out", default=str(OUT), show_default=True)
 def main(cup, since, seen, permutations, out):
-    """Measure the choice of thresholds, the regimes that may be predicted, and fuel mileage."""
+    """Measure the choice of thresholds, forecasts of regimes, and fuel mileage."""
     history = data.history(cup, series="cup")
     options = {"since": since, "n_permutations": permutations, "progress": click.echo}
     found = tune.tune_thresholds(history, until=seen, **options)
@@ -41,9 +41,8 @@ def main(cup, since, seen, permutations, out):
         "The same in every part of the score": found.parts,
         "Thresholds held, on the same races": found.comparison,
         f"With the races after {seen}, by season": every.by_season.astype({"season": str}),
-        "What the logit predicts (the others are the simulator's)": by_predicted(history, found, seen, options),
         "If one knew before the race whether it will be so": knowing(history, seen, options),
-        "Forecast before the race": every.skill(np.random.default_rng(1)),
+        "Brier score of forecasts before the race, less that of the base rate": every.skill(),
         "Base rates, over the races where it is known": by_track(every.base_rates),
         "The last green run of 130 races: what it does to laps led and finish": fuel_ties(history),
     }
@@ -58,15 +57,6 @@ READING = (
     "Tie: rank correlation of laps led and finish (turned, so that 1 is a race where who led most finished first); "
     "differences from usual runs within track types, by least squares with robust errors.",
 )
-
-
-def by_predicted(history, found, seen, options) -> pd.DataFrame:
-    """Return the walk-forward gain by which regimes the logit predicts."""
-    runs = {"dominator": found}
-    for names in (("dominator", "chaos"), ("chaos",)):
-        runs[" and ".join(names)] = tune.tune_thresholds(history, until=seen, predicted=names, **options)
-    rows = [{"predicted": name, "skill": run.gain, "skill_se": run.gain_se, "p": run.p} for name, run in runs.items()]
-    return pd.DataFrame(rows)
 
 
 def knowing(history, seen, options) -> pd.DataFrame:

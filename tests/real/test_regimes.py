@@ -65,8 +65,8 @@ def test_a_dominator_is_forecast_better_than_by_the_base_rate(cup, labels):
             told.append(model.probabilities(row, np.full(4, 0.25))[0])
             base.append((labels[past.index] == "dominator").mean())
             happened.append(labels[race_id] == "dominator")
-    skill = metrics.brier_skill(np.array(told), np.array(happened), np.array(base), rng=np.random.default_rng(0))
-    assert skill.value > 0.02, skill
+    ours, plain = (metrics.brier(x, happened).mean() for x in (told, base))
+    assert ours < 0.98 * plain, (ours, plain)
 
 
 def test_a_long_last_run_does_not_loosen_laps_led_from_finish(cup):

@@ -21,12 +21,12 @@ from dfslab.regimes._model import (
     FEWEST_RACES,
     REGIMES,
     RegimeModel,
+    dominators,
     fit_logits,
     past_conditions,
     race_conditions,
     regime_weights,
-    split_probability,
-    stage_outcomes,
+    with_dominator,
 )
 
 
@@ -306,32 +306,29 @@ def test_short_history_leaves_the_simulator_as_it_is():
 def test_no_regime_predicted_leaves_the_simulator_as_it_is():
     conditions, features, _ = make_conditions(200, np.random.default_rng(0), effect=1.0)
     simulated = np.array([0.2, 0.3, 0.1, 0.4])
-    model = RegimeModel.fit(conditions, features, predicted=())
+    model = RegimeModel.fit(conditions, features, reweights=False)
     assert np.array_equal(model.probabilities({}, simulated), simulated)
 
 
-def test_a_race_whose_cautions_nobody_counted_is_no_evidence_for_or_against_chaos():
+def test_a_race_whose_laps_nobody_recorded_is_no_evidence_for_or_against_a_dominator():
     conditions, features, _ = make_conditions(400, np.random.default_rng(0), effect=0.0)
     blank = features.copy()
-    blank.iloc[:200, FEATURES.index("cautions")] = np.nan
-    later = RegimeModel.fit(conditions.iloc[200:], features.iloc[200:], predicted=("chaos",))
-    found = RegimeModel.fit(conditions, blank, predicted=("chaos",))
+    blank.iloc[:200, FEATURES.index("leader_share")] = np.nan
+    later = RegimeModel.fit(conditions.iloc[200:], features.iloc[200:])
+    found = RegimeModel.fit(conditions, blank)
     ask, simulated = conditions.iloc[0], np.full(4, 0.25)
     assert found.probabilities(ask, simulated) == pytest.approx(later.probabilities(ask, simulated), abs=2e-3)
-    zero = RegimeModel.fit(conditions, features.assign(dropout_share=blank["cautions"] + 0.5), predicted=("chaos",))
-    assert abs(found.probabilities(ask, simulated)[1] - zero.probabilities(ask, simulated)[1]) > 0.05
+    zero = RegimeModel.fit(conditions, blank.fillna(0.0))
+    assert abs(found.probabilities(ask, simulated)[0] - zero.probabilities(ask, simulated)[0]) > 0.05
 
 
-def test_stages_and_probabilities_by_hand():
+def test_dominators_and_probabilities_by_hand():
     codes, known = np.array([0, 1, 2, 3, 3]), np.ones((5, 4), bool)
-    known[4, 1:] = False
-    expected = [[1, 0, 0, 0, 0], [-1, 1, 0, 0, -1], [-1, -1, 1, 0, -1]]
-    assert stage_outcomes(codes, known).tolist() == expected
+    known[4] = False
+    assert dominators(codes, known).tolist() == [1, 0, 0, 0, -1]
     simulated = np.array([0.1, 0.3, 0.2, 0.4])
-    assert split_probability(simulated, np.full(3, np.nan)) == pytest.approx(simulated)
-    assert split_probability(simulated, np.array([0.5, np.nan, 0.25])) == pytest.approx(
-        [0.5, 0.5 / 3, 0.25 / 3, 0.75 / 3]
-    )
+    assert with_dominator(simulated, np.nan) == pytest.approx(simulated)
+    assert with_dominator(simulated, 0.55) == pytest.approx([0.55, 0.15, 0.1, 0.2])
 
 
 def test_base_rates_are_shrunk_counts_over_races_where_it_is_known():

@@ -11,11 +11,11 @@ from dfslab import metrics
 from dfslab.errors import UserError
 from dfslab.regimes._features import FEATURES, RegimeThresholds, race_features, regime_codes
 from dfslab.regimes._model import RegimeModel, regime_weights
-from dfslab.regimes._result import SavedRegimes
+from dfslab.regimes._result import SavedRegimes, kappa
 from dfslab.regimes._tune import (
     PastRace,
-    _agreement,
     _Candidates,
+    _counts,
     _past,
     _permutation,
     _Walk,
@@ -57,11 +57,11 @@ def test_tuning_sees_when_regimes_help(helpful):
     assert found.helps and found.gain > 3 * found.gain_se and found.p == 1 / 41
     assert found.gain > found.placebo["walk-forward"].max()
     assert "reweight" in found.verdict and "0 of 40" in found.verdict and "200 are needed" in found.verdict
-    told = found.skill(np.random.default_rng(0)).set_index("regime")
-    assert told.loc["dominator", "auc_low"] > 0.6 > told.loc["dominator", "auc_simulated"]
+    told = found.skill().set_index(["regime", "model"]).loc["dominator"]
+    assert told.loc["forecast", "t"] < -3 and told.loc["forecast", "difference"] < told.loc["simulated", "difference"]
     assert found.reweights == (found.comparison.set_index("model").loc["yours", "p"] <= 0.05)
     kept = SavedRegimes.from_dict(found.to_dict())
-    assert kept.thresholds == found.use and kept.predicted == (("dominator",) if found.reweights else ())
+    assert kept.thresholds == found.use and kept.reweights == found.reweights
     assert replace(found, use=None).reweights and replace(found, use=None).thresholds == found.best
 
 
@@ -70,7 +70,7 @@ def test_tuning_sees_when_regimes_do_not_help():
     assert not found.helps and found.p > 0.05
     assert "keep the simulator's own" in found.verdict
     assert found.thresholds == RegimeThresholds(), "the thresholds in use stay"
-    assert SavedRegimes.from_dict(found.to_dict()).predicted == ()
+    assert not SavedRegimes.from_dict(found.to_dict()).reweights
     assert -1.0 <= found.kappa <= 1.0
 
 
@@ -81,10 +81,10 @@ def test_p_is_uniform_when_labels_mean_nothing():
     assert 0.4 < np.mean(p) < 0.7, "mean .55 ± .045"
 
 
-def make_walk(task, score="energy+leader+crash", predicted=("dominator",)):
+def make_walk(task, score="energy+leader+crash"):
     past = _past(task[1], task[2], task[3], task[0], None, "today")
     candidates = _Candidates.of(GRID, RegimeThresholds(), None)
-    return _Walk(past, candidates, task[0], task[1], _weights(score), predicted)
+    return _Walk(past, candidates, task[0], task[1], _weights(score))
 
 
 def slow_scores(drawn: PastRace, real: pd.DataFrame, weight) -> list[float]:
@@ -132,17 +132,16 @@ def test_unweighted_scenarios_have_the_crps_of_metrics():
     assert walk.unweighted[4, 1] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("predicted", [("dominator",), ("dominator", "chaos", "fuel_mileage")])
-def test_chances_are_those_of_a_model_fitted_on_the_seasons_before(predicted):
+def test_chances_are_those_of_a_model_fitted_on_the_seasons_before():
     task = make_season(160, effect=2.0, seed=4, scored=60)
-    walk = make_walk(task, predicted=predicted)
+    walk = make_walk(task)
     chances = walk.probabilities()
     conditions, features = task[3], race_features(task[1], task[2])
     for row, candidate in ((0, 1), (40, 4), (59, 5)):
         race_id = conditions.index[walk.scored[row]]
         year = pd.Timestamp(conditions.loc[race_id, "date"].year, 1, 1)
         thresholds = walk.candidates.listed[candidate]
-        model = RegimeModel.fit(conditions[conditions["date"] < year], features, thresholds, predicted)
+        model = RegimeModel.fit(conditions[conditions["date"] < year], features, thresholds)
         codes = regime_codes(task[0][race_id].features, thresholds)
         simulated = np.bincount(codes, minlength=4) / len(codes)
         assert chances[row, candidate] == pytest.approx(model.probabilities(conditions.loc[race_id], simulated))
@@ -223,7 +222,7 @@ def test_knowing_what_no_scenario_shows_changes_nothing():
 
 def test_a_score_of_one_part_is_that_part():
     task = make_season(160, effect=3.0, seed=6, scored=80)
-    one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", {"leader": 1, "energy": 1}))
+    one, all_ = (tune(task, score=s, n_permutations=0, n_resamples=1) for s in ("leader", "leader + energy"))
     assert one.parts.set_index("score").loc["leader", "skill"] == pytest.approx(one.gain)
     assert all_.score == {"energy": 0.5, "leader": 0.5, "crash": 0.0}
 
@@ -237,8 +236,9 @@ def test_the_best_of_the_grid_is_on_its_plateau(helpful):
 def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
     task = make_season(160, effect=0.0, seed=7, scored=80)
     own = {"dropout_share": 0.4}
-    found = tune(task, predicted=(), use=own, n_permutations=5)
-    assert (found.table["skill"].abs() < 1e-12).all(), "nothing is reweighted"
+    alike = {k: race._replace(features=race.features * 0) for k, race in task[0].items()}
+    found = tune((alike, *task[1:]), use=own, n_permutations=5)
+    assert (found.table["skill"].abs() < 1e-12).all(), "all scenarios are of one regime"
     assert found.best.dropout_share == 0.3 and found.best.leader_share == 0.5, "the nearest to the ones in use"
     assert tune(task, grid=GRID | {"fuel_miles": []}, n_permutations=0, n_resamples=1).best.fuel_miles == 1000
     assert found.use == found.thresholds == replace(RegimeThresholds(), dropout_share=0.4)
@@ -275,7 +275,7 @@ def test_a_series_without_cautions_is_tuned_on_what_it_has(recwarn):
     told = found.knowing.set_index("regime")
     assert told["races"].to_dict() == {"dominator": 40, "chaos": 0, "fuel_mileage": 0, "balanced": 0}
     assert told["skill"].isna().tolist() == [False, True, True, True] and not recwarn.list
-    assert found.skill()["races"].tolist()[1:] == [0, 0, 0]
+    assert set(found.skill()["regime"]) == {"dominator"}
 
 
 def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
@@ -284,11 +284,11 @@ def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
     (tmp_path / "history" / "races.csv").write_text("race_id\n")
     saved = json.loads(found.save(tmp_path).read_text())
     kept = SavedRegimes.from_dict(saved)
-    assert kept.thresholds == found.thresholds and kept.predicted == tuple(saved["predicted"])
+    assert kept.thresholds == found.thresholds and kept.reweights == bool(saved["predicted"])
     for name in ("table", "by_season"):
         assert pd.DataFrame(saved[name])["skill"].to_numpy() == pytest.approx(getattr(found, name)["skill"].to_numpy())
     by_hand = SavedRegimes.from_dict({"through": "2026-01-01", "thresholds": {"leader_share": 0.4}})
-    assert by_hand.predicted == ()
+    assert not by_hand.reweights
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)
     assert len(saved["table"]) == len(found.table) and len(saved["by_race"]) == found.n_races
     for damage in ({"thresholds": {"leader_share": 7}}, {"thresholds": 3}, {"predicted": "dominator"}):
@@ -313,7 +313,6 @@ def test_a_result_speaks(helpful):
         ({"since": "2099-01-01"}, "earlier since"),
         ({"until": "soon"}, "until"),
         ({"n_permutations": -1}, "n_permutations"),
-        ({"predicted": ("chaos", "rain")}, "rain"),
     ],
 )
 def test_a_wish_that_cannot_be_is_said(options, message):
@@ -323,5 +322,5 @@ def test_a_wish_that_cannot_be_is_said(options, message):
 
 def test_agreement_of_a_textbook_table():
     a, b = np.repeat([0, 1], 25), np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
-    assert _agreement(a, b) == pytest.approx(0.4)
-    assert _agreement(a, a) == 1.0 and _agreement(np.zeros(5, int), np.zeros(5, int)) == 1.0
+    assert kappa(_counts(a, b)) == pytest.approx(0.4)
+    assert kappa(_counts(a, a)) == 1.0 and kappa(_counts([0] * 5, [0] * 5)) == 1.0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sample_race import SAMPLE, SMALL_RACE
 
 from dfslab import data, parallel
-from dfslab.metrics import Interval
+from dfslab.metrics import Minimum
 from dfslab.race import RaceModel
 from dfslab.workflow._cache import LARGEST, _tidy, cached, key_of
 
@@ -67,7 +67,7 @@ ODD = [
     np.zeros((0, 6), np.int64),
     np.array(["Kyle Larson", None, 3], object).reshape(3, 1),
     np.array([b"x", b"yz"]),
-    Interval(1.0, 0.5, np.float64(2.0)),
+    Minimum(np.zeros(2), np.float64(0.5), np.ones(2), None, True),
     pd.Series(["Ann", None], ["x", "y"], name="driver"),
     pd.Series(["Ann", 1], dtype=object),
     pd.Series([1, None], dtype="Int64"),
