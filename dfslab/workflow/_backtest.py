@@ -81,13 +81,14 @@ def run_backtest(
     if unknown:
         raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
     data_dir = Path(data_dir or SAMPLE)
-    chosen = _finished_races(data_dir) if races is None else list(races)
+    finished = (race_id for race_id in list_races(data_dir) if open_folder(race_id, data_dir).has_standings)
+    chosen = list(finished if races is None else races)
     if not chosen:
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
     files.check_out(out_dir, data_dir)
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
-    found = map_jobs(score_race, jobs, workers=workers, progress=progress, instead=_lost)
+    found = map_jobs(score_race, jobs, workers=workers, progress=progress, instead=_failed)
     good = with_worth([one for one in found if "error" not in one])
     if not good:
         raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
@@ -97,20 +98,6 @@ def run_backtest(
     frames["races"] = pd.DataFrame([one["race"] for one in good])
     frames["failed"] = pd.DataFrame([one for one in found if "error" in one], columns=["race_id", "error"])
     return frames
-
-
-def _finished_races(data_dir) -> list[str]:
-    """Return the ids of the races with standings, by date."""
-    found = [r for r in list_races(data_dir) if open_folder(r, data_dir).has_standings]
-    return sorted(found, key=lambda race_id: _day(race_id, data_dir))
-
-
-def _day(race_id: str, data_dir) -> tuple:
-    """Return what races are sorted by; one whose facts cannot be read comes last, and says why when it is scored."""
-    try:
-        return open_folder(race_id, data_dir).race.date, race_id
-    except InputError:
-        return pd.Timestamp.max, race_id
 
 
 def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict, replay=None) -> dict:
@@ -127,16 +114,16 @@ def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: d
             rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
             _store(Path(out_dir), rows)
     except Exception as error:
-        return {"race_id": race_id, "error": in_words(error)}
+        return _failed((race_id,), error)
     return rows
+
+
+def _failed(job, error) -> dict:
+    return {"race_id": job[0], "error": in_words(error)}
 
 
 def _store(folder: Path, rows: dict) -> None:
     files.write_text(folder / f"{rows['race_id']}.json", json.dumps(rows, indent=1) + "\n")
-
-
-def _lost(job, error) -> dict:
-    return {"race_id": job[0], "error": in_words(error)}
 
 
 def _stored(path: Path, key: str) -> dict | None:
@@ -178,26 +165,16 @@ def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:
     rules = audit(day.slate, mine.lineups, n, settings["max_exposure"], settings["max_overlap"])
     facts = {"race_id": race.race_id, "date": f"{race.date:%Y-%m-%d}", "track_type": race.track_type}
     facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
-    facts |= {"audited": bool(rules["holds"].all()), "past_contests": _past_contests(day)}
-    money, drivers = _real_money(strategies, predicted, outcome, day), pd.DataFrame()
+    facts |= {"audited": bool(rules["holds"].all()), "past_contests": day.history.ownership["contest_id"].nunique()}
+    tables = {"scores": _forecast_scores(day, races, crowd, outcome), "drivers": pd.DataFrame()}
+    tables["money"] = _real_money(strategies, predicted, outcome, day)
     if replay:
-        replayed, drivers = _replayed(replay, strategies, day, settings, races, crowd)
-        money = money.merge(replayed, on="strategy")
-    tables = {
-        "drivers": drivers,
-        "scores": _forecast_scores(day, races, crowd, outcome),
-        "money": money,
+        replayed, tables["drivers"] = _replayed(replay, strategies, day, settings, races, crowd)
+        tables["money"] = tables["money"].merge(replayed, on="strategy")
+    texts = {
+        n: t.assign(race_id=race.race_id).to_json(orient="records", double_precision=12) for n, t in tables.items()
     }
-    rows = {name: _records(table.assign(race_id=race.race_id)) for name, table in tables.items()}
-    return {"race_id": race.race_id, "race": facts} | rows
-
-
-def _past_contests(inputs) -> int:
-    return int(inputs.history.ownership["contest_id"].nunique())
-
-
-def _records(table: pd.DataFrame) -> list[dict]:
-    return json.loads(table.to_json(orient="records", double_precision=12))
+    return {"race_id": race.race_id, "race": facts} | {name: json.loads(text) for name, text in texts.items()}
 
 
 # ---------------------------------------------------------------- scores of one race
@@ -263,13 +240,12 @@ def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
         sets = np.reshape(lineups, (-1, *np.shape(lineups)[-2:]))
         real = pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets])
         forecast = table.loc[name]
-        row = {
-            "strategy": name,
-            "fees": forecast["fees"],
-            "beaten": 100 * real["beaten"].mean(),
+        row = {"strategy": name, "fees": forecast["fees"], "beaten": 100 * real["beaten"].mean()}
+        row |= {
             "won": real["prize"].sum() / len(sets),
+            "cash": (real["prize"] > 0).mean(),
+            "top_1pct": (real["rank"] <= top).mean(),
         }
-        row |= {"cash": (real["prize"] > 0).mean(), "top_1pct": (real["rank"] <= top).mean()}
         shown = ("expected_payout", "expected_payout_se", "sd", "p_profit", "cash", "top_1pct")
         row |= {f"predicted_{k}": forecast[k] for k in shown}
         row |= {f"average_{rate}": value for rate, value in predicted.average.items()}
@@ -290,19 +266,11 @@ def _replayed(replay, strategies, day: RaceDay, settings: dict, races, crowd) ->
     played = replay(day.race.race_id, n, rng, day.data_dir, n_fields=fields)
     if not np.array_equal(played.drivers, day.slate.names):
         raise InputError(f"{day.files.path}: the drivers are not those of the simulated season; write it again")
-    scores = score_portfolios(
-        strategies, played.points, played.fields, day.contest, rules=day.slate.rules
-    )  # fmt: skip
+    scores = score_portfolios(strategies, played.points, played.fields, day.contest, rules=day.slate.rules)
     table = scores.table().rename(columns={"portfolio": "strategy"})
     table = table[["strategy", "expected_payout", "expected_payout_se", "p_profit", "cash", "top_1pct"]]
     gaps = scores.differences("portfolio").rename(columns={"against": "strategy", "difference": "gap", "se": "gap_se"})
     table = table.merge(gaps[["strategy", "gap", "gap_se"]], on="strategy", how="left")
-    return table.rename(columns={c: f"replay_{c}" for c in table if c != "strategy"}), _truths(
-        played, day, races, crowd
-    )
-
-
-def _truths(played, day: RaceDay, races, crowd) -> pd.DataFrame:
     held = np.bincount(played.fields.ravel().astype(int), minlength=len(day.slate))
     known = {
         "driver": day.slate.names,
@@ -313,7 +281,8 @@ def _truths(played, day: RaceDay, races, crowd) -> pd.DataFrame:
         "replay_points": played.points.mean(axis=0),
         "replay_ownership": held / np.prod(played.fields.shape[:2]),
     }
-    return pd.DataFrame(known)[~day.slate.out]
+    table = table.set_index("strategy").add_prefix("replay_").reset_index()
+    return table, pd.DataFrame(known)[~day.slate.out]
 
 
 # ---------------------------------------------------------------- the season
@@ -335,7 +304,7 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     tables["field"] = pd.DataFrame([_field_row(name, part) for name, part in money.groupby("strategy", sort=False)])
     tables["gains"] = _gains(money)
     tables["reliability"] = _reliability(money)
-    tables["cash_bands"] = rate_bands(frames, "cash")
+    tables["cash_bands"] = _cash_bands(money)
     return tables
 
 
@@ -367,14 +336,13 @@ def _gains(money: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(judged_by="replays" if source == "replay_" else "our simulator")
 
 
-def rate_bands(frames: dict[str, pd.DataFrame], rate: str = "cash", bands: int = 5) -> pd.DataFrame:
-    """Return predicted against realised (replayed, where there are replays) rates by band of the prediction.
+def _cash_bands(money: pd.DataFrame, bands: int = 5) -> pd.DataFrame:
+    """Return predicted against realised (replayed, where there are replays) cash rates by band of the prediction.
 
     All strategies count; frame forecast, actual, se, n, clusters, in fractions (see `metrics.reliability`).
     """
-    money = frames["money"]
-    forecast = money[f"predicted_{rate}"].to_numpy(float)
-    actual = money[f"replay_{rate}" if f"replay_{rate}" in money else rate].to_numpy(float)
+    forecast = money["predicted_cash"].to_numpy(float)
+    actual = money["replay_cash" if "replay_cash" in money else "cash"].to_numpy(float)
     edges = np.unique(np.quantile(forecast, np.linspace(0, 1, bands + 1)))
     return metrics.reliability(forecast, actual, money["race_id"].to_numpy(), edges)
 
@@ -387,8 +355,7 @@ def _reliability(money: pd.DataFrame) -> pd.DataFrame:
             if f"{source}{rate}" in money:
                 y, x = money[f"{source}{rate}"].to_numpy(float), money[f"predicted_{rate}"].to_numpy(float)
                 slopes, errors = metrics.clustered_fit(y, np.column_stack([np.ones(len(x)), x]), money["race_id"])
-                inside = bool(abs(slopes[1] - 1) <= 2 * errors[1])
                 shown = {"predicted": x.mean(), "realised": y.mean(), "slope": slopes[1], "se": errors[1]}
-                shown["holds"] = inside
+                shown["holds"] = bool(abs(slopes[1] - 1) <= 2 * errors[1])
                 rows.append({"rate": rate, "judged_by": "replays" if source else "standings"} | shown)
     return pd.DataFrame(rows)

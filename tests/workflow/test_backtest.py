@@ -24,7 +24,7 @@ from dfslab.workflow import (
     score_portfolios,
     simulate_race,
 )
-from dfslab.workflow._backtest import _stored, rate_bands, run_backtest, salary_rank, summarise
+from dfslab.workflow._backtest import _cash_bands, _stored, run_backtest, salary_rank, summarise
 from dfslab.workflow._review import Outcome, by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import fresh_races
 
@@ -153,7 +153,7 @@ def test_a_real_season_is_judged_by_our_own_simulator_and_says_so(season):
 
 def test_bands_of_rates_hold_every_race_and_strategy(season):
     _, frames = season
-    bands = rate_bands(frames, "cash", 3)
+    bands = _cash_bands(frames["money"], 3)
     assert bands["n"].sum() == len(frames["money"])
     mean = frames["money"]["replay_cash"].mean()
     assert (bands["actual"] * bands["n"]).sum() / bands["n"].sum() == pytest.approx(mean)
