@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.contest import ladder, made_up_race
-from benchmarks.timing import compared
+from benchmarks.timing import compared, empty_cache
 
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "scaling.png"
 SIZES = {
@@ -24,14 +24,14 @@ SIZES = {
     "entries": (20_000, 100_000, 1_000_000),
     "scenarios": (5_000, 20_000, 50_000),
     "lineups": (20, 75, 150),
-    "races": (1, 2, 4),
+    "races": (1, 6, 36),
 }
 TEXTS = {
     "contests": "ownership stages, {n} × the sample's contests in the history, first time",
     "entries": "contest of {n:,} entries, 150 of ours, 10,000 scenarios",
     "scenarios": "race day from {n:,} simulated races to 20 lineups",
     "lineups": "portfolio of {n} lineups from 6,000 candidates",
-    "races": "season of {n} races, small reports, two workers",
+    "races": "season of {n} races of three series, small reports, two workers",
 }
 
 
@@ -89,15 +89,11 @@ def _chosen(n_scenarios: int, n_lineups: int) -> float:
 
 
 def races(n: int) -> dict:
-    """Make small reports of the last `n` races of the sample season on two workers."""
-    from dfslab.data import list_races
-    from dfslab.report import seasons
-    from dfslab.workflow import SAMPLE
+    """Make small reports of `n` races of three series on two workers."""
+    from benchmarks.season import season
 
-    sizes = {"n_scenarios": 2_000, "n_lineups": 10}
     with tempfile.TemporaryDirectory() as out:
-        seasons.report_season(SAMPLE, out, list_races(SAMPLE)[-n:], sizes, workers=2)
-    return {}
+        return {"peak": season(n, Path(out))["peak"]}
 
 
 CASES = {case.__name__: case for case in (contests, entries, scenarios, lineups, races)}
@@ -112,18 +108,14 @@ def _cpu(work) -> tuple[float, object]:
 def measured(case: str, n: int) -> dict:
     """Run a case in a new process, its stages in an empty cache; return cpu (seconds, children included) and more."""
     code = "import sys; from benchmarks import scaling; scaling.run(*sys.argv[1:])"
-    with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-c", code, case, str(n), cache]
+    with empty_cache():
+        command = [sys.executable, "-c", code, case, str(n)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(said.splitlines()[-1])
 
 
-def run(case: str, n: str, cache: str) -> None:
+def run(case: str, n: str) -> None:
     """Measure a case in this process and print what was found as JSON."""
-    from dfslab import parallel
-
-    os.environ["DFSLAB_CACHE"] = cache
-    parallel.cache_folder.cache_clear()  # stages in a folder of their own; compiled code stays where it is
     found = CASES[case](int(n))
     print(json.dumps({"cpu": sum(os.times()[:4])} | found))
 
@@ -134,8 +126,9 @@ def rows() -> list[dict]:
     table = []
     for case, sizes in found.items():
         for n, one in sizes.items():
-            again = f"; the second time {one['again']:.2f} s" if "again" in one else ""
-            table.append(compared(TEXTS[case].format(n=n), one["cpu"], None, f"CPU seconds{again}"))
+            more = f"; the second time {one['again']:.2f} s" if "again" in one else ""
+            more += f"; at most {one['peak']:.1f} GiB in all processes" if "peak" in one else ""
+            table.append(compared(TEXTS[case].format(n=n), one["cpu"], None, f"CPU seconds{more}"))
     draw(found)
     return table
 

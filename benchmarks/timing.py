@@ -1,10 +1,16 @@
 """Seconds of a piece of work, and a row of the results table."""
 
+import contextlib
+import os
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["compared", "seconds_of"]
+from dfslab import parallel
+
+__all__ = ["compared", "empty_cache", "seconds_of"]
 
 
 def seconds_of(work, repeats: int):
@@ -23,3 +29,18 @@ def compared(what: str, ours: float, naive: float | None, note: str = "") -> dic
     """Return a row of the results; `naive` is None where there is nothing to compare with."""
     ratio = None if naive is None else naive / ours
     return {"what": what, "ours_s": ours, "naive_s": naive, "ratio": ratio, "note": note}
+
+
+@contextlib.contextmanager
+def empty_cache():
+    """Keep stages in a new folder, so that none is there, for this process and those it starts; compiled code stays."""
+    before, compiled = os.environ.get("DFSLAB_CACHE"), parallel.cache_folder().glob("numba-*")
+    with tempfile.TemporaryDirectory() as folder:
+        for code in compiled:
+            Path(folder, code.name).symlink_to(code)
+        os.environ["DFSLAB_CACHE"] = folder
+        parallel.cache_folder.cache_clear()
+        yield
+    os.environ.pop("DFSLAB_CACHE")
+    os.environ |= {} if before is None else {"DFSLAB_CACHE": before}
+    parallel.cache_folder.cache_clear()
