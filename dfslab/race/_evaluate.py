@@ -17,36 +17,52 @@ from dfslab.regimes import race_features
 from dfslab.slate import Race
 
 
-def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, others=None) -> dict[str, Scenarios]:
+def forecast_races(
+    results, races, since, *, n_scenarios=1000, rng, months=6, others=None, skip=()
+) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.
 
     Models are refitted every `months` on the races before, shrunk to the shipped figures as a user's are; records of
-    drivers are always up to date. `others` are results and races of other series.
+    drivers are always up to date. `others` are results and races of other series. A race's scenarios depend on the
+    races before it alone, not on `since`, nor on `skip`, the race_ids of races that are not asked for.
     """
-    course = working_course(history_table(results, races, others), others)
-    walk = walk_forward(course, results, races, since, None, months)
-    return {row.race_id: model.simulate(entry, past_race(row), n_scenarios, rng) for row, entry, model in walk}
+    course, seed = working_course(history_table(results, races, others), others), int(rng.integers(2**63))
+    numbers = {race_id: k for k, race_id in enumerate(_by_date(races)["race_id"])}
+    return {
+        row.race_id: model.simulate(
+            entry, past_race(row), n_scenarios, np.random.default_rng((seed, numbers[row.race_id]))
+        )
+        for row, entry, model in walk_forward(course, results, races, since, None, months, skip=skip)
+    }
 
 
-def walk_forward(course: Course, results, races, since, until, months, odds=None) -> Iterator[tuple]:
+def walk_forward(course: Course, results, races, since, until, months, odds=None, skip=()) -> Iterator[tuple]:
     """Yield every race from `since` to `until`: its row of `races`, its entry list, the model that forecasts it.
 
-    `odds` are prices of past races, see `RaceModel.fit`.
+    A model is that of the first of its block of `months`; before the second block, of the race itself. `odds` are
+    prices of past races, see `RaceModel.fit`; `skip` are race_ids that are passed over.
     """
-    races = races.assign(date=pd.to_datetime(races["date"])).sort_values("date", kind="stable")
+    races = _by_date(races)
     wanted = races[races["date"].between(pd.to_datetime(since), pd.to_datetime(until or races["date"].max()))]
     if wanted.empty or not (races["date"] < wanted["date"].iloc[0]).any():
         raise ValueError(f"races: none from {since} with a race before it; choose another day")
-    block = (wanted["date"].dt.year * 12 + wanted["date"].dt.month - 1) // months
-    for _, group in wanted.groupby(block, sort=True):
-        seen = races[races["date"] < group["date"].iloc[0]]
-        past, prices = (None if t is None else t[t["race_id"].isin(seen["race_id"])] for t in (results, odds))
-        finish = course.model(course.rows_before(group["date"].iloc[0]))
-        model = RaceModel.fit(past, seen, odds=prices, finish=finish)
-        model = replace(model, finish=replace(model.finish, table=course.table))
-        for row in group.itertuples():
-            entry = results.loc[results["race_id"] == row.race_id]
-            yield row, entry[[c for c in KNOWN if c in entry]].reset_index(drop=True), model
+    block = (races["date"].dt.year * 12 + races["date"].dt.month - 1) // months
+    first = races.groupby(block)["date"].transform("min")
+    first, fitted = first.where(first > races["date"].min(), races["date"]), None
+    for row in wanted[~wanted["race_id"].isin(skip)].itertuples():
+        if first[row.Index] != fitted:
+            fitted = first[row.Index]
+            seen = races[races["date"] < fitted]
+            past, prices = (None if t is None else t[t["race_id"].isin(seen["race_id"])] for t in (results, odds))
+            finish = course.model(course.rows_before(fitted))
+            model = RaceModel.fit(past, seen, odds=prices, finish=finish)
+            model = replace(model, finish=replace(model.finish, table=course.table))
+        entry = results.loc[results["race_id"] == row.race_id]
+        yield row, entry[[c for c in KNOWN if c in entry]].reset_index(drop=True), model
+
+
+def _by_date(races: pd.DataFrame) -> pd.DataFrame:
+    return races.assign(date=pd.to_datetime(races["date"])).sort_values("date", kind="stable", ignore_index=True)
 
 
 def past_race(row) -> Race:

@@ -1,4 +1,4 @@
-"""What was known before a race: form, rating and simulated points, for the slate and for past contests."""
+"""What was known before a race: form, rating and simulated points, and the slate filled with it."""
 
 from dataclasses import replace
 
@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 
 from dfslab.ownership import simulated_columns
-from dfslab.race import forecast_races
-from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Slate
 
 
@@ -46,42 +44,3 @@ def _decayed_mean(key, values, weight) -> pd.Series:
     known = values.notna().to_numpy()
     total = (values * weight)[known].groupby(key[known]).sum()
     return total / pd.Series(weight, index=values.index)[known].groupby(key[known]).sum()
-
-
-PAST_SCENARIOS = 500
-"""Simulated races behind the projected points of a past contest's driver."""
-REFIT_MONTHS = 12
-
-
-def fill_history(history, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the ownership history with projected_points, form and rating filled where they are missing.
-
-    Each contest gets what was known on the day before it: form and rating from earlier rows, projected points as the
-    means of races simulated by a model fitted on earlier races (every `REFIT_MONTHS` months, records up to date).
-    Points a user or a vendor had projected stay; `model_points` and `model_sd` are always the simulated mean and
-    standard deviation, where there are some.
-    """
-    past, results, races = history.ownership, history.results, history.races
-    known = races[races["race_id"].isin(past["race_id"])] if "race_id" in past else races.iloc[:0]
-    if known.empty or known["date"].min() <= results["date"].min():
-        return past
-    since = known["date"].min()
-    kept = races[(races["date"] < since) | races["race_id"].isin(known["race_id"])]
-    drawn = forecast_races(
-        results[results["race_id"].isin(kept["race_id"])], kept, since,
-        n_scenarios=PAST_SCENARIOS, rng=rng, months=REFIT_MONTHS,
-    )  # fmt: skip
-    parts = [_as_known(rows, results, drawn.get(race_id)) for race_id, rows in past.groupby("race_id", sort=False)]
-    return pd.concat(parts).sort_index()
-
-
-def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFrame:
-    """Return the rows of one race's contests with what was known before it."""
-    known = known_before(results, rows["date"].iloc[0])
-    if scenarios is not None:
-        simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
-        known = known.join(
-            simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread()), how="outer"
-        )
-    mine = known.reindex(rows["driver"]).set_axis(rows.index)
-    return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})

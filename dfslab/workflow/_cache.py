@@ -4,6 +4,8 @@
 
     scenarios = cached(simulate, model, starters, race, n_scenarios, seed)
 
+`cached_walk` keeps results that rest on one another in order, such as forecasts of past contests, one by one.
+
 The key is a digest of the function's name, the content of every argument, and the sources of the package (with numba's
 and Python's versions); so a changed input, seed, setting, constant or version is another key, and there is nothing to
 invalidate. Arguments are values: a random generator is refused (hand over the seed), and so is a path (hand over what
@@ -20,6 +22,7 @@ import os
 import pickle
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +46,7 @@ def cached(function, /, *args, **kwargs):
     ------
     TypeError : an argument has no content to be known by (a generator, a path, a function without a name)
     """
-    path = cache_folder() / "stages" / key_of(function, *args, **kwargs)
+    path = _place(key_of(function, *args, **kwargs))
     kept = _read(path)
     if kept is None:
         kept = pickle.dumps(function(*args, **kwargs), protocol=5)
@@ -51,8 +54,37 @@ def cached(function, /, *args, **kwargs):
     return pickle.loads(kept)
 
 
+def cached_walk(compute, items: Mapping, *settings, wanted=None) -> dict:
+    """Return what `compute` makes of the `wanted` items (default all), by name, in order, each kept on its own.
+
+    An item's key is a digest of the settings, its own content and that of the items before it, so that a further item
+    costs one more result.
+
+    Parameters
+    ----------
+    compute : called with the results that are kept, where some are not: those of the others, by name
+    items : name → content of all there is, in order
+    settings : what else a result depends on, `compute` itself apart
+    """
+    key, places = key_of(*settings), {}
+    for name, content in items.items():
+        key = key_of(key, name, content)
+        places[name] = _place(key)
+    places = {name: place for name, place in places.items() if wanted is None or name in wanted}
+    kept = {name: _read(place) for name, place in places.items()}
+    found = {name: pickle.loads(value) for name, value in kept.items() if value is not None}
+    for name, value in (compute(found) if len(found) < len(places) else {}).items():
+        _write(places[name], pickle.dumps(value, protocol=5))
+        found[name] = value
+    return {name: found[name] for name in places}
+
+
+def _place(key: str) -> Path:
+    return cache_folder() / "stages" / key
+
+
 def key_of(function, /, *args, **kwargs) -> str:
-    """Return the digest that `cached` keeps a result by."""
+    """Return the digest that `cached` keeps a result by; `function` may be any value that has content."""
     written = io.BytesIO()
     try:
         _Content(written, protocol=5).dump((code_digest(), function, args, kwargs))

@@ -10,13 +10,14 @@ from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_races, walk_forward
-from dfslab.race import FinishModel, FinishRecord, finish_record, forecast_races, report_card
+from dfslab.race import FinishModel, FinishRecord, finish_record, report_card
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached
 from dfslab.workflow._models import save_model
-from dfslab.workflow._race_day import RaceDay, lent_history, open_race, stream
-from dfslab.workflow._verbs import fill_past, fit_ownership, simulate_race
+from dfslab.workflow._past import fill_history, past_races
+from dfslab.workflow._race_day import RaceDay, lent_history, open_race
+from dfslab.workflow._verbs import fit_ownership, simulate_race
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -57,7 +58,7 @@ def tune_ownership(
     """
     day = where if isinstance(where, RaceDay) else None
     history = day.history if day else data.history(where, until or None, series, without_races=True)
-    past = cached(fill_past, history, int(seed))
+    past = cached(fill_history, history, int(seed))
     contests, needed = past["contest_id"].nunique(), learn + FEWEST_CONTESTS
     real = past.iloc[:0] if day else known_contests(where, series, seed)
     if contests < needed and real.empty and day is None:
@@ -155,8 +156,7 @@ def tune_thresholds(
 ) -> TuningResult:
     """Choose the regime thresholds on past races that their scenarios had not seen; nothing is saved.
 
-    Past races are simulated once and kept by content, half a season at a time, so that another grid, another day or a
-    new race takes seconds.
+    Past races are simulated once and kept, so that another grid, another day or a new race takes seconds.
 
     Parameters
     ----------
@@ -176,7 +176,8 @@ def tune_thresholds(
         results, dates = results[results["race_id"].isin(races["race_id"])], dates[races.index]
     since = _first_scored(dates) if since in (None, "") else as_day(since, "since")
     progress(f"regimes: races from {since:%Y-%m-%d}, each simulated by a model that had not seen it")
-    drawn = _simulated_past(results, races, since, int(n_scenarios), int(seed))
+    drawn = past_races(results, races, races["race_id"][dates >= since], int(seed), int(n_scenarios))
+    drawn = {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
     conditions = cached(_past_conditions, results, races)
     progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
@@ -194,23 +195,6 @@ def _first_scored(dates: pd.Series) -> pd.Timestamp:
             "learned from, and two seasons are scored: run dfslab fetch for earlier seasons"
         )
     return max(dates.iloc[LEARNED_RACES], dates.iloc[-1] - pd.Timedelta(days=365.25 * SCORED_SEASONS))
-
-
-def _simulated_past(results, races, since, n_scenarios: int, seed: int) -> dict:
-    """Return every race from `since` on as simulated before it, by race_id; no race depends on a later half-season."""
-    dates = pd.to_datetime(races["date"])
-    half, drawn = dates.dt.year * 2 + (dates.dt.month > 6), {}
-    for number in sorted(half[dates >= since].unique().tolist()):
-        seen = races[half <= number]
-        first = max(since, dates[half == number].min())
-        known = results[results["race_id"].isin(seen["race_id"])]
-        drawn |= cached(_simulated_half, known, seen, first, n_scenarios, (seed, number))
-    return drawn
-
-
-def _simulated_half(results, races, since, n_scenarios: int, seed: tuple[int, int]) -> dict:
-    drawn = forecast_races(results, races, since, n_scenarios=n_scenarios, rng=np.random.default_rng(seed))
-    return {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
 
 
 def _past_conditions(results, races) -> pd.DataFrame:
@@ -235,29 +219,20 @@ def _since(history, since) -> pd.Timestamp:
 
 CARD_YEARS = 3
 """Years before the race over which the simulator is checked."""
-CARD_SCENARIOS = 400
 CARD_LEARNS_DAYS = 200
 """Days at the beginning of the history from which the simulator only learns."""
 
 
 def check_simulator(day: RaceDay) -> pd.DataFrame:
     """Forecast the races of this track type of the last years, each by a model that had not seen it, and compare."""
-    history, race = day.history, day.race
-    learned = history.races["date"].min() + pd.Timedelta(days=CARD_LEARNS_DAYS)
-    since = max(race.date - pd.DateOffset(years=CARD_YEARS), learned)
-    recent, same = history.races["date"] >= since, history.races["track_type"] == race.track_type
-    if not (recent & same).any():
+    results, races, kind = day.history.results, day.history.races, day.race.track_type
+    learned = races["date"].min() + pd.Timedelta(days=CARD_LEARNS_DAYS)
+    recent = races["date"] >= max(day.race.date - pd.DateOffset(years=CARD_YEARS), learned)
+    drawn = past_races(results, races, races["race_id"][recent & (races["track_type"] == kind)], day.seed)
+    if not drawn:
         return pd.DataFrame()
-    races = history.races[~recent | same]
-    results = history.results[history.results["race_id"].isin(races["race_id"])]
-    return cached(_card, results, races, history.results, history.races, since, race.track_type, day.seed)
-
-
-def _card(results, races, all_results, all_races, since, track_type, seed) -> pd.DataFrame:
-    drawn_rng, card_rng = stream(seed, "past races").spawn(2)
-    drawn = forecast_races(results, races, since, n_scenarios=CARD_SCENARIOS, rng=drawn_rng, months=12)
-    card = report_card(drawn, all_results, all_races, card_rng)
-    return card[card["track_type"] == track_type].reset_index(drop=True)
+    card = report_card(drawn, results, races, day.rng("past races"))
+    return card[card["track_type"] == kind].reset_index(drop=True)
 
 
 def standardised(card: pd.DataFrame) -> pd.DataFrame:

@@ -30,8 +30,9 @@ from dfslab.portfolio import score_portfolios as play
 from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
 from dfslab.slate import Contest, Slate
-from dfslab.workflow._as_of import fill_history, fill_slate
+from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached
+from dfslab.workflow._past import fill_history
 from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
 N_SCENARIOS = 20_000
@@ -89,12 +90,7 @@ def _simulate(model, starters, race, n_scenarios, seed, stage) -> Scenarios:
 
 def past_contests(day: RaceDay) -> pd.DataFrame:
     """Return the ownership history with points, form and rating as they were known before each contest."""
-    return cached(fill_past, day.history, day.seed)
-
-
-def fill_past(history, seed: int) -> pd.DataFrame:
-    """Return the ownership of a history with what was known before each contest."""
-    return fill_history(history, stream(seed, "past contests"))
+    return cached(fill_history, day.history, day.seed)
 
 
 def forecast_ownership(
