@@ -73,7 +73,7 @@ def one_race(law, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     led[finish == 1] += law.laps - led.sum()
     weight = law.fast_finish[finish - 1] + law.fast_start + fastest.worth * law.worth + fastest.dropout * out
     weight = weight + fastest.led * np.log(led + 1.0)
-    total = law.laps - cautions["slow"] - round(figures.lost + figures.lost_by_caution * cautions["count"])
+    total = law.laps - cautions["slow"] - round(1.4 + cautions["count"])
     fast = _laps(weight, fastest.power, max(0, total), completed, rng)
     fast[finish == 1] += max(0, total) - fast.sum()
     return finish, led, fast

@@ -16,6 +16,8 @@ on the 2024–2025 kept for the check)."""
 COUNT, SLOW, LONGEST, FINAL, OTHERS = range(5)
 """Columns of `draw_cautions`."""
 
+LOST = 1.4
+"""Green laps without a fastest lap beyond one a caution, on 183 Cup races."""
 STAGE_RATIO = 1.15
 """A stage caution lasts this many times another one: 219 stage cautions of 2021-2024 on ovals, 1.08-1.20 by type."""
 
@@ -226,13 +228,13 @@ def draw_laps(law, finish, start, reason, completed, cautions, rng):
     Returns
     -------
     led, fast : (n, D) int32. A row of `led` sums to the scheduled laps and the winner leads the last one; a row of
-    `fast` sums to laps − caution laps − round(lost + lost_by_caution · cautions). Nobody exceeds his own laps.
+    `fast` sums to laps − caution laps − round(LOST + cautions). Nobody exceeds his own laps.
     """
     n, d = finish.shape
     led = np.zeros((n, d), np.int32)
     fast = np.zeros((n, d), np.int32)
     weight, share = np.empty(d), np.empty(d)
-    lead, fastest, figures = law.figures.lead, law.figures.fast, law.figures
+    lead, fastest = law.figures.lead, law.figures.fast
     for s in range(n):
         final = cautions[s, FINAL]
         tie = 0 if final < law.short_run else (2 if final >= law.fuel_window else 1)
@@ -247,7 +249,7 @@ def draw_laps(law, finish, start, reason, completed, cautions, rng):
             x += fastest.led * np.log(led[s, i] + 1.0)
             weight[i] = np.exp(x + (fastest.dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
         _shares(weight, fastest.power, share, rng)
-        total = law.laps - cautions[s, SLOW] - round(figures.lost + figures.lost_by_caution * cautions[s, COUNT])
+        total = law.laps - cautions[s, SLOW] - round(LOST + cautions[s, COUNT])
         _whole_laps(share, max(0, total), rng.random(), fast[s])
         _cap(fast[s], completed[s], finish[s], 0)
     return led, fast

@@ -10,7 +10,7 @@ from dfslab.lineups import best_lineups
 from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
 from dfslab.slate import Slate
 
-PER_DRIVER = ("finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
+PER_DRIVER = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
 PER_SCENARIO = ("cautions", "caution_laps", "longest_green_run", "final_green_run", "regime", "weight")
 
 
@@ -58,24 +58,28 @@ class Scenarios:
 
     # ------------------------------------------------------------ questions
 
-    def mean(self, what: str = "points") -> pd.Series:
-        """Return the weighted mean of an (S, D) quantity by driver (`points`, `finish`, `laps_led`, …)."""
-        return pd.Series(self.weight @ getattr(self, what), self.drivers, name=what)
+    def _values(self, what) -> np.ndarray:
+        return np.asarray(getattr(self, what) if isinstance(what, str) else what, float)
 
-    def spread(self, what: str = "points") -> pd.Series:
+    def mean(self, what="points") -> pd.Series:
+        """Return the weighted mean of an (S, D) quantity by driver: its name (`points`, `finish`, …) or an array."""
+        return pd.Series(self.weight @ self._values(what), self.drivers)
+
+    def spread(self, what="points") -> pd.Series:
         """Return the weighted standard deviation of an (S, D) quantity by driver."""
-        away = getattr(self, what) - self.mean(what).to_numpy()
-        return pd.Series(np.sqrt(self.weight @ away**2), self.drivers, name=what)
+        away = self._values(what) - self.mean(what).to_numpy()
+        return np.sqrt(self.mean(away**2))
 
-    def quantile(self, q, what: str = "points") -> pd.DataFrame | pd.Series:
+    def quantile(self, q, what="points") -> pd.DataFrame | pd.Series:
         """Return weighted quantiles: drivers × q for an (S, D) quantity, a Series by q for an (S,) one.
 
-        A quantile is the smallest value that is reached or undercut with weight of at least q.
+        A quantile is the smallest value that is reached or undercut with weight of at least q. `what` is a name or an
+        array, such as ``races.leader_share()``.
         """
-        levels, values = np.atleast_1d(np.asarray(q, float)), np.asarray(getattr(self, what), float)
-        found = np.quantile(values, levels, axis=0, weights=self.weight, method="inverted_cdf")
-        if values.ndim == 1:
-            return pd.Series(found, levels, name=what)
+        levels = np.atleast_1d(np.asarray(q, float))
+        found = np.quantile(self._values(what), levels, axis=0, weights=self.weight, method="inverted_cdf")
+        if found.ndim == 1:
+            return pd.Series(found, levels)
         return pd.DataFrame(found.T, index=self.drivers, columns=levels)
 
     def probability(self, event) -> float | pd.Series:
@@ -86,18 +90,12 @@ class Scenarios:
         ``races.probability(races.finish == 1)`` is every driver's chance to win.
         """
         happens = np.asarray(event(self) if callable(event) else event, bool)
-        if happens.ndim == 2:
-            return pd.Series(self.weight @ happens, self.drivers, name="probability")
-        return float(self.weight @ happens)
+        return self.mean(happens).rename("probability") if happens.ndim == 2 else float(self.weight @ happens)
 
     def given(self, event=None, *, regime: str | None = None) -> "Scenarios":
         """Return the scenarios of a `regime`, or those where `event` (S,) holds (array or function)."""
-        keep = np.ones(len(self), bool)
-        if regime is not None:
-            keep &= self.regime == self._code(regime)
-        if event is not None:
-            keep &= np.asarray(event(self) if callable(event) else event, bool)
-        return self.take(keep)
+        event = np.ones(len(self), bool) if event is None else event(self) if callable(event) else event
+        return self.take(event if regime is None else np.asarray(event, bool) & (self.regime == self._code(regime)))
 
     def regime_shares(self) -> pd.Series:
         """Return the probability of each regime."""
@@ -146,30 +144,6 @@ class Scenarios:
         )
         return table.rename_axis("driver").sort_values("points", ascending=False, kind="stable")
 
-    def points_by_regime(self) -> pd.DataFrame:
-        """Return mean points in each regime less the driver's mean, drivers × regimes, the largest moves first.
-
-        A regime without a scenario has no column.
-        """
-        mean, shares = self.mean(), self.regime_shares()
-        moved = {name: self.given(regime=name).mean() - mean for name in shares.index[shares > 0]}
-        table = pd.DataFrame(moved)[lambda t: mean != 0]
-        return table.loc[table.abs().max(axis=1).sort_values(ascending=False, kind="stable").index]
-
-    def race_summary(self) -> pd.DataFrame:
-        """Return what to expect of the race: mean, and the middle 80 % of scenarios, of its main quantities."""
-        quantities = {
-            "laps led by one driver, %": 100 * self.leader_share(),
-            "cautions": self.cautions,
-            "caution laps": self.caution_laps,
-            "drivers who drop out": self.dropped_out.sum(axis=1),
-            "last green run, laps": self.final_green_run,
-        }
-        values = np.column_stack([np.asarray(x, float) for x in quantities.values()])
-        low, high = np.quantile(values, [0.1, 0.9], axis=0, weights=self.weight, method="inverted_cdf")
-        mean = self.weight @ values
-        return pd.DataFrame({"quantity": list(quantities), "mean": mean, "from_10": low, "to_90": high})
-
     def typical(self, n: int = 5) -> pd.DataFrame:
         """Return the `n` likeliest stories of the race: a regime, and who leads most laps.
 
@@ -197,26 +171,18 @@ class Scenarios:
 
     def to_frame(self, driver: str) -> pd.DataFrame:
         """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
-        mine = {name: getattr(self, name)[:, self.row(driver)] for name in ("start", *PER_DRIVER)}
-        race = {name: getattr(self, name) for name in PER_SCENARIO} | {"regime": self.labels()}
-        return pd.DataFrame(mine | race)
-
-    def labels(self) -> np.ndarray:
-        """Return the name of each scenario's regime, (S,)."""
-        return np.asarray(self.regime_names, object)[self.regime]
-
-    def row(self, driver: str) -> int:
-        """Return the column of `driver` in the (S, D) arrays."""
-        found = np.flatnonzero(self.drivers == driver)
-        if not len(found):
+        if driver not in self.drivers:
             raise UserError(f"{driver} is not in these scenarios; write the name as in `.drivers`")
-        return int(found[0])
+        row = int(np.argmax(self.drivers == driver))
+        mine = {name: getattr(self, name)[:, row] for name in PER_DRIVER}
+        race = {name: getattr(self, name) for name in PER_SCENARIO}
+        return pd.DataFrame(mine | race | {"regime": np.array(self.regime_names, object)[self.regime]})
 
     # ------------------------------------------------------------ other scenarios made of these
 
     def take(self, indices) -> "Scenarios":
         """Return the scenarios at `indices` (or where a mask is true), their weights scaled to sum to 1."""
-        picked = {name: getattr(self, name)[indices] for name in ("start", *PER_DRIVER, *PER_SCENARIO)}
+        picked = {name: getattr(self, name)[indices] for name in (*PER_DRIVER, *PER_SCENARIO)}
         total = picked["weight"].sum()
         if not total > 0:
             raise UserError("scenarios: none left to take (no weight); choose others")
@@ -233,7 +199,7 @@ class Scenarios:
         if len(missing):
             raise UserError(f"scenarios: {', '.join(missing[:5])} not simulated; mark as out or add to the line-up")
         there = (column >= 0) & ~slate.out
-        picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in ("start", *PER_DRIVER)}
+        picked = {name: np.where(there, getattr(self, name)[:, column], 0) for name in PER_DRIVER}
         return replace(self, drivers=slate.names, **picked)
 
     def relabel(self, thresholds: RegimeThresholds) -> "Scenarios":

@@ -15,7 +15,6 @@ from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import Scenarios
 from dfslab.race._tracks import Law, Mechanics
 from dfslab.regimes import (
-    REGIMES,
     RegimeModel,
     RegimeThresholds,
     past_conditions,
@@ -71,7 +70,7 @@ class RaceModel:
             finish = replace(finish, pool=fit_pool(worth, results, odds))
         conditions, features = past_conditions(worth, results, races), race_features(results, races)
         regime_model = RegimeModel.fit(conditions, features, thresholds, reweights)
-        return cls(finish, fit_mechanics(results, races, worth), regime_model, thresholds)
+        return cls(finish, fit_mechanics(results, races), regime_model, thresholds)
 
     def simulate(self, drivers: pd.DataFrame, race, n_scenarios: int, rng: np.random.Generator, threads=2) -> Scenarios:
         """Draw `n_scenarios` of `race`; more scenarios extend fewer, and the number of threads changes nothing.
@@ -112,20 +111,6 @@ class RaceModel:
         conditions = race_conditions(worth, entry.grid, race.track_type)
         forecast = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
         return replace(scenarios, weight=regime_weights(scenarios.regime, forecast))
-
-    def regime_probabilities(self, scenarios: Scenarios, race) -> pd.DataFrame:
-        """Return regime, probability, simulated (before reweighting), base_rate at this track type, n_races (known)."""
-        codes, n = scenarios.regime, len(REGIMES)
-        base = self.regime_model.base_rate(race.track_type)
-        return pd.DataFrame(
-            {
-                "regime": list(REGIMES),
-                "probability": np.bincount(codes, scenarios.weight, minlength=n),
-                "simulated": np.bincount(codes, minlength=n) / len(codes),
-                "base_rate": base["rate"].reindex(REGIMES).to_numpy(),
-                "n_races": base["races"].reindex(REGIMES).to_numpy(),
-            }
-        )
 
 
 def _draw(law: Law, grid, n: int, rng, threads) -> list[np.ndarray]:

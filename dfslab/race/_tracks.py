@@ -36,7 +36,7 @@ CAUTION_POWER = 0.75
 
 
 class Weights(NamedTuple):
-    """Log-linear weights of a driver's share of the laps led, or of the fastest laps."""
+    """Log-linear weights of a driver's share of the laps led or fastest laps, a Dirichlet draw [mosimann1962]."""
 
     level: float
     finish: float
@@ -95,11 +95,10 @@ class Mechanics(NamedTuple):
     """… and among the last `FRONT` of them, whom restarts, strategy and luck sort; …"""
     order_by_caution: float
     """… both divided by ((cautions + 1) / (their mean + 1)) to this power: cautions shuffle the field."""
+    leader_share: float
+    """Mean share of the laps led by the driver who led most, as simulated with these figures."""
     lead: Weights
     fast: Weights
-    lost: float
-    lost_by_caution: float
-    """Green laps without a fastest lap: round(lost + lost_by_caution · cautions)."""
 
     def of(self, race, drivers: int) -> "Mechanics":
         """Return the figures with the mean numbers of cautions, crashes and breakdowns of one race."""

@@ -3,7 +3,8 @@
 Where the stages end and how often they bring a caution stay as shipped: they were read off lap-by-lap flags once; so do
 the powers of the Dirichlet draws and how the order follows the log-worths. Families of track types are fitted first,
 then each type is shrunk to its family. The families start from the shipped figures, so a second run moves them a little
-further. What `fit_mechanics` leaves alone on a user's history, because refits gain nothing there, is fitted here.
+further. What `fit_mechanics` leaves alone on a user's history, because refits gain nothing there, is fitted here: the
+weights of laps led and fastest laps (Dirichlet-multinomial [mosimann1962], log-linear), spreads, and exits.
 """
 
 import json
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln
+from scipy.optimize import minimize
+from scipy.special import digamma, gammaln
 
 from dfslab.race import Mechanics, RaceModel, fit_mechanics
 from dfslab.slate import Race
@@ -37,14 +39,16 @@ def fit_figures(results: pd.DataFrame, races: pd.DataFrame, worth: pd.DataFrame,
     family = {kind: FAMILIES.get(kind, "oval") for kind in shipped}
     start = {f: mean_of([m for kind, m in shipped.items() if family[kind] == f]) for f in set(family.values())}
     kinds = races.assign(track_type=races["track_type"].map(lambda kind: FAMILIES.get(kind, "oval")))
-    broad = fit_spreads(results, kinds, fit_mechanics(results, kinds, worth, start))
+    broad = fit_laps(results, kinds, worth, fit_spreads(results, kinds, fit_mechanics(results, kinds, start)))
     own = ("stage_ends", "stage_probability", "late", *(n for n in Mechanics._fields if n.startswith("order")))
     prior = {}
     for kind, old in shipped.items():
         one = broad[family[kind]]
         laps = {n: getattr(one, n)._replace(power=getattr(old, n).power) for n in ("lead", "fast")}
-        prior[kind] = one._replace(**{n: getattr(old, n) for n in own}, **laps)
-    return fit_spreads(results, races, fit_mechanics(results, races, worth, prior))
+        prior[kind] = one._replace(**{n: getattr(old, n) for n in (*own, "leader_share")}, **laps)
+    found = fit_laps(results, races, worth, fit_spreads(results, races, fit_mechanics(results, races, prior)))
+    powers = {kind: one.lead._replace(power=shipped[kind].lead.power) for kind, one in found.items()}
+    return {kind: one._replace(lead=powers[kind]) for kind, one in found.items()}
 
 
 def mean_of(figures):
@@ -53,6 +57,86 @@ def mean_of(figures):
         return float(np.mean(figures))
     means = [mean_of(values) for values in zip(*figures, strict=True)]
     return type(figures[0])(*means) if hasattr(figures[0], "_fields") else tuple(means)
+
+
+PRIOR_PRECISION = 20.0
+"""Precision of the prior on a log-linear weight."""
+
+
+def fit_laps(results, races, worth, figures: dict[str, Mechanics]) -> dict[str, Mechanics]:
+    """Fit the weights of laps led and fastest laps; `worth` holds race_id, driver, log_worth as known before a race."""
+    facts = races.drop_duplicates("race_id").set_index("race_id")[["track_type", "race_laps", "date"]]
+    table = results.drop(columns=facts.columns, errors="ignore").merge(worth, on=["race_id", "driver"])
+    table = table.join(facts, on="race_id").dropna(subset=["track_type", "finish", "start"]).reset_index(drop=True)
+    race, age = table.groupby("race_id"), pd.to_datetime(table["date"])
+    distance = table["race_laps"].fillna(race["laps"].transform("max"))
+    table = table.assign(
+        n=race["finish"].transform("size"),
+        share=(table["laps"] / distance).clip(0.02, 1.0).fillna(1.0),
+        weight=0.5 ** ((age.max() - age).dt.days / HALF_LIFE_DAYS),
+    )
+    fitted = dict(figures)
+    for kind, rows in table.groupby("track_type"):
+        lead, fast = figures[kind].lead, figures[kind].fast
+        lead, fast = _fit_weights(rows, "laps_led", lead), _fit_weights(rows, "fastest_laps", fast)
+        fitted[kind] = figures[kind]._replace(lead=lead, fast=fast)
+    return fitted
+
+
+def _fit_weights(table: pd.DataFrame, what: str, prior):
+    """Fit the log-linear weights of laps led or fastest laps, (rows,) counts that share out the laps of each race."""
+    total = table.groupby("race_id")[what].transform("sum")
+    rows = table[(total > 0) & table[what].notna()]
+    if rows.empty:
+        return prior
+    names = [k for k in prior._fields if k != "power" and (k != "led" or what == "fastest_laps")]
+    design, race = _design(rows)[names].to_numpy(float), pd.factorize(rows["race_id"])[0]
+    age = rows["weight"].to_numpy()[np.unique(race, return_index=True)[1]]
+    centre = np.array([getattr(prior, k) for k in names])
+    data = (design, rows[what].to_numpy(float), race, np.log(rows["share"].to_numpy(float)), age, centre)
+    found = minimize(laps_loss, centre, args=data, jac=True, method="L-BFGS-B").x
+    return prior._replace(**dict(zip(names, map(float, found), strict=True)))
+
+
+def _design(rows: pd.DataFrame) -> pd.DataFrame:
+    start = rows.groupby("race_id")["start"].rank()
+    return pd.DataFrame(
+        {
+            "level": 1.0,
+            "finish": -np.log(rows["finish"]),
+            "win": rows["finish"] == 1,
+            "start": -np.log(start),
+            "start_share": -start / rows["n"],
+            "worth": rows["log_worth"],
+            "dropout": rows["dnf"].fillna(0.0),
+            "led": np.log(rows["laps_led"].fillna(0.0) + 1.0),
+        }
+    )
+
+
+def laps_loss(beta, design, counts, race, offset, age, centre):
+    """Return the negative Dirichlet-multinomial log posterior and its gradient."""
+    weight = np.exp(np.clip(design @ beta + offset, -20.0, 10.0))
+    total, laps = np.bincount(race, weight), np.bincount(race, counts)
+    value = age @ (gammaln(total) - gammaln(total + laps))
+    value += age[race] @ (gammaln(weight + counts) - gammaln(weight))
+    slope = (digamma(total) - digamma(total + laps))[race] + digamma(weight + counts) - digamma(weight)
+    away = beta - centre
+    gradient = design.T @ (age[race] * slope * weight)
+    return -value + 0.5 * PRIOR_PRECISION * (away**2).sum(), -gradient + PRIOR_PRECISION * away
+
+
+def simulated_leaders(model: RaceModel, results: pd.DataFrame, races: pd.DataFrame, since="2022-01-01") -> dict:
+    """Return the figures of `model` with the mean share of laps its leaders lead in the races from `since` on."""
+    rng, shares = np.random.default_rng(0), {}
+    known = races[races["date"] >= since].dropna(subset=["track_length_mi", "race_laps"])
+    for row in known.itertuples():
+        entry = results.loc[results["race_id"] == row.race_id, ["driver", "start"]]
+        here = Race(row.race_id, row.date, row.track, row.track_type, row.track_length_mi, int(row.race_laps))
+        led = model.simulate(entry, here, 200, rng).laps_led
+        shares.setdefault(row.track_type, []).append((led.max(axis=1) / led.sum(axis=1)).mean())
+    figures = model.mechanics.items()
+    return {kind: m._replace(leader_share=float(np.mean(shares.get(kind, m.leader_share)))) for kind, m in figures}
 
 
 def fit_spreads(results, races, figures: dict[str, Mechanics]) -> dict[str, Mechanics]:
@@ -204,11 +288,11 @@ def main(data_dir) -> None:
     )
     model = RaceModel.fit(results, races)
     worth = model.finish.past_log_worth()
-    shipped = fit_mechanics(results.head(0), races, worth)
+    shipped = fit_mechanics(results.head(0), races)
     figures = fit_figures(results, races, worth, shipped)
     source = json.loads(OUT.read_text("utf-8"))["source"]
     late = fit_late_cautions(replace(model, mechanics=figures), races, segments)
-    OUT.write_text(as_text(late, source), "utf-8")
+    OUT.write_text(as_text(simulated_leaders(replace(model, mechanics=late), results, races), source), "utf-8")
 
 
 if __name__ == "__main__":

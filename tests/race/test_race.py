@@ -8,7 +8,7 @@ import pytest
 from race_history import TRACKS, make_entry, make_history, make_race
 from scipy import stats
 
-from dfslab.race._calibrate import _objective, fit_mechanics
+from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._evaluate import forecast_races, report_card
 from dfslab.race._finish import FinishModel, reference_course
 from dfslab.race._form import history_table
@@ -386,14 +386,25 @@ def as_history(s, here, number):
 def test_figures_are_recovered_from_simulated_history(model):
     here, entry = make_race(0), make_entry(36)
     shipped = default_mechanics()["intermediate"]
-    lead = shipped.lead._replace(finish=0.9, start=0.2, power=1.0)
-    truth = shipped._replace(caution_mean=10.0, crash_mean=6.0, lead=lead)
+    truth = shipped._replace(caution_mean=10.0, crash_mean=6.0, lead=shipped.lead._replace(power=1.4))
     s = replace(model, mechanics={"intermediate": truth}).simulate(entry, here, 400, np.random.default_rng(0))
-    results, races = as_history(s, here, 0)
-    told = results[["race_id", "driver"]].assign(log_worth=np.tile(model.finish.log_worth(entry, here), 400))
-    found = fit_mechanics(results, races, told)["intermediate"]
+    found = fit_mechanics(*as_history(s, here, 0))["intermediate"]
     assert found.caution_mean == pytest.approx(10.0, rel=0.08)
     assert found.crash_mean == pytest.approx(6.0, rel=0.1)
+    assert found.leader_share == pytest.approx(s.leader_share().mean(), abs=0.005)
+    again = replace(model, mechanics={"intermediate": found}).simulate(entry, here, 400, np.random.default_rng(1))
+    assert again.leader_share().mean() > shipped.leader_share + 0.6 * (found.leader_share - shipped.leader_share)
+
+
+def test_weights_of_laps_are_recovered_from_simulated_history(model):
+    here, entry = make_race(0), make_entry(36)
+    shipped = default_mechanics()["intermediate"]
+    truth = shipped._replace(lead=shipped.lead._replace(finish=0.9, start=0.2, power=1.0))
+    s = replace(model, mechanics={"intermediate": truth}).simulate(entry, here, 400, np.random.default_rng(0))
+    results, races = as_history(s, here, 0)
+    results["laps"] = np.where(results["dnf"] == 1, here.sched_laps / 2, here.sched_laps)
+    told = results[["race_id", "driver"]].assign(log_worth=np.tile(model.finish.log_worth(entry, here), 400))
+    found = fit_race.fit_laps(results, races, told, {"intermediate": shipped})["intermediate"]
     assert found.lead.finish == pytest.approx(0.9, abs=0.15)
     assert found.lead.start == pytest.approx(0.2, abs=0.12)
 
@@ -404,10 +415,8 @@ def test_dirichlet_weights_have_the_gradient_of_their_likelihood():
     counts, age = rng.integers(0, 20, 30).astype(float), np.array([1.0, 0.5, 0.25])
     args = (design, counts, race_of, np.zeros(30), age, np.zeros(3))
     beta, step = np.array([0.2, -0.1, 0.3]), 1e-5
-    slopes = [
-        (_objective(beta + step * e, *args)[0] - _objective(beta - step * e, *args)[0]) / (2 * step) for e in np.eye(3)
-    ]
-    assert _objective(beta, *args)[1] == pytest.approx(slopes, rel=1e-5)
+    up, down = ([fit_race.laps_loss(beta + sign * step * e, *args)[0] for e in np.eye(3)] for sign in (1, -1))
+    assert fit_race.laps_loss(beta, *args)[1] == pytest.approx(np.subtract(up, down) / (2 * step), rel=1e-5)
 
 
 def test_thin_history_stays_with_the_shipped_figures():
@@ -423,10 +432,9 @@ def test_thin_history_stays_with_the_shipped_figures():
 
 def test_more_races_move_figures_further_from_the_prior(history):
     results, races = history
-    worth = FinishModel.fit(results, races).past_log_worth()
     shipped = default_mechanics()["intermediate"].crash_mean
-    few = fit_mechanics(results, races.iloc[-4:], worth)["intermediate"].crash_mean
-    all_races = fit_mechanics(results, races, worth)["intermediate"].crash_mean
+    few = fit_mechanics(results, races.iloc[-4:])["intermediate"].crash_mean
+    all_races = fit_mechanics(results, races)["intermediate"].crash_mean
     assert abs(all_races - shipped) > abs(few - shipped)
 
 

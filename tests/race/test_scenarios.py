@@ -46,6 +46,7 @@ def test_means_spreads_and_quantiles_count_every_race_as_often_as_it_weighs():
     np.testing.assert_allclose(
         races.quantile(levels, "cautions"), np.quantile(repeated(races.cautions), levels, method="inverted_cdf")
     )
+    np.testing.assert_allclose(races.quantile(levels, races.points), races.quantile(levels))
 
 
 def test_probabilities_count_every_race_as_often_as_it_weighs():
@@ -88,7 +89,9 @@ def test_optimal_shares_are_those_of_every_lineup_tried():
 def test_typical_races_are_of_the_likeliest_stories_and_lie_in_their_middle():
     races = scenarios()
     found = races.typical(6)
-    story = list(zip(races.labels(), races.drivers[races.laps_led.argmax(axis=1)], strict=True))
+    story = list(
+        zip(np.array(races.regime_names)[races.regime], races.drivers[races.laps_led.argmax(axis=1)], strict=True)
+    )
     chance = pd.Series(repeated(np.arange(6))).map(pd.Series(story)).value_counts(normalize=True)
     named = zip(found["regime"], found["led_by"], strict=True)
     assert found["probability"].tolist() == pytest.approx([chance[key] for key in named])
