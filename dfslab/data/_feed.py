@@ -268,10 +268,14 @@ def _past_races(results: pd.DataFrame, races: pd.DataFrame) -> pd.DataFrame:
 def _as_known(race: dict, past: pd.DataFrame) -> dict:
     """Return a race of the feed under its id in the history: one series runs one race a day.
 
+    A race whose id is that of another series' race, on the same day at the same track, has its series added to it.
     A race that is there keeps its own facts of the track; another takes those of the same track and kind (Atlanta has
     been two), or of the same track where the kind was only guessed.
     """
-    mine = past[(past["date"] == race["date"]) & (past["series"] == race["series"])]
+    other = past["series"] != race["series"]
+    if (other & (past["race_id"] == race["race_id"])).any():
+        race = race | {"race_id": f"{race['race_id']}-{race['series']}"}
+    mine = past[(past["date"] == race["date"]) & ~other]
     kind, guessed = track_type(race["track"], race["season"], race["track_length_mi"])
     alike = past[past["place"] == name_key(race["track"])]
     alike = alike if guessed else alike[alike["track_type"] == kind]

@@ -122,14 +122,14 @@ class RaceFolder:
 
     @cached_property
     def results(self) -> Results | None:
-        """The race's results in the history, by its id, else by day and series; None while they are not there."""
+        """The race's results in its series' history, by its id, else by its day; None while they are not there."""
         path = self.data_dir / "history" / "results.csv"
         if not path.exists():
             return None
-        every = stored(read_results, path)
+        every, said = stored(read_results, path), (self.path / "race.json").exists()
+        every = of_series(every, self.race.series) if said else every
         rows = every[every["race_id"] == self.race_id].reset_index(drop=True)
-        if rows.empty and (self.path / "race.json").exists():
-            rows = of_series(every[every["date"] == self.race.date], self.race.series)
+        rows = every[every["date"] == self.race.date].reset_index(drop=True) if said and rows.empty else rows
         return Results(self.race_id, rows.assign(points=rows["dk_points"])) if len(rows) else None
 
     @cached_property

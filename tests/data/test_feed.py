@@ -353,6 +353,32 @@ def test_series_live_side_by_side(server, tmp_path):
     assert data.history(tmp_path, series="xfinity").results["race_id"].unique().tolist() == ["2031-02-15-oakfield"]
 
 
+@pytest.mark.parametrize("order", [("cup", "xfinity"), ("xfinity", "cup"), ("cup", "xfinity", "cup", "xfinity")])
+def test_two_series_at_one_track_on_one_day_are_two_races(server, tmp_path, order):
+    server.content[LIST] = json.dumps(
+        {"series_1": GOOD, "series_2": [listed(21, "Oakfield 200", "2031-02-16")]}
+    ).encode()
+    server.content[LOOP.format(21).replace("/1/", "/2/")] = json.dumps(loop(21)).encode()
+    server.content[WEEKEND.format(21).replace("/1/", "/2/")] = json.dumps(
+        weekend(21, [driver(n, 12 - n) for n in range(12)])
+    ).encode()
+    for series in order:
+        assert not _fetch(server, tmp_path, series=series).failed
+    ids = {series: data.history(tmp_path, series=series).races["race_id"].iloc[0] for series in ("cup", "xfinity")}
+    assert ids == {order[0]: IDS[0], order[1]: f"{IDS[0]}-{order[1]}"}
+    for series, finish in (("cup", range(1, 13)), ("xfinity", range(12, 0, -1))):
+        mine = data.history(tmp_path, series=series).results
+        mine = mine[mine["race_id"] == ids[series]].set_index("driver")["finish"]
+        assert mine[DRIVERS[:12]].tolist() == list(finish)
+        facts = {"date": "2031-02-16", "track": "Oakfield Motor Speedway", "track_type": "intermediate"}
+        facts |= {"track_length_mi": 1.5, "sched_laps": 10, "series": series}
+        folder = tmp_path / "races" / IDS[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "race.json").write_text(json.dumps(facts))
+        named = data.open_folder(IDS[0], tmp_path).results.frame.set_index("driver")["finish"]
+        assert named[DRIVERS[:12]].tolist() == list(finish), "the folder's series decides whose results they are"
+
+
 def test_a_spoilt_cache_is_fetched_again(server, tmp_path):
     _fetch(server, tmp_path)
     before = _files(tmp_path)
