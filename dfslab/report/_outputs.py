@@ -9,6 +9,7 @@ import pandas as pd
 from dfslab.data import files
 from dfslab.portfolio import Portfolio
 from dfslab.report import _plots as plots
+from dfslab.report._parts import png
 from dfslab.workflow import RaceDay
 
 NOTHING_WRITTEN = "Nothing was written: give the parameter out_dir a folder to get the files."
@@ -80,7 +81,7 @@ def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores)
     used = mine.exposures().head(8).set_index("driver")[["exposure", "ownership"]]
     ax = plots.plot_dots(100 * used, "share of lineups (%)")
     ax.figure.set_size_inches(5, 2.6)
-    plots.save(ax, out / "card.png", 100)
+    (out / "card.png").write_bytes(png(ax, 100))
     own, kinds, race = crowd.ownership, races.regime_shares(), day.race
     lines = [
         f"Most owned: {own.idxmax()}, {own.max():.0%}",

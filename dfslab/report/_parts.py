@@ -59,76 +59,71 @@ def part_style() -> str:
 # ------------------------------------------------------------ columns and their values
 
 
-@dataclass(frozen=True)
-class _Column:
-    """How a column reads."""
+SIGNED = ("difference", "share_error", "points_error", "leverage", "roi", "calibrated_roi", "log_odds")
+"""Columns whose plus sign is shown."""
+MARKED = ("holds", "inside", "clear")
+"""Columns of yes and no that are marked as good and bad."""
 
+
+@dataclass(frozen=True)
+class Column:
+    """How a column reads; `kind` is percent, dollars, date, name, word, number or, of no known column, empty."""
+
+    name: str = ""
     kind: str = ""
     digits: int | None = None
     label: str = ""
 
     def scale(self, values):
+        """Return values in the unit of the label."""
         return 100 * values if self.kind == "percent" else values
 
-    def write(self, value, digits: int | None = None, signed: bool = False) -> str:
-        """Return a value as text; missing values are an en dash."""
-        if value is None or (np.isscalar(value) and pd.isna(value)):
-            return "–"
+    def write(self, value, error=None) -> tuple[str, str]:
+        """Return a value and its standard error as text; a missing value is an en dash, a missing error nothing."""
+        if pd.api.types.is_scalar(value) and pd.isna(value):
+            return "–", ""
         if self.kind == "date" or isinstance(value, pd.Timestamp):
-            return f"{pd.Timestamp(value):%Y-%m-%d}"
+            return f"{pd.Timestamp(value):%Y-%m-%d}", ""
         if isinstance(value, bool | np.bool_):
-            return "yes" if value else "no"
+            return "yes" if value else "no", ""
         if self.kind == "name" or not isinstance(value, int | float | np.number):
-            return str(value)
-        digits = self.digits if digits is None else digits
-        text = _number(self.scale(value), digits, signed)
-        if self.kind == "dollars":
-            text = f"${text}".replace("$−", "−$").replace("$+", "+$")
-        return text
+            return (str(value).replace("_", " ") if self.kind == "word" else str(value)), ""
+        error = None if error is None or pd.isna(error) else error
+        digits = self.digits
+        if not self.kind and error and error < np.inf:  # two digits of the error
+            digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
+        sign = "+" if self.name in SIGNED else ""
+        return self._number(value, digits, sign), "" if error is None else self._number(error, digits)
 
-
-def _number(value, digits: int | None, signed: bool = False) -> str:
-    """Return a number as people read it, with a true minus; without `digits` three that count."""
-    sign = "+" if signed else ""
-    if digits is not None:
-        text = f"{value:{sign},.{digits}f}"
-    elif isinstance(value, int | np.integer):
-        text = f"{value:{sign},}"
-    else:
-        text = f"{value:{sign},.3g}" if abs(value) < 100 else f"{value:{sign},.0f}"
-    return text.replace("-", "−")
+    def _number(self, value, digits: int | None, sign: str = "") -> str:
+        value = self.scale(value)
+        if digits is None and not isinstance(value, int | np.integer):
+            form = ".3g" if abs(value) < 100 else ".0f"
+        else:
+            form = "" if digits is None else f".{digits}f"
+        text = f"{value:{sign},{form}}".replace("-", "−")
+        return re.sub(r"^([+−]?)", r"\1$", text) if self.kind == "dollars" else text
 
 
 @functools.cache
-def _registry() -> dict[str, _Column]:
+def _registry() -> dict[str, Column]:
     with (Path(__file__).parent / "columns.csv").open(encoding="utf-8") as file:
-        return {
-            row["column"]: _Column(row["kind"], int(row["digits"]) if row["digits"] else None, row["label"])
-            for row in csv.DictReader(file)
-        }
+        rows = list(csv.DictReader(file))
+    return {
+        r["column"]: Column(kind=r["kind"], digits=int(r["digits"]) if r["digits"] else None, label=r["label"])
+        for r in rows
+    }
 
 
-SIGNED = ("difference", "share_error", "points_error", "leverage", "roi", "calibrated_roi", "log_odds")
-"""Columns whose plus sign is shown."""
-
-
-def _column(name, values, error, units) -> _Column:
-    """Return how a column reads, decimals chosen by its standard errors where the registry leaves them open."""
-    known = _registry().get(units.get(name, name), _Column())
-    label = _registry()[name].label if name in _registry() else str(name).replace("_", " ")
-    unit = " %" if known.kind == "percent" and "%" not in label else ""
+def column(name, values=(), error=None, like=None) -> Column:
+    """Return how a column reads, `like` another of the registry; cents are shown where values or errors are small."""
+    known, own = _registry().get(like or name, Column()), _registry().get(name)
+    label = own.label if own else str(name).replace("_", " ")
     digits = known.digits
     if digits is None and known.kind == "dollars":
         size = np.nanmax(np.abs(np.asarray(values if error is None else error, float)), initial=0)
         digits = 2 if size < (100 if error is None else 2) else 0
-    return _Column(known.kind, digits, label + unit)
-
-
-def _digits(column: _Column, error) -> int | None:
-    """Return decimals that show two digits of the standard error, where the registry does not know the column."""
-    if column.kind or error is None or pd.isna(error) or not 0 < error < np.inf:
-        return column.digits
-    return int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
+    return Column(name, known.kind, digits, label + " %" * (known.kind == "percent" and "%" not in label))
 
 
 # ------------------------------------------------------------ the parts
@@ -158,25 +153,20 @@ def table(
     if frame is None or not len(frame):
         return Part("")
     frame = _banded(frame.reset_index() if isinstance(frame, pd.Series) else frame)
-    units = units or {}
-    errors = {n: e for n in frame for e in (f"{n}_se", f"± {n}") if e in frame}
+    units, errors = units or {}, {n: e for n in frame for e in (f"{n}_se", f"± {n}") if e in frame}
     names = [name for name in frame if name not in errors.values()]
-    columns = {n: _column(n, frame[n], frame[errors[n]] if n in errors else None, units) for n in names}
-    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype != bool for name in names}
-    head = [(columns[name].label, "num" if numeric[name] else "") for name in names]
-    rows = [
-        [_cell(row[n], row.get(errors.get(n)), n, columns[n], numeric[n], _longest(frame, n, bars)) for n in names]
-        for row in frame.to_dict("records")
+    numeric = [pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype != bool for name in names]
+    columns = [column(n, frame[n], frame.get(errors.get(n)), units.get(n)) for n in names]
+    head = [(c.label, "num" if number else "") for c, number in zip(columns, numeric, strict=True)]
+    cells = [
+        _cells(c, frame[c.name], frame.get(errors.get(c.name), [None] * len(frame)), number, c.name in bars)
+        for c, number in zip(columns, numeric, strict=True)
     ]
+    rows = list(zip(*cells, strict=True))
     markup = _macros().table(head, rows, caption, fold, len(names) >= WIDE, search, shown)
-    return Part(str(markup), _text(head, rows, caption))
-
-
-def _text(head, rows, caption: str) -> str:
-    """Return the table as plain text, for terminals."""
-    lines = [[cell["text"] + (f" ± {cell['error']}" if cell["error"] else "") for cell in row] for row in rows]
-    frame = pd.DataFrame(lines, columns=[text for text, _ in head])
-    return f"{caption}\n{frame.to_string(index=False)}" if caption else frame.to_string(index=False)
+    texts = [[f"{cell['text']} ± {cell['error']}".removesuffix(" ± ") for cell in row] for row in rows]
+    text = pd.DataFrame(texts, columns=[label for label, _ in head]).to_string(index=False)
+    return Part(str(markup), f"{caption}\n{text}" if caption else text)
 
 
 def _banded(frame: pd.DataFrame) -> pd.DataFrame:
@@ -188,19 +178,19 @@ def _banded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _longest(frame, name, bars) -> float | None:
-    return (np.nanmax(np.abs(frame[name].to_numpy(float)), initial=0) or 1.0) if name in bars else None
-
-
-def _cell(value, error, name, column: _Column, numeric: bool, longest: float | None) -> dict:
-    signed, digits = name in SIGNED, _digits(column, error)
-    text = column.write(value, digits, signed)
-    shown = "" if error is None or pd.isna(error) else column.write(error, digits)
-    mark = {"yes": "ok", "no": "bad"}.get(text) if name in ("holds", "inside", "clear") else None
-    bar = None if longest is None or pd.isna(value) else round(100 * abs(value) / longest)
-    classes = ["num"] * numeric + ["bar"] * (bar is not None) + [mark] * bool(mark) + ["long"] * (len(text) > LONG)
-    order = float(value) if numeric and not pd.isna(value) else None
-    return {"text": text, "error": shown, "classes": " ".join(classes), "bar": bar, "order": order}
+def _cells(column: Column, values, errors, numeric: bool, bars: bool) -> list[dict]:
+    """Return the cells of a column as the template takes them."""
+    longest = np.nanmax(np.abs(values.to_numpy(float)), initial=0) or 1.0 if bars else None
+    cells = []
+    for value, error in zip(values, errors, strict=True):
+        text, error = column.write(value, error)
+        mark = {"yes": "ok", "no": "bad"}.get(text, "") if column.name in MARKED else ""
+        known = numeric and not pd.isna(value)
+        bar = round(100 * abs(value) / longest) if bars and known else None
+        classes = ["num"] * numeric + ["bar"] * (bar is not None) + [mark] * bool(mark) + ["long"] * (len(text) > LONG)
+        order = float(value) if known else None
+        cells.append({"text": text, "error": error, "classes": " ".join(classes), "bar": bar, "order": order})
+    return cells
 
 
 def stats(figures, units: str = "") -> Part:
@@ -222,14 +212,11 @@ def _minus(text) -> str:
     return re.sub(r"(?<![\w$−-])-(?=[$]?\d)", "−", str(text))
 
 
-def _card(name, figures: pd.Series, units: str = "") -> tuple[str, str]:
+def _card(name, figures: pd.Series, units: str) -> tuple[str, str]:
     value, error = figures[name], figures.get(f"{name}_se")
-    column = _column(name, [value], None if error is None else [error], {name: units or name})
-    digits = _digits(column, error)
-    text = column.write(value, digits, name in SIGNED)
-    if error is not None and not pd.isna(error):
-        text += f" ± {column.write(error, digits)}"
-    return text + (" %" if column.kind == "percent" else ""), column.label.removesuffix(" %")
+    how = column(name, [value], None if error is None else [error], units)
+    text = f"{' ± '.join(filter(None, how.write(value, error)))}{' %' * (how.kind == 'percent')}"
+    return text, how.label.removesuffix(" %")
 
 
 def notes(sentences, fold: str = "") -> Part:
@@ -249,12 +236,19 @@ def figure(ax, alt: str, caption: str = "") -> Part:
     if not ax.has_data():
         plt.close(ax.figure)
         return Part("")
-    buffer = io.BytesIO()
-    ax.figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
     width = min(PAGE_PIXELS, round(ax.figure.get_size_inches()[0] / PAGE_INCHES * PAGE_PIXELS))
-    plt.close(ax.figure)
-    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    source = f"data:image/png;base64,{base64.b64encode(png(ax)).decode()}"
     return Part(str(_macros().figure(source, alt, caption, width, width <= PAGE_PIXELS * 0.75)), f"{alt}\n{caption}")
+
+
+def png(ax, dots_per_inch: int = 200) -> bytes:
+    """Return the figure that `ax` lives on as PNG, the same bytes for the same picture, and close it."""
+    from matplotlib import pyplot as plt
+
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    plt.close(ax.figure)
+    return buffer.getvalue()
 
 
 # ------------------------------------------------------------ checks
@@ -275,19 +269,13 @@ def checks(rules: dict | pd.DataFrame) -> Part:
     ----------
     rules : check → (value, low, high), bounds included, or a portfolio's audit (rule, found, limit, holds)
     """
-    if isinstance(rules, pd.DataFrame):
-        shown = rules.rename(columns={"rule": "check", "found": "value", "limit": "must be"})
-        shown = shown.assign(**{name: [_number(x, None) for x in shown[name]] for name in ("value", "must be")})
-    else:
-        lines = [(name, *(float(number) for number in line)) for name, line in rules.items()]
-        shown = pd.DataFrame(
-            {
-                "check": [line[0] for line in lines],
-                "value": [f"{line[1]:,.6g}" for line in lines],
-                "must be": [_bounds(low, high) for _, _, low, high in lines],
-                "holds": [low - ROUNDING <= value <= high + ROUNDING for _, value, low, high in lines],
-            }
-        )
+    if isinstance(rules, dict):
+        lines = [
+            (n, x, _bounds(low, high), low - ROUNDING <= x <= high + ROUNDING) for n, (x, low, high) in rules.items()
+        ]
+        rules = pd.DataFrame(lines, columns=["rule", "found", "limit", "holds"])
+    shown = rules.rename(columns={"rule": "check", "found": "value", "limit": "must be"})
+    shown = shown.assign(**{name: [_short(x) for x in shown[name]] for name in ("value", "must be")})
     part = table(shown, "Checks made on this page's own numbers; one that fails stops the report.")
     failed = shown[~shown["holds"].astype(bool)]
     if len(failed):
@@ -300,9 +288,12 @@ def checks(rules: dict | pd.DataFrame) -> Part:
 
 
 def _bounds(low: float, high: float) -> str:
-    texts = f"{low:,.6g}", f"{high:,.6g}"
     if low == high:
-        return texts[0]
+        return _short(low)
     if np.isinf(high):
-        return f"≥ {texts[0]}"
-    return f"≤ {texts[1]}" if np.isinf(low) else f"{texts[0]} … {texts[1]}"
+        return f"≥ {_short(low)}"
+    return f"≤ {_short(high)}" if np.isinf(low) else f"{_short(low)} … {_short(high)}"
+
+
+def _short(value) -> str:
+    return value if isinstance(value, str) else f"{value:,.6g}".replace("-", "−")

@@ -1,35 +1,20 @@
-"""Pictures of the pages: `plot_<noun>(numbers, ax=None) -> Axes`, from frames and arrays as the package has them."""
+"""Pictures of frames: `plot_<kind>(frame, …, ax=None) -> Axes`. A column is a series, `x_se` the error of x."""
 
 import numpy as np
 import pandas as pd
 
+from dfslab.report._parts import column
+
 # Okabe & Ito's palette: distinguishable with every common colour vision.
-BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, RED, GREY = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#f0e442",
-    "#d55e00",
-    "#7f8c99",
-)
-COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY, "#000000")
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7f8c99", "#000000")
+BLUE, ORANGE, GREEN, _, RED, _, GREY, _ = COLOURS
 MARKERS = "osD^vPX*"
 INK, PALE = "#17212b", "#e6ebf0"
 BAND_SHADES = ("#c6dbec", "#8dbbdb", BLUE)
 WIDE = 7.2
 """Inches of a picture as wide as the page's column."""
-NAMED = 0.22
-"""Share of a bar that has room for a name."""
-
-
-def save(ax, path, dots_per_inch: int = 120) -> None:
-    """Write the figure that `ax` lives on to `path` as PNG and close it."""
-    from matplotlib import pyplot as plt
-
-    ax.figure.savefig(path, dpi=dots_per_inch, metadata={"Software": None})
-    plt.close(ax.figure)
+MANY = 60
+"""Lines through more points are drawn without marks."""
 
 
 def _axes(ax, width=WIDE, height=3.6):
@@ -48,128 +33,18 @@ def _axes(ax, width=WIDE, height=3.6):
     return ax
 
 
-def _legend(ax, columns=6) -> None:
+def _legend(ax) -> None:
     """Put the legend in one line above the picture, where it covers nothing."""
-    ax.legend(
-        frameon=False, fontsize=9, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3,
-        handletextpad=0.5, columnspacing=1.6,
-    )  # fmt: skip
+    look = {"frameon": False, "fontsize": 9, "ncols": 6, "handletextpad": 0.5, "columnspacing": 1.6}
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, **look)
 
 
 def _words(name) -> str:
     return str(name).replace("_", " ")
 
 
-def _rows(ax, names) -> np.ndarray:
-    y = np.arange(len(names))
-    ax.set_yticks(y, names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.grid(axis="y", visible=False)
-    ax.spines["left"].set_visible(False)
-    return y
-
-
-def _beside(ax, y, texts) -> None:
-    """Write a text at the right edge of each row."""
-    for place, text in zip(y, texts, strict=True):
-        ax.annotate(text, (1.0, place), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points",
-                    va="center", fontsize=9, color=INK)  # fmt: skip
-
-
-def plot_intervals(table, column: str = "ownership", actual=None, label="ownership (%)", scale=100.0, ax=None):
-    """Draw numbers with nested bands, a row per name.
-
-    Parameters
-    ----------
-    table : frame by name with `column` and low_95, high_95, low_80, … for one band or more
-    actual : Series by name, where it is known
-    scale : factor on all numbers; the default draws fractions as percent
-    """
-    ax = _axes(ax, WIDE, 0.7 + 0.205 * len(table))
-    y = _rows(ax, table.index)
-    levels = sorted((int(name[4:]) for name in map(str, table) if name.startswith("low_")), reverse=True)
-    for level, width, shade in zip(levels, (9, 6, 3)[: len(levels)][::-1], BAND_SHADES[-len(levels) :], strict=True):
-        low, high = scale * table[f"low_{level}"], scale * table[f"high_{level}"]
-        ax.hlines(y, low, high, color=shade, linewidth=width, label=f"{level} %")
-    centre = scale * table[column]
-    ax.plot(centre, y, "o", color="white", markeredgecolor=INK, markersize=5, label=f"{_words(column)}, at the right")
-    if actual is not None:
-        ax.plot(scale * actual.reindex(table.index), y, "D", color=RED, markeredgecolor="white", label="actual")
-    ax.set_xlabel(label)
-    ax.set_xlim(left=min(0, ax.get_xlim()[0]) if scale == 1 else 0)
-    _beside(ax, y, [f"{value:.0f}" for value in centre])
-    _legend(ax)
-    return ax
-
-
-def plot_dots(table, label="", ax=None):
-    """Draw several values per name; a row of `table` is a name, a column a series."""
-    ax = _axes(ax, WIDE, 0.7 + 0.225 * len(table))
-    y = _rows(ax, table.index)
-    ax.hlines(y, table.min(axis=1), table.max(axis=1), color="#d5dde5", linewidth=2)
-    for name, colour, marker in zip(table, COLOURS, MARKERS, strict=False):
-        ax.plot(table[name], y, marker, color=colour, markersize=6, label=_words(name))
-    ax.set_xlabel(label)
-    _legend(ax)
-    return ax
-
-
-def plot_reliability(bands, label="ownership (%)", ax=None):
-    """Draw mean actual against mean forecast by band with ± 2 standard errors; the diagonal is perfect.
-
-    `bands` has forecast, actual and se (fractions), such as `metrics.reliability` gives.
-    """
-    bands = 100 * bands[["forecast", "actual", "se"]].astype(float).dropna(subset=["forecast", "actual"])
-    ax = _axes(ax, 4.3, 4.0)
-    if bands.empty:
-        return ax
-    top = 1.08 * max(1.0, bands[["forecast", "actual"]].max(axis=None))
-    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfect")
-    ax.errorbar(bands["forecast"], bands["actual"], yerr=2 * bands["se"], fmt="o-", color=BLUE, capsize=3,
-                label="bands, ± 2 se")  # fmt: skip
-    ax.set(xlabel=f"forecast {label}", ylabel=f"actual {label}", xlim=(0, top), ylim=(0, top))
-    _legend(ax)
-    return ax
-
-
-def plot_lines(table, label="", ax=None):
-    """Draw a line per column over the index (dates or numbers), with ± 2 of `x_se` around x where there is one."""
-    ax = _axes(ax, WIDE, 2.9)
-    names = _series(table) if len(table) else []
-    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
-        ax.errorbar(table.index, table[name], _ranges(table, name), capsize=3, color=colour, marker=marker,
-                    markersize=4.5, label=_words(name))  # fmt: skip
-    if isinstance(table.index, pd.DatetimeIndex):
-        _dates(ax)
-    ax.set(xlabel=table.index.name or "", ylabel=label)
-    if len(names) > 1:
-        _legend(ax)
-    return ax
-
-
-def plot_chances(chance, ax=None):
-    """Draw the chance (%) of at least an amount, over amounts of either sign; both axes are logarithmic.
-
-    `chance` is a Series by amount, ascending, such as `Scores.profit_chances` gives.
-    """
-    from matplotlib import ticker
-
-    ax = _axes(ax, WIDE, 3.0)
-    ax.step(chance.index, chance, where="pre", color=BLUE, linewidth=2)
-    ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
-    edge = max(1.0, -float(chance.index.min()))
-    ax.set_xscale("symlog", linthresh=edge, linscale=0.6)
-    ticks = [-edge, 0.0, edge, *(edge * 10.0**k for k in range(1, 8) if edge * 10.0**k < chance.index.max())]
-    ax.set_xticks(ticks, [f"{x:,.0f}" for x in ticks])
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(ticker.LogFormatter())
-    ax.set(xlabel=chance.index.name, ylabel="chance of at least that (%)")
-    return ax
-
-
 def _series(table) -> list:
-    return [name for name in table if not str(name).endswith("_se")]
+    return [name for name in table if not str(name).endswith("_se") and str(name)[:4] not in ("low_", "high")]
 
 
 def _ranges(table, name):
@@ -181,6 +56,105 @@ def _dates(ax) -> None:
 
     ax.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
     ax.xaxis.get_offset_text().set_size(9)
+
+
+def plot_dots(table, label="", level=None, ax=None):
+    """Draw numbers by name: a row of `table` is a row of the picture, a column a series of dots.
+
+    `low_x` and `high_x` are a band for each x, the first series then its centre, written at the right; `x_se` gives ± 2
+    standard errors; a line marks `level`, and a dot within two errors of it is grey.
+    """
+    table = table.dropna(axis=1, how="all")
+    ax = _axes(ax, WIDE, 0.7 + 0.22 * len(table))
+    y, names = np.arange(len(table)), _series(table) if len(table) else []
+    ax.set_yticks(y, [_words(name) for name in table.index])
+    ax.set_ylim(len(table) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    ax.spines["left"].set_visible(False)
+    looks = [{"color": colour, "marker": marker} for colour, marker in zip(COLOURS, MARKERS, strict=True)]
+    if banded := _bands(ax, table, y):
+        looks = [{"color": "white", "marker": "o"}, {"color": RED, "marker": "D"}, *looks]
+        _beside(ax, y, table[names[0]])
+    elif len(names) > 1:
+        ax.hlines(y, table[names].min(axis=1), table[names].max(axis=1), color="#d5dde5", linewidth=2)
+    for k, (name, look) in enumerate(zip(names, looks, strict=False)):
+        text = _words(name) + ", at the right" * (banded and k == 0)
+        _row_of_dots(ax, table[name].to_numpy(float), y, _ranges(table, name), level, look, text)
+    if names:
+        _legend(ax)
+    ax.set_xlabel(label)
+    return ax
+
+
+def _bands(ax, table, y) -> bool:
+    """Draw nested bands from columns low_95, high_95, low_80, …; return whether there are any."""
+    levels = sorted((int(name[4:]) for name in map(str, table) if name.startswith("low_")), reverse=True)
+    for level, width, shade in zip(levels, (3, 6, 9)[-len(levels) :], BAND_SHADES[-len(levels) :], strict=False):
+        ax.hlines(y, table[f"low_{level}"], table[f"high_{level}"], color=shade, linewidth=width, label=f"{level} %")
+    if levels and table[f"low_{levels[0]}"].min() >= 0:
+        ax.set_xlim(left=0)
+    return bool(levels)
+
+
+def _beside(ax, y, values) -> None:
+    """Write a number at the right edge of each row."""
+    for place, value in zip(y, values, strict=True):
+        ax.annotate(f"{value:.0f}", (1.0, place), xycoords=("axes fraction", "data"), xytext=(5, 0),
+                    textcoords="offset points", va="center", fontsize=9, color=INK)  # fmt: skip
+
+
+def _row_of_dots(ax, values, y, error, level, look, text) -> None:
+    look = {"linestyle": "none", "capsize": 3, "markersize": 5.5, "markeredgecolor": INK} | look
+    look |= {} if look["color"] == "white" else {"markeredgecolor": look["color"]}
+    if error is None or level is None:
+        ax.errorbar(values, y, xerr=error, label=text, **look)
+        return
+    ax.axvline(level, color=INK, linewidth=1)
+    clear, error = np.abs(values - level) > error.to_numpy(), error.to_numpy()
+    for mask, colour, text in ((clear, look["color"], "beyond two standard errors"), (~clear, GREY, "within two")):
+        if mask.any():
+            ends = look | {"color": colour, "markeredgecolor": colour}
+            ax.errorbar(values[mask], y[mask], xerr=error[mask], label=text, **ends)
+
+
+def plot_lines(table, label="", log=False, ax=None):
+    """Draw a line per column over the index (dates or numbers), with ± 2 of `x_se` around x where there is one.
+
+    With `log` both axes are logarithmic, the index linear within ± 10 so that it may be of either sign.
+    """
+    ax = _axes(ax, WIDE, 2.9)
+    names = _series(table) if len(table) else []
+    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
+        marker = marker if len(table) <= MANY else None
+        ax.errorbar(table.index, table[name], _ranges(table, name), capsize=3, color=colour, marker=marker,
+                    markersize=4.5, label=_words(name))  # fmt: skip
+    if isinstance(table.index, pd.DatetimeIndex):
+        _dates(ax)
+    if log:
+        ax.set_xscale("symlog", linthresh=10)
+        ax.set_yscale("log")
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.yaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
+    ax.set(xlabel=table.index.name or "", ylabel=label)
+    if len(names) > 1:
+        _legend(ax)
+    return ax
+
+
+def plot_reliability(bands, label="ownership (%)", ax=None):
+    """Draw mean actual against mean forecast by band with ± 2 standard errors; the diagonal is perfect.
+
+    `bands` has forecast, actual and se (fractions), such as `metrics.reliability` gives.
+    """
+    bands = 100 * bands[["forecast", "actual", "se"]].astype(float).dropna(subset=["forecast", "actual"])
+    lines = bands.set_index("forecast").set_axis(["bands, ± 2 se", "bands, ± 2 se_se"], axis=1)
+    ax = plot_lines(lines, ax=_axes(ax, 4.3, 4.0))
+    if len(bands):
+        top = 1.08 * max(1.0, bands[["forecast", "actual"]].max(axis=None))
+        ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfect")
+        ax.set(xlabel=f"forecast {label}", ylabel=f"actual {label}", xlim=(0, top), ylim=(0, top))
+        _legend(ax)
+    return ax
 
 
 def plot_bars(table, label="", level=None, ax=None):
@@ -213,30 +187,39 @@ def plot_histogram(values, ours, label="", names=("all", "ours"), ax=None):
     ax.hist(np.asarray(values, float), bins=60, color="#c6dbec", label=names[0])
     ours = np.atleast_1d(np.asarray(ours, float))
     height = np.linspace(0.95, 0.1, len(ours)) * ax.get_ylim()[1]
-    ax.plot(ours, height, "D", color=BLUE if len(ours) > 1 else RED, markersize=3.5 if len(ours) > 1 else 7,
-            label=names[1])  # fmt: skip
+    colour, size = (RED, 7) if len(ours) == 1 else (BLUE, 3.5)
+    ax.plot(ours, height, "D", color=colour, markersize=size, label=names[1])
     ax.set(xlabel=label, ylabel="how many")
     _legend(ax)
     return ax
 
 
-def plot_laps(table, ax=None):
-    """Draw who leads how many laps, a bar per race, the most first; a row of `table` is a race, a column a driver."""
-    ax = _axes(ax, WIDE, 0.7 + 0.42 * len(table))
-    for place, (_, laps) in zip(_rows(ax, table.index), table.iterrows(), strict=True):
-        laps = laps[laps > 0].sort_values(ascending=False, kind="stable")
-        shades = [BLUE, SKY, *[PALE] * len(laps)]
-        for (driver, led), end, colour in zip(laps.items(), laps.cumsum(), shades, strict=False):
-            ax.barh(place, led, 0.72, end - led, color=colour, edgecolor="white")
-            if led > NAMED * laps.sum():
-                ink = "white" if colour == BLUE else INK
-                ax.text(end - led / 2, place, f"{driver} {led:.0f}", ha="center", va="center", fontsize=9, color=ink)
-    ax.set_xlabel("laps led, the most first")
+def plot_scatter(table, x, y, *, by=None, size=None, filled=None, level=None, ax=None):
+    """Draw column `y` over column `x`, a point per row, as tables write them; `by` is a column of words to colour by.
+
+    Points grow with the column `size` (0 to 1) and are hollow where the column `filled` is False; a line marks `level`.
+    """
+    ax, (across, up) = _axes(ax, WIDE, 3.2), (column(name, table[name]) for name in (x, y))
+    for (name, part), colour in zip(table.groupby(by) if by else [("", table)], COLOURS, strict=False):
+        area = 8 + 160 * part[size].fillna(0) if size else 40
+        faces = np.where(part[filled].astype(bool), colour, "none") if filled else colour
+        ax.scatter(across.scale(part[x]), up.scale(part[y]), area, faces, edgecolors=colour, label=_words(name))
+    if level is not None:
+        ax.axhline(up.scale(level), color=GREY, linewidth=1, linestyle="--")
+    ax.set(xlabel=across.label, ylabel=up.label)
+    if across.kind == "date":
+        _dates(ax)
+    if by:
+        _legend(ax)
     return ax
 
 
-def plot_heat(table, label="", pattern="{:.0f}", centre=None, ax=None):
-    """Draw a frame as coloured cells with its numbers; around `centre` with two colours when one is given."""
+def plot_heat(table, label="", pattern="{:.0f}", centre=None, outlines=(), ax=None):
+    """Draw a frame as coloured cells with its numbers; around `centre` with two colours when one is given.
+
+    `outlines` are frames of bool like `table`: the cells that are true get a line around them, thin for the first
+    frame, thick for the second.
+    """
     ax = _axes(ax, min(WIDE, 2.6 + 1.3 * table.shape[1]), 0.9 + 0.24 * len(table))
     values = table.to_numpy(float)
     spread = np.nanmax(np.abs(values - centre)) if centre is not None else 1.0
@@ -250,75 +233,25 @@ def plot_heat(table, label="", pattern="{:.0f}", centre=None, ax=None):
     for (i, j), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        ax.text(j, i, pattern.format(value), ha="center", va="center", fontsize=9, color="white" if dark else INK)
+        ax.text(
+            j,
+            i,
+            pattern.format(value).replace("-", "−"),
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if dark else INK,
+        )
+    for marked, colour, width in zip(outlines, (INK, BLUE), (1.2, 3), strict=False):
+        for line in _edges(np.pad(marked.to_numpy(bool), 1)):
+            ax.plot(*line, color=colour, linewidth=width, solid_capstyle="butt", clip_on=False)
     ax.set_xlabel(label)
     return ax
 
 
-def plot_differences(table, label="", ax=None):
-    """Draw differences with ± 2 standard errors around zero; `table` has difference and se, a row per name."""
-    ax = _axes(ax, WIDE, 0.7 + 0.25 * len(table))
-    y = _rows(ax, [_words(name) for name in table.index])
-    if table.empty:
-        return ax
-    difference, error = table["difference"].to_numpy(float), table["se"].to_numpy(float)
-    clear = np.abs(difference) > 2 * error
-    for mask, colour, text in ((clear, BLUE, "beyond two standard errors"), (~clear, GREY, "within two")):
-        if mask.any():
-            ax.errorbar(difference[mask], y[mask], xerr=2 * error[mask], fmt="o", color=colour, capsize=3, label=text)
-    ax.axvline(0, color=INK, linewidth=1)
-    ax.set_xlabel(label)
-    _legend(ax)
-    return ax
-
-
-def plot_thresholds(table, x="leader_share", y="dropout_share", ax=None):
-    """Draw the gain (% of the score) over two thresholds, the others as chosen: plateau outlined, choice framed.
-
-    `table` is the grid of `regimes.TuningResult`, or the one that tuning saved; an empty one draws nothing.
-    """
-    if table.empty:
-        return _axes(ax)
-    others = [name for name in ("leader_share", "dropout_share", "cautions", "fuel_miles") if name not in (x, y)]
-    chosen = table.loc[table["chosen"].astype(bool), others].iloc[0]
-    picked = table[(table[others] == chosen).all(axis=1)]
-    gain, plateau, choice = (picked.pivot(index=y, columns=x, values=name) for name in ("skill", "plateau", "chosen"))
-    held = ", ".join(f"{_words(name)} {value:g}" for name, value in chosen.items())
-    ax = plot_heat(100 * gain.astype(float), f"{_words(x)}; rows: {_words(y)}; {held}", "{:+.1f}", 0.0, ax)
-    _frame(ax, plateau, INK, 1.2)
-    _frame(ax, choice, BLUE, 3)
-    return ax
-
-
-def _frame(ax, marked, colour, width) -> None:
-    """Draw the outline of the marked cells of a heat map: each edge between a marked cell and another one."""
-    inside = np.pad(marked.to_numpy(bool), 1)
-    for i, j in np.argwhere(inside):
-        y, x = i - 1.5, j - 1.5
-        for (down, right), line in {
-            (-1, 0): ((x, x + 1), (y, y)),
-            (1, 0): ((x, x + 1), (y + 1, y + 1)),
-            (0, -1): ((x, x), (y, y + 1)),
-            (0, 1): ((x + 1, x + 1), (y, y + 1)),
-        }.items():
-            if not inside[i + down, j + right]:
-                ax.plot(*line, color=colour, linewidth=width, solid_capstyle="butt", clip_on=False)
-
-
-def plot_timeline(past, leader_share=None, ax=None):
-    """Draw past races over time by the leader's share of the laps (%), larger the more of the field dropped out.
-
-    `past` has date, leader_share, dropout_share, regime and known (False: hollow, what decides the label was not
-    recorded); a line marks the threshold `leader_share`.
-    """
-    ax = _axes(ax, WIDE, 3.2)
-    for (name, races), colour in zip(past.groupby("regime"), COLOURS, strict=False):
-        size, known = 8 + 160 * races["dropout_share"].fillna(0), races["known"].astype(bool)
-        faces = np.where(known, colour, "none")
-        ax.scatter(races["date"], 100 * races["leader_share"], size, faces, edgecolors=colour, label=_words(name))
-    if leader_share is not None:
-        ax.axhline(100 * leader_share, color=GREY, linewidth=1, linestyle="--")
-    ax.set_ylabel("laps led by the leader (%)")
-    _dates(ax)
-    _legend(ax)
-    return ax
+def _edges(inside):
+    """Yield the lines between a marked cell and an unmarked one; `inside` has a margin of one cell."""
+    for i, j in np.argwhere(inside[:, 1:] != inside[:, :-1]):
+        yield (j - 0.5, j - 0.5), (i - 1.5, i - 0.5)
+    for i, j in np.argwhere(inside[1:] != inside[:-1]):
+        yield (j - 1.5, j - 0.5), (i - 0.5, i - 0.5)

@@ -233,14 +233,3 @@ def check_simulator(day: RaceDay) -> pd.DataFrame:
         return pd.DataFrame()
     card = report_card(drawn, results, races, day.rng("past races"))
     return card[card["track_type"] == kind].reset_index(drop=True)
-
-
-def standardised(card: pd.DataFrame) -> pd.DataFrame:
-    """Return simulated less real of each measure in standard errors of the difference, a row a measure.
-
-    The error of points is no fault but a merit where it is below climatology's, so it is left to the table.
-    """
-    if card.empty:
-        return pd.DataFrame({"difference": [], "se": []})
-    card = card[(card["difference_se"] > 0) & ~card["measure"].str.startswith("CRPS")].set_index("measure")
-    return pd.DataFrame({"difference": card["difference"] / card["difference_se"], "se": 1.0})

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import nbformat
+import pandas as pd
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -74,3 +75,12 @@ def test_every_name_a_cell_calls_exists(path):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 module = known.get(node.value.id)
                 assert not isinstance(module, ModuleType) or hasattr(module, node.attr), ast.unparse(node)
+
+
+def test_a_merit_of_the_simulator_is_not_drawn_among_its_faults():
+    (cell,) = (c for c in _cells(FOLDER / "02_regime_tuning.ipynb", "code") if "check_simulator" in c.source)
+    lines = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)][1:]
+    card = pd.DataFrame({"measure": ["cautions", "CRPS of points"], "difference": [1.0, -5.0], "difference_se": 0.5})
+    known = {"day": True, "card": card}
+    exec("\n".join(map(ast.unparse, lines)), known)
+    assert known["gaps"].index.tolist() == ["cautions"] and known["gaps"]["difference"].tolist() == [1.0]

@@ -1,6 +1,5 @@
 """Tuning between races: what is simulated once is not simulated again, and no race knows a later one."""
 
-import pandas as pd
 import pytest
 
 from dfslab import data
@@ -50,9 +49,3 @@ def test_a_race_day_is_tuned_on_the_history_before_it():
     day = open_race("2026-04-26-foxfire").replace(thresholds={"leader_share": 0.55})
     found = tune.tune_thresholds(day, since="2025-08-01", **SMALL)
     assert found.in_use == day.thresholds and found.timeline["date"].max() < day.race.date
-
-
-def test_a_merit_of_the_simulator_is_not_drawn_among_its_faults():
-    card = pd.DataFrame({"measure": ["cautions", "CRPS of points"], "difference": [1.0, -5.0], "difference_se": 0.5})
-    drawn = tune.standardised(card)
-    assert drawn.index.tolist() == ["cautions"] and drawn["difference"].tolist() == [2.0]
