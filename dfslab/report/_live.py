@@ -6,7 +6,7 @@ ownership and field are reused where no wish touches them. `Bench.choose` is wha
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from dfslab.errors import UserError
 from dfslab.field import sample_fields
 from dfslab.optimize import LeverageAwareOptimizer, LineupShortage, lineup_metrics
 from dfslab.ownership import OwnershipForecast
-from dfslab.portfolio import Portfolio, referee
+from dfslab.portfolio import Portfolio
 from dfslab.race import Scenarios
 from dfslab.report._outputs import fill_entries
 from dfslab.report._parts import notes, stats, table
@@ -33,11 +33,10 @@ from dfslab.workflow import (
 
 ASSUMED = ("out", "points", "ownership", "thresholds", "contest", "regime_weights")
 """Wishes on the world; the others are on the lineups."""
-RECIPES = {"plain": 0.0, "half leverage": 0.5, "all leverage": 1.0}
-WORTH = {"half leverage": 0.0, "all leverage": 0.0}
-"""Recipes that compete, and what a gain promised over plain lineups came to in replays: as notebook 03 has them."""
 OWN_RECIPE = ("leverage_share", "leverage_penalty", "regime_quotas", "robustness")
-"""Wishes that leave the referee nothing to decide."""
+"""Wishes on the recipe; without one plain lineups are played, as the referee of notebook 03 does."""
+EDITS = ("driver", "points", "owned")
+"""Boxes that count when the button is pressed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,19 +108,14 @@ class Bench:
         return world.play(Portfolio(lineups, metrics, pd.DataFrame(), **given), began)
 
     def choose(self, n_lineups=150, n_scenarios=20_000, n_draws=1_000, **wishes) -> Answer:
-        """Return the lineups of notebook 03 under the same wishes, with its referee's verdict among the notes."""
+        """Return the lineups of notebook 03 under the same wishes."""
         began, assumed = time.monotonic(), _taken(wishes)
-        world, weights = self.world(**assumed), assumed.get("regime_weights")
-        day, drawn = world.day, simulate_race(world.day, n_scenarios)
+        day, weights = self.world(**assumed).day, assumed.get("regime_weights")
+        drawn = simulate_race(day, n_scenarios)
         crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
-        own, share = any(wishes.get(name) is not None for name in OWN_RECIPE), wishes.pop("leverage_share", None)
-        wishes |= {"n_lineups": n_lineups, "regime_weights": weights}
-        recipes = {"yours": share} if own else RECIPES
-        chosen = {n: choose_portfolio(day, drawn, crowd, leverage_share=x, **wishes) for n, x in recipes.items()}
-        trial = score_portfolios(day, chosen, crowd, n_scenarios=n_scenarios, stage="referee")
-        verdict = referee(trial, {name: WORTH.get(name, 1.0) for name in chosen})
-        mine = chosen[verdict.name]
-        return world.play(replace(mine, notes=(verdict.sentence, *mine.notes)), began)
+        plain = {} if any(wishes.get(name) is not None for name in OWN_RECIPE) else {"leverage_share": 0.0}
+        mine = choose_portfolio(day, drawn, crowd, n_lineups, regime_weights=weights, **wishes | plain)
+        return self.world(**assumed).play(mine, began)
 
     def compare(self, pinned: Answer, answer: Answer) -> pd.Series:
         """Return what `answer` earns more than `pinned` in its own world, dollars, paired on fresh draws, ± se."""
@@ -240,7 +234,7 @@ def _regimes(answer: Answer):
 
 
 class Panel:
-    """Sliders, pickers and buttons around an answer; every change answers anew. `view` is what a notebook shows."""
+    """Boxes and buttons, as `panel.csv` lists them, beside an answer; every change answers anew. `view` is shown."""
 
     def __init__(self, bench: Bench, out_dir=""):
         import ipywidgets
@@ -248,32 +242,34 @@ class Panel:
         self.bench, self.out_dir, self.kit = bench, out_dir, ipywidgets
         self.answer = self.pinned = None
         self.points, self.ownership = {}, {}
-        self.rows = pd.read_csv(Path(__file__).parent / "sliders.csv").set_index("name")
-        self.sliders, self.weights = self._sliders()
-        self.boxes = self.sliders | self.weights | self._pickers()
-        self.edits = [ipywidgets.BoundedFloatText(description=text, max=100) for text in ("points", "owned %")]
+        self.rows = pd.read_csv(Path(__file__).parent / "panel.csv").set_index("name")
+        shares = bench.world().races.regime_shares()
+        start = self.rows["per"] * pd.Series(bench.day.thresholds.to_dict() | shares.to_dict())
+        self.rows["value"] = self.rows["value"].fillna(start)
+        self.boxes = {name: self._box(name, row) for name, row in self.rows.iterrows()}
         self.status, self.output = ipywidgets.HTML(), ipywidgets.HTML()
-        acts = {"pin as A": self.pin, "full engine": self.full, "write files": self.write}
-        self.buttons = [self._button(name, act) for name, act in (acts | {"set driver": self.edit}).items()]
         self.view = self._laid_out()
-        for box in self.boxes.values():
-            box.observe(self.update, names="value")
+        for name in self.rows.index.difference(EDITS):
+            self.boxes[name].observe(self.update, names="value")
         self.update()
 
     def wishes(self) -> dict:
         """Return the wishes as `Bench.ask` and notebook 03 take them."""
-        value, rows = {name: box.value for name, box in self.boxes.items()}, self.rows
-        asked = {n: value[n] / per if per > 1 else int(value[n]) for n, per in rows["per"].items()}
+        value, rows, now = (
+            {n: box.value for n, box in self.boxes.items()},
+            self.rows,
+            self.bench.day.thresholds.to_dict(),
+        )
+        number = {n: value[n] / per if per > 1 else int(value[n]) for n, per in rows["per"].dropna().items()}
+        asked = {n: number[n] for n in rows.index[rows["tab"] == "limits"]}
         asked |= {n: None for n, free in rows["free"].dropna().items() if value[n] == free}
-        now, regimes = self.bench.day.thresholds.to_dict(), rows.index[rows["tab"] == "regimes"]
-        moved = {n: x for n in regimes if abs((x := asked.pop(n)) - now[n]) > 1e-9}
-        rule = {"drivers": value["group"], "at_least": value["at_least"], "at_most": value["at_most"]}
-        total = sum(box.value for box in self.weights.values())
-        weights = {n: box.value / total for n, box in self.weights.items()} if value["own weights"] and total else None
+        moved = {n: number[n] for n, x in now.items() if abs(number[n] - x) > 1e-9}
+        mix = {n: number[n] for n in self.bench.world().races.regime_names}
+        weights = {n: x / total for n, x in mix.items()} if value["weigh"] and (total := sum(mix.values())) else None
+        rule = {"drivers": value["group"], "at_least": number["at_least"], "at_most": number["at_most"]}
         asked |= {name: tuple(value[name]) for name in ("locks", "bans", "out")}
         asked |= {"groups": [rule] if value["group"] else [], "thresholds": moved or None, "contest": value["contest"]}
-        asked |= {"points": dict(self.points), "ownership": dict(self.ownership)}
-        return asked | {"regime_weights": weights}
+        return asked | {"points": {**self.points}, "ownership": {**self.ownership}, "regime_weights": weights}
 
     def update(self, _=None) -> None:
         """Answer the wishes as they stand; beside a pinned A the comparison follows the answer."""
@@ -313,35 +309,25 @@ class Panel:
     def edit(self, _=None) -> None:
         """Take over a driver's points and ownership from the boxes; 0 lets go of what was set."""
         driver = self.boxes["driver"].value
-        for (kept, per), box in zip(((self.points, 1), (self.ownership, 100)), self.edits, strict=True):
+        for kept, name in ((self.points, "points"), (self.ownership, "owned")):
             kept.pop(driver, None)
-            kept |= {driver: box.value / per} if box.value else {}
+            kept |= {driver: x / self.rows.loc[name, "per"]} if (x := self.boxes[name].value) else {}
         self.update()
 
-    def _sliders(self) -> tuple[dict, dict]:
-        now, shares = self.bench.day.thresholds.to_dict(), self.bench.world().races.regime_shares()
-
-        def slider(text, value, least, most, step):
-            look = {"continuous_update": False, "readout_format": ".0f", "style": {"description_width": "10em"}}
-            size = {"description": text, "value": value, "min": least, "max": most, "step": step}
-            return self.kit.FloatSlider(**size, **look, layout={"width": "98%"})
-
-        first = self.rows["value"].fillna(self.rows["per"] * pd.Series(now))
-        given = zip(self.rows["text"], first, *(self.rows[n] for n in ("least", "most", "step")), strict=True)
-        weights = {n: slider(f"{n.replace('_', ' ')} %", 100 * share, 0, 100, 1) for n, share in shares.items()}
-        return dict(zip(self.rows.index, (slider(*row) for row in given), strict=True)), weights
-
-    def _pickers(self) -> dict:
+    def _box(self, name: str, row):
         kit, names = self.kit, sorted(self.bench.day.slate.names)
+        look = {"description": row["text"], "style": {"description_width": "10em"}, "layout": {"width": "98%"}}
+        look |= {} if pd.isna(row["value"]) else {"value": row["value"], "min": row["least"], "max": row["most"]}
         contests = [(c.name or f"contest {n}", n) for n, c in enumerate(self.bench.day.contests)]
-        tags = {n: kit.TagsInput(allowed_tags=names, allow_duplicates=False) for n in ("locks", "bans", "out", "group")}
-        counts = {"at_least": 0, "at_most": 1}
-        return tags | {
-            **{n: kit.BoundedIntText(description=n.replace("_", " "), value=v, max=6) for n, v in counts.items()},
-            "contest": kit.Dropdown(options=contests, description="contest"),
-            "driver": kit.Dropdown(options=names, description="driver"),
-            "own weights": kit.Checkbox(description="weigh regimes myself"),
-        }
+        if row["widget"] == "slider":
+            return kit.FloatSlider(**look, step=row["step"], continuous_update=False, readout_format=".0f")
+        if row["widget"] == "number":
+            return kit.BoundedFloatText(**look)
+        if row["widget"] == "tags":
+            return kit.TagsInput(allowed_tags=names, allow_duplicates=False)
+        if row["widget"] == "check":
+            return kit.Checkbox(description=row["text"])
+        return kit.Dropdown(options={"driver": names, "contest": contests}[name], **look)
 
     def _button(self, name: str, act: Callable):
         button = self.kit.Button(description=name)
@@ -349,19 +335,14 @@ class Panel:
         return button
 
     def _laid_out(self):
-        kit, box = self.kit, self.boxes
-        words = {"locks": "in every lineup", "bans": "in none", "out": "scratched", "group": "a group of drivers"}
-        labelled = {name: kit.VBox([kit.Label(text), box[name]]) for name, text in words.items()}
-        limits = [box[n] for n in self.rows.index[self.rows["tab"] == "limits"]]
-        regimes = [box[n] for n in self.rows.index[self.rows["tab"] == "regimes"]]
-        tabs = {
-            "limits": limits,
-            "drivers": [*(labelled[n] for n in ("locks", "bans", "group")), box["at_least"], box["at_most"]],
-            "what if": [labelled["out"], box["driver"], *self.edits, self.buttons[-1], box["contest"]],
-            "regimes": [*regimes, box["own weights"], *self.weights.values()],
-        }
-        left = kit.Tab([kit.VBox(rows) for rows in tabs.values()], titles=list(tabs), layout={"flex": "0 0 25em"})
-        right = [kit.HBox(self.buttons[:-1]), self.status, self.output]
+        kit, tabs = self.kit, {}
+        for name, row in self.rows.iterrows():
+            label = [kit.Label(row["text"])] if row["widget"] == "tags" else []
+            tabs.setdefault(row["tab"], []).extend([*label, self.boxes[name]])
+        tabs["what if"].append(self._button("set driver", self.edit))
+        left = kit.Tab([kit.VBox(boxes) for boxes in tabs.values()], titles=list(tabs), layout={"flex": "0 0 25em"})
+        acts = {"pin as A": self.pin, "full engine": self.full, "write files": self.write}
+        right = [kit.HBox([self._button(*act) for act in acts.items()]), self.status, self.output]
         return kit.HBox([left, kit.VBox(right, layout={"flex": "1 1 0", "min_width": "0", "min_height": "40em"})])
 
 

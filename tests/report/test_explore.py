@@ -165,13 +165,12 @@ def test_notebook_03_the_command_and_the_live_page_choose_the_same_lineups(bench
     assert ours.read_text() == theirs.read_text()
 
 
-def test_the_recipes_of_the_full_engine_are_those_of_notebook_03():
+def test_the_recipes_that_the_full_engine_leaves_out_are_worth_nothing_in_notebook_03():
+    """So its referee plays plain lineups, as the live page does."""
     with (live.Path(__file__).parents[2] / "notebooks" / "03_portfolio_construction.ipynb").open() as file:
         source = "\n".join("".join(cell["source"]) for cell in json.load(file)["cells"])
-    assert (
-        f"competing = {live.RECIPES}".replace("'", '"') in source
-        and f"worth = {live.WORTH}".replace("'", '"') in source
-    )
+    assert 'competing = {"plain": 0.0, "half leverage": 0.5, "all leverage": 1.0}' in source
+    assert 'worth = {"half leverage": 0.0, "all leverage": 0.0}' in source
 
 
 def test_the_panel_turns_its_boxes_into_the_wishes_of_notebook_03(bench, favourite, tmp_path):
@@ -180,7 +179,7 @@ def test_the_panel_turns_its_boxes_into_the_wishes_of_notebook_03(bench, favouri
     assert first["max_total_ownership"] is None and first["thresholds"] is None and first["regime_weights"] is None
     panel.boxes["max_exposure"].value, panel.boxes["leader_share"].value = 50, 40
     panel.boxes["locks"].value, panel.boxes["driver"].value = [favourite], favourite
-    panel.edits[0].value, panel.edits[1].value = 44, 30
+    panel.boxes["points"].value, panel.boxes["owned"].value = 44, 30
     panel.edit()
     wishes = panel.wishes()
     assert wishes["max_exposure"] == 0.5 and wishes["thresholds"] == {"leader_share": 0.4}
