@@ -101,8 +101,9 @@ def test_an_answer_is_compared_with_itself_without_a_difference_and_with_a_worse
     assert bench.compare(best, best)["difference"] == 0
     slate, value = bench.day.slate, bench.world().races.mean()
     worst = bench.ask(3, leverage_penalty=0, bans=list(value[~slate.out].nlargest(12).index))
-    ahead = bench.compare(worst, best)
-    assert ahead["difference"] > 2 * ahead["se"] > 0
+    ahead, behind = bench.compare(worst, best), bench.compare(best, worst)
+    assert ahead["difference"] == pytest.approx(-behind["difference"]) and ahead["se"] == pytest.approx(behind["se"])
+    assert ahead["difference"] > 0 < ahead["se"]
 
 
 def test_fewer_lineups_than_asked_are_answered_with_a_note_and_none_with_the_reason(bench):
