@@ -82,13 +82,11 @@ def _listed(races: str | None) -> list[str] | None:
     return [race.strip() for race in races.split(",") if race.strip()] if races else None
 
 
-def _show(tables: dict, notes=()) -> None:
+def _show(tables: dict) -> None:
     from dfslab.report import table
 
     for title, frame in tables.items():
         click.echo(f"\n{table(frame, title).text}")
-    for note in notes:
-        click.echo(note)
 
 
 def _fail(failed: dict) -> None:
@@ -325,7 +323,8 @@ def optimize(salaries, projections, lineups, quiet, out, pairs, **options):
     found = optimize_files(salaries, projections, lineups, out=out, **options | _parameters(pairs))
     for note in found.notes:
         _progress(quiet)(note)
-    _show({f"The first of {len(found.lineups)} lineups in {out}": found.shown(10)})
+    shown = found.table().head(10)[["lineup", "points", "salary", "total_ownership", "drivers"]]
+    _show({f"The first of {len(found)} lineups in {out}": shown})
 
 
 @cli.command()
@@ -349,13 +348,11 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet):
     def count(done, total):
         _progress(quiet)(f"{done} of {total} races")
 
-    store = Path(out_dir) / "backtest"
-    chosen = _listed(races)
-    frames = run_backtest(data_dir, store, races=chosen, replay=replay, workers=workers, seed=seed, progress=count)
+    options = {"races": _listed(races), "workers": workers, "seed": seed, "progress": count}
+    frames = run_backtest(data_dir, Path(out_dir) / "backtest", replay=replay, **options)
     for row in frames["failed"].itertuples():
         _progress(quiet)(f"{row.race_id}: {row.error}")
-    tables = summarise(frames)
-    _show(tables)
+    _show(summarise(frames))
 
 
 @cli.command()

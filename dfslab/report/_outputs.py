@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from dfslab.data import files
@@ -26,23 +25,9 @@ def record(out_dir, stage: str, **numbers) -> None:
     path = Path(out_dir) / "metrics.json"
     known = files.read_json(path) if path.exists() else {}
     with files.write_atomically(path) as aside:
-        text = json.dumps({**known, stage: _plain(numbers)}, indent=1, sort_keys=True)
+        plain = json.loads(pd.Series(numbers, dtype=object).to_json(double_precision=6))
+        text = json.dumps({**known, stage: plain}, indent=1, sort_keys=True)
         aside.write_text(text + "\n", "utf-8")
-
-
-def _plain(value):
-    """Return `value` with numpy's numbers as Python's, rounded to what a reader may compare; None for no number."""
-    if isinstance(value, pd.Series):
-        value = value.to_dict()
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return value
 
 
 def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir) -> tuple[str, ...]:

@@ -1,44 +1,21 @@
 """Lineups from a salary file and a projections file alone: no history, no simulation."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from dfslab import data
 from dfslab.data import match_names, read_slate
 from dfslab.errors import InputError, UserError
 from dfslab.optimize import LeverageAwareOptimizer, lineup_metrics
 from dfslab.ownership import HybridOwnershipEstimator
+from dfslab.portfolio import Portfolio, audit
 from dfslab.slate import Slate
-
-
-@dataclass(frozen=True)
-class Quick:
-    """The slate, its lineups (n, K) best first, their metrics by row, and what to know."""
-
-    slate: Slate
-    lineups: np.ndarray
-    metrics: pd.DataFrame
-    notes: tuple[str, ...]
-
-    def shown(self, n: int = 10) -> pd.DataFrame:
-        """Return the first `n` lineups in words, ownership in percent."""
-        head = self.metrics.head(n)
-        return pd.DataFrame(
-            {
-                "points": head["projected_points"].round(1),
-                "salary": head["salary"],
-                "own %": (100 * head["total_ownership"]).round(0),
-                "drivers": [", ".join(self.slate.names[row]) for row in self.lineups[:n]],
-            }
-        )
 
 
 def optimize_files(
     salaries, projections, n_lineups=20, *, out=None, max_overlap=None, max_exposure=None, min_exposure=None, **rules
-) -> Quick:
+) -> Portfolio:
     """Return the best lineups by projected points less a price on ownership, and write them for upload.
 
     Parameters
@@ -48,6 +25,10 @@ def optimize_files(
     n_lineups, max_overlap, max_exposure, min_exposure : as for `LeverageAwareOptimizer.optimize`
     out : the file for DraftKings' bulk upload; None writes nothing
     rules : options of `LeverageAwareOptimizer`: leverage_penalty, locks, bans, groups, max_ownership_per_driver, …
+
+    Returns
+    -------
+    The lineups, best first, with their metrics and what to know; no contest was played.
 
     Raises
     ------
@@ -77,9 +58,12 @@ def optimize_files(
     value = np.nan_to_num(points)
     exposure = {"max_exposure": max_exposure, "min_exposure": min_exposure}
     lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, **exposure)
+    rules = audit(slate, lineups, n_lineups, optimizer=optimizer)
+    known = {"notes": (*slate.notes, *notes), "slate": slate, "ownership": ownership}
+    found = Portfolio(lineups, lineup_metrics(slate, ownership, lineups, value=value), rules, **known)
     if out is not None:
-        data.write_lineups(out, slate, lineups)
-    return Quick(slate, lineups, lineup_metrics(slate, ownership, lineups, value=value), (*slate.notes, *notes))
+        found.to_upload(out)
+    return found
 
 
 def _ownership(slate: Slate) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from dfslab import data, metrics
 from dfslab.contest import simulate_contest
@@ -107,7 +108,10 @@ def review(
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
-        summary = _summary(entries, contest)
+        paid, top = entries["prize"] > 0, entries["rank"] <= contest.top_ranks(0.01)
+        counts = {"entering": len(entries), "fees": len(entries) * contest.entry_fee, "won": entries["prize"].sum()}
+        shares = {"beaten": entries["beaten"].mean(), "cash": paid.mean(), "top_1pct": top.mean()}
+        summary = pd.Series(counts | shares | {"best_rank": entries["rank"].min()})
         order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
     if scores is not None and len(summary):
         missed = _missed(day, crowd, mine, scores, outcome, regime, summary["won"])
@@ -125,19 +129,19 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     slate, found = day.slate, day.files.standings
     if not found:
         return None
-    standings, results = day.files.standings_of(contest) or found[0], day.files.results
+    standings = day.files.standings_of(contest) or found[0]
     field, left_out = _real_field(day, contest, standings)
     own, scored = by_slate(standings.ownership, slate.names), by_slate(standings.points, slate.names)
-    official = np.full(len(slate), np.nan)
+    results = None if day.files.results is None else day.files.results.frame
     if results is not None:
-        official = by_slate(results.frame.set_index("driver")["points"], slate.names)
-    points = np.where(slate.out, 0.0, np.where(np.isnan(scored), official, scored))
+        official = by_slate(results.set_index("driver")["points"], slate.names)
+        scored = np.where(np.isnan(scored), official, scored)
+    points = np.where(slate.out, 0.0, scored)
     blank = np.isnan(points)
     notes = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
     race = None if results is None else _race_row(day)
-    frame = None if results is None else results.frame
     notes = (*standings.notes, *left_out, *notes)
-    return Outcome(np.nan_to_num(points), field, np.nan_to_num(own), frame, race, notes)
+    return Outcome(np.nan_to_num(points), field, np.nan_to_num(own), results, race, notes)
 
 
 def _real_field(day: RaceDay, contest: Contest, standings) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -178,17 +182,10 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     lineups = np.asarray(lineups)[: contest.entering(len(lineups))]
     larger = _with_room(contest, outcome, lineups)
     played = simulate_contest(lineups, outcome.field, outcome.points[None], larger, rules=rules)
-    scores = np.round(outcome.points[lineups].sum(axis=1) / rules.tick)
-    theirs = np.sort(np.round(outcome.points[outcome.field].sum(axis=1) / rules.tick))
-    behind = np.searchsorted(theirs, scores) + np.searchsorted(theirs, scores, side="right")
-    return pd.DataFrame(
-        {
-            "points": scores * rules.tick,
-            "rank": played.rank[0],
-            "beaten": behind / (2 * len(theirs)),
-            "prize": played.payout[0],
-        }
-    )
+    scores, theirs = (np.round(outcome.points[rows].sum(axis=1) / rules.tick) for rows in (lineups, outcome.field))
+    beaten = stats.percentileofscore(theirs, scores, kind="mean") / 100
+    columns = {"points": scores * rules.tick, "rank": played.rank[0], "beaten": beaten, "prize": played.payout[0]}
+    return pd.DataFrame(columns)
 
 
 def _with_room(contest: Contest, outcome: Outcome, lineups) -> Contest:
@@ -221,20 +218,6 @@ def _missed(day, crowd, mine: Portfolio, scores: Scores, outcome: Outcome, regim
     return pd.DataFrame(parts, columns=["part", "dollars", "se"])
 
 
-def _summary(entries: pd.DataFrame, contest: Contest) -> pd.Series:
-    return pd.Series(
-        {
-            "entering": len(entries),
-            "fees": len(entries) * contest.entry_fee,
-            "won": entries["prize"].sum(),
-            "beaten": entries["beaten"].mean(),
-            "cash": (entries["prize"] > 0).mean(),
-            "top_1pct": (entries["rank"] <= contest.top_ranks(0.01)).mean(),
-            "best_rank": entries["rank"].min(),
-        }
-    )
-
-
 def ownership_errors(crowd: OwnershipForecast, outcome: Outcome) -> pd.DataFrame:
     """Return forecast against actual ownership by driver, largest errors first, all in fractions."""
     table = crowd.table
@@ -250,18 +233,10 @@ def _drivers(day: RaceDay, races: Scenarios, outcome: Outcome) -> pd.DataFrame:
     if outcome.results is not None:
         led = by_slate(outcome.results.set_index("driver")["laps_led"], slate.names)
     below = (races.points < outcome.points) + 0.5 * (races.points == outcome.points)
-    frame = pd.DataFrame(
-        {
-            "driver": slate.names,
-            "points": outcome.points,
-            "expected": races.mean().to_numpy(),
-            "below": races.weight @ below,
-            "laps_led": led,
-            "expected_laps_led": races.mean("laps_led").to_numpy(),
-        }
-    )
-    frame.insert(3, "points_error", frame["points"] - frame["expected"])
-    frame = frame[~slate.out]
+    expected, expected_led = races.mean().to_numpy(), races.mean("laps_led").to_numpy()
+    columns = {"driver": slate.names, "points": outcome.points, "expected": expected}
+    columns |= {"points_error": outcome.points - expected, "below": races.weight @ below, "laps_led": led}
+    frame = pd.DataFrame(columns | {"expected_laps_led": expected_led})[~slate.out]
     return frame.sort_values("points_error", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
