@@ -111,7 +111,10 @@ def _row_of_dots(ax, values, y, error, level, look, text) -> None:
         return
     ax.axvline(level, color=INK, linewidth=1)
     clear, error = np.abs(values - level) > error.to_numpy(), error.to_numpy()
-    for mask, colour, text in ((clear, look["color"], "beyond two standard errors"), (~clear, GREY, "within two")):
+    for mask, colour, text in (
+        (clear, look["color"], "beyond two standard errors"),
+        (~clear, GREY, "within two standard errors"),
+    ):
         if mask.any():
             ends = look | {"color": colour, "markeredgecolor": colour}
             ax.errorbar(values[mask], y[mask], xerr=error[mask], label=text, **ends)
@@ -134,7 +137,7 @@ def plot_lines(table, label="", log=False, ax=None):
         ax.set_xscale("symlog", linthresh=10)
         ax.set_yscale("log")
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.yaxis.set(major_formatter="{x:g}", minor_formatter="{x:g}")
+        ax.yaxis.set(major_formatter="{x:g}", minor_formatter="")
     ax.set(xlabel=table.index.name or "", ylabel=label)
     if len(names) > 1:
         _legend(ax)

@@ -1,16 +1,20 @@
 """The live bench: answers obey the wishes, agree with slower truths and with notebook 03, and files are safe."""
 
 import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from sample_race import SAMPLE, SMALL_RACE
 
 from dfslab import contest
+from dfslab.cli import cli
 from dfslab.errors import UserError
 from dfslab.optimize import LeverageAwareOptimizer
 from dfslab.report import _live as live
-from dfslab.report import run_report
+from dfslab.workflow import blend_races, forecast_ownership, simulate_race
 
 
 @pytest.fixture(scope="module")
@@ -150,20 +154,40 @@ def test_reserved_entries_are_filled_with_the_lineups_shown(latest, tmp_path):
     assert all(name in sheet for name in first)
 
 
-WISHES = {"leverage_penalty": 40.0, "max_exposure": 1.0, "max_ownership_per_driver": 0.6}
-WISHES |= {"max_total_ownership": 1.4, "min_low_ownership_drivers": 2, "low_ownership_threshold": 0.12}
+def _lineups(path) -> set:
+    return {frozenset(re.findall(r"[^,]+?\(\d+\)", row)) for row in path.read_text().splitlines()[1:]}
 
 
-def test_notebook_03_the_command_and_the_live_page_choose_the_same_lineups(bench, favourite, tmp_path):
-    """The report runs notebook 03 with `-p`; the panel hands the same wishes to the full engine."""
+@pytest.mark.parametrize("own_recipe", [{}, {"leverage_penalty": 40.0}], ids=["plain", "by money"])
+def test_notebook_the_commands_and_the_live_page_choose_the_same_lineups(bench, favourite, tmp_path, own_recipe):
+    """The report runs notebook 03 with `-p`; the panel hands its wishes to the full engine; `dfslab optimize`, given
+    the points and the ownership of the page, finds the plain lineups that both play."""
     often = bench.world().crowd.ownership.nlargest(10).index
+    lines = {"max_exposure": 1.0, "max_ownership_per_driver": 0.6, "max_total_ownership": 1.4}
+    lines |= {"min_low_ownership_drivers": 2, "low_ownership_threshold": 0.12}
     group = {"drivers": list(often[2:8]), "at_most": 2}
-    wishes = WISHES | {"locks": [often[8]], "bans": [favourite], "groups": [group]}
+    wishes = lines | own_recipe | {"locks": [often[8]], "bans": [favourite], "groups": [group]}
     sizes = {"n_scenarios": 400, "n_lineups": 5, "n_draws": 50}
-    made = run_report(SMALL_RACE, SAMPLE, tmp_path, sizes | wishes)
+    _run("report", SMALL_RACE, "--data", SAMPLE, "--out", tmp_path, **sizes, **wishes)
     bench.write(bench.choose(**sizes, **wishes), tmp_path / "live")
-    ours, theirs = (folder / "lineups.csv" for folder in (tmp_path / "live" / SMALL_RACE, made))
+    ours, theirs = (tmp_path / folder / SMALL_RACE / "lineups.csv" for folder in ("live", ""))
     assert ours.read_text() == theirs.read_text()
+    if not own_recipe:
+        day, drawn = bench.day, simulate_race(bench.day, 400)
+        crowd = forecast_ownership(day, drawn, 50)
+        points, known = blend_races(day, drawn, crowd).mean(), day.slate.names[~day.slate.out]
+        sheet = pd.DataFrame({"projected_points": points, "projected_ownership": 100 * crowd.ownership}).loc[known]
+        sheet.rename_axis("driver").to_csv(tmp_path / "points.csv")
+        salaries = SAMPLE / "races" / SMALL_RACE / "DKSalaries.csv"
+        _run("optimize", salaries, tmp_path / "points.csv", "-n", 5, "--out", tmp_path / "quick.csv", **wishes)
+        assert _lineups(tmp_path / "quick.csv") == _lineups(ours) and len(_lineups(ours)) == 5
+
+
+def _run(*words, **parameters) -> None:
+    """Run a command of `dfslab` with parameters by `-p`."""
+    given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value!r}")]
+    done = CliRunner().invoke(cli, [*map(str, words), *given])
+    assert done.exit_code == 0, done.output
 
 
 def test_the_recipes_that_the_full_engine_leaves_out_are_worth_nothing_in_notebook_03():
