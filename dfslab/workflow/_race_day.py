@@ -116,8 +116,7 @@ class RaceDay:
 
     def _repr_html_(self) -> str:
         title, *facts = (html.escape(text) for text in (self.race.name or self.race.race_id, *self.facts()))
-        spans = "".join(f"<span>{fact}</span> " for fact in facts)
-        return f'<div class="headline mathjax_ignore tex2jax_ignore"><strong>{title}</strong> {spans}</div>'
+        return f'<p class="headline mathjax_ignore tex2jax_ignore"><strong>{title}</strong> {" · ".join(facts)}</p>'
 
     def check_files(self) -> None:
         """Read what only the last page needs, reserved entries and standings; raise `InputError` if it is broken."""
