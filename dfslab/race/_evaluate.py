@@ -80,8 +80,6 @@ def past_race(row) -> Race:
 # ---------------------------------------------------------------- report card
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-FAVOURITES = 5
-"""Drivers of the best mean finish who count as favourites."""
 
 
 def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng) -> pd.DataFrame:
@@ -98,8 +96,7 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
     Measures: mean and sd of points, leader's share and how often it stays below the simulated 10/25/50/75/90 %
     quantiles, top-two share, drop-outs, crash drop-outs, start-finish correlation, laps led-fastest laps correlation,
     mean and sd of the probability integral transform of finish and of points (uniform: .5 and .289), share of points
-    inside the 80 % bands, CRPS of points, simulated, against climatology by start position, real (lower is better);
-    how finishes and points of teammates, grid neighbours and favourites go together.
+    inside the 80 % bands, CRPS of points, simulated, against climatology by start position, real (lower is better).
     """
     facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track_type"]]
     facts = facts.assign(date=pd.to_datetime(facts["date"]))
@@ -140,7 +137,7 @@ def _compare(drawn: Scenarios, real: pd.DataFrame, known: pd.DataFrame, rng) -> 
         low, high = drawn.quantile([0.1, 0.9]).to_numpy().T
         pairs["points inside 80 % bands"] = (metrics.covered(low, high, points).mean(), 0.8)
         pairs["CRPS of points"] = (_climate(known, real), metrics.crps(picked.points, points).mean())
-    return pairs | _companions(drawn, came, real)
+    return pairs
 
 
 def _as_scenario(drawn: Scenarios, real: pd.DataFrame) -> Scenarios:
@@ -161,28 +158,6 @@ def _shapes(races: Scenarios) -> dict[str, np.ndarray]:
         together = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     shapes["led-fastest correlation"] = together
     return shapes | {k: features[k].to_numpy() for k in ("leader_share", "top2_share", "start_finish_correlation")}
-
-
-def _companions(drawn: Scenarios, came: Scenarios, real: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Return how finishes and points of two drivers go together beyond what was expected of each.
-
-    Real is the mean product of both drivers' standardised surprises, simulated their mean correlation; over pairs of
-    teammates, of neighbours on the grid, and of favourites.
-    """
-    best, start = drawn.mean("finish").rank(method="first").to_numpy() <= FAVOURITES, came.start[0]
-    pairs = {"neighbours": np.abs(start[:, None] - start) == 1, "favourites": best[:, None] & best}
-    team = real["team"].astype(object).to_numpy() if "team" in real else np.full(len(real), None)
-    pairs["teammates"] = (team[:, None] == team) & pd.notna(team)
-    out = {}
-    for what in ("finish", "points"):
-        mean, spread = drawn.mean(what).to_numpy(), drawn.spread(what).to_numpy()
-        surprise, scaled = ((getattr(x, what) - mean) / spread for x in (came, drawn))
-        expected = (scaled * drawn.weight[:, None]).T @ scaled
-        for kind, mask in pairs.items():
-            mask = np.triu(mask, 1)
-            if mask.any():
-                out[f"{what} correlation of {kind}"] = ((surprise.T @ surprise)[mask].mean(), expected[mask].mean())
-    return out
 
 
 def _climate(known: pd.DataFrame, real: pd.DataFrame) -> float:

@@ -28,6 +28,8 @@ RECORDS = (
 """What is remembered, by which key, half-life in days, races of prior (shrinkage to zero). Chosen walk-forward on the
 seasons 2020–2023; 2024 and 2025 were kept for the check."""
 
+KEYS = {"driver": "who", "track": "track", "type": "track_type"}
+KEYS |= {name: name for name in ("team", "car", "manufacturer")}
 FAMILIES = {"superspeedway": "superspeedway", "road": "road", "short": "short", "short_flat": "short", "dirt": "short"}
 """Track types with deviations of their own; all others share the base coefficients."""
 
@@ -183,22 +185,13 @@ def _linked(team, car, day, first) -> np.ndarray:
 
 
 def _keys(table, first, day) -> dict[str, np.ndarray]:
-    names = ["who", "car", "manufacturer", "track", "track_type"]
-    driver, car, manufacturer, track, kind = (table[name].astype("string") for name in names)
-    car = car.str.replace(r"\.0$", "", regex=True)
-    team = _linked(table["team"].to_numpy(object), car.to_numpy(object), day, first)
-    team = pd.Series(team, table.index).astype("string")
-    keys = {
-        "driver": driver,
-        "driver_type": driver + "|" + kind,
-        "driver_track": driver + "|" + track,
-        "team": team,
-        "team_type": team + "|" + kind,
-        "car": car,
-        "car_type": car + "|" + kind,
-        "manufacturer_type": manufacturer + "|" + kind,
-    }
-    return {name: pd.factorize(key)[0] for name, key in keys.items()}
+    """Return the number of each row's driver, car, team …, alone or at this track or type of track."""
+    part = {name: table[column].astype("string") for name, column in KEYS.items()}
+    part["car"] = part["car"].str.replace(r"\.0$", "", regex=True)
+    team = _linked(table["team"].to_numpy(object), part["car"].to_numpy(object), day, first)
+    part["team"] = pd.Series(team, table.index).astype("string")
+    whole = {key: [part[name] for name in key.split("_")] for _, key, *_ in RECORDS}
+    return {key: pd.factorize(sum((" | " + x for x in rest), one))[0] for key, (one, *rest) in whole.items()}
 
 
 def features(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, root
+from scipy.optimize import brentq, minimize, root
 
 from dfslab.errors import UserError
-from dfslab.race._orders import Choices, maximise
+from dfslab.race._orders import Choices
 
 POOL = (0.9, 0.1)
 """Weights of the market's and of the model's log-worths: a logistic regression of 680 closing head-to-head lines of 17
@@ -122,5 +122,7 @@ def fit_pool(worth: pd.DataFrame, results: pd.DataFrame, odds: pd.DataFrame, pri
     design = -np.column_stack([np.concatenate(market), table["log_worth"]])
     choices = Choices(design, np.cumsum([0, *map(len, races)]), np.ones(len(races)))
     prior = np.asarray(prior)
-    found = maximise(choices, POOL_PRECISION, prior, centre=prior, tolerance=1e-12, lower=np.zeros(2))
-    return tuple(map(float, found))
+    found = minimize(
+        lambda x: choices.objective(x, POOL_PRECISION, prior)[:2], prior, jac=True, bounds=[(0.0, None)] * 2, tol=1e-10
+    )
+    return tuple(found.x.tolist())

@@ -84,7 +84,7 @@ DECREMENT = 1e-22
 """Squared Newton step in the metric of the Hessian at which to stop: log-worths are then exact to about 1e-11."""
 
 
-def maximise(choices: Choices, penalty, start=None, *, centre=0.0, pin=0.0, tolerance=DECREMENT, lower=None):
+def maximise(choices: Choices, penalty, start=None, *, pin=0.0, tolerance=DECREMENT):
     """Return the penalised maximum-likelihood coefficients, (p,).
 
     Parameters
@@ -92,17 +92,16 @@ def maximise(choices: Choices, penalty, start=None, *, centre=0.0, pin=0.0, tole
     penalty : one number or (p,), see `Choices.objective`
     start : (p,) where to start; zero when left out
     pin : (p, p) added to the Hessian to hold a direction in which the likelihood is flat
-    lower : (p,) bounds from below
     """
     p = choices.design.shape[1]
     penalty = np.broadcast_to(np.asarray(penalty, float), p)
 
     def loss(beta):
-        value, gradient, hessian = choices.objective(beta, penalty, centre)
+        value, gradient, hessian = choices.objective(beta, penalty)
         return value, gradient, lambda: hessian() + pin
 
     start = np.zeros(p) if start is None else start
-    found = damped_newton(loss, start, tolerance=tolerance, max_steps=MAX_STEPS, lower=lower)
+    found = damped_newton(loss, start, tolerance=tolerance, max_steps=MAX_STEPS)
     if not found.converged:
         raise RuntimeError("rank model: the Newton steps do not converge; raise the ridge")
     return found.x

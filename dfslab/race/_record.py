@@ -1,7 +1,7 @@
 """How forecasts of the finishing order turned out: scores, calibration and the favourite's record, walk-forward."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -67,14 +67,14 @@ class FinishRecord:
         table.insert(len(keys), "better", table["score"].map(SCORES))
         return table.sort_values(keys, kind="stable", key=_in_order, ignore_index=True)
 
-    def calibration(self, model: str = "model") -> pd.DataFrame:
+    def calibration(self, model: str = "model", bands=BANDS) -> pd.DataFrame:
         """Return forecast against actual shares of win, top 5 and top 10 by band of the forecast.
 
         Frame event, low, high, n, clusters (races), forecast, actual, difference, se (over races).
         """
         rows = self.drivers[self.drivers["model"] == model]
         tables = {
-            event: metrics.reliability(rows[event], rows["finish"] <= place, rows["case"], BANDS)
+            event: metrics.reliability(rows[event], rows["finish"] <= place, rows["case"], bands)
             for event, place in PLACES.items()
         }
         return pd.concat(tables, names=["event"]).reset_index("event").reset_index(drop=True)
@@ -82,28 +82,13 @@ class FinishRecord:
     def favourites(self) -> pd.DataFrame:
         """Return how the driver with the best chance to win fared by model: share of events, forecast, error.
 
-        Frame model, event, n (races), forecast, actual, difference, se; and a row `mean finish`.
+        Frame model, event, n (races), forecast, actual, difference, se.
         """
-        rows = self.drivers.sort_values("win", ascending=False, kind="stable").drop_duplicates(["case", "model"])
-        found = []
-        for model, group in rows.groupby("model", sort=False):
-            for event, place in PLACES.items():
-                actual = (group["finish"] <= place).astype(float)
-                gap, se = metrics.paired_difference(actual, group[event], group["case"])
-                found.append((model, event, len(group), group[event].mean(), actual.mean(), gap, se))
-            mean, se = metrics.clustered_mean(group["finish"], group["case"])
-            found.append((model, "mean finish", len(group), np.nan, mean, np.nan, se))
-        columns = ["model", "event", "n", "forecast", "actual", "difference", "se"]
-        return pd.DataFrame(found, columns=columns).sort_values(["event", "model"], ignore_index=True)
-
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return all tables of the report card by title."""
-        skill = {"finishing order": self.skill()}
-        for name in ("series", "season", "track_type"):
-            table = self.skill([name])
-            skill[f"finishing order by {name.replace('_', ' ')}"] = table[table["score"] == "rps"]
-        best = "blend" if "blend" in set(self.scores["model"]) else "model"
-        return skill | {"favourite": self.favourites(), "calibration": self.calibration(best)}
+        best = self.drivers.sort_values("win", ascending=False, kind="stable").drop_duplicates(["case", "model"])
+        first = replace(self, drivers=best)
+        tables = {model: first.calibration(model, (0.0, 1.0)) for model in best["model"].unique()}
+        table = pd.concat(tables, names=["model"]).reset_index("model")
+        return table.drop(columns=["low", "high", "clusters"]).sort_values(["event", "model"], ignore_index=True)
 
 
 def _in_order(column: pd.Series) -> pd.Series:

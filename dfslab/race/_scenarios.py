@@ -104,8 +104,7 @@ class Scenarios:
 
     def correlation(self) -> pd.DataFrame:
         """Return the weighted correlation of drivers' points, (D, D); NaN for a driver whose points never move."""
-        away = self.points - self.weight @ self.points
-        covariance = (away * self.weight[:, None]).T @ away
+        covariance = np.cov(self.points, rowvar=False, aweights=self.weight)
         sd = np.sqrt(np.diag(covariance))
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(covariance / np.outer(sd, sd), index=self.drivers, columns=self.drivers)

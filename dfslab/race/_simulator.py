@@ -87,28 +87,35 @@ class RaceModel:
         `Scenarios` in the rows of `drivers`, points by the rules in force on the day of the race.
         """
         n = whole_number(n_scenarios, "n_scenarios", 1)
-        entry = _entry(drivers)
-        worth = np.asarray(self.finish.log_worth(entry.racing, race), float)
+        rows = _racing(drivers)
+        racing = drivers.iloc[rows].reset_index(drop=True)
+        grid, places, notes = _grid(racing)
+        worth = np.asarray(self.finish.log_worth(racing, race), float)
         if race.track_type not in self.mechanics:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
-        law = self.mechanics[race.track_type].law(race, worth, self.finish.teams(entry.racing, race))
-        start, finish, led, fast, reason, cautions = _draw(law, entry.grid, n, rng, threads)
-        scored = start if entry.scored is None else np.broadcast_to(entry.scored, finish.shape)
+        law = self.mechanics[race.track_type].law(race, worth, self.finish.teams(racing, race))
+        start, finish, led, fast, reason, cautions = _draw(law, grid, n, rng, threads)
+        scored = start if places is None else np.broadcast_to(places, finish.shape)
         points = points_of(scored, finish, led, fast, rules_on(race.date).scoring)
-        wide = (scored, finish, led, fast, points, reason > 0, reason == 1)
+
+        def spread(values):
+            out = np.zeros((n, len(drivers)), values.dtype)  # 0 for who does not race
+            out[:, rows] = values
+            return out
+
         scenarios = Scenarios(
-            entry.names,
-            *(entry.spread(values) for values in wide),
+            drivers["driver"].to_numpy(object),
+            *map(spread, (scored, finish, led, fast, points, reason > 0, reason == 1)),
             *cautions[:, :OTHERS].T,
             regime=np.zeros(n, np.int8),
             weight=np.full(n, 1.0 / n),
             track_length_mi=race.track_length_mi,
-            notes=entry.notes,
+            notes=notes,
             race_id=race.race_id,
         )
         scenarios = scenarios.relabel(self.thresholds)
-        conditions = race_conditions(worth, entry.grid, race.track_type)
+        conditions = race_conditions(worth, grid, race.track_type)
         forecast = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
         return replace(scenarios, weight=regime_weights(scenarios.regime, forecast))
 
@@ -149,39 +156,17 @@ def _before(results, races, before):
     return results, races
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """The entry list with what was assumed: racing drivers sorted by name, so that row order changes nothing."""
-
-    names: np.ndarray
-    racing: pd.DataFrame
-    rows: np.ndarray
-    """Row of `names` of each racing driver."""
-    grid: np.ndarray | None
-    """Place from which each racing driver starts; None when it is drawn."""
-    scored: np.ndarray | None
-    """Place from which places gained are counted."""
-    notes: tuple[str, ...]
-
-    def spread(self, values) -> np.ndarray:
-        """Return (S, racing) `values` in the rows of the input, 0 for who does not race."""
-        out = np.zeros((len(values), len(self.names)), values.dtype)
-        out[:, self.rows] = values
-        return out
-
-
-def _entry(drivers: pd.DataFrame) -> _Entry:
+def _racing(drivers: pd.DataFrame) -> np.ndarray:
+    """Return the rows of the drivers who race, sorted by name, so that the order of the rows changes nothing."""
     if "driver" not in drivers:
         raise ValueError(f"drivers: column 'driver' is missing; have {', '.join(map(str, drivers.columns))}")
-    names = drivers["driver"].to_numpy(object)
-    if drivers["driver"].duplicated().any():
-        raise ValueError(f"drivers: {drivers['driver'][drivers['driver'].duplicated()].iloc[0]} is listed twice")
+    names = drivers["driver"]
+    if names.duplicated().any():
+        raise ValueError(f"drivers: {names[names.duplicated()].iloc[0]} is listed twice")
     rows = np.flatnonzero(~_flag(drivers, "out"))
     if len(rows) < 3:
         raise ValueError(f"drivers: {len(rows)} race; the simulator needs at least 3")
-    rows = rows[np.argsort(names[rows].astype(str), kind="stable")]
-    racing = drivers.iloc[rows].reset_index(drop=True)
-    return _Entry(names, racing, rows, *_grid(racing))
+    return rows[np.argsort(names.iloc[rows].astype(str), kind="stable")]
 
 
 def _flag(drivers, name) -> np.ndarray:

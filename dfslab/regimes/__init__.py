@@ -23,7 +23,7 @@ from dfslab.regimes._features import (
     RegimeThresholds,
     classify_scenario_regime,
     feature_matrix,
-    known_regimes,
+    label_races,
     race_features,
     regime_codes,
 )
@@ -34,7 +34,7 @@ from dfslab.regimes._tune import PastRace, tune_thresholds
 __all__ = [
     "classify_scenario_regime",
     "feature_matrix",
-    "known_regimes",
+    "label_races",
     "past_conditions",
     "PastRace",
     "race_conditions",

@@ -173,3 +173,15 @@ def known_regimes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarra
     chaos = dominator & recorded["dropout_share"] & recorded["cautions"]
     fuel = chaos & (recorded["final_green_miles"] | (thresholds.fuel_miles >= NEVER))
     return np.column_stack([dominator, chaos, fuel, fuel])
+
+
+def label_races(frame: pd.DataFrame, thresholds: RegimeThresholds) -> pd.DataFrame:
+    """Return `frame`, which holds the `FEATURES`, with each row's `regime`, and whether the label is `known`.
+
+    It is where what decides it was recorded: a threshold that was reached needs no more than the features before it.
+    """
+    matrix = frame[list(FEATURES)].to_numpy(float)
+    codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
+    decides = np.where(codes == len(REGIMES) - 1, codes, np.maximum(codes - 1, 0))
+    known = known[np.arange(len(codes)), decides]
+    return frame.assign(regime=np.array(REGIMES, object)[codes], known=known)

@@ -18,6 +18,7 @@ from dfslab.regimes._features import (
     RegimeThresholds,
     feature_matrix,
     known_regimes,
+    label_races,
     race_features,
     regime_codes,
 )
@@ -40,6 +41,8 @@ GRID = {
 """Thresholds that `tune_thresholds` tries where no others are given."""
 TIE = 1e-6
 """Skill within which candidates count as equal: more than distances in single precision lose."""
+SHOWN = ["race_id", "date", "track_type", "season", "scored", *FEATURES]
+"""Columns of `TuningResult.timeline` beside the labels."""
 PARTS = ("energy", "leader", "crash")
 """Parts of the score: points vector of the drivers, leader's share of the laps, crash drop-outs."""
 
@@ -210,20 +213,15 @@ def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple[np.ndarray,
     """Return the scores of a race as quadratic forms in the regimes' probabilities.
 
     (C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part; (C, 3, 4, 4) mean
-    distance between the scenarios of two regimes; (C, 4) scenarios of each regime; (3,) scores of unweighted scenarios.
+    distance between the scenarios of two regimes; (C, 4) scenarios of each regime.
     """
     near, between = _distances(drawn, results)
     codes = np.array([regime_codes(drawn.features, c) for c in listed])
     member = (codes[..., None] == np.arange(len(REGIMES))).astype(np.float32)
     counts = member.sum(axis=1)
-    least = np.maximum(counts, 1.0)
-    wide = member.transpose(1, 0, 2).reshape(len(near[0]), -1)
-    sums = np.array([(distance @ wide).reshape(-1, *counts.shape).transpose(1, 0, 2) for distance in between])
-    pairs = member.transpose(0, 2, 1) @ sums / (least[:, :, None] * least[:, None, :])
-    means = near @ wide / least.ravel()
-    n = len(near[0])
-    even = near.mean(axis=1, dtype=float) - 0.5 * between.sum(axis=(1, 2), dtype=float) / (n * (n - 1))
-    return means.reshape(len(near), *counts.shape).swapaxes(0, 1), pairs.swapaxes(0, 1), counts.astype(float), even
+    least = np.maximum(counts, 1.0)[:, None]
+    pairs = member.swapaxes(1, 2)[:, None] @ (between @ member[:, None])
+    return near @ member / least, pairs / (least[..., None] * least[:, :, None]), counts.astype(float)
 
 
 def _distances(drawn: PastRace, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -255,9 +253,10 @@ class _Walk:
         self.known = np.array([known_regimes(features, c) for c in candidates.listed])
         by_race = dict(iter(results.groupby("race_id")))
         forms = [_reduce(simulated[r], by_race[r], candidates.listed) for r in past.index[self.scored]]
-        self.near, self.between, self.counts, self.unweighted = (np.array(x) for x in zip(*forms, strict=True))
+        self.near, self.between, self.counts = (np.array(x) for x in zip(*forms, strict=True))
         self.simulated = self.counts / self.counts.sum(axis=2, keepdims=True)
         self.even = self._scores(self.simulated)
+        self.unweighted = self.even[:, 0]
         every = [dominators(*labels) for labels in zip(self.codes, self.known, strict=True)]
         self.dominated, self.of = np.unique(every, axis=0, return_inverse=True)
         self.designs = [self._design(season < year, year) for year in np.unique(self.season) if season.min() < year]
@@ -346,7 +345,7 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
         placebo=placebo,
         forecasts=_forecasts(walk, chances, walked),
         knowing=_knowing(walk, best),
-        timeline=_timeline(past, *labels),
+        timeline=label_races(past.reset_index()[SHOWN], thresholds["best"]),
         base_rates=base_rates(past["track_type"], *labels),
         confusion=confusion,
         cluster_kappa=kappa(confusion.to_numpy()),
@@ -422,14 +421,6 @@ def _knowing(walk: _Walk, best: int) -> pd.DataFrame:
         gained = pd.Series(walk.as_skill(walk.gains(forecast)[known[:, k], best]) @ walk.weights, dtype=float)
         rows.append({"regime": regime, "races": len(gained), "skill": gained.mean(), "skill_se": gained.sem()})
     return pd.DataFrame(rows)
-
-
-def _timeline(past: pd.DataFrame, codes, known) -> pd.DataFrame:
-    """Return past races with features, label, and whether what decides the label was recorded."""
-    decides = np.where(codes == len(REGIMES) - 1, codes, np.maximum(codes - 1, 0))  # a limit reached needs no more
-    sure = known[np.arange(len(codes)), decides]
-    shown = past.reset_index()[["race_id", "date", "track_type", "season", *FEATURES]]
-    return shown.assign(regime=np.array(REGIMES)[codes], known=sure, scored=past["scored"].to_numpy())
 
 
 def _confusion(past: pd.DataFrame, codes, known, rng) -> pd.DataFrame:

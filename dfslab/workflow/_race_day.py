@@ -12,7 +12,7 @@ from dfslab import data
 from dfslab.errors import InputError, UserError
 from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
-from dfslab.regimes import RegimeThresholds, SavedRegimes, classify_scenario_regime, known_regimes, race_features
+from dfslab.regimes import RegimeThresholds, SavedRegimes, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
@@ -131,9 +131,7 @@ class RaceDay:
         """
         features = race_features(self.history.results, self.history.races)
         facts = self.history.races.set_index("race_id")[["date", "track", "track_type"]].reindex(features.index)
-        regime = classify_scenario_regime(features, self.thresholds).to_numpy()
-        known = known_regimes(features.to_numpy(float), self.thresholds)[:, -1]
-        return facts.join(features).assign(regime=regime, known=known)
+        return label_races(facts.join(features), self.thresholds)
 
     def regime_rules(self, n: int = 3) -> pd.DataFrame:
         """Return, by regime, its rule, how many past races of this track type earned it, and the latest `n` of them."""

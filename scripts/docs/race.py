@@ -22,6 +22,8 @@ CONFIRM = {"cup": ("2025-07-01", None)}
 MONTHS = 2
 """Months between refits of the coefficients."""
 SHOWN = ["CRPS of points", "points inside 80 % bands", "drop-outs", "crash drop-outs", "leader_share"]
+FAVOURITES = 5
+"""Drivers of the best mean finish who count as favourites."""
 PRIOR, PRECISION = np.array([0.9, 0.1]), 20.0
 """Weights of line and model before there are lines to learn from, and how firmly they are held."""
 
@@ -42,7 +44,11 @@ def finishing_orders(shared: Path, periods: dict, n_scenarios: int) -> dict[str,
         for series, period in periods.items()
     ]
     record = FinishRecord.joined(found)
-    return record.tables() | {"finishing order": record.skill(["series"])}
+    tables = {"finishing order": record.skill(["series"])}
+    for name in ("season", "track_type"):
+        table = record.skill([name])
+        tables[f"finishing order by {name.replace('_', ' ')}"] = table[table["score"] == "rps"]
+    return tables | {"favourite": record.favourites(), "calibration": record.calibration()}
 
 
 def points(shared: Path, since="2022-01-01", until="2025-06-30") -> pd.DataFrame:
@@ -52,8 +58,36 @@ def points(shared: Path, since="2022-01-01", until="2025-06-30") -> pd.DataFrame
     results = results[results["race_id"].isin(races["race_id"])]
     drawn = forecast_races(results, races, since, n_scenarios=300, rng=np.random.default_rng(1))
     card = report_card(drawn, results, races, np.random.default_rng(2))
-    wanted = card["measure"].isin(SHOWN) | card["measure"].str.contains("correlation of")
-    return card[(card["track_type"] == "all") & wanted].drop(columns="track_type")
+    card = card[(card["track_type"] == "all") & card["measure"].isin(SHOWN)].drop(columns="track_type")
+    return pd.concat([card, companions(drawn, results)])
+
+
+def companions(drawn: dict, results: pd.DataFrame) -> pd.DataFrame:
+    """Return how finishes and points of two drivers go together beyond what was expected of each, over races.
+
+    Real is the mean product of both drivers' standardised surprises, simulated their mean correlation; over pairs of
+    teammates, of neighbours on the grid, and of favourites.
+    """
+    known, rows = dict(list(results.groupby("race_id"))), []
+    for race_id, races in drawn.items():
+        real = known[race_id].set_index("driver").reindex(races.drivers)
+        best, start = races.mean("finish").rank(method="first").to_numpy() <= FAVOURITES, real["start"].to_numpy(float)
+        team = real["team"].astype(object).to_numpy()
+        pairs = {"neighbours": np.abs(start[:, None] - start) == 1, "favourites": best[:, None] & best}
+        pairs["teammates"] = (team[:, None] == team) & pd.notna(team)
+        for what, column in {"finish": "finish", "points": "dk_points"}.items():
+            mean, spread = races.mean(what).to_numpy(), races.spread(what).to_numpy()
+            surprise, scaled = (real[column].to_numpy(float) - mean) / spread, (getattr(races, what) - mean) / spread
+            expected = (scaled * races.weight[:, None]).T @ scaled
+            for kind, mask in pairs.items():
+                mask = np.triu(mask, 1)
+                if mask.any():
+                    values = np.outer(surprise, surprise)[mask].mean(), expected[mask].mean()
+                    rows.append((f"{what} correlation of {kind}", *values))
+    table = pd.DataFrame(rows, columns=["measure", "real", "simulated"]).dropna()
+    groups = table.assign(difference=table["simulated"] - table["real"]).groupby("measure", sort=False)
+    means, errors = groups.mean(), groups[["real", "difference"]].sem().add_suffix("_se")
+    return means.join(errors).assign(races=groups.size()).reset_index()
 
 
 def matchups(shared: Path) -> pd.DataFrame:
