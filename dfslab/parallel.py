@@ -64,18 +64,13 @@ def cache_folder() -> Path:
 
     user = os.getuid() if hasattr(os, "getuid") else ""
     given = [Path(os.environ["DFSLAB_CACHE"]).absolute()] if os.environ.get("DFSLAB_CACHE") else []
-    for folder in (*given, Path(platformdirs.user_cache_dir("dfslab")), Path(tempfile.gettempdir(), f"dfslab-{user}")):
-        if folder.is_absolute() and _writable(folder) and _only_ours(folder):
-            return folder
+    places = *given, Path(platformdirs.user_cache_dir("dfslab")), Path(tempfile.gettempdir(), f"dfslab-{user}")
+    for folder in filter(Path.is_absolute, places):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK) and _only_ours(folder):
+                return folder
     return Path(tempfile.mkdtemp(prefix="dfslab-"))
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _only_ours(folder: Path) -> bool:
@@ -192,7 +187,7 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
     elif workers == 1 or len(jobs) < 2:
         ended = ((k, functools.partial(function, *job)) for k, job in enumerate(jobs))
     else:
-        ended = _on_this_machine(function, jobs, workers or _cores())
+        ended = _on_this_machine(function, jobs, workers)
     with contextlib.closing(ended):
         for k, result in ended:
             try:
@@ -208,14 +203,10 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
 # ---------------------------------------------------------------- processes of this machine
 
 
-def _cores() -> int:
+def _on_this_machine(function, jobs, workers: int | None):
+    """Yield (number, what gives its result) for each job that ends; every thread looks after one process."""
     import joblib
 
-    return joblib.cpu_count()
-
-
-def _on_this_machine(function, jobs, workers: int):
-    """Yield (number, what gives its result) for each job that ends; every thread looks after one process."""
     held, processes = threading.local(), []
 
     def run(job):
@@ -228,7 +219,7 @@ def _on_this_machine(function, jobs, workers: int):
             held.worker = None
             raise
 
-    pool = ThreadPoolExecutor(min(workers, len(jobs)))
+    pool = ThreadPoolExecutor(min(workers or joblib.cpu_count(), len(jobs)))
     try:
         waiting = {pool.submit(run, job): k for k, job in enumerate(jobs)}
         for future in as_completed(waiting):

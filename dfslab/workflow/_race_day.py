@@ -133,16 +133,6 @@ class RaceDay:
         facts = self.history.races.set_index("race_id")[["date", "track", "track_type"]].reindex(features.index)
         return label_races(facts.join(features), self.thresholds)
 
-    def regime_rules(self, n: int = 3) -> pd.DataFrame:
-        """Return, by regime, its rule, how many past races of this track type earned it, and the latest `n` of them."""
-        past = self.past_regimes()
-        past = past[past["track_type"] == self.race.track_type]
-        rows = []
-        for regime, rule in self.thresholds.rules.items():
-            found = sorted(past.index[past["regime"] == regime])
-            rows.append((regime.replace("_", " "), rule, len(found), ", ".join(found[-n:]) or "–"))
-        return pd.DataFrame(rows, columns=["regime", "rule, the first that holds", "races", "latest"])
-
     def similar_races(self, n: int = 10) -> pd.DataFrame:
         """Return the `n` past races most like this one, likest first, with their features and labels.
 
