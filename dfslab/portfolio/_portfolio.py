@@ -1,5 +1,6 @@
 """The lineups we enter, with what a person asks of them."""
 
+import html
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +49,9 @@ class Portfolio:
         return f"Portfolio({len(self)} lineups{of}{most})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.table().head(10).to_html(index=False, float_format='{:,.2f}'.format)}"
+        shown = self.table().head(10).style.hide().format(precision=2, thousands=",", escape="html")
+        room = {"min-width": "26em", "text-align": "left"}
+        return f"<p>{html.escape(repr(self))}</p>{shown.set_properties(subset=['drivers'], **room).to_html()}"
 
     def _most_used(self) -> str:
         top = self.exposures().iloc[0]

@@ -1,5 +1,7 @@
 """A portfolio answers with names, shares and figures that a hand count gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,3 +57,9 @@ def test_the_upload_holds_names_with_ids(chosen, tmp_path):
 def test_it_speaks_in_one_line_and_shows_names(chosen):
     assert repr(chosen) == "Portfolio(3 lineups; most used Ann 67%)"
     assert "Ann, Bo" in chosen._repr_html_()
+
+
+def test_a_name_is_no_markup_where_a_notebook_shows_lineups(chosen):
+    odd = chosen.slate.drivers.replace({"driver": {"Ann": "<b>Ann"}})
+    page = replace(chosen, slate=replace(chosen.slate, drivers=odd))._repr_html_()
+    assert "&lt;b&gt;Ann, Bo" in page and "<b>" not in page
