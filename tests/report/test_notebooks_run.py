@@ -1,15 +1,19 @@
 """Every notebook runs: in small numbers, from another folder, by papermill as anybody has it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
-from dfslab.workflow import SAMPLE
+from dfslab import data
+from dfslab.workflow import SAMPLE, open_race
+from tests.workflow.test_market import spellings
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SMALL_GRID = {"leader_share": [0.45, 0.5], "dropout_share": [0.25], "cautions": [12]}
@@ -86,3 +90,19 @@ def test_a_season_is_walked_in_its_notebook(tmp_path):
     small = {"races": ["2026-08-16-thunder-basin"], "workers": 1, "n_scenarios": 200, "n_lineups": 3, "n_replays": 50}
     said = _text(_papermill("04_season_backtest", tmp_path, **small))
     assert "1 races scored" in said
+
+
+def test_a_market_in_two_spellings_gives_one_and_the_same_page(tmp_path):
+    """All six spellings are one race day (`tests/workflow/test_market.py`); the two least alike make one page."""
+    race_id = max(data.list_races(SAMPLE))
+    folder = tmp_path / "data"
+    shutil.copytree(SAMPLE / "history", folder / "history")
+    shutil.copytree(SAMPLE / "races" / race_id, folder / "races" / race_id)
+    names = open_race(race_id, folder).slate.starters["driver"].to_numpy()
+    written, pages = spellings(names, np.array([100, *range(350, 350 + 150 * (len(names) - 1), 150)])), []
+    for spelling in ("decimal", "other names, any order"):
+        written[spelling].to_csv(folder / "races" / race_id / "odds.csv", index=False)
+        page = _papermill("02_regime_tuning", tmp_path, data_dir=str(folder), n_scenarios=60)
+        shown = [output.get("data", {}) for cell in page.cells for output in cell.get("outputs", [])]
+        pages.append(re.sub(r"digest [0-9a-f]{12}", "digest", json.dumps(shown)))
+    assert "odds.csv" in pages[0] and pages[0] == pages[1]
