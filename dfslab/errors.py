@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -76,25 +77,19 @@ def day_of(text: str, day_first: bool | None = None) -> "pd.Timestamp":
     """Return the day that `text` names, NaT where it names none or, `day_first` being unknown, two."""
     import pandas as pd
 
-    text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$", "", text.strip(), flags=re.DOTALL)
-    numbers = re.fullmatch(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})", text, re.ASCII)
-    compact = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", text, re.ASCII)
-    if compact or (numbers and len(numbers[1]) == 4):
-        form, text = "%Y %m %d", " ".join(compact.groups() if compact else numbers.group(1, 3, 4))
-    elif numbers:
-        first, second = int(numbers[1]), int(numbers[3])
-        known = first > 12 if max(first, second) > 12 or first == second else day_first
-        form, text = (None if known is None else "%d %m %Y" if known else "%m %d %Y"), " ".join(numbers.group(1, 3, 4))
-    else:
-        text = re.sub(r"[\s,.-]+", " ", re.sub(r"^[A-Za-z]+day,?\s+", "", text))
-        form = "%B %d %Y" if text[:1].isalpha() else "%d %B %Y"
-        form = form.replace("B", "b") if re.search(r"\b[A-Za-z]{3}\b", text) else form
-    try:
-        day = pd.Timestamp(datetime.strptime(text, form or ""))
-    except ValueError:
-        return pd.NaT
-    return day if FIRST_YEAR <= day.year <= LAST_YEAR else pd.NaT
+    text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$|^\s*[A-Za-z]+day,?\s+", "", text, flags=re.DOTALL)
+    text = re.sub(r"^(\d{4})(\d\d)(\d\d)$", r"\1 \2 \3", text.strip())
+    days = {}
+    for form in _FORMS:
+        with suppress(ValueError):
+            days[form] = datetime.strptime(re.sub(r"[\s,./-]+", " ", text), form)
+    if len(set(days.values())) == 2 and day_first is not None:
+        days = {"": days["%d %m %Y" if day_first else "%m %d %Y"]}
+    found = [day for day in set(days.values()) if FIRST_YEAR <= day.year <= LAST_YEAR]
+    return pd.Timestamp(found[0]) if len(found) == 1 else pd.NaT
 
 
+_FORMS = ("%Y %m %d", "%d %m %Y", "%m %d %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y")
+"""How a day may be written, separators apart; only the second and third can name two."""
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """NASCAR's first season, and a year beyond which a date is a typing error."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dfslab import __version__
-from dfslab.data._feed_tables import FeedError, RaceTables, race_tables, scheduled
+from dfslab.data._feed_tables import RaceTables, label, race_tables, scheduled
 from dfslab.data._files import MAX_JSON, locked, read_strings, write_csvs, write_text
 from dfslab.data._names import match_names, name_key, persons
 from dfslab.data._schema import TABLES, Table
@@ -31,6 +31,10 @@ SETTLED_DAYS = 4
 """Days after a race from which its result is final (inspection and appeals of a disqualification take days)."""
 GIVE_UP_AFTER = 3
 """Races failing in a row after which the server is taken to be down."""
+
+
+class FeedError(InputError):
+    """The feed's answer is missing, damaged or not of the known form."""
 
 
 class _Missing(Exception):
@@ -180,15 +184,14 @@ def fetch_season(
 def _download_all(feed: _Feed, races: list[dict], series: str, tell) -> tuple[list, list[str]]:
     tables, failed, in_a_row = [], [], 0
     for n, facts in enumerate(races, 1):
-        label = f"{facts['race_name']} ({facts['date']:%Y-%m-%d})"
         try:
             tables.append(_race(feed, facts, SERIES_ID[series]))
             in_a_row = 0
-            tell(f"{n}/{len(races)} {label}")
+            tell(f"{n}/{len(races)} {label(facts)}")
         except FeedError as error:
-            failed.append(f"{label}: {error}")
+            failed.append(f"{label(facts)}: {error}")
             in_a_row += 1
-            tell(f"{n}/{len(races)} {label}: failed")
+            tell(f"{n}/{len(races)} {label(facts)}: failed")
         if in_a_row == GIVE_UP_AFTER:
             failed.append(f"{len(races) - n} further races were not asked for: the server seems to be down")
             break

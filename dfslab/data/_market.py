@@ -7,7 +7,7 @@ import pandas as pd
 
 from dfslab.data._files import read_strings
 from dfslab.data._schema import TABLES
-from dfslab.data._tables import conform, finished, number_of
+from dfslab.data._tables import conform, finished, number_of, refuse_first
 from dfslab.errors import InputError
 
 DECIMAL_BELOW = 100
@@ -32,26 +32,23 @@ def read_odds(path, table: str = "odds") -> pd.DataFrame:
     InputError : a price that cannot be read, or can be read two ways
     """
     frame = conform(read_strings(path), TABLES[table], path)
-    cells = frame["win"].str.replace("[\u2212\u2013\u2014]", "-", regex=True).str.strip()
-    given = frame["format"] if "format" in frame else pd.Series(None, frame.index, dtype=object)
-    plain = cells[given.isna() & ~cells.str.contains("/")].str.replace(" ", "")
+    price = frame["win"].str.replace("[\u2212\u2013\u2014]", "-", regex=True).str.replace(" ", "")
+    frame, price = frame[price != "-"], price[price != "-"]
+    form = frame["format"] if "format" in frame else pd.Series(None, frame.index, dtype=object)
+    plain = price[form.isna() & ~price.str.contains("/")]
     american = plain.str.match(r"[+-]\d").any()
-    if not american and (plain.map(number_of) >= DECIMAL_BELOW).any():
-        row = plain.index[plain.map(number_of) >= DECIMAL_BELOW][0]
-        raise InputError(f"{path}, row {row}: win is '{cells[row]}'; write its sign, or a column format: american")
-    named = {True: "fractional", False: "american" if american else "decimal"}
-    formats = given.where(given.notna(), cells.str.contains("/").map(named))
-    chances = [_chance(price, form) for price, form in zip(cells, formats, strict=True)]
-    frame["probability"] = np.where(cells.isin(["-", ""]), np.nan, chances)
-    wrong = frame["probability"].isna() & ~cells.isin(["-", ""])
-    if wrong.any():
-        row = frame.index[wrong][0]
-        raise InputError(f"{path}, row {row}: win is '{cells[row][:40]}'; write a price such as 5.50, +450 or 9/2")
+    if not american:
+        bare = plain.map(number_of) >= DECIMAL_BELOW
+        refuse_first(bare, plain, path, "win", "'{}'; write its sign, or a column format: american")
+    form = form.fillna(price.str.contains("/").map({True: "fractional", False: "american" if american else "decimal"}))
+    frame = frame.assign(probability=[_chance(*one) for one in zip(price, form, strict=True)])
+    wrong = frame["probability"].isna()
+    refuse_first(wrong, price, path, "win", "'{:.40}'; write a price such as 5.50, +450 or 9/2")
     one = [name for name in ("race_id", "book") if name in frame]
     total = (frame.groupby(one, dropna=False)["probability"].sum() if one else frame[["probability"]].sum()).max()
     if total > MOST:
         raise InputError(f"{path}: the chances add up to {total:.0%}; these are not prices of a win")
-    return finished(frame.dropna(subset=["probability"]), TABLES[table])
+    return finished(frame, TABLES[table])
 
 
 def _chance(price: str, form: str) -> float:
@@ -61,7 +58,7 @@ def _chance(price: str, form: str) -> float:
     if form == "fractional":
         parts = [number_of(part) for part in re.split("[/-]", price)]
         return parts[1] / sum(parts) if len(parts) == 2 and min(parts) > 0 else np.nan
-    value = number_of(price.replace(" ", ""))
+    value = number_of(price)
     if form == "decimal":
         return 1.0 / value if value > 1 and "," not in price else np.nan
     return max(-value, 100.0) / (abs(value) + 100.0) if abs(value) >= 100 else np.nan

@@ -3,7 +3,9 @@
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pandas as pd
 
@@ -56,21 +58,33 @@ def name_key(name) -> str:
     name = _MARKS.sub(" ", _ID.sub("", str(name))).casefold().replace("ø", "o").replace("ł", "l")
     name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
     name = re.sub(r"[.'’`´]", "", name)
-    words = re.sub(r"[^\w]+", " ", name).replace("_", " ").split()
-    return " ".join(_joined_initials(words))
+    words = " ".join(re.sub(r"[\W_]+", " ", name).split())
+    return re.sub(r"(?<=\b\w) (?=\w\b )", "", words)
 
 
-def _joined_initials(words: list[str]) -> list[str]:
-    joined: list[str] = []
-    initials = False
-    for n, word in enumerate(words):
-        single = len(word) == 1 and n < len(words) - 1
-        if single and initials:
-            joined[-1] += word
-        else:
-            joined.append(word)
-        initials = single
-    return joined
+@lru_cache(maxsize=100_000)
+def _distance(one: str, other: str) -> int:
+    """Return how far two keys are apart: 0 the same, 1 but for a suffix, 2 up to initials, `ANOTHER` two drivers."""
+    if one == other and one:
+        return 0
+    words = [[word for word in key.split() if word not in _SUFFIXES] for key in (one, other)]
+    suffixes = [_SUFFIXES & set(key.split()) for key in (one, other)]
+    if not all(words) or words[0][-1] != words[1][-1] or (all(suffixes) and suffixes[0] != suffixes[1]):
+        return ANOTHER
+    if words[0] == words[1]:
+        return 1
+    firsts = words[0][:-1], words[1][:-1]
+    pairs = zip(*firsts, strict=False)
+    alike = all(firsts) and all(a == b or (1 in (len(a), len(b)) and a[0] == b[0]) for a, b in pairs)
+    return 2 if alike else ANOTHER
+
+
+ANOTHER = 3
+"""Distance of two names from which they are two drivers'."""
+
+
+def _keys(names) -> dict[str, str]:
+    return {name: name_key(clean_name(name)) for name in names}
 
 
 def match_names(names, known) -> Matched:
@@ -94,17 +108,20 @@ def match_names(names, known) -> Matched:
     >>> found.pairs, found.ambiguous
     ({'B.J. McLeod': 'BJ McLeod'}, {'K. Busch': ('Kyle Busch', 'Kurt Busch')})
     """
-    left = {name: name_key(clean_name(name)) for name in names}
-    free = {name: name_key(clean_name(name)) for name in known}
+    left, free = _keys(names), _keys(known)
     pairs, ambiguous = {name: name for name in left if name in free}, {}
-    left, free = _without(left, pairs), _without(free, set(pairs.values()))
-    for same in (str.__eq__, _same_without_suffix, _same_up_to_initials):
-        found, unclear = _pass(left, free, same)
-        pairs |= found
-        ambiguous = {**ambiguous, **unclear}
-        left, free = _without(left, found), _without(free, set(found.values()))
-    ambiguous = {name: who for name, who in ambiguous.items() if name in left}
-    return Matched(pairs, tuple(name for name in left if name not in ambiguous), ambiguous)
+    for reach in range(ANOTHER):
+        taken = set(pairs.values())
+        near = {
+            name: [other for other in free if other not in taken and _distance(key, free[other]) <= reach]
+            for name, key in left.items()
+            if name not in pairs
+        }
+        claims = Counter(other for found in near.values() for other in found)
+        pairs |= {name: found[0] for name, found in near.items() if [claims[other] for other in found] == [1]}
+        ambiguous |= {name: tuple(found) for name, found in near.items() if found}
+    ambiguous = {name: who for name, who in ambiguous.items() if name not in pairs}
+    return Matched(pairs, tuple(name for name in left if name not in pairs and name not in ambiguous), ambiguous)
 
 
 def spellings(written, names, races: dict[str, set]) -> dict[str, str]:
@@ -118,19 +135,24 @@ def spellings(written, names, races: dict[str, set]) -> dict[str, str]:
     written, names : iterables of str; a driver's own spelling, or the same normal form, is nearest
     races : spelling → the races it was in
     """
-    keys = {name: name_key(clean_name(name)) for name in written}
-    by_last: dict[str, list[str]] = {}
-    for name in names:
-        by_last.setdefault(_last(name_key(clean_name(name))), []).append(name)
-    fits = {old: match_names([old], by_last.get(_last(key), [])).pairs.get(old) for old, key in keys.items()}
+    keys, known = _keys(written), _keys(names)
+    far = {old: {new: _distance(key, known[new]) for new in known} for old, key in keys.items()}
+    nearest = {old: [new for new in known if far[old][new] == min(far[old].values()) < ANOTHER] for old in keys}
+    fits = {old: found[0] for old, found in nearest.items() if len(found) == 1}
+
+    def two_people(one: str, two: str) -> bool:
+        return bool(races.get(one, set()) & races.get(two, set())) or _distance(keys[one], keys[two]) == ANOTHER
+
     pairs: dict[str, str] = {}
-    for new in dict.fromkeys(filter(None, fits.values())):
-        mine = [old for old in keys if fits[old] == new]
-        near = [old for old in mine if keys[old] == name_key(clean_name(new))]
-        others = [old for old in mine if old not in near and not _could_be_another(old, mine, keys)]
-        apart = {one for one in others for two in others if one != two and _two_people(one, two, races)}
-        alone = {old for old in others if not any(_two_people(old, own, races) for own in near)} - apart
-        pairs |= dict.fromkeys([*near, *(old for old in others if old in alone)], new)
+    for new in dict.fromkeys(fits.values()):
+        mine = [old for old in keys if fits.get(old) == new]
+        near = [old for old in mine if far[old][new] == 0]
+        foreign = [keys[old] for old in keys if fits.get(old) != new]
+        others = [
+            old for old in mine if old not in near and min(_distance(keys[old], k) for k in [*foreign, ""]) == ANOTHER
+        ]
+        alone = [old for old in others if not any(two_people(old, own) for own in (*near, *others) if own != old)]
+        pairs |= dict.fromkeys([*near, *alone], new)
     return pairs
 
 
@@ -149,58 +171,6 @@ def persons(frame: pd.DataFrame) -> pd.Series:
     ids = ids[~ids.isin(ids[frame.duplicated(["race_id", "nascar_driver_id"])])].dropna()
     latest = dict(zip(key[ids.index], key[ids.index].groupby(ids).transform("last"), strict=True))
     return key.map(lambda one: latest.get(one, one))
-
-
-def _could_be_another(old: str, mine: list[str], keys: dict[str, str]) -> bool:
-    """Return whether a spelling is also that of somebody who is not among `mine`."""
-    same_last = [other for other in keys if other not in mine and _last(keys[other]) == _last(keys[old])]
-    return any(match_names([old], [other]).pairs for other in same_last)
-
-
-def _two_people(one: str, two: str, races: dict[str, set]) -> bool:
-    return bool(races.get(one, set()) & races.get(two, set())) or not match_names([one], [two]).pairs
-
-
-def _without(names: dict, taken) -> dict:
-    return {name: key for name, key in names.items() if name not in taken}
-
-
-def _pass(left: dict, free: dict, same) -> tuple[dict, dict]:
-    by_last: dict[str, list[str]] = {}
-    for name, key in free.items():
-        by_last.setdefault(_last(key), []).append(name)
-    candidates = {
-        name: [k for k in by_last.get(_last(key), []) if key and same(key, free[k])] for name, key in left.items()
-    }
-    claims = [k for found in candidates.values() for k in found]
-    pairs = {n: found[0] for n, found in candidates.items() if len(found) == 1 and claims.count(found[0]) == 1}
-    unclear = {n: tuple(found) for n, found in candidates.items() if found and n not in pairs}
-    return pairs, unclear
-
-
-def _words(key: str) -> list[str]:
-    return [word for word in key.split() if word not in _SUFFIXES]
-
-
-def _last(key: str) -> str:
-    return (_words(key) or [""])[-1]
-
-
-def _same_without_suffix(one: str, other: str) -> bool:
-    return _words(one) == _words(other) and _compatible_suffixes(one, other)
-
-
-def _compatible_suffixes(one: str, other: str) -> bool:
-    suffixes = [_SUFFIXES & set(key.split()) for key in (one, other)]
-    return not all(suffixes) or suffixes[0] == suffixes[1]
-
-
-def _same_up_to_initials(one: str, other: str) -> bool:
-    firsts, others = _words(one)[:-1], _words(other)[:-1]
-    if not firsts or not others or not _compatible_suffixes(one, other):
-        return False
-    pairs = zip(firsts, others, strict=False)
-    return all(a == b or (1 in (len(a), len(b)) and a[0] == b[0]) for a, b in pairs)
 
 
 def near_names(name: str, known, n: int = 1) -> list[str]:

@@ -40,10 +40,11 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
     frame = strings.rename(columns={header: name for name, header in headers.items()})
     frame.attrs["shares"] = {}
     for name, header in headers.items():
-        column = table.column(name)
-        frame[name] = _parsed(frame[name], column, where, header, strings.attrs.get("semicolons", False))
+        text, column = frame[name], table.column(name)
+        frame[name] = _parsed(text, column, where, header, strings.attrs.get("semicolons", False))
         if column.kind == "share":
-            frame[name], frame.attrs["shares"][name] = share_of_entries(frame[name], f"{where}, {header}")
+            unit = "percent" if _is_percent(text) else "fractions"
+            frame.attrs["shares"][name] = f"{header} was read as {unit}; it adds up to {frame[name].sum():.0%}."
     for key in table.keys:
         _refuse_repeats(frame, [name for name in key if name in frame], where)
     if {"race_id", "date"} <= set(frame):
@@ -54,13 +55,9 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
 
 def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
     """Return the header in the file of each column of the contract that is there; own names go before other ones."""
-    written = {}
-    for header in strings.columns:
-        written.setdefault(header_key(header), header)
-    headers = {}
+    written, headers = {header_key(header): header for header in reversed(strings.columns)}, {}
     for column in table.columns:
-        keys = [header_key(name) for name in (column.name, *column.also)]
-        found = [written[key] for key in keys if key in written]
+        found = [written[key] for key in map(header_key, (column.name, *column.also)) if key in written]
         if found:
             headers[column.name] = found[0]
         elif column.needed:
@@ -74,24 +71,17 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
 
 def _parsed(cells: pd.Series, column: Column, where, header: str, semicolons: bool) -> pd.Series:
     """Return `cells` as the kind of `column`; raise `InputError` at the first that is none, or not allowed."""
-    kind, blank = column.kind, cells.str.lower().isin(BLANKS) if column.kind != "text" else cells == ""
-    given = cells.where(~blank, None)
-    if kind in _CHANGED:
-        values = given.map({text: _CHANGED[kind](text) for text in given.dropna().unique()}).astype(object)
-        values = values.where(~blank, np.nan if kind == "flag" else None)
-    elif kind in ("int", "number"):
-        values = _numbers(given.fillna(""))
-        values = values.where(values % 1 == 0) if kind == "int" else values
-    else:
-        values = _days(given) if kind == "date" else given
-    _refuse_first(values.isna() & ~blank, cells, where, header, lambda text: f"'{text[:40]}'; {_REMEDY[kind]}")
+    kind, blank = column.kind, cells == ""
+    blank = blank if kind == "text" else blank | cells.str.lower().isin(BLANKS)
+    values = _READ[kind](cells[~blank]).reindex(cells.index)
+    values = values.where(~blank, None) if kind in _TEXTS else values
+    refuse_first(values.isna() & ~blank, cells, where, header, f"'{{:.40}}'; {_REMEDY.get(kind)}")
     if column.needed == "yes":
-        _refuse_first(blank, cells, where, header, lambda _: "blank; fill it in, or remove the row")
-    wrong = ~blank & ~_allowed(values, column)
-    _refuse_first(wrong, values, where, header, lambda value: f"{_plain(value)}; it must be {column.allowed}")
+        refuse_first(blank, cells, where, header, "blank; fill it in, or remove the row")
+    refuse_first(~blank & ~_allowed(values, column), cells, where, header, f"{{}}; it must be {column.allowed}")
     if semicolons and kind == "number":
         either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & _allowed(values / 1000, column)
-        _refuse_first(either, cells, where, header, lambda text: f"'{text}', which has two meanings in {_SEMICOLONS}")
+        refuse_first(either, cells, where, header, f"'{{}}', which has two meanings in {_SEMICOLONS}")
     return values
 
 
@@ -105,19 +95,17 @@ def _allowed(values: pd.Series, column: Column) -> pd.Series:
     return values.between(low, high) if column.kind in ("int", "number") else pd.Series(True, values.index)
 
 
-def _refuse_first(wrong: pd.Series, cells: pd.Series, where, header: str, says) -> None:
+def refuse_first(wrong: pd.Series, cells: pd.Series, where, header: str, says: str) -> None:
+    """Raise `InputError` for the first row of `wrong`; `says`, with its cell in the braces, completes the sentence."""
     if wrong.any():
         row = cells.index[wrong][0]
-        raise InputError(f"{where}, row {row}: {header} is {says(cells[row])}")
-
-
-def _plain(value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        raise InputError(f"{where}, row {row}: {header} is {says.format(cells[row])}")
 
 
 _REMEDY = {
     "int": "write a whole number",
     "number": "write a number such as 12.50",
+    "share": "write a share of 0 to 100 % such as 12.5%, all of a column with % or none",
     "date": "write a date such as 2025-04-13",
     "flag": "write 0 or 1",
     "series": "write cup, xfinity or trucks",
@@ -149,23 +137,13 @@ def whole_id(text: str) -> str | None:
     return re.sub(r"^(\d+)\.0*$", r"\1", text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", text) else text)
 
 
-_CHANGED = {
-    "flag": lambda text: FLAGS.get(text.lower(), np.nan),
-    "word": lambda text: "_".join(text.lower().split()),
-    "series": series_of,
-    "id": whole_id,
-    "place": lambda text: text.upper() if text.upper() == "D" else None,
-}
-"""Kinds of text that are read word by word."""
-
-
 def _days(cells: pd.Series) -> pd.Series:
     """Return dates as days, NaT where a cell is none; what can be read two ways is read as the rest of the column."""
-    texts = cells.dropna().unique()
+    texts = cells.unique()
     parts = [re.match(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}", text) for text in texts]
     orders = {int(part[1]) > 12 for part in parts if part and max(int(part[1]), int(part[2])) > 12}
     known = {text: day_of(text, next(iter(orders)) if len(orders) == 1 else None) for text in texts}
-    return pd.to_datetime(cells.map(known))
+    return pd.to_datetime(cells.map(known)).dt.as_unit("us")
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
@@ -182,6 +160,40 @@ def _numbers(cells: pd.Series) -> pd.Series:
 def number_of(text: str) -> float:
     """Return the number that `text` writes, NaN where it writes none (see `_numbers`)."""
     return float(_numbers(pd.Series([text.strip()], dtype=object)).iloc[0])
+
+
+def _is_percent(cells: pd.Series) -> bool:
+    """Return whether a column of shares is in percent: a cell carries %, or a value exceeds 1."""
+    return bool(cells.str.endswith("%").any() or (_numbers(cells) > 1).any())
+
+
+def _shares(cells: pd.Series) -> pd.Series:
+    """Return shares as fractions, the unit decided once; NaN where one is none, above 100 %, or unlike the others."""
+    marked, top = cells.str.endswith("%"), 100.0 if _is_percent(cells) else 1.0
+    values = _numbers(cells.str.removesuffix("%").str.strip()) / top
+    return values.where(values.between(0, 1) & (marked == marked.any()))
+
+
+def _each(read):
+    """Return the reader of a column from that of a text, each of which is read once."""
+    return lambda cells: cells.map({text: read(text) for text in cells.unique()}).astype(object)
+
+
+_READ = {
+    "text": lambda cells: cells,
+    "word": _each(lambda text: "_".join(text.lower().split())),
+    "series": _each(series_of),
+    "id": _each(whole_id),
+    "place": _each(lambda text: text.upper() if text.upper() == "D" else None),
+    "flag": _each(lambda text: FLAGS.get(text.lower())),
+    "int": lambda cells: _numbers(cells).where(lambda values: values % 1 == 0),
+    "number": _numbers,
+    "share": _shares,
+    "date": _days,
+}
+"""How the cells of a kind that are not blank are read; what is none of the kind becomes NaN."""
+_TEXTS = ("text", "word", "series", "id")
+"""Kinds whose blanks are None."""
 
 
 def _refuse_repeats(frame: pd.DataFrame, key: list[str], where) -> None:
@@ -214,38 +226,6 @@ def _refuse_other_day(frame: pd.DataFrame, where) -> None:
     for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
         if days_apart(race_id, date) > POSTPONED:
             raise InputError(f"{where}, row {row}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
-
-
-def share_of_entries(cells: pd.Series, where) -> tuple[pd.Series, str]:
-    """Return a column of ownership as fractions, and a sentence that says how it was read.
-
-    The unit is decided once for the column: percent when a cell carries %, or when a value exceeds 1; else fraction.
-
-    Parameters
-    ----------
-    cells : text such as `52`, `0.52` or `52%`, None where blank; the index is the row number in the file
-    where : the file and column, for errors and the sentence
-
-    Raises
-    ------
-    InputError : a cell is no number, is negative or above 100 %, or some cells carry % and some do not
-    """
-    text = cells.fillna("").astype(str).str.strip()
-    marked, given = text.str.endswith("%"), text != ""
-    values = _numbers(text.str.removesuffix("%").str.strip())
-    percent = bool(marked.any() or (values > 1).any())
-    top = 100.0 if percent else 1.0
-    for wrong, fix in (
-        ((values.isna() & given) | (values < 0), "is no ownership; write a share such as 12.5%"),
-        (given & (marked != marked.any()), "is written without %, others with it; write all of them alike"),
-        (values > top, "is above 100 %; write percent (12.5) or fractions (0.125)"),
-    ):
-        if wrong.any():
-            row = text.index[wrong][0]
-            raise InputError(f"{where}, row {row}: '{text[row][:40]}' {fix}")
-    shares = (values / top).astype(float)
-    unit = "percent" if percent else "fractions"
-    return shares, f"{where} was read as {unit}; it adds up to {shares.sum():.0%}."
 
 
 def read_salaries(path) -> pd.DataFrame:
@@ -317,16 +297,14 @@ def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
             values = _numbers(frame[name].where(~blank, ""))
             if not (values.isna() & ~blank).any() and not blank.all():
                 changed[name] = values
-    absent = {c.name: _BLANK.get(c.kind, np.nan) for c in table.columns if table.whole and c.name not in frame}
+    absent = {
+        c.name: None if c.kind in _TEXTS else np.nan for c in table.columns if table.whole and c.name not in frame
+    }
     whole = frame.assign(**changed, **absent).reset_index(drop=True)
     near = {name: difflib.get_close_matches(name, map(str, further), 1, cutoff=0.8) for name in absent}
     notes = (f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found)
     whole.attrs["notes"] = tuple(notes)
     return whole
-
-
-_BLANK = {"text": None, "word": None, "series": None, "id": None}
-"""What is in a column that a file lacks, by kind."""
 
 
 def read_table(path, name: str) -> pd.DataFrame:
@@ -336,8 +314,7 @@ def read_table(path, name: str) -> pd.DataFrame:
 
 def empty(name: str) -> pd.DataFrame:
     """Return table `name` without a row."""
-    kinds = {"date": "datetime64[us]", "int": float, "number": float, "share": float, "flag": object}
-    return pd.DataFrame({c.name: pd.Series([], dtype=kinds.get(c.kind, object)) for c in TABLES[name].columns})
+    return conform(pd.DataFrame(columns=TABLES[name].names, dtype=object), TABLES[name], name)
 
 
 def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -350,7 +327,7 @@ def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         have = f"; the header has {', '.join(unread[:12])}" if unread else ""
         raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so{have}")
     notes = [f"{name}: not read: {', '.join(unread)}."] if unread else []
-    notes += [note.replace(str(path), name) for c, note in frame.attrs["shares"].items() if frame[c].notna().any()]
+    notes += [f"{name}, {note}" for c, note in frame.attrs["shares"].items() if frame[c].notna().any()]
     return finished(frame.drop(columns=unread), table), tuple(notes)
 
 

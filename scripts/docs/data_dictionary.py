@@ -58,11 +58,11 @@ def rows(name: str) -> list[dict[str, str]]:
 def table_lines(table: dict[str, str], columns: list[dict[str, str]]) -> list[str]:
     """Return the section of one file."""
     optional = " Optional." if table["optional"] else ""
-    key = ", ".join(table["key"].split())
+    key = f"; key: {', '.join(table['key'].split())}" if table["key"] else ""
     lines = [
         f"## {table['title']}",
         "",
-        f"`{table['path']}`: one row is {table['row']}; key: {key}.{optional} {table['remark']}".rstrip(),
+        f"`{table['path']}`: one row is {table['row']}{key}.{optional} {table['remark']}".rstrip(),
         "",
         "| column | kind | needed | meaning | allowed | also written |",
         "|---|---|---|---|---|---|",
