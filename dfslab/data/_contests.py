@@ -1,65 +1,20 @@
-"""Contests and their prizes: a simple JSON or CSV, DraftKings' own API JSON, or a list of either."""
+"""Contests and their prizes: a table, a JSON of the same columns, DraftKings' own API JSON, or a list of either."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field
 
 from dfslab.data._files import read_json, read_strings
-from dfslab.data._json import Id, Text, checked, number
-from dfslab.data._schema import TABLES
-from dfslab.data._tables import conform, number_of
+from dfslab.data._schema import TABLES, header_key
+from dfslab.data._tables import conform, from_objects, number_of
 from dfslab.errors import InputError, UserError
 from dfslab.slate import Contest
 
-MAX_ENTRIES = 10_000_000
-"""The largest contest so far held about 1.2 million entries; more is a typing error."""
-
-_Money = number(0)
-_Entries = number(1, MAX_ENTRIES, whole=True, hint="write how many entries the contest holds, a whole number")
-_ALSO = {column.name: column.also for column in TABLES["payouts"].columns}
-_ALSO |= {
-    "payouts": ("payoutSummary",),
-    "name": ("label", "contestName"),
-    "contest_id": ("contestId", "contestKey", "id"),
-}
-"""What our own keys are called in DraftKings' answers."""
-
-
-def _written(name: str) -> AliasChoices:
-    return AliasChoices(name, *_ALSO.get(name, ()))
-
-
-class _Known(BaseModel):
-    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_written))
-
-
-class _Prize(_Known):
-    value: _Money | None = None
-    payoutDescription: Text = ""
-
-
-class _Payout(_Known):
-    min_rank: _Money
-    max_rank: _Money
-    prize: _Money | None = None
-    payoutDescriptions: list[_Prize] | None = None
-    tierPayoutDescriptions: dict[str, Any] | None = None
-
-
-class _Contest(_Known):
-    """A contest in our own keys, or as DraftKings' API answers."""
-
-    payouts: list[_Payout] = Field(min_length=1)
-    entry_fee: _Money
-    entries: _Entries
-    max_entries_per_user: _Money | None = None
-    pool: _Money | None = None
-    name: Text = ""
-    contest_id: Id | None = None
+_SHARED = TABLES["payouts"].columns[3:]
+"""Columns of the payouts that say the same in every row of a contest."""
+_SHARED_KEYS = {header_key(name) for column in _SHARED for name in (column.name, *column.also)}
 
 
 def read_contests(path) -> list[Contest]:
@@ -74,7 +29,10 @@ def read_contests(path) -> list[Contest]:
         contradict the advertised pool
     """
     if Path(path).suffix.lower() == ".csv":
-        return _contests_of_table(conform(read_strings(path), TABLES["payouts"], path), path)
+        table = conform(read_strings(path), TABLES["payouts"], path)
+        key = [name for name in ("contest_id", "name") if name in table]
+        groups = table.groupby(key, dropna=False, sort=False) if key else [((), table)]
+        return [_contest(rows, path) for _, rows in groups]
     content = read_json(path)
     if isinstance(content, dict) and isinstance(content.get("contests"), list):
         content = content["contests"]
@@ -82,7 +40,7 @@ def read_contests(path) -> list[Contest]:
     if not entries:
         raise InputError(f"{path}: the list of contests is empty; add one or remove the file")
     many = len(entries) > 1
-    found = [_contest(item, f"{path}, contest {n}" if many else str(path)) for n, item in enumerate(entries, 1)]
+    found = [_from_json(item, f"{path}, contest {n}" if many else str(path)) for n, item in enumerate(entries, 1)]
     by_id: dict[str, Contest] = {}
     for contest in found:
         other = by_id.setdefault(contest.contest_id or str(id(contest)), contest)
@@ -96,68 +54,62 @@ def read_contest(path) -> Contest:
     return read_contests(path)[0]
 
 
-def _contests_of_table(table: pd.DataFrame, where) -> list[Contest]:
-    key = [name for name in ("contest_id", "name") if name in table]
-    found = []
-    for _, rows in table.groupby(key, dropna=False, sort=False) if key else [((), table)]:
-        for name in {"entry_fee", "entries", "max_entries_per_user", "pool"} & set(rows):
-            if rows[name].nunique(dropna=False) > 1:
-                raise InputError(f"{where}: {name} differs between rows of one contest; write the same in each")
-        payouts = rows.to_dict("records")
-        facts = {name: value for name, value in payouts[0].items() if name in _Contest.model_fields and pd.notna(value)}
-        found.append(_contest({**facts, "payouts": payouts}, where))
-    return found
+def _from_json(item, where: str) -> Contest:
+    item = item.get("contestDetail", item) if isinstance(item, dict) else {}
+    tiers = item.get("payouts", item.get("payoutSummary"))
+    if not isinstance(tiers, list) or not tiers or not all(isinstance(tier, dict) for tier in tiers):
+        hint = "a contest needs entry_fee, entries and a list of payouts: save the whole answer"
+        raise InputError(f"{where}: 'payouts' is missing or no list of objects; {hint}")
+    parts = [_parts(tier, f"{where}, payout {n}") for n, tier in enumerate(tiers, 1)]
+    facts = {key: value for key, value in item.items() if header_key(key) in _SHARED_KEYS}
+    tiers = [{key: value for key, value in tier.items() if header_key(key) not in _SHARED_KEYS} for tier in tiers]
+    paid = [{} if rows is None else {"prize": rows["value"].sum()} for rows in parts]
+    table = from_objects(
+        [{**tier, **of, **facts} for tier, of in zip(tiers, paid, strict=True)], "payouts", where, "payout"
+    )
+    ranks = (table["max_rank"] - table["min_rank"] + 1).tolist()
+    known = [rows.assign(ranks=n) for rows, n in zip(parts, ranks, strict=True) if rows is not None]
+    return _contest(table, where, pd.concat(known) if known else None)
 
 
-def _contest(item, where: str) -> Contest:
-    item = item.get("contestDetail", item) if isinstance(item, dict) else item
-    item = {key: value for key, value in item.items() if value is not None} if isinstance(item, dict) else item
-    known = checked(_Contest, item, where, "a contest needs entry_fee, entries and payouts: save the whole answer")
-    rows, tickets, worth, stated = [], 0, 0.0, {}
-    for n, tier in enumerate(known.payouts, 1):
-        prizes = _prizes(tier, f"{where}, payout {n}")
-        ranks = int(tier.max_rank - tier.min_rank + 1)
-        rows.append({"min_rank": tier.min_rank, "max_rank": tier.max_rank, "prize": sum(p[0] for p in prizes)})
-        tickets += ranks * sum(ticket for _, ticket, _ in prizes)
-        worth += ranks * sum(value for value, ticket, _ in prizes if ticket)
-        stated |= {words: value for value, _, words in prizes if words}
-    if not any(row["prize"] for row in rows):
+def _contest(rows: pd.DataFrame, where, parts: pd.DataFrame | None = None) -> Contest:
+    """Return the contest of its payouts; `parts` are what the prizes consist of, where the file tells."""
+    shared = rows[[column.name for column in _SHARED if column.name in rows]]
+    for name in shared.columns[shared.nunique(dropna=False) > 1]:
+        raise InputError(f"{where}: {name} differs between rows of one contest; write the same in each")
+    facts = {name: value for name, value in shared.to_dict("records")[0].items() if pd.notna(value)}
+    if not rows["prize"].any():
         raise InputError(f"{where}: no rank is paid anything; write the prizes in dollars")
-    total = sum((row["max_rank"] - row["min_rank"] + 1) * row["prize"] for row in rows)
-    cash_only = tickets and known.pool is not None and abs(total - worth - known.pool) < 0.005
-    notes = [f"{tickets} prizes are tickets, counted at their face value."] if tickets else []
-    notes += [
-        f"'{what}' has no value in the file: counted as the ${value:,.2f} it names." for what, value in stated.items()
-    ]
-    facts = known.model_dump() | {"payouts": rows, "entries": int(known.entries), "contest_id": known.contest_id or ""}
+    notes, tickets = [], pd.DataFrame() if parts is None else parts[parts["ticket"]]
+    if len(tickets):
+        notes.append(f"{tickets['ranks'].sum():.0f} prizes are tickets, counted at their face value.")
+        cash = (rows["prize"] * (rows["max_rank"] - rows["min_rank"] + 1)).sum() - tickets["value"] @ tickets["ranks"]
+        facts = {name: value for name, value in facts.items() if name != "pool" or abs(cash - value) >= 0.005}
+    for what, value in {} if parts is None else dict(parts.loc[parts["stated"], ["words", "value"]].to_numpy()).items():
+        notes.append(f"'{what:.40}' has no value in the file: counted as the ${value:,.2f} it names.")
     try:
-        return Contest(**facts | ({"pool": None} if cash_only else {}), notes=tuple(notes))
+        return Contest(payouts=rows, **facts, notes=tuple(notes))
     except UserError as error:
         raise InputError(f"{where}: {error}") from None
 
 
-def _prizes(tier: _Payout, where: str) -> list[tuple[float, bool, str]]:
-    """Return what a rank is paid: the worth of each part, whether it is a ticket, its words where they alone say it."""
-    if tier.payoutDescriptions is None:
-        if tier.prize is None:
-            raise InputError(f"{where}: 'prize' is missing; write it in dollars")
-        return [(tier.prize, False, "")]
-    found = []
-    for part in tier.payoutDescriptions:
-        words, ticket, value = part.payoutDescription[:40], _is_ticket(part, tier), part.value
-        value = value or _stated(part.payoutDescription)
-        if not value > 0:
-            what = f"the {'ticket' if ticket else 'prize'} '{words}' has no value"
-            raise InputError(f"{where}: {what}; write its worth in dollars as its value")
-        found.append((value, ticket, "" if part.value else words))
-    return found
-
-
-def _is_ticket(part: _Prize, tier: _Payout) -> bool:
-    """Return whether a prize is a ticket: by the kind the tier names, else by its words."""
-    kinds = {kind: str(words) for kind, words in (tier.tierPayoutDescriptions or {}).items()}
-    mine = [kind for kind, words in kinds.items() if words == part.payoutDescription] or list(kinds)
-    return mine[0].lower() != "cash" if len(mine) == 1 else "ticket" in part.payoutDescription.lower()
+def _parts(tier: dict, where: str) -> pd.DataFrame | None:
+    """Return what a prize consists of: words, value, `ticket`, and `stated` where the words alone tell the value."""
+    if not isinstance(listed := tier.get("payoutDescriptions"), list):
+        return None
+    parts = from_objects(listed, "payout_parts", where, "part")
+    words = parts["words"].fillna("")
+    kinds = tier.get("tierPayoutDescriptions")
+    kinds = {str(text): kind for kind, text in kinds.items()} if isinstance(kinds, dict) else {}
+    only = next(iter(kinds.values())) if len(kinds) == 1 else None
+    kind = words.map(lambda text: kinds.get(text, only) or ("ticket" if "ticket" in text.lower() else "cash"))
+    stated = ~(parts["value"] > 0)
+    parts = parts.assign(words=words, ticket=kind.str.lower() != "cash", stated=stated)
+    parts["value"] = parts["value"].where(~stated, words.map(_stated))
+    for row in parts[~(parts["value"] > 0)].itertuples():
+        what = f"the {'ticket' if row.ticket else 'prize'} '{row.words:.40}' has no value"
+        raise InputError(f"{where}: {what}; write its worth in dollars as its value")
+    return parts
 
 
 def _stated(words: str) -> float:

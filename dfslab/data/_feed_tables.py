@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dfslab.data._names import clean_name
-from dfslab.data._schema import TABLES
-from dfslab.data._tables import conform
+from dfslab.data._tables import from_objects
 from dfslab.data._tracks import track_slug, track_type
 from dfslab.errors import InputError, day_of
 
@@ -31,20 +29,9 @@ class RaceTables:
 def _objects(item, name: str, where: str, optional: bool = False) -> list[dict]:
     """Return the list `item[name]`, what is no object in it as one without fields; no list is a changed feed."""
     found = item.get(name) if isinstance(item, dict) else None
-    if optional and found is None:
-        return []
-    if not isinstance(found, list):
+    if not isinstance(found, list) and not (optional and found is None):
         raise InputError(f"{where}: '{name}' is missing or no list; the feed has changed its form")
-    return [one if isinstance(one, dict) else {} for one in found]
-
-
-def _rows(objects: list[dict], part: str, where: str) -> pd.DataFrame:
-    """Return objects of the feed as the table `feed_<part>`, with all its columns, by their number from 1."""
-    table = TABLES[f"feed_{part}"]
-    cells = pd.DataFrame(objects, dtype=object) if objects else pd.DataFrame(columns=table.names, dtype=object)
-    cells = cells.map(lambda value: "" if value is None or value is np.nan else " ".join(str(value).split()))
-    cells = cells.astype(object).set_axis(range(1, len(cells) + 1))
-    return conform(cells, table, where).reindex(columns=table.names)
+    return [one if isinstance(one, dict) else {} for one in found or ()]
 
 
 def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dict], list[str]]:
@@ -57,9 +44,9 @@ def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dic
     entries = _objects(listed, f"series_{series_id}", where)
     for entry in entries:
         try:
-            known = _rows([entry], "list", where).iloc[0].to_dict()
+            known = from_objects([entry], "feed_list", where).iloc[0].to_dict()
             days.add(day_of(known["date"] or "") if known["race_type"] == POINTS_RACE else pd.NaT)
-            found = _facts(known, series)
+            found = _facts(known, series, entry.get("winner_driver_id", True))
             (skipped if isinstance(found, str) else races).append(found)
         except InputError as error:
             odd.append(error)
@@ -79,13 +66,13 @@ def label(facts: dict) -> str:
     return f"{facts['race_name']} ({facts['date']:%Y-%m-%d})"
 
 
-def _facts(known: dict, series: str) -> dict | str:
+def _facts(known: dict, series: str, winner) -> dict | str:
     """Return the facts of an entry of the list, or why it is no finished points race."""
     date = day_of(known["date"] or "")
     told = f"{known['race_name']} (no date that can be read)" if pd.isna(date) else label(known | {"date": date})
     if known["race_type"] != POINTS_RACE:
         return f"{told}: an exhibition"
-    if known["winner"] in (None, "0") or not known["race_laps"] > 0:
+    if not winner or not known["race_laps"] > 0:
         return f"{told}: not run yet"
     if pd.isna(date):
         return f"{told}: fetch again when the feed has one"
@@ -127,8 +114,8 @@ def race_tables(facts: dict, weekend, loop, laps, where: str) -> RaceTables:
 
 
 def _drivers(race: dict, facts: dict, where: str) -> tuple[pd.DataFrame, list[str]]:
-    listed = _rows(_objects(race, "results", where), "drivers", where)
-    listed = listed.assign(driver=listed["driver"].map(clean_name), disqualified=listed["disqualified"].eq(True))
+    listed = from_objects(_objects(race, "results", where), "feed_drivers", where, "driver")
+    listed = listed.assign(disqualified=listed["disqualified"].eq(True))
     rows = listed[listed["finish"] > 0].sort_values(["disqualified", "finish"], kind="stable", ignore_index=True)
     if rows.empty:
         raise InputError(f"{where}: nobody has a finishing position yet; fetch again later")
@@ -148,7 +135,9 @@ def _with_loop(results: pd.DataFrame, loop, laps, facts: dict, where: str) -> tu
     """Add loop data by driver; without it fastest laps are counted from the lap times, else left blank."""
     ids, race_id = results["nascar_driver_id"], facts["race_id"]
     if loop:
-        rows = _rows(_objects(loop[0] if isinstance(loop, list) else loop, "drivers", where), "loop", where)
+        rows = from_objects(
+            _objects(loop[0] if isinstance(loop, list) else loop, "drivers", where), "feed_loop", where, "driver"
+        )
         figures = rows.drop_duplicates("nascar_driver_id", keep="last").set_index("nascar_driver_id").reindex(ids)
         lacking = results["driver"][figures["fastest_laps"].isna().to_numpy()].tolist()
         if len(lacking) == len(results):
@@ -169,10 +158,13 @@ def _fastest_laps(laps, where: str) -> dict[str, int]:
     total to the lap; between drivers 4 % of the laps are credited differently.
     """
     where, name = f"{where}, lap times", "NASCARDriverID"
-    flags = _rows(_objects(laps, "flags", where), "flags", where).drop_duplicates("lap", keep="last")
+    flags = from_objects(_objects(laps, "flags", where), "feed_flags", where, "flag").drop_duplicates(
+        "lap", keep="last"
+    )
     green = set(flags["lap"][flags["state"].isin(GREEN)])
     cars = _objects(laps, "laps", where)
-    run = _rows([{**lap, name: car.get(name)} for car in cars for lap in _objects(car, "Laps", where)], "laps", where)
+    run = [{**lap, name: car.get(name)} for car in cars for lap in _objects(car, "Laps", where)]
+    run = from_objects(run, "feed_laps", where, "lap")
     counted = run[run["lap"].isin(green) & (run["lap"] - 1).isin(green) & (run["seconds"] > 0)]
     best = counted.sort_values("seconds", kind="stable").drop_duplicates("lap")
     return best["nascar_driver_id"].value_counts().to_dict()
@@ -182,12 +174,12 @@ def _practice_ranks(weekend: dict, where: str) -> pd.Series:
     """Return the rank of each driver's best lap over the weekend's practice sessions, by id."""
     runs = _objects(weekend, "weekend_runs", where, optional=True)
     rows = [row for run in runs if run.get("run_type") == PRACTICE for row in _objects(run, "results", where)]
-    laps = _rows(rows, "practice", where).query("seconds > 0")
+    laps = from_objects(rows, "feed_practice", where, "driver").query("seconds > 0")
     return laps.groupby("nascar_driver_id")["seconds"].min().rank(method="min")
 
 
 def _race_row(race: dict, results: pd.DataFrame, race_laps: int, where: str) -> dict:
-    known = _rows([race], "race", where).iloc[0].to_dict()
+    known = from_objects([race], "feed_race", where).iloc[0].to_dict()
     led, fastest = _shares(results["laps_led"]), _shares(results["fastest_laps"])
     runs = _green_runs(race, known["cautions"], race_laps, where)
     shares = {
@@ -218,7 +210,7 @@ def _shares(laps: pd.Series) -> np.ndarray:
 
 def _green_runs(race: dict, cautions: float, race_laps: int, where: str) -> list[int]:
     """Return the lengths in laps of the green runs in order; empty when the caution segments do not fit the race."""
-    parts = _rows(_objects(race, "caution_segments", where, optional=True), "cautions", where)
+    parts = from_objects(_objects(race, "caution_segments", where, optional=True), "feed_cautions", where, "caution")
     parts = parts.sort_values(["start_lap", "end_lap"])
     if len(parts) != cautions or (parts["end_lap"] > race_laps).any():
         return []

@@ -6,19 +6,16 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel
 
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, read_entries
 from dfslab.data._files import digest, read_json
-from dfslab.data._json import Day, Series, Text, checked, number, word
 from dfslab.data._market import read_odds
 from dfslab.data._names import Matched, match_names, near_names
-from dfslab.data._schema import TRACK_TYPES
 from dfslab.data._standings import Standings, read_all_standings, standings_files
 from dfslab.data._tables import (
-    POSTPONED,
     days_apart,
+    from_objects,
     of_series,
     read_projections,
     read_results,
@@ -31,23 +28,6 @@ from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.slate import Contest, Race, Results, Slate, SlateError
 
 CONTEST_FILES = ("contest.json", "contest.csv")
-
-
-class _Facts(BaseModel):
-    """What race.json holds."""
-
-    date: Day
-    track: Text
-    track_type: word(*TRACK_TYPES)
-    track_length_mi: number(0.05, 10)
-    sched_laps: number(1, 1000, whole=True)
-    series: Series = "cup"
-    race_id: Text = ""
-    race_name: Text = ""
-    name: Text = ""
-    simulated: bool = False
-    out: list[str] = []
-    to_rear: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -68,16 +48,15 @@ class RaceFolder:
         return self.data_dir / "races" / self.race_id
 
     @cached_property
-    def facts(self) -> "_Facts":
-        """What race.json says: the fields of `race`, and simulated, out and to_rear."""
+    def facts(self) -> dict:
+        """What race.json says: the columns of the table `race`, and the lists out and to_rear."""
         return _read_facts(self.path)
 
     @cached_property
     def race(self) -> Race:
         """The race as known before it starts."""
-        of = self.facts
-        facts = {name: getattr(of, name) for name in ("date", "track", "track_type", "track_length_mi", "sched_laps")}
-        return Race(race_id=self.race_id, **facts, series=of.series, name=of.race_name or of.name)
+        names = ("date", "track", "track_type", "track_length_mi", "sched_laps", "series")
+        return Race(race_id=self.race_id, name=self.facts["race_name"], **{name: self.facts[name] for name in names})
 
     @cached_property
     def slate(self) -> Slate:
@@ -111,7 +90,7 @@ class RaceFolder:
     @property
     def simulated(self) -> bool:
         """Whether `race.json` says that the race is invented."""
-        return self.facts.simulated
+        return self.facts["simulated"] is True
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -188,14 +167,18 @@ def open_folder(race_id, data_dir) -> RaceFolder:
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 
-def _read_facts(folder: Path) -> _Facts:
-    path = folder / "race.json"
-    facts = checked(_Facts, read_json(path), path)
-    if (facts.race_id or folder.name) != folder.name:
-        raise InputError(f"{path}: race_id is '{facts.race_id}', the folder is '{folder.name}'; make them the same")
-    if days_apart(folder.name, facts.date) > POSTPONED:
-        raise InputError(f"{path}: date is {facts.date:%Y-%m-%d}, the race id says another day; correct one of them")
-    return facts
+def _read_facts(folder: Path) -> dict:
+    path, content = folder / "race.json", read_json(folder / "race.json")
+    content = content if isinstance(content, dict) else {}
+    content["race_id"] = content.get("race_id") or folder.name
+    facts = from_objects([content], "race", path).iloc[0].to_dict()
+    if facts["race_id"] != folder.name:
+        raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{folder.name}'; make them the same")
+    for name in ("out", "to_rear"):
+        facts[name] = content.get(name) or []
+        if not isinstance(facts[name], list) or not all(isinstance(driver, str) for driver in facts[name]):
+            raise InputError(f"{path}: {name} must be a list of names; correct it")
+    return facts | {"series": facts["series"] or "cup", **{name: facts[name] or "" for name in ("track", "race_name")}}
 
 
 def load_slate(race_id, data_dir) -> Slate:
@@ -320,11 +303,11 @@ def _refuse_ambiguous(found: Matched, path) -> None:
         raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
 
 
-def _with_facts(drivers: pd.DataFrame, starters, facts: _Facts | None, path):
+def _with_facts(drivers: pd.DataFrame, starters, facts: dict | None, path):
     """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
     others = () if starters is None else tuple(starters["driver"])
     known = list(dict.fromkeys([*drivers["driver"], *others]))
-    out, rear = (_listed(getattr(facts, name, ()), name, known, path) for name in ("out", "to_rear"))
+    out, rear = (_listed(facts[name] if facts else (), name, known, path) for name in ("out", "to_rear"))
     status = drivers.get("status", pd.Series("", drivers.index)).fillna("").str.upper().str.split().str.join(" ")
     out |= set(drivers.loc[status.isin(OUT_STATUS), "driver"])
     new = drivers.loc[drivers["driver"].isin(out) & ~drivers["out"], "driver"]

@@ -41,9 +41,9 @@ class Column:
     def allowed(self) -> str:
         """Return the allowed values in words, or an empty text."""
         if self.one_of:
-            return "one of " + ", ".join(self.one_of)
+            return "write one of " + ", ".join(self.one_of)
         if self.low is not None and self.high is not None:
-            return f"{self.low:g} to {self.high:g}"
+            return f"{self.low:.12g} to {self.high:.12g}"
         return f"{self.low:g} or more" if self.low is not None else ""
 
 
@@ -95,4 +95,3 @@ def _table(row: dict[str, str]) -> Table:
 
 TABLES = {row["table"]: _table(row) for row in rows_of("tables.csv")}
 """The contracts by name."""
-TRACK_TYPES = TABLES["races"].column("track_type").one_of

@@ -61,8 +61,9 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
         if found:
             headers[column.name] = found[0]
         elif column.needed:
-            wanted, have = (column.also or (column.name,))[0], ", ".join(map(str, strings.columns[:12]))
-            raise InputError(f"{where}: column '{wanted}' is missing; the header has {have}; is it the right file?")
+            own, have = set(table.names) & set(strings.columns), ", ".join(map(str, strings.columns[:12]))
+            wanted = column.name if own or not column.also else column.also[0]
+            raise InputError(f"{where}: '{wanted}' is missing, only {have} are there; is it the right file?")
     clash = [h for h in strings.columns if h in headers and h not in headers.values()]
     if clash:
         raise InputError(f"{where}: columns '{clash[0]}' and '{headers[clash[0]]}' mean the same; keep one")
@@ -73,11 +74,13 @@ def _parsed(cells: pd.Series, column: Column, where, header: str, semicolons: bo
     """Return `cells` as the kind of `column`; raise `InputError` at the first that is none, or not allowed."""
     kind, blank = column.kind, cells == ""
     blank = blank if kind == "text" else blank | cells.str.lower().isin(BLANKS)
-    values = _READ[kind](cells[~blank]).reindex(cells.index)
+    read = _each({fold(name): name for name in column.one_of}.get, fold) if kind == "word" else _READ[kind]
+    values = read(cells[~blank]).reindex(cells.index)
     values = values.where(~blank, None) if kind in _TEXTS else values
-    refuse_first(values.isna() & ~blank, cells, where, header, f"'{{:.40}}'; {_REMEDY.get(kind)}")
+    refuse_first(values.isna() & ~blank, cells, where, header, f"'{{:.40}}'; {_REMEDY.get(kind, column.allowed)}")
     if column.needed == "yes":
-        refuse_first(blank, cells, where, header, "blank; fill it in, or remove the row")
+        or_else = ", or remove the row" if pd.api.types.is_integer_dtype(cells.index) else ""
+        refuse_first(blank, cells, where, header, f"blank; fill it in{or_else}")
     refuse_first(~blank & ~_allowed(values, column), cells, where, header, f"{{}}; it must be {column.allowed}")
     if semicolons and kind == "number":
         either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & _allowed(values / 1000, column)
@@ -89,26 +92,44 @@ _SEMICOLONS = "a sheet cut at semicolons; write 1250 or 1.25, without a comma"
 
 
 def _allowed(values: pd.Series, column: Column) -> pd.Series:
-    if column.one_of:
-        return values.isin(column.one_of)
     low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
     return values.between(low, high) if column.kind in ("int", "number") else pd.Series(True, values.index)
+
+
+def fold(text: str) -> str:
+    """Return a word without case, blanks and underscores."""
+    return re.sub(r"[\s_]", "", text.lower())
 
 
 def refuse_first(wrong: pd.Series, cells: pd.Series, where, header: str, says: str) -> None:
     """Raise `InputError` for the first row of `wrong`; `says`, with its cell in the braces, completes the sentence."""
     if wrong.any():
         row = cells.index[wrong][0]
-        raise InputError(f"{where}, row {row}: {header} is {says.format(cells[row])}")
+        raise InputError(f"{at(where, row)}: {header} is {says.format(cells[row])}")
+
+
+def at(where, row) -> str:
+    """Return the place of a row in words: its number in a file, or as it is called in JSON."""
+    return f"{where}{row}" if isinstance(row, str) else f"{where}, row {row}"
+
+
+def from_objects(objects: list, name: str, where, item: str = "") -> pd.DataFrame:
+    """Return JSON objects as table `name` with all its columns; `item` is what one of several is called in errors."""
+    table, objects = TABLES[name], [one if isinstance(one, dict) else {} for one in objects]
+    cells = pd.DataFrame(objects, dtype=object) if objects else pd.DataFrame(columns=table.names)
+    cells = cells.map(lambda value: "" if value is None or value is np.nan else " ".join(str(value).split()))
+    cells.index = [f", {item} {n}" if item else "" for n in range(1, len(cells) + 1)]
+    frame = conform(cells.astype(object), table, where)
+    return finished(frame[[column for column in table.names if column in frame]], table)
 
 
 _REMEDY = {
     "int": "write a whole number",
     "number": "write a number such as 12.50",
     "share": "write a share of 0 to 100 % such as 12.5%, all of a column with % or none",
-    "date": "write a date such as 2025-04-13",
+    "date": "write it as 2025-04-13",
     "flag": "write 0 or 1",
-    "series": "write cup, xfinity or trucks",
+    "series": "write one of cup, xfinity, trucks",
     "id": "a spreadsheet has cut it; download the file again",
     "place": "NASCAR knows only D; the file is of another sport or game",
 }
@@ -174,14 +195,13 @@ def _shares(cells: pd.Series) -> pd.Series:
     return values.where(values.between(0, 1) & (marked == marked.any()))
 
 
-def _each(read):
+def _each(read, first=str):
     """Return the reader of a column from that of a text, each of which is read once."""
-    return lambda cells: cells.map({text: read(text) for text in cells.unique()}).astype(object)
+    return lambda cells: cells.map({text: read(first(text)) for text in cells.unique()}).astype(object)
 
 
 _READ = {
     "text": lambda cells: cells,
-    "word": _each(lambda text: "_".join(text.lower().split())),
     "series": _each(series_of),
     "id": _each(whole_id),
     "place": _each(lambda text: text.upper() if text.upper() == "D" else None),
@@ -206,7 +226,7 @@ def _refuse_repeats(frame: pd.DataFrame, key: list[str], where) -> None:
         given = frame.loc[row, key].dropna()
         what = ", ".join(v if isinstance(v, str) else f"{name} {v:g}" for name, v in given.items())
         first = frame.index[(seen == seen.loc[row]).all(axis=1)][0]
-        raise InputError(f"{where}, row {row}: {what} is listed twice (first in row {first}); keep one")
+        raise InputError(f"{at(where, row)}: {what} is listed twice (first in {at('', first)[2:]}); keep one")
 
 
 POSTPONED = 7
@@ -225,7 +245,7 @@ def _refuse_other_day(frame: pd.DataFrame, where) -> None:
     races = frame.drop_duplicates(["race_id", "date"])
     for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
         if days_apart(race_id, date) > POSTPONED:
-            raise InputError(f"{where}, row {row}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
+            raise InputError(f"{at(where, row)}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
 
 
 def read_salaries(path) -> pd.DataFrame:

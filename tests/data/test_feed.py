@@ -207,7 +207,7 @@ def test_a_changed_field_is_named_and_costs_only_its_race(server, tmp_path, name
     server.content[WEEKEND.format(12)] = json.dumps(weekend(12, rows)).encode()
     fetched = _fetch(server, tmp_path)
     assert fetched.races == (IDS[0], IDS[2])
-    assert f"column '{name}' is missing" in fetched.failed[0]
+    assert f"'{name}' is missing" in fetched.failed[0]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_drivers_the_feed_does_not_know_are_named(server, tmp_path):
 def test_a_damaged_history_is_not_overwritten(server, tmp_path):
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "results.csv").write_text("race_id,date\nx,2031-01-01\n")
-    with pytest.raises(InputError, match=r"results\.csv: column 'driver' is missing"):
+    with pytest.raises(InputError, match=r"results\.csv: 'driver' is missing"):
         _fetch(server, tmp_path)
     assert _files(tmp_path) == {"results.csv": b"race_id,date\nx,2031-01-01\n"}
 

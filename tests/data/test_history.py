@@ -171,6 +171,6 @@ def test_what_a_fetch_or_an_ingest_writes_is_read_back_before_it_is_moved(tmp_pa
     path = tmp_path / "results.csv"
     path.write_text("old")
     wrong = pd.DataFrame({"race_id": ["r", "r"], "date": "2031-05-04", "driver": ["A", "A"]})
-    with pytest.raises(InputError, match=r"results.csv as it would be: column 'start' is missing"):
+    with pytest.raises(InputError, match=r"results.csv as it would be: 'start' is missing"):
         write_csvs({path: wrong}, {path: read_results})
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["results.csv"]

@@ -59,7 +59,7 @@ def _write(path, rows, **how):
 def test_a_date_that_names_two_days_or_none_is_refused(tmp_path, folder, text):
     assert pd.isna(day_of(text))
     (folder / "race.json").write_text(json.dumps(race_facts(date=text)))
-    with pytest.raises(InputError, match=r"date is .*; write it as 2025-04-13"):
+    with pytest.raises(InputError, match=r"date is .*; write it as 2025-04-13|date is blank; fill it in$"):
         _slate(tmp_path)
 
 
@@ -90,14 +90,14 @@ def test_a_column_of_dates_is_read_in_the_order_that_one_of_its_days_proves(tmp_
     (tmp_path / "history" / "races.csv").write_text("race_id,date\nr0,2031-04-06\nr1,2031-04-13\n")
     assert data.history(tmp_path).results["date"].unique().tolist() == days
     write_history(tmp_path, result_rows([("r0", days[0].strftime(form))]))
-    with pytest.raises(InputError, match=r"results.csv, row 2: date is .*write a date such as"):
+    with pytest.raises(InputError, match=r"results.csv, row 2: date is .*write it as"):
         data.history(tmp_path)
 
 
 @pytest.mark.parametrize("date", ["2031-04-05", "2030-05-04", "2031-06-04"])
 def test_a_date_that_contradicts_the_race_id_is_refused(tmp_path, folder, date):
     (folder / "race.json").write_text(json.dumps(race_facts(date=date)))
-    with pytest.raises(InputError, match="the race id says another day; correct one of them"):
+    with pytest.raises(InputError, match=f"race_id is {RACE}, date {date}; correct one of them"):
         _slate(tmp_path)
     write_history(tmp_path, result_rows([(RACE, date)]))
     with pytest.raises(InputError, match=f"race_id is {RACE}, date {date}; correct one"):
@@ -117,7 +117,7 @@ def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
     one, rest = contest_facts()["payouts"]
     for changed in ({"payouts": [one | {"prize": text}, rest]}, {"entry_fee": text}, {"pool": text}):
         (folder / "contest.json").write_text(json.dumps(contest_facts(**changed)))
-        with pytest.raises(InputError, match=r"contest.json.* is .*; write a number, 0 or more, such as 12.50"):
+        with pytest.raises(InputError, match=r"contest.json.* is .*; write a number such as 12.50"):
             _ = data.open_folder(RACE, tmp_path).contests
     rows = [["driver", "projected_points"], [DRIVERS[0], text], *[[name, 30] for name in DRIVERS[1:]]]
     _write(folder / "projections.csv", rows)

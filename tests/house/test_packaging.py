@@ -42,14 +42,14 @@ def test_version_is_the_same_in_package_and_metadata():
 
 
 def _imported() -> set[str]:
-    """Return the top names of all that the package imports, but the standard library's and pydantic's core."""
+    """Return the top names of all that the package imports, but the standard library's."""
     found = set()
     for path in (ROOT / "dfslab").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             found |= {name.split(".")[0] for name in names}
-    return found - set(sys.stdlib_module_names) - {"dfslab", "pydantic_core"}
+    return found - set(sys.stdlib_module_names) - {"dfslab"}
 
 
 RUN_NOT_IMPORTED = {"highspy", "ipykernel", "jupyterlab"}
