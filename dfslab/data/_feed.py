@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 from dfslab import __version__
 from dfslab.data._feed_tables import RaceTables, label, race_tables, scheduled
 from dfslab.data._files import MAX_JSON, locked, read_strings, write_csvs, write_text
-from dfslab.data._names import match_names, name_key, persons
+from dfslab.data._names import match_names, name_key
 from dfslab.data._schema import TABLES, Table
 from dfslab.data._tables import conform, for_file, read_races, read_results
 from dfslab.data._tracks import track_type
@@ -35,10 +36,6 @@ GIVE_UP_AFTER = 3
 
 class FeedError(InputError):
     """The feed's answer is missing, damaged or not of the known form."""
-
-
-class _Missing(Exception):
-    """The server has no such file."""
 
 
 @dataclass(frozen=True)
@@ -68,59 +65,51 @@ class _Feed:
         self.session = requests.Session()
         self.session.headers["User-Agent"] = f"dfslab/{__version__} (personal research; at most one request a second)"
 
-    def get(self, path: str, fresh_since: float = -1.0):
-        """Return the JSON of `path`, from the cache when it was saved after `fresh_since` (seconds of the epoch)."""
+    def get(self, path: str, fresh_since: float):
+        """Return the JSON of `path`, None where there is none, from the cache when it was saved after `fresh_since`."""
         saved = self.cache / path.strip("/")
         if saved.exists() and saved.stat().st_mtime >= fresh_since:
-            try:
+            with suppress(ValueError):
                 return json.loads(saved.read_text(encoding="utf-8"))
-            except ValueError:
-                saved.unlink()
-        text, content = self._download(path)
-        write_text(saved, text)
-        return content
-
-    def get_or_none(self, path: str, fresh_since: float):
-        """Return the same, None where the server has no such file."""
-        try:
-            return self.get(path, fresh_since)
-        except _Missing:
+        text = self._download(path)
+        if text is None:
             return None
+        write_text(saved, text)
+        return json.loads(text)
 
     def forget(self, *paths: str) -> None:
         """Drop what was saved of `paths`: an answer that could not be used is asked for again."""
         for path in paths:
             (self.cache / path.strip("/")).unlink(missing_ok=True)
 
-    def _download(self, path: str):
+    def _download(self, path: str) -> str | None:
         import requests
 
-        url, why, tried = self.base_url + path, "", 0
-        while tried < self.attempts:
+        url, why = self.base_url + path, ""
+        for tried in range(self.attempts):
             time.sleep(max(0.0, self.last + self.pause * 2**tried - time.monotonic()))
-            tried += 1
             try:
                 with self.session.get(url, timeout=self.timeout, stream=True) as answer:
                     if answer.status_code in (403, 404, 410):
-                        raise _Missing(path)
-                    if answer.ok:
-                        text = self._body(answer).decode("utf-8-sig", errors="replace")
-                        return text, json.loads(text)
-                    why = f"the server answered {answer.status_code}"
-                    if answer.status_code < 500 and answer.status_code != 429:
-                        break
+                        return None
+                    answer.raise_for_status()
+                    text = self._body(answer).decode("utf-8-sig", errors="replace")
+                    json.loads(text)
+                    return text
+            except requests.HTTPError as error:
+                why = f"the server answered {error.response.status_code}"
             except requests.RequestException as error:
-                late = isinstance(error, requests.Timeout) or "timed out" in str(error).lower()
-                why = "no answer in time" if late else "no connection"
                 if isinstance(error, ValueError):
                     raise FeedError(f"{url}: {str(error)[:200]}") from None
-            except (ValueError, RecursionError) as error:
-                if isinstance(error, FeedError):
-                    raise
+                late = isinstance(error, requests.Timeout) or "timed out" in str(error).lower()
+                why = "no answer in time" if late else "no connection"
+            except FeedError:
+                raise
+            except (ValueError, RecursionError):
                 why = "the answer is no whole JSON"
             finally:
                 self.last = time.monotonic()
-        raise FeedError(f"{url}: {why} after {tried} attempts")
+        raise FeedError(f"{url}: {why} after {self.attempts} attempts")
 
     def _body(self, answer) -> bytes:
         """Return the whole body; one that is too long, or drips without end, is a `FeedError`."""
@@ -172,7 +161,7 @@ def fetch_season(
     cache = Path(cache_dir) if cache_dir else Path(data_dir) / "cache" / "nascar"
     feed = _Feed((base_url or BASE_URL).rstrip("/"), cache, pause, timeout, attempts)
     path = f"/cacher/{season}/race_list_basic.json"
-    listed = feed.get_or_none(path, fresh_since=float("inf"))
+    listed = feed.get(path, fresh_since=float("inf"))
     if listed is None:
         raise InputError(f"{feed.base_url}{path}: the feed has no season {season}; write a year from 2018 on")
     races, skipped = scheduled(listed, SERIES_ID[series], series, f"{feed.base_url}{path}")
@@ -205,8 +194,8 @@ def _race(feed: _Feed, facts: dict, series_id: int) -> RaceTables:
     folder, loops = f"/cacher/{season}/{series_id}/{facts['feed_id']}", f"/loopstats/prod/{season}/{series_id}"
     paths = f"{folder}/weekend-feed.json", f"{loops}/{facts['feed_id']}.json", f"{folder}/lap-times.json"
     where = f"{feed.base_url}{folder}"
-    weekend, loop = feed.get_or_none(paths[0], since), feed.get_or_none(paths[1], since)
-    laps = None if loop else feed.get_or_none(paths[2], since)
+    weekend, loop = feed.get(paths[0], since), feed.get(paths[1], since)
+    laps = None if loop else feed.get(paths[2], since)
     if weekend is None:
         raise FeedError(f"{where}/weekend-feed.json: the feed has no such race")
     try:
@@ -240,8 +229,8 @@ def _merge(folder: Path, tables: list[RaceTables]) -> tuple[tuple[str, ...], tup
             table.results.assign(**{name: row[name] for name in _KNOWN_FACTS})
             for table, row in zip(tables, rows, strict=True)
         ]
-        old, results, more = _one_name_each(old, pd.concat(parts, ignore_index=True))
-        notes += more + _gone(old, results)
+        results = _spelt_as(old, pd.concat(parts, ignore_index=True))
+        notes += _renamed(old, results) + _gone(old, results)
         merged = {"results": _merged(old, results, "results"), "races": _merged(old_races, pd.DataFrame(rows), "races")}
         frames = {folder / f"{name}.csv": for_file(frame, TABLES[name]) for name, frame in merged.items()}
         write_csvs(frames, dict(zip(frames, (read_results, read_races), strict=True)))
@@ -286,25 +275,26 @@ def _as_known(race: dict, past: pd.DataFrame) -> dict:
     return race | {name: found[name].iloc[0] for name in found if found[name].notna().any()}
 
 
-def _one_name_each(old: pd.DataFrame, new: pd.DataFrame):
-    """Return both with one name for each driver, and notes: the history's spelling, or the latest name."""
+def _spelt_as(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return `new` with the history's spelling of each name."""
+    spelling = {name_key(name): name for name in old["driver"]}
+    return new.assign(driver=[spelling.get(name_key(name), name) for name in new["driver"]])
+
+
+def _renamed(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
+    """Return a note for each driver whose name changed (reading a history joins them by NASCAR's id)."""
     columns = ["race_id", "date", "nascar_driver_id", "driver"]
-    before = old[~old["race_id"].isin(new["race_id"])]
-    every = pd.concat([before.reindex(columns=columns), new[columns]]).sort_values("date", kind="stable")
-    every = every.reset_index(drop=True)
-    ids = every["nascar_driver_id"]
-    together = every[every.duplicated(["race_id", "nascar_driver_id"], keep=False)].groupby(ids)["driver"]
-    notes = [f"Driver {number}: {' and '.join(names.unique())} raced together." for number, names in together]
-    spelling, names = {name_key(name): name for name in old["driver"]}, {}
-    for _, rows in every["driver"].groupby(persons(every), sort=False):
-        written, latest = list(dict.fromkeys(rows)), rows.iloc[-1]
-        others = [name for name in written if not match_names([name], [latest]).pairs]
+    before = old[~old["race_id"].isin(new["race_id"])].reindex(columns=columns)
+    every = pd.concat([before, new[columns]], ignore_index=True).sort_values("date", kind="stable")
+    twice, notes = every.duplicated(["race_id", "nascar_driver_id"], keep=False), []
+    for number, rows in every.groupby("nascar_driver_id"):
+        latest = rows["driver"].iloc[-1]
+        others = [name for name in rows["driver"].unique() if not match_names([name], [latest]).pairs]
         if others:
-            notes.append(f"Driver {ids[rows.index].dropna().iloc[-1]}: {', '.join(others)} is now {latest}.")
-        ours = [spelling[name_key(name)] for name in (written if not others else ()) if name_key(name) in spelling]
-        names |= {name_key(name): (*ours, latest)[0] for name in written}
-    old, new = (frame.assign(driver=[names.get(name_key(n), n) for n in frame["driver"]]) for frame in (old, new))
-    return old, new, notes
+            names = f"{', '.join(others)} is now {latest}"
+            names = f"{' and '.join([*others, latest])} raced together" if twice[rows.index].any() else names
+            notes.append(f"Driver {number}: {names}.")
+    return notes
 
 
 def _gone(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:

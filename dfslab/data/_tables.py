@@ -61,8 +61,8 @@ def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
         if found:
             headers[column.name] = found[0]
         elif column.needed:
-            own, have = set(table.names) & set(strings.columns), ", ".join(map(str, strings.columns[:12]))
-            wanted = column.name if own or not column.also else column.also[0]
+            own, have = len(set(table.names) & set(strings)), ", ".join(map(str, strings.columns[:12]))
+            wanted = column.name if 2 * own > len(strings.columns) or not column.also else column.also[0]
             raise InputError(f"{where}: '{wanted}' is missing, only {have} are there; is it the right file?")
     clash = [h for h in strings.columns if h in headers and h not in headers.values()]
     if clash:
