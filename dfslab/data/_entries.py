@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import csv_text, decode, read_bytes, split_cells, write_text
+from dfslab.data._files import Sheet, as_frame, csv_text, decode, read_bytes, split_cells, write_text
 from dfslab.data._names import match_names
-from dfslab.data._schema import header_key
-from dfslab.data._tables import whole_id
+from dfslab.data._schema import TABLES, header_key
+from dfslab.data._tables import conform, refuse_first, whole_id
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
@@ -140,44 +140,29 @@ def read_entries(path) -> Entries:
     top = next(n for n, row in enumerate(sheet) if any(row))
     cells = sheet[top:]
     header = [header_key(cell) for cell in cells[0]]
-    names = ("entry_id", "contest_id", "contest_name", "entry_fee")
-    at = {name: header.index(header_key(name)) for name in names if header_key(name) in header}
-    slots = tuple(n for n, cell in enumerate(cells[0]) if cell.strip().upper() == "D" and n > at.get("entry_id", 0))
-    if "entry_id" not in at or "contest_id" not in at or len(slots) != 6:
+    slots = tuple(n for n, cell in enumerate(header) if cell == "d")
+    if "entryid" not in header or "contestid" not in header or len(slots) != 6:
         problem = "the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D"
         raise InputError(f"{path}: {problem}; download DKEntries.csv of a NASCAR slate")
-    frame = pd.DataFrame(_entry_rows(cells, at, slots, path, top + 1))
+    left = [[cell.strip() for cell in row[: slots[0]]] for row in sheet]
+    left = [row if n == top or any(row[header.index("entryid") :][:1]) else [] for n, row in enumerate(left)]
+    if sum(map(bool, left)) < 2:
+        raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
+    frame = conform(as_frame(path, Sheet(left, sheet.semicolons)), TABLES["entries"], path)
+    for name in ("entry_id", "contest_id"):
+        wrong = frame[name].notna() & ~frame[name].str.isdecimal().fillna(False).astype(bool)
+        refuse_first(
+            wrong, frame[name], path, name.replace("_", " "), "'{:.20}', which is not a number; download it again"
+        )
+    frame = frame.assign(contest_id=frame["contest_id"].fillna(""), row=frame.index - 1 - top).reset_index(drop=True)
+    places = [[cell.strip() for cell in cells[row][slots[0] : slots[-1] + 1]] for row in frame["row"]]
+    frame["drivers"] = [tuple(place + [""] * (6 - len(place))) for place in places]
+    frame["locked"] = [any(LOCKED in cell for cell in drivers) for drivers in frame["drivers"]]
+    for row, *ids in frame[["row", "entry_id", "contest_id"]].itertuples(index=False):
+        for name, number in zip(("entryid", "contestid"), ids, strict=True):
+            cells[row][header.index(name)] = number
     newline = "\r\n" if "\r\n" in text else "\n"
     return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
-
-
-def _entry_rows(cells, at: dict, slots, path, first: int) -> list[dict]:
-    """Return the entries; ids that a data frame made into floats are put right in `cells`, too."""
-    rows, seen = [], {}
-    for n, row in enumerate(cells[1:], 1):
-        entry = {key: row[column].strip() if column < len(row) else "" for key, column in at.items()}
-        if not entry["entry_id"]:
-            continue
-        where = f"{path}, row {n + first}"
-        for key, what in (("entry_id", "entry id"), ("contest_id", "contest id")):
-            entry[key] = _whole(entry[key], f"{where}: {what}") if entry[key] or key == "entry_id" else ""
-            if entry[key]:
-                row[at[key]] = entry[key]
-        if entry["entry_id"] in seen:
-            raise InputError(f"{where}: entry {entry['entry_id']} stands in row {seen[entry['entry_id']]} too")
-        seen[entry["entry_id"]] = n + first
-        drivers = tuple(row[s].strip() if s < len(row) else "" for s in slots)
-        rows.append({"row": n, **entry, "drivers": drivers, "locked": any(LOCKED in cell for cell in drivers)})
-    if not rows:
-        raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
-    return rows
-
-
-def _whole(text: str, where: str) -> str:
-    number = whole_id(text)
-    if number is None or not number.isdecimal():
-        raise InputError(f"{where} '{text[:20]}' is not a number; download it again")
-    return number
 
 
 def _player_pool(cells) -> dict[str, str]:

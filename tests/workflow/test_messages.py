@@ -258,8 +258,8 @@ def test_no_standings(tmp_path):
     ("change", "says"),
     [
         (lambda rows: rows.__delitem__(slice(1, 5)), "no row has an entry id; reserve entries on DraftKings"),
-        (_cell(2, 0, "5001"), "row 3: entry 5001 stands in row 2 too"),
-        (_cell(2, 0, "abc"), "row 3: entry id 'abc' is not a number"),
+        (_cell(2, 0, "5001"), r"row 3: 5001 is listed twice .first in row 2.; keep one"),
+        (_cell(2, 0, "abc"), "row 3: entry id is 'abc', which is not a number"),
         (_cell(0, 4, "G"), "the header must be Entry ID, .* six times D"),
     ],
 )
