@@ -187,7 +187,13 @@ def _cells(column: Column, values, errors, numeric: bool, bars: bool) -> list[di
         mark = {"yes": "ok", "no": "bad"}.get(text, "") if column.name in MARKED else ""
         known = numeric and not pd.isna(value)
         bar = round(100 * abs(value) / longest) if bars and known else None
-        classes = ["num"] * numeric + ["bar"] * (bar is not None) + [mark] * bool(mark) + ["long"] * (len(text) > LONG)
+        classes = (
+            ["num"] * numeric
+            + ["bar"] * (bar is not None)
+            + [mark] * bool(mark)
+            + ["long"] * (len(text) > LONG)
+            + ["date"] * (column.kind == "date")
+        )
         order = float(value) if known else None
         cells.append({"text": text, "error": error, "classes": " ".join(classes), "bar": bar, "order": order})
     return cells

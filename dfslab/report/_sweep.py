@@ -91,7 +91,9 @@ def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], m
         raise InputError(f"no run wrote {metric}; there are {', '.join(first)}")
     shown = metric or (measured or first or [""])[0]
     columns = [name for name in dict.fromkeys([*swept, *first, "seconds", "run"]) if name in runs]
-    parts = [table(runs[columns], f"{len(runs)} runs; each has its page in the folder of its name.", search=True)]
+    short = {name: name.split(".")[-1] for name in first}
+    listed = runs[columns].rename(columns=short if len({*short.values(), *swept}) == len(short) + len(swept) else {})
+    parts = [table(listed, f"{len(runs)} runs; each has its page in the folder of its name.", search=True)]
     rows, column = (swept[1] if len(swept) > 1 else "run", swept[0])
     if shown and {rows, column} <= set(columns):
         cells = runs.astype(dict.fromkeys((rows, column), str)).pivot_table(shown, rows, column)
