@@ -118,7 +118,7 @@ def golf_ownership(shared: Path) -> list[dict]:
     ]
 
 
-KNOWN, LEAST = "mean error, known drivers", "mean error, all drivers, at least"
+KNOWN, LEAST = "mean error", "least mean error"
 CUP = (
     ("Kansas, tournament", "2026-09-27", "tournament", "no vendor", KNOWN, "6.3", "≤ 5.0"),
     ("Kansas, double-up", "2026-09-27", "cash", "no vendor", KNOWN, "11.0", "≤ 6.0"),
@@ -139,7 +139,8 @@ CUP = (
 
 def cup_ownership(cup: Path) -> list[dict]:
     """Return the mean errors of a cold start on Cup contests, each race forecast without it, in points."""
-    scored = score_races(tune.known_contests(cup)).contests()
+    keys = ["date", "case", "kind", "basis", "model"]
+    scored = score_races(tune.known_contests(cup)).scores.pivot_table("value", keys, "score").reset_index()
     hybrid = scored[scored["model"] == "hybrid"]
     rows = []
     for what, date, kind, basis, error, first, goal in CUP:

@@ -19,17 +19,17 @@ answers `why(driver)` and `given({driver: share})`; `walk_forward` says how past
 """
 
 from dfslab.ownership._board import simulated_columns
-from dfslab.ownership._estimators import (
+from dfslab.ownership._evaluate import OwnershipRecord, fit_races, score_races, walk_forward
+from dfslab.ownership._fit import Prior
+from dfslab.ownership._forecast import OwnershipForecast, forecast
+from dfslab.ownership._hybrid import (
     HistoricalOwnership,
+    HybridOwnershipEstimator,
     OptimizerOwnership,
     ProjectionOwnership,
     RecentFormOwnership,
     SalarySkillOwnership,
 )
-from dfslab.ownership._evaluate import OwnershipRecord, fit_races, score_races, walk_forward
-from dfslab.ownership._fit import Prior
-from dfslab.ownership._forecast import OwnershipForecast, forecast
-from dfslab.ownership._hybrid import HybridOwnershipEstimator
 
 __all__ = [
     "HistoricalOwnership",

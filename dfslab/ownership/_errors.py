@@ -37,28 +37,17 @@ class Residuals:
     shipped: Mapping
 
     @classmethod
-    def of(cls, forecasts, shipped: Mapping) -> "Residuals":
-        """Return the errors of forecasts, pairs of (board, θ (D,)); unknown ownerships enter by expectation."""
-        levels, errors = [], []
-        weights = [number / (number + EARLY) for number, _ in enumerate(forecasts, 1)]
-        for board, theta in forecasts:
-            own = board.law(theta).marginals()
-            order = np.argsort(own, kind="stable")
-            levels.append(log_odds(own)[order])
-            errors.append((log_odds(completed(board.ownership, own)) - log_odds(own))[order])
-        vendor = np.array([_has_vendor(board) for board, _ in forecasts], bool)
-        return cls(tuple(levels), tuple(errors), np.array(weights), vendor, shipped)
+    def of(cls, errors, shipped: Mapping) -> "Residuals":
+        """Return the errors of past contests, what `errors_of` says of each, in order."""
+        levels, found, vendor = zip(*errors, strict=True) if errors else ((), (), ())
+        weights = [number / (number + EARLY) for number in range(1, len(errors) + 1)]
+        return cls(levels, found, np.array(weights), np.array(vendor, bool), shipped)
 
     def like(self, board) -> "Residuals":
         """Return the same errors, those of contests forecast from the same sources as `board` counting most."""
         sold = _has_vendor(board)
         weights = self.weights * np.where(self.vendor == sold, 1.0, OTHER_SOURCES)
         return replace(self, weights=weights, shipped=self.shipped.get("vendor" if sold else "", self.shipped))
-
-    def first(self, n: int) -> "Residuals":
-        """Return the errors of the first `n` contests."""
-        kept = {name: getattr(self, name)[:n] for name in ("levels", "errors", "weights", "vendor")}
-        return replace(self, **kept)
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return errors for drivers of forecast log-odds `level`, (n, D); row i uses the i-th block of the stream.
@@ -83,6 +72,17 @@ class Residuals:
         reach = max(2, round(NEIGHBOURS * len(known)))
         place = np.searchsorted(known, level) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
         return self.errors[contest][np.clip(place, 0, len(known) - 1)]
+
+
+def errors_of(board, log_worths) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return log-odds of a contest's forecast (D,), rising, their errors, and whether a vendor had spoken.
+
+    Unknown ownerships enter by expectation.
+    """
+    own = board.law(log_worths).marginals()
+    order = np.argsort(own, kind="stable")
+    error = log_odds(completed(board.ownership, own)) - log_odds(own)
+    return log_odds(own)[order], error[order], _has_vendor(board)
 
 
 def _has_vendor(board) -> bool:

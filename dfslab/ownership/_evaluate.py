@@ -4,7 +4,7 @@ Either every past contest is forecast from earlier ones (`walk_forward`), or eve
 fitted on the other races (`score_races`): what a new user's forecast is worth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,16 +13,14 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.lineups import LineupLaw
 from dfslab.ownership._board import VENDORS, ContestBoard, read_history
-from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
-from dfslab.ownership._estimators import Forecaster, salary_log_worths
+from dfslab.ownership._errors import LEAST, Residuals, draw_ownership, errors_of
 from dfslab.ownership._fit import Prior, log_score
-from dfslab.ownership._hybrid import HybridOwnershipEstimator
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, compute_all
+from dfslab.ownership._sources import salary_log_worths
 from dfslab.ownership._start import fit_start, races_of
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 LEVELS = (0.5, 0.8, 0.95)
-BANDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
-"""Edges of the bands of forecast ownership, fractions."""
 SIZES = {"under 1,000": 0.0, "1,000 to 10,000": 1_000.0, "over 10,000": 10_000.0}
 """Sizes of contests, and the entries each begins at."""
 PUBLISHED = "vendor as published"
@@ -32,8 +30,6 @@ CASH_UNSEEN = 1.0
 """Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""
 MOSTLY_KNOWN = 0.98
 """Share of the roster's ownership that must be known for a log score: the rest is taken as the law has it."""
-MISSES = 10
-"""Largest errors of the past that are listed."""
 SHOWN = ("mean error", "RMSE", "log score", "CRPS", "rank correlation", "top 5 found", "inside 80%")
 BETTER_HIGH = ("log score", "rank correlation", "top 5 found")
 
@@ -47,7 +43,7 @@ class OwnershipRecord:
     points, a vendor's ownership; blank where it was whatever the history holds), model, score, value; contests of one
     date are one cluster. Errors are in ownership points (percent) over the known drivers; "least mean error" is the
     least it can be over all, the unknown sharing what is left. `drivers` has a row per contest, model and driver:
-    forecast and actual (fractions), and pit where there are draws. `weights` has a row per contest and pooled source;
+    forecast and actual (fractions). `weights` has a row per contest and pooled source;
     `pools` is what a later forecast can be given (`HybridOwnershipEstimator.from_dict`).
     """
 
@@ -61,27 +57,29 @@ class OwnershipRecord:
         contests, days = self.scores["case"].nunique(), self.scores["date"].nunique()
         return f"OwnershipRecord({contests} contests of {days} days: {', '.join(self.scores['model'].unique())})"
 
+    @classmethod
+    def of(cls, scored: Sequence) -> "OwnershipRecord":
+        """Return the record of what `_scored` said of forecasts."""
+        scores = pd.DataFrame([row for rows, _ in scored for row in rows])
+        return cls(scores.assign(cluster=scores["date"]), pd.concat([d for _, d in scored], ignore_index=True))
+
+    def only(self, cases) -> "OwnershipRecord":
+        """Return the same for some of the contests."""
+        frames = {name: getattr(self, name) for name in ("scores", "drivers", "weights")}
+        return replace(self, **{name: frame[frame["case"].isin(cases)] for name, frame in frames.items()})
+
     def late(self, since=None, last: int | None = None) -> "OwnershipRecord":
         """Return the same for the contests from the day `since` on, or the `last` so many of these."""
         dates = self.scores.drop_duplicates("case").set_index("case")["date"].sort_values(kind="stable")
-        kept = dates[dates >= (since or dates.min())].index[-(last or 0) :]
-        frames = {name: getattr(self, name) for name in ("scores", "drivers", "weights")}
-        return replace(self, **{name: frame[frame["case"].isin(kept)] for name, frame in frames.items()})
+        return self.only(dates[dates >= (since or dates.min())].index[-(last or 0) :])
 
-    def table(self, by: Sequence[str] = ("model",)) -> pd.DataFrame:
+    def table(self, by: Sequence[str] = ("model",), scores: Sequence[str] = SHOWN) -> pd.DataFrame:
         """Return mean scores ± their standard errors by model, or by other columns, smallest error first; contests."""
         by = list(by)
         found = metrics.summarise(self.scores, [*by, "score"])
-        table = _side_by_side(found, by, SHOWN, "mean")
-        contests = found[found["score"] == "mean error"].set_index(by)["n"].rename("contests")
-        return table.join(contests, on=by).sort_values([*by[:-1], "mean error"], kind="stable", ignore_index=True)
-
-    def bands(self, models: Sequence[str] = ("hybrid", "salary_only")) -> pd.DataFrame:
-        """Return how often the bands of each model held the actual, how wide they were, and interval scores."""
-        parts = ("inside", "width", "interval score")
-        found = metrics.summarise(self.scores[self.scores["model"].isin(models)], ["model", "score"])
-        found[["score", "band"]] = found["score"].str.extract(r"^(.*) (\d+%)$").to_numpy()
-        return _side_by_side(found.dropna(subset="band"), ["model", "band"], parts, "mean").drop(columns="± width")
+        contests = found[found["score"] == "mean error"].set_index(by)[["mean", "n"]]
+        table = _side_by_side(found, by, scores, "mean").join(contests.rename(columns={"n": "contests"}), on=by)
+        return table.sort_values([*by[:-1], "mean"], kind="stable", ignore_index=True).drop(columns="mean")
 
     def gains(
         self, by: Sequence[str] = (), scores: Sequence[str] = ("log score", "mean error", "CRPS")
@@ -96,43 +94,6 @@ class OwnershipRecord:
         table = _side_by_side(found, rows, scores, "difference").join(contests, on=rows)
         return table.rename(columns={"model": "against"})
 
-    def contests(self) -> pd.DataFrame:
-        """Return one row per contest, basis and model, scores as columns; errors over known drivers say so."""
-        shown = {"mean error": "mean error, known drivers", "least mean error": "mean error, all drivers, at least"}
-        shown |= {"rank correlation": "rank correlation", "log score": "log score", "inside 80%": "inside 80 % bands"}
-        keys = ["date", "case", "entries", "kind", "known", "drivers", "basis", "model"]
-        table = self.scores.pivot_table(index=keys, columns="score", values="value", sort=False)
-        table = table.reindex(columns=list(shown)).rename(columns=shown).reset_index().rename_axis(columns=None)
-        table = table.assign(entries=table["entries"].astype(int), date=table["date"].dt.strftime("%Y-%m-%d"))
-        order = table["basis"].map({"": 0, ALONE: 0, POINTS: 1, VENDOR: 2})
-        table = table.assign(order=order).sort_values(["date", "case", "order"], kind="stable", ignore_index=True)
-        return table.drop(columns="order")
-
-    def reliability(self, model: str = "hybrid") -> pd.DataFrame:
-        """Return forecast against actual by band of the forecast (see `metrics.reliability`)."""
-        rows = self._of(model)
-        return metrics.reliability(rows["forecast"], rows["actual"], rows["date"], BANDS)
-
-    def pit(self, model: str = "hybrid") -> pd.DataFrame:
-        """Return the share of actuals in each tenth of their forecast distribution, with se; .1 when calibrated."""
-        rows, low = self._of(model).dropna(subset="pit"), np.linspace(0, 0.9, 10)
-        inside = [((rows["pit"] > at) & (rows["pit"] <= at + 0.1)).astype(float) for at in low]
-        found = [metrics.clustered_mean(here, rows["date"]) for here in inside]
-        return pd.DataFrame(
-            {"low": low, "high": low + 0.1, "share": [m for m, _ in found], "se": [s for _, s in found]}
-        )
-
-    def misses(self, model: str = "hybrid") -> pd.DataFrame:
-        """Return the `MISSES` largest errors, in points."""
-        rows = self._of(model)
-        rows = rows.assign(error_points=100 * (rows["actual"] - rows["forecast"]))
-        order = rows["error_points"].abs().sort_values(ascending=False, kind="stable").index[:MISSES]
-        columns = ["case", "date", "driver", "salary", "forecast", "actual", "error_points"]
-        return rows.loc[order, columns].reset_index(drop=True)
-
-    def _of(self, model: str) -> pd.DataFrame:
-        return self.drivers[self.drivers["model"] == model]
-
 
 def _side_by_side(found, by, scores, value) -> pd.DataFrame:
     """Return `value` of each score ± its standard error as columns, one row per `by` in the order they come."""
@@ -146,7 +107,9 @@ def _side_by_side(found, by, scores, value) -> pd.DataFrame:
 # ---------------------------------------------------------------- what is scored
 
 
-def walk_forward(history, estimator=None, *, first: int = 0, n_draws: int = 400, seed: int = 0) -> OwnershipRecord:
+def walk_forward(
+    history, estimator=None, *, first: int = 0, n_draws: int = 400, seed: int = 0, keep: Callable = compute_all
+) -> OwnershipRecord:
     """Forecast every past contest from the contests of earlier dates and score it.
 
     Beside the hybrid stand its sources, `uniform`, `salary_only`, and `vendor as published` where projected ownership
@@ -155,35 +118,53 @@ def walk_forward(history, estimator=None, *, first: int = 0, n_draws: int = 400,
     Parameters
     ----------
     history : tidy frame, see `HybridOwnershipEstimator.fit`
-    estimator : the hybrid to score, or one fitted on the same history; default the one that ships
+    estimator : the hybrid to score; default the one that ships
     first : the number of earliest contests that are only learned from
-    n_draws, seed : draws of the whole vector for CRPS, intervals and PIT
+    n_draws, seed : draws of the whole vector for CRPS and intervals
+    keep : walks through past contests, see `HybridOwnershipEstimator.fit`
     """
-    estimator = HybridOwnershipEstimator() if estimator is None else estimator
-    fitted = estimator if isinstance(estimator, Forecaster) else estimator.fit(history)
-    models = {"hybrid": fitted.forecasts, "salary_only": [(r.board, r.base) for r in fitted.rolled]}
-    for name in dict.fromkeys(name for r in fitted.rolled for name in r.sources):
-        models[name] = [(r.board, r.sources[name]) for r in fitted.rolled if name in r.sources]
-    found, late = [], {board.contest_id: k for k, board in enumerate(fitted.boards) if k >= first}
-    for model, forecasts in models.items():
-        errors = Residuals.of(forecasts, fitted.estimator.prior.residuals)
-        for board, theta in (pair for pair in forecasts if pair[0].contest_id in late):
-            own = board.law(theta).marginals()
-            known = errors.first(sum(b.date < board.date for b, _ in forecasts)).like(board)
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(late[board.contest_id],)))
-            found.append((model, board, own, theta, draw_ownership(own, board.salary, known, n_draws, rng)))
-    plain = [board for board in fitted.boards if board.contest_id in late]
-    sold = [board for board in plain if not np.isnan(board.column(VENDORS[0])).any()]
-    found += [("uniform", board, _uniform(board), None, None) for board in plain]
-    found += [(PUBLISHED, board, _published(board), None, None) for board in sold]
+    fitted = (estimator or HybridOwnershipEstimator()).fit(history, keep)
+    settings = "scored contests", replace(fitted.estimator, pools=()), n_draws, seed
+    scored = keep(lambda kept: _score_days(fitted, n_draws, seed, kept), fitted.days, *settings)
+    late = [board.contest_id for board in fitted.boards[first:]]
     rows = [
-        (r.board.contest_id, r.board.date, source, weight, pool.temperature)
-        for r, pool in zip(fitted.rolled, fitted.pools, strict=True)
-        for source, weight in pool.weights.items()
+        (r.board.contest_id, r.board.date, source, weight, r.pool.temperature)
+        for r in fitted.rolled
+        for source, weight in r.pool.weights.items()
     ]
     weights = pd.DataFrame(rows, columns=["case", "date", "estimator", "weight", "temperature"])
-    record = _record((*forecast, "") for forecast in found)
-    return replace(record, weights=weights[weights["case"].isin(late)], pools=fitted.to_dict(), notes=fitted.notes)
+    record = OwnershipRecord.of([one for day in scored.values() for found, _ in day for one in found])
+    return replace(record, weights=weights, pools=fitted.to_dict(), notes=fitted.notes).only(late)
+
+
+def _score_days(fitted, n_draws: int, seed: int, kept: Mapping) -> dict:
+    """Return for every date that is not in `kept` what `_scored` says of its contests, and the errors by model."""
+    rolled, found, errors, number = {(r.board.date, r.board.contest_id): r for r in fitted.rolled}, {}, {}, 0
+    for date, boards in fitted.days.items():
+        if date not in kept:
+            streams = [np.random.SeedSequence(seed, spawn_key=(number + k,)) for k in range(len(boards))]
+            pairs = [(board, rolled.get((date, board.contest_id))) for board in boards]
+            shipped = fitted.estimator.prior.residuals
+            found[date] = [_score_contest(*p, errors, shipped, n_draws, s) for p, s in zip(pairs, streams, strict=True)]
+        number += len(boards)
+        for _, made in kept[date] if date in kept else found[date]:
+            for model, error in made.items():
+                errors[model] = [*errors.get(model, ()), error]
+    return found
+
+
+def _score_contest(board, rolled, errors, shipped, n_draws, stream) -> tuple[list, dict]:
+    """Return the scores of every forecast of a contest, and the errors of those that have any, by model."""
+    said = {} if rolled is None else {"hybrid": rolled.log_worths, "salary_only": rolled.base, **rolled.sources}
+    found = []
+    for model, theta in said.items():
+        own, known = board.law(theta).marginals(), Residuals.of(errors.get(model, ()), shipped).like(board)
+        draws = draw_ownership(own, board.salary, known, n_draws, np.random.default_rng(stream))
+        found.append(_scored(model, board, own, theta, draws, ""))
+    found.append(_scored("uniform", board, _uniform(board), None, None, ""))
+    if not np.isnan(board.column(VENDORS[0])).any():
+        found.append(_scored(PUBLISHED, board, _published(board), None, None, ""))
+    return found, {model: errors_of(board, theta) for model, theta in said.items()}
 
 
 def _uniform(board: ContestBoard) -> np.ndarray:
@@ -220,8 +201,8 @@ def score_races(
         prior = fit_start([b for b in boards if b.date != race[0].date], Prior.shipped("assumed"))
         for board in race:
             basis = board.contest_id.split("/")[1]
-            found += [(*one, basis) for one in _cold_forecasts(board, prior, basis, n_draws, seed)]
-    return _record(found)
+            found += [_scored(*one, basis) for one in _cold_forecasts(board, prior, basis, n_draws, seed)]
+    return OwnershipRecord.of(found)
 
 
 def _by_basis(contests, rules) -> tuple[ContestBoard, ...]:
@@ -265,21 +246,16 @@ def _cold_forecasts(board: ContestBoard, prior: Prior, basis, n_draws, seed):
 # ---------------------------------------------------------------- the scores of one forecast
 
 
-def _record(forecasts) -> OwnershipRecord:
-    """Return the record of forecasts: model, board, ownership, θ, draws, basis."""
-    drivers, scores = [], []
-    for model, board, own, theta, draws, basis in forecasts:
-        known, case = ~np.isnan(board.ownership), board.contest_id.removesuffix(f"/{basis}")
-        about = {"case": case, "date": board.date, "model": model}
-        rows = pd.DataFrame({**about, "driver": board.names, "salary": board.salary})
-        pit = np.nan if draws is None else metrics.pit(draws, board.ownership, np.random.default_rng(len(draws)))
-        drivers.append(rows.assign(forecast=own, actual=board.ownership, pit=pit)[known])
-        about |= {"track_type": board.track_type, "kind": board.kind, "size": _size(board), "entries": board.entries}
-        about |= {"drivers": len(board), "known": int(known.sum()), "basis": basis}
-        found = _scores(board, own, theta, draws, known)
-        scores += [{**about, "score": score, "value": value} for score, value in found.items() if not np.isnan(value)]
-    scores = pd.DataFrame(scores)
-    return OwnershipRecord(scores.assign(cluster=scores["date"]), pd.concat(drivers, ignore_index=True))
+def _scored(model, board, own, theta, draws, basis) -> tuple[list[dict], pd.DataFrame]:
+    """Return the scores of a forecast of ownership (D,), θ and draws where there are some, and its drivers."""
+    known, case = ~np.isnan(board.ownership), board.contest_id.removesuffix(f"/{basis}")
+    about = {"case": case, "date": board.date, "model": model}
+    rows = pd.DataFrame({**about, "driver": board.names, "salary": board.salary})
+    drivers = rows.assign(forecast=own, actual=board.ownership)[known]
+    about |= {"track_type": board.track_type, "kind": board.kind, "size": _size(board), "entries": board.entries}
+    about |= {"drivers": len(board), "known": int(known.sum()), "basis": basis}
+    found = _scores(board, own, theta, draws, known)
+    return [{**about, "score": name, "value": value} for name, value in found.items() if not np.isnan(value)], drivers
 
 
 def _size(board: ContestBoard) -> str:

@@ -4,8 +4,8 @@
 later. A feature is a function (board, past) -> columns (D, p), or None where it is not known; `FEATURES` names them.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -31,30 +31,49 @@ SELDOM = 0.01
 
 @dataclass(frozen=True, eq=False)
 class PastOwnership:
-    """Log ratios of ownership to what salary explains, (C contests, N drivers), NaN where a driver was not there."""
+    """What earlier contests show, one row (n,) per driver and contest; `curve` (p,) explains salary.
+
+    `residual` are log ratios of ownership to what salary explains, `surprise` points against what salary predicts; NaN
+    where they are not known. Contests of one day share one vote, `vote`.
+    """
 
     names: pd.Index
     dates: np.ndarray
     track_types: np.ndarray
+    vote: np.ndarray
     residual: np.ndarray
     log_salary: np.ndarray
     surprise: np.ndarray
     curve: np.ndarray
+    known: dict = field(default_factory=dict)
 
     @classmethod
     def of(cls, boards, curve) -> "PastOwnership":
-        """Return what is remembered of `boards`; `curve` (p,) explains salary, coefficients of `salary_curve`."""
-        expected = [b.law(salary_curve(b) @ curve).marginals() for b in boards]
-        names = pd.Index(pd.unique(np.concatenate([b.names for b in boards])) if boards else [], dtype=object)
-        tables = np.full((3, len(boards), len(names)), np.nan)
-        for c, (board, pi) in enumerate(zip(boards, expected, strict=True)):
-            place = names.get_indexer(board.names)
-            tables[0, c, place] = _unexplained(board, pi)
-            tables[1, c, place] = np.log(board.salary)
-            tables[2, c, place] = _points_surprise(board)
-        dates = np.array([b.date for b in boards], "datetime64[D]")
-        types = np.array([b.track_type for b in boards], object)
-        return cls(names, dates, types, *tables, curve)
+        """Return what is remembered of `boards`; `curve` are coefficients of `salary_curve`."""
+        days, sizes = [board.date for board in boards], np.array([len(board) for board in boards], int)
+        rows = [_remembered(board, tuple(curve)) for board in boards]
+        return cls(
+            pd.Index([name for board in boards for name in board.names], dtype=object),
+            np.repeat(np.array(days, "datetime64[D]"), sizes),
+            np.repeat(np.array([board.track_type for board in boards], object), sizes),
+            np.repeat(np.array([1 / days.count(day) for day in days]), sizes),
+            *np.concatenate([np.zeros((3, 0)), *rows], axis=1),
+            curve,
+        )
+
+    def features(self, board: ContestBoard) -> dict[str, np.ndarray]:
+        """Return the features that are known of a board, (D, p) each."""
+        if id(board) not in self.known:
+            found = {name: feature(board, self) for name, (_, feature) in FEATURES.items()}
+            self.known[id(board)] = board, {name: columns for name, columns in found.items() if columns is not None}
+        return self.known[id(board)][1]
+
+
+@lru_cache(maxsize=4_096)
+def _remembered(board: ContestBoard, curve: tuple) -> np.ndarray:
+    """Return what is remembered of a contest, (3, D): unexplained ownership, log salary, surprise."""
+    expected = board.law(salary_curve(board) @ curve).marginals()
+    return np.array([_unexplained(board, expected), np.log(board.salary), _points_surprise(board)])
 
 
 def _unexplained(board: ContestBoard, expected) -> np.ndarray:
@@ -123,18 +142,14 @@ def remembered(board, past, *, table: str, days: float, shrink: float, here: boo
     type of track alone.
     """
     age = (np.datetime64(board.date, "D") - past.dates).astype(float)
-    _, code, twins = np.unique(past.dates, return_inverse=True, return_counts=True)
-    weight = np.where(age > 0, np.exp(-np.maximum(age, 0) / days), 0.0) / np.maximum(twins[code], 1)
+    place, values = pd.Index(board.names).get_indexer(past.names), getattr(past, table)
+    weight = np.where((age > 0) & (place >= 0) & ~np.isnan(values), np.exp(-np.maximum(age, 0) / days) * past.vote, 0.0)
     if here:
         weight = weight * [kind is not None and kind == board.track_type for kind in past.track_types]
     if not weight.any():
         return None
-    place = past.names.get_indexer(board.names)
-    values = getattr(past, table)[:, place]
-    weights = weight[:, None] * (~np.isnan(values) & (place >= 0))
-    if not weights.any():
-        return None
-    return ((weights * np.nan_to_num(values)).sum(axis=0) / np.maximum(weights.sum(axis=0) + shrink, 1e-300))[:, None]
+    total, mean = (np.bincount(place + 1, w, len(board) + 1)[1:] for w in (weight, weight * np.nan_to_num(values)))
+    return (mean / np.maximum(total + shrink, 1e-300))[:, None]
 
 
 def price_move(board, past):

@@ -11,8 +11,8 @@ from scipy.special import logit
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.ownership._board import board_of, match_known
 from dfslab.ownership._errors import affordable, log_odds
-from dfslab.ownership._estimators import FIRST_DAY, VENDORS, Forecaster, available
-from dfslab.ownership._hybrid import HybridOwnershipEstimator
+from dfslab.ownership._hybrid import FIRST_DAY, FittedOwnership, HybridOwnershipEstimator
+from dfslab.ownership._sources import VENDORS
 from dfslab.slate import Contest, Slate
 
 LEVELS = (50, 80, 95)
@@ -155,7 +155,7 @@ def forecast(
     contest: Contest | None = None,
     n_draws: int = 1_000,
     rng: np.random.Generator,
-    estimator: HybridOwnershipEstimator | Forecaster | None = None,
+    estimator: HybridOwnershipEstimator | FittedOwnership | None = None,
 ) -> OwnershipForecast:
     """Forecast the ownership of a slate from past contests and from what the slate's columns say.
 
@@ -168,13 +168,13 @@ def forecast(
     estimator : the pool, or one fitted on the same history; default the one that ships
     """
     estimator = HybridOwnershipEstimator(slate.rules) if estimator is None else estimator
-    fitted = estimator if isinstance(estimator, Forecaster) else estimator.fit(history)
+    fitted = estimator if isinstance(estimator, FittedOwnership) else estimator.fit(history)
     board = fitted.board(slate, contest)
     known = fitted.knowing(board)
     inputs, draws = known.board_inputs(board), fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)
-    sources, missing = available(known.parts, board)
+    sources, missing = known.available(board)
     seldom = {name: why for name, why in missing.items() if name not in VENDORS}
-    rolled = [(b.contest_id, b.names, b.law(theta).marginals()) for b, theta in fitted.forecasts]
+    rolled = [(r.board.contest_id, r.board.names, r.board.law(r.log_worths).marginals()) for r in fitted.rolled]
     past = [(contest_id, *row) for contest_id, *known in rolled for row in zip(*known, strict=True)]
     views = {name: np.zeros(len(slate)) for name in sources}
     for name, view in views.items():

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from dfslab.ownership._board import ContestBoard
-from dfslab.ownership._errors import Residuals
-from dfslab.ownership._estimators import VENDORS, fit_curve, remember, rolled_by
-from dfslab.ownership._fit import Case, Prior, fit_log_worths, temperature
-from dfslab.ownership._hybrid import HybridOwnershipEstimator, Pool, believed_pool, solve_pool
+from dfslab.ownership._errors import Residuals, errors_of
+from dfslab.ownership._features import PastOwnership
+from dfslab.ownership._fit import Prior
+from dfslab.ownership._hybrid import HybridOwnershipEstimator, Pool, Rolled, believed_pool, solve_pool
+from dfslab.ownership._sources import SOURCES, VENDORS, FittedSource, fit_curve, salary_log_worths
 
 LEVELS = (-5.0, -4.0, -3.0, -2.0, -1.0, 0.0)
 """Log-odds of the forecast at which quantiles of the errors are kept."""
@@ -39,7 +39,8 @@ def fit_start(boards, assumed: Prior) -> Prior:
         others = [b for b in boards if b.date != race[0].date]
         prior = _fit_coefficients(others, assumed) if others else assumed
         known = HybridOwnershipEstimator(race[0].rules, prior).fit_boards(())
-        rolled += [rolled_by(known.parts, b, known.past, prior) for b in race]
+        said = [{name: sum(found.values()) for name, found in known.available(b)[0].items()} for b in race]
+        rolled += [Rolled(b, salary_log_worths(b, known.past, prior), s) for b, s in zip(race, said, strict=True)]
     fitted = replace(fitted, pool=_fit_weights(rolled, assumed))
     return replace(fitted, residuals=_fit_residuals(rolled, fitted))
 
@@ -52,28 +53,14 @@ def _votes(boards) -> np.ndarray:
 
 def _fit_coefficients(boards, assumed: Prior) -> Prior:
     """Return the prior whose coefficients are the most likely ones; features a contest lacks are 0 there."""
-    curve = fit_curve(boards, assumed, _votes(boards))
+    votes = _votes(boards)
+    curve = fit_curve(boards, assumed, votes)
     figures = {"salary_curve": _means(assumed.coefficients["salary_curve"], curve)}
-    past = remember((), replace(assumed, coefficients={**assumed.coefficients, **figures}))
-    for estimator in HybridOwnershipEstimator(prior=assumed).estimators:
-        fitted = estimator.fit_boards((), past)
-        names = {f: f"{estimator.name}/{f}" for f in estimator.features(fitted.asked)}
-        rows = {f: assumed.figures(estimator.name, f) for f in names}
-        cases = [
-            Case(board, _design(board, rows, known, assumed), vote)
-            for board, vote in zip(boards, _votes(boards), strict=True)
-            if set(known := fitted.evidence(board)) & set(estimator.own)
-        ]
-        beta, place = fit_log_worths(cases, *assumed.of(estimator.name, tuple(names))), 0
-        for feature, name in names.items():
-            figures[name] = _means(rows[feature], beta[place : place + len(rows[feature])])
-            place += len(rows[feature])
+    past = PastOwnership.of((), [mean for mean, _ in figures["salary_curve"]])
+    for source in SOURCES:
+        for feature, beta in FittedSource.fit(source, boards, past, assumed, votes).beta.items():
+            figures[f"{source.name}/{feature}"] = _means(assumed.figures(source.name, feature), beta)
     return replace(assumed, coefficients={**assumed.coefficients, **figures})
-
-
-def _design(board: ContestBoard, rows, known, prior) -> np.ndarray:
-    columns = [known.get(feature, np.zeros((len(board), len(figures)))) for feature, figures in rows.items()]
-    return temperature(board, prior) * np.column_stack(columns)
 
 
 def _means(rows, beta) -> list:
@@ -108,8 +95,8 @@ def _fit_residuals(rolled, prior: Prior) -> dict:
 
 
 def _error_table(rolled, prior: Prior) -> dict:
-    forecasts = [(r.board, believed_pool(r.sources, prior).log_worths(r)) for r in rolled]
-    errors = Residuals.of(forecasts, {})
+    thetas = [believed_pool(r.sources, prior).log_worths(r.board, r.base, r.sources) for r in rolled]
+    errors = Residuals.of([errors_of(r.board, theta) for r, theta in zip(rolled, thetas, strict=True)], {})
     level, error = np.concatenate(errors.levels), np.concatenate(errors.errors)
     weight = np.repeat(_votes([r.board for r in rolled]), [len(r.board) for r in rolled])
     near = [weight * np.exp(-0.5 * ((level - at) / NEAR) ** 2) for at in LEVELS]

@@ -13,11 +13,11 @@ from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, s
 from dfslab.race import FinishModel, FinishRecord, finish_record, report_card
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
-from dfslab.workflow._cache import cached
+from dfslab.workflow._cache import cached, cached_walk
 from dfslab.workflow._models import save_model
 from dfslab.workflow._past import fill_history, past_races
 from dfslab.workflow._race_day import RaceDay, lent_history, open_race
-from dfslab.workflow._verbs import fit_ownership, simulate_race
+from dfslab.workflow._verbs import simulate_race
 
 SCORED_SHARE = 1 / 3
 """Of the history, from its end, that is forecast and scored when no date is given."""
@@ -68,14 +68,14 @@ def tune_ownership(
     if figures:
         shipped = files.read_json(Path(figures))
         estimator = replace(estimator, prior=Prior(**shipped.get("neutral", shipped)))
-    record = cached(_walk, past, estimator, int(learn), int(seed)) if contests >= needed else None
+    record = (
+        walk_forward(past, estimator, first=int(learn), seed=int(seed), keep=cached_walk)
+        if contests >= needed
+        else None
+    )
     cold = None if real.empty else cached(score_races, real, seed=int(seed))
     first = as_day(since, "since") if since else None
     return OwnershipTuning(record and record.late(first, last=last or None), cold, past["date"].max())
-
-
-def _walk(past, estimator, first, seed):
-    return walk_forward(past, cached(fit_ownership, past, estimator), first=first, seed=seed)
 
 
 KNOWN_SCENARIOS = 10_000

@@ -31,7 +31,7 @@ from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
 from dfslab.slate import Contest, Slate
 from dfslab.workflow._as_of import fill_slate
-from dfslab.workflow._cache import cached
+from dfslab.workflow._cache import cached, cached_walk
 from dfslab.workflow._past import fill_history
 from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
@@ -111,15 +111,8 @@ def forecast_ownership(
 
 def _forecast(slate, past, contest, n_draws, seed, estimator) -> OwnershipForecast:
     rng = stream(seed, "ownership")
-    fitted = cached(fit_ownership, past, estimator)
+    fitted = estimator.fit(past, cached_walk)
     return forecast_shares(slate, contest=contest, n_draws=n_draws, rng=rng, estimator=fitted)
-
-
-def fit_ownership(past, estimator: HybridOwnershipEstimator):
-    """Return the pool fitted on past contests, each of them already forecast from earlier ones."""
-    fitted = estimator.fit(past)
-    _ = fitted.forecasts
-    return fitted
 
 
 # ------------------------------------------------------------ what the field knows

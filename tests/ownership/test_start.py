@@ -183,14 +183,14 @@ def test_a_race_helps_to_fit_nothing_that_it_is_scored_by(contests):
 def test_scores_of_races_left_out_are_those_of_the_forecasts(contests):
     parts = contests
     scored = score_races(pd.concat(parts, ignore_index=True), n_draws=50, rules=RULES)
-    table = scored.contests().set_index(["case", "model"])
-    errors = table["mean error, known drivers"]
+    table = scored.scores.set_index(["case", "model"])
+    errors = table[table["score"] == "mean error"]["value"]
     assert "4 contests of 4 days" in repr(scored)
     assert errors["c0", "hybrid"] < errors["c0", "uniform"]
     uniform = 100 * np.abs(parts[0]["ownership"] - 3 / 12).mean()
     assert errors["c0", "uniform"] == pytest.approx(uniform)
-    assert table.loc[("c3", "uniform"), "known"] == 6
-    least = table.loc[("c3", "uniform"), "mean error, all drivers, at least"]
+    (least,) = table[table["score"] == "least mean error"].loc[[("c3", "uniform")], "value"]
+    assert table.loc[[("c3", "uniform")], "known"].eq(6).all()
     seen = parts[3]["ownership"].dropna()
     off = 100 * (np.abs(seen - 0.25).sum() + abs(0.25 * 6 - (3 - seen.sum()))) / 12
     assert least == pytest.approx(off)

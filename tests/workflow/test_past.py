@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from dfslab import data
+from dfslab.ownership import HybridOwnershipEstimator, walk_forward
 from dfslab.parallel import cache_folder
 from dfslab.workflow import SAMPLE
+from dfslab.workflow._cache import cached_walk
 from dfslab.workflow._past import fill_history, past_races
 
 
@@ -65,4 +67,38 @@ def test_a_changed_row_is_simulated_anew_with_all_that_come_after_it(history, fr
     third = short.ownership["race_id"].unique()[2]
     wrong = short.results.assign(finish=short.results["finish"].where(short.results["race_id"] != third, 1))
     fill_history(replace(short, results=wrong), 1)
+    assert len(list(files.iterdir())) == 6 + 4
+
+
+def test_one_more_contest_is_one_more_forecast_and_one_more_score(history, fresh_cache):
+    """Contests of one day are one file of forecasts, and one of scores."""
+
+    def scores(n):
+        past = _first(history, n).ownership
+        record = walk_forward(past, n_draws=20, keep=cached_walk)
+        return record, HybridOwnershipEstimator().fit(past, cached_walk).predict(SLATE_TO_COME)
+
+    files = fresh_cache("step by step")
+    scores(5)
+    assert len(list(files.iterdir())) == 2 * 5
+    (grown, ahead) = scores(6)
+    assert len(list(files.iterdir())) == 2 * 6
+    plain = _first(history, 6).ownership
+    fresh = walk_forward(plain, n_draws=20)
+    for name in ("scores", "drivers", "weights"):
+        pd.testing.assert_frame_equal(getattr(grown, name), getattr(fresh, name), check_exact=True)
+    pd.testing.assert_series_equal(
+        ahead, HybridOwnershipEstimator().fit(plain).predict(SLATE_TO_COME), check_exact=True
+    )
+
+
+SLATE_TO_COME = data.load_slate(data.list_races(SAMPLE)[-1], SAMPLE)
+
+
+def test_contests_are_forecast_anew_from_the_changed_one_on(history, fresh_cache):
+    files, past = fresh_cache("changed"), _first(history, 6).ownership
+    HybridOwnershipEstimator().fit(past, cached_walk).predict(SLATE_TO_COME)
+    third = past["race_id"].unique()[2]
+    wrong = past.assign(ownership=past["ownership"].where(past["race_id"] != third, 1 / 6))
+    HybridOwnershipEstimator().fit(wrong, cached_walk).predict(SLATE_TO_COME)
     assert len(list(files.iterdir())) == 6 + 4
