@@ -142,7 +142,7 @@ def race_week(record: Record, weekend: Weekend) -> RaceWeek:
     touts[:, on_track < 0] = np.nan
     average = record.average[listed]
     facts = _facts(record, weekend, listed, salary, on_track, touts)
-    contests = _contests(record.world, weekend)
+    contests = plan_contests(record.world, weekend.number)
     return RaceWeek(weekend, listed, salary, average, on_track, facts, touts, contests)
 
 
@@ -258,15 +258,17 @@ def _facts(record, weekend, listed, salary, on_track, touts) -> Facts:
     )  # fmt: skip
 
 
-def _contests(world: World, weekend: Weekend) -> tuple[ContestPlan, ...]:
-    """Return the contests of the week: one, and a second smaller one in every fourth race."""
-    rng = stream(world.seed, "contest", weekend.number)
-    week = weekend.number - FIRST_SLATE
+def plan_contests(world: World, number: int) -> tuple[ContestPlan, ...]:
+    """Return the contests of the weekend of that number: one, and a second smaller one in every fourth race."""
+    rng = stream(world.seed, "contest", number)
+    week = number - FIRST_SLATE
     chosen = [week % len(_CONTESTS)] + ([5 if week % 8 == 3 else 1] if week % 4 == 3 else [])
     plans = []
     for which in chosen:
         fee, entries, most, paid = _CONTESTS[which]
-        contest_id = 700_000_000 + 1000 * weekend.number + int(rng.integers(1000))
+        drawn = int(rng.integers(1000))
+        drawn = (drawn + any(plan.contest_id % 1000 == drawn for plan in plans)) % 1000
+        contest_id = 700_000_000 + 1000 * number + drawn
         pool = float(np.floor(fee * entries * paid / 100) * 100)
         plans.append(ContestPlan(contest_id, fee, entries, most, pool, world.law.top_heavy))
     return tuple(plans)

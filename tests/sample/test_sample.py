@@ -20,7 +20,7 @@ from dfslab.sample import _season as sample
 from dfslab.sample._crowd import Crowd, Facts, crowd_ownership, gather_crowd, solve_lineups
 from dfslab.sample._files import payout_ladder
 from dfslab.sample._race import Cars, run_races
-from dfslab.sample._weeks import ContestPlan, race_points
+from dfslab.sample._weeks import FIRST_SLATE, ContestPlan, plan_contests, race_points
 from dfslab.sample._world import DRIVERS, LAW_RANGE, TEAMS, TRACKS, Law, World, draw_law
 from scripts.docs.data_readme import readme_text, shape_table
 
@@ -115,6 +115,12 @@ def test_seeds_differ_in_the_law_and_the_bundled_one_has_the_plain_law(tmp_path)
     assert "law" not in json.loads((SEASON / "seed.json").read_text())
     other = sample.write_sample(tmp_path / "other", 102, n_races=2)
     assert json.loads((other / "seed.json").read_text())["law"] == vars(draw_law(102))
+
+
+def test_contests_of_a_race_never_share_an_id():
+    plans = [plan_contests(World(114), FIRST_SLATE + week) for week in range(27)]
+    assert sum(len(week) > 1 for week in plans) > 5
+    assert all(len({plan.contest_id for plan in week}) == len(week) for week in plans)
 
 
 def test_each_part_of_the_law_moves_what_it_says():
