@@ -1,8 +1,8 @@
 """What a promise is worth: the map from what fresh draws promise to what came true.
 
-Fresh draws share the models' errors with the choice, so what they promise is too high, the more so the higher it is.
-What a portfolio promises beyond the average entry is therefore scaled by what such promises were worth in the past:
-beforehand on simulated seasons, where replays know the truth, and then on the user's own races.
+Fresh draws share the models' errors with the choice, so less comes true than they promise. What a portfolio promises
+beyond the average entry is therefore multiplied by what such promises were worth in the past: beforehand on simulated
+seasons, where replays know the truth, and then on the user's own races.
 """
 
 import json
@@ -22,34 +22,26 @@ RATES = ("return", "cash", "top_1pct", "p_profit")
 
 @dataclass(frozen=True)
 class Worth:
-    """What one promised rate is worth beyond that of the average entry: truth = weight · f(promise) + error.
+    """What one promised rate is worth beyond that of the average entry: truth = weight · promise + error.
 
-    f(x) = x / (1 + |x| / half): promises grow faster than what comes true, and at `half` f is half of x. `weight` is
-    known to within `sd`, which all races of a season share; a race's own weight lies about it by `spread`.
+    `weight` is known to within `sd`, which all races of a season share; a race's own error has the standard deviation
+    `spread`.
     """
 
     weight: float
     sd: float
     spread: float
-    half: float
-
-    def scale(self, promised):
-        """Return f of what is promised beyond the average entry."""
-        return promised / (1 + np.abs(promised) / self.half)
 
     def learned(self, promised, realised, noise) -> "Worth":
         """Return what past races say, the weight normal beforehand and after; all (n,), beyond the average entry.
 
         `noise` is the standard deviation of the luck in `realised`, 0 where replays tell the truth.
         """
-        f = self.scale(np.asarray(promised, float))
-        known = np.isfinite(f) & np.isfinite(realised) & (np.abs(f) > 0)
-        if not known.any():
-            return self
-        f, realised, noise = f[known], np.asarray(realised, float)[known], np.asarray(noise, float)[known]
-        precision = f**2 / ((self.spread * f) ** 2 + noise**2)
-        total = self.sd**-2.0 + precision.sum()
-        weight = (self.weight * self.sd**-2.0 + precision @ (realised / f)) / total
+        known = np.isfinite(promised) & np.isfinite(realised)
+        promised, realised, noise = (np.asarray(values, float)[known] for values in (promised, realised, noise))
+        pull = promised / (self.spread**2 + noise**2)
+        total = self.sd**-2.0 + pull @ promised
+        weight = (self.weight * self.sd**-2.0 + pull @ realised) / total
         return replace(self, weight=float(weight), sd=float(total**-0.5))
 
 
@@ -63,7 +55,7 @@ class PromiseMap:
 
     @classmethod
     def shipped(cls) -> "PromiseMap":
-        """Return the map of `defaults.json`, for a user without a record."""
+        """Return the map for users without a record: simulated seasons pooled by moments [dersimonian1986]."""
         shipped = defaults("promise")
         return cls({name: Worth(**shipped[name]) for name in RATES}, shipped["source"])
 
@@ -99,12 +91,12 @@ class PromiseMap:
         """
         found, z = pd.DataFrame(index=promised.index), stats.norm.ppf(0.9)
         for name, worth in self.rates.items():
-            f = worth.scale(promised[name] - average[name])
-            found[name] = average[name] + worth.weight * f
+            beyond = promised[name] - average[name]
+            found[name] = average[name] + worth.weight * beyond
             if name == "return":
-                sd = np.abs(f) * np.hypot(worth.sd, worth.spread)
+                found["shared_sd"] = np.abs(beyond) * worth.sd
+                sd = np.hypot(found["shared_sd"], worth.spread)
                 found["low_80"], found["high_80"] = found[name] - z * sd, found[name] + z * sd
-                found["shared_sd"] = np.abs(f) * worth.sd
         shares = ["cash", "top_1pct", "p_profit"]
         found[shares] = found[shares].clip(0, 1)
         return found

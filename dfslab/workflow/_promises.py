@@ -75,11 +75,15 @@ def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]
 
 
 def season_worth(rows: pd.DataFrame) -> dict:
-    """Return the calibrated return of a strategy over its races and the 80 % band of their mean; empty without it."""
+    """Return the calibrated return of a strategy over its races and the 80 % band of their mean; empty without it.
+
+    Where each race teaches the next its truth, errors are those of one-step forecasts and uncorrelated; where no replay
+    tells it, what all races share stays shared.
+    """
     if "calibrated_payout" not in rows or not (rows["fees"] > 0).all():
         return {}
     z, fees = stats.norm.ppf(0.9), rows["fees"]
-    shared = rows["calibrated_shared_sd"] / fees
+    shared = 0 * fees if "replay_expected_payout" in rows else rows["calibrated_shared_sd"] / fees
     whole = (rows["calibrated_high"] - rows["calibrated_low"]) / (2 * z * fees)
     sd = np.hypot(shared.mean(), np.sqrt((whole**2 - shared**2).sum()) / len(rows))
     mean = (rows["calibrated_payout"] / fees).mean() - 1

@@ -121,13 +121,14 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def slope_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return slopes of replayed on calibrated rates over all strategies and races, errors by race."""
+    """Return slopes of replayed on promised and calibrated rates over strategies and races ± errors as `estimate`."""
     found = []
     for rate in ("cash", "top_1pct"):
         for told in ("predicted", "calibrated"):
             design = np.column_stack([np.ones(len(rows)), rows[f"{told}_{rate}"]])
-            slope, se = (values[1] for values in metrics.clustered_fit(rows[f"replay_{rate}"], design, rows["race"]))
-            found.append({"rate": rate, "told": told, "slope": f"{slope:.2f} ± {se:.2f}"})
+            fits = [metrics.clustered_fit(rows[f"replay_{rate}"], design, rows[by]) for by in ("season", "race")]
+            (slope, by_season), (_, by_race) = ((values[1], se[1]) for values, se in fits)
+            found.append({"rate": rate, "told": told, "slope": f"{slope:.2f} ± {by_season:.2f} ({by_race:.2f})"})
     return pd.DataFrame(found)
 
 
@@ -163,8 +164,9 @@ def main(seeds, out, name, every, replays, workers, run, compare, write):
     for label, rows in found.items():
         mine = rows[rows["race"].isin(shared)]
         tables[f"{label}: mean ± error by season (by race), dollars a dollar of fees"] = pooled(mine)
-        if "calibrated" in mine:
-            tables[f"{label}: slope of replayed on promised rates, over all strategies"] = slope_table(mine)
+        if "calibrated" in rows:
+            races = rows["race"].nunique()
+            tables[f"{label}: slope of replayed on promised rates, all strategies of {races} races"] = slope_table(rows)
     for title, table in tables.items():
         click.echo(f"\n{title}\n\n{markdown_table(table)}")
     if write:

@@ -20,9 +20,6 @@ from scripts.bench.seasons import PLAIN, money_rows, seeds_of
 
 CHOSEN = PLAIN
 """The strategy whose promises are fitted: what is played unless another is asked for."""
-HALF = 2.0
-"""Where promises are worth half of their growth, in units of the mean promise: with each season left out 1 to 10 score
-alike, and at 2 a small promise is worth little more than it says."""
 
 
 def driver_rows(store: Path, seeds) -> pd.DataFrame:
@@ -51,10 +48,7 @@ def blend_table(rows: pd.DataFrame, sources) -> pd.DataFrame:
 
 
 def worth_table(money: pd.DataFrame) -> pd.DataFrame:
-    """Return the figures of `PromiseMap` by rate, and the error `se` by season that `sd` contains.
-
-    `half` is `HALF` times the mean promise, for the races do not tell shapes apart; the weight is by least squares.
-    """
+    """Return the figures of `PromiseMap` by rate, and the error `se` of the weight that `sd` contains."""
     rows, found = money[money["strategy"] == CHOSEN], {}
     for rate in ("return", "cash", "top_1pct", "p_profit"):
         column = "expected_payout" if rate == "return" else rate
@@ -65,15 +59,16 @@ def worth_table(money: pd.DataFrame) -> pd.DataFrame:
 
 
 def _worth(x, y, season) -> dict:
-    half = HALF * np.abs(x).mean()
-    f = x / (1 + np.abs(x) / half)
-    weight = f @ y / (f @ f)
-    by_season = pd.Series(y / f - weight).groupby(season)
-    size = by_season.size()
-    spread = np.sqrt(((size - 1) * by_season.var().fillna(0)).sum() / (size - 1).sum())
-    shared = max(0.0, by_season.mean().var() - spread**2 * (1 / size).mean())
-    se = spread / np.sqrt(len(x))
-    return {"weight": weight, "sd": np.sqrt(shared + se**2), "spread": spread, "half": half, "se": se}
+    """Return the weight and its errors: least squares by season, pooled by moments (see `PromiseMap`)."""
+    rows = pd.DataFrame({"xx": x * x, "xy": x * y, "yy": y * y}).groupby(season).sum()
+    own, n = rows["xy"] / rows["xx"], len(rows)
+    spread = np.sqrt((rows["yy"] - own * rows["xy"]).sum() / (len(x) - n))
+    sure = rows["xx"] / spread**2
+    beyond = sure @ (own - sure @ own / sure.sum()) ** 2 - (n - 1)
+    shared = max(0.0, beyond / (sure.sum() - sure @ sure / sure.sum()))
+    sure = 1 / (1 / sure + shared)
+    se = sure.sum() ** -0.5
+    return {"weight": sure @ own / sure.sum(), "sd": np.hypot(se, np.sqrt(shared)), "spread": spread, "se": se}
 
 
 def real_slopes(folder) -> pd.DataFrame:
