@@ -8,6 +8,11 @@ import nbformat
 import pandas as pd
 import pytest
 
+from dfslab.ownership import OwnershipForecast
+from dfslab.portfolio import Scores
+from dfslab.race import Scenarios
+from dfslab.workflow import RaceDay
+
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LOGIC = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Try, ast.With, ast.If, ast.Lambda)
@@ -75,6 +80,17 @@ def test_every_name_a_cell_calls_exists(path):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 module = known.get(node.value.id)
                 assert not isinstance(module, ModuleType) or hasattr(module, node.attr), ast.unparse(node)
+
+
+NOUNS = {"day": RaceDay, "races": Scenarios, "chosen_on": Scenarios, "crowd": OwnershipForecast, "scores": Scores}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_verb_that_a_cell_asks_of_a_noun_exists(path):
+    cells = [ast.walk(ast.parse(cell.source)) for cell in _cells(path, "code") if not _is_parameters(cell)]
+    asked = [n for cell in cells for n in cell if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    of = [(n.attr, NOUNS[n.value.id]) for n in asked if n.value.id in NOUNS]
+    assert not [f"{noun.__name__}.{verb}" for verb, noun in of if verb not in {*dir(noun), *noun.__dataclass_fields__}]
 
 
 def test_a_merit_of_the_simulator_is_not_drawn_among_its_faults():
