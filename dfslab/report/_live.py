@@ -171,8 +171,8 @@ def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=2_000, progress: 
     bench = Bench(open_race(race_id, data_dir, seed), n_scenarios)
     progress("fitting the race model, simulating the race, forecasting ownership, drawing a field")
     bench.world()
-    progress("searching lineups once, to have the search compiled")
-    bench.ask(2, thresholds=bench.day.thresholds.to_dict())
+    progress("searching lineups once under a limit, to have the search compiled")
+    bench.ask(2, thresholds=bench.day.thresholds.to_dict(), max_total_ownership=bench.day.slate.rules.roster_size)
     progress("ready")
     return bench
 

@@ -34,8 +34,9 @@ def _axes(ax, width=WIDE, height=3.6):
 
 
 def _legend(ax) -> None:
-    """Put the legend in one line above the picture, where it covers nothing."""
-    look = {"frameon": False, "fontsize": 9, "ncols": 6, "handletextpad": 0.5, "columnspacing": 1.6}
+    """Put the legend above the picture, where it covers nothing, in two lines when there are many names."""
+    many = len(ax.get_legend_handles_labels()[1]) > 5
+    look = {"frameon": False, "fontsize": 9, "ncols": 4 if many else 5, "handletextpad": 0.5, "columnspacing": 1.6}
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, **look)
 
 
@@ -134,6 +135,7 @@ def plot_lines(table, label="", log=False, ax=None):
     if isinstance(table.index, pd.DatetimeIndex):
         _dates(ax)
     if log:
+        ax.axvline(0, color=GREY, linewidth=1, linestyle="--")
         ax.set_xscale("symlog", linthresh=10)
         ax.set_yscale("log")
         ax.xaxis.set_major_formatter("{x:,.0f}")
@@ -209,7 +211,7 @@ def plot_scatter(table, x, y, *, by=None, size=None, filled=None, level=None, ax
         ax.scatter(across.scale(part[x]), up.scale(part[y]), area, faces, edgecolors=colour, label=_words(name))
     if level is not None:
         ax.axhline(up.scale(level), color=GREY, linewidth=1, linestyle="--")
-    ax.set(xlabel=across.label, ylabel=up.label)
+    ax.set(xlabel="" if across.kind == "date" else across.label, ylabel=up.label)
     if across.kind == "date":
         _dates(ax)
     if by:
