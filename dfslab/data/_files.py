@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from dfslab import __version__
 from dfslab.errors import InputError
 from dfslab.parallel import PACKAGE
 
@@ -76,6 +77,16 @@ def digest(path) -> str:
     """Return 16 hex digits that tell the content of a file, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def write_model(data_dir, name: str, values: dict) -> Path:
+    """Write what tuning found to `<data>/models/<name>.json`, with the version and the history it came from."""
+    data_dir = Path(data_dir)
+    sources = {path.name: digest(path) for path in sorted((data_dir / "history").glob("*.csv"))}
+    saved = {"dfslab": __version__, "sources": sources, **values}
+    with write_atomically(data_dir / "models" / f"{name}.json") as aside:
+        aside.write_text(json.dumps(saved, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+    return data_dir / "models" / f"{name}.json"
 
 
 def decode(raw: bytes, where) -> str:

@@ -92,7 +92,7 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
 
     Returns
     -------
-    frame track_type, measure, races, real, real_se, simulated, difference, difference_se; the errors are over races.
+    frame track_type, measure, races, real, simulated, difference, real_se, difference_se; the errors are over races.
     Measures: mean and sd of points, leader's share and how often it stays below the simulated 10/25/50/75/90 %
     quantiles, top-two share, drop-outs, crash drop-outs, start-finish correlation, laps led-fastest laps correlation,
     mean and sd of the probability integral transform of finish and of points (uniform: .5 and .289), share of points
@@ -107,16 +107,9 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
         for kind in (facts.loc[race_id, "track_type"], "all"):
             rows += [(kind, name, *pair) for name, pair in pairs.items()]
     table = pd.DataFrame(rows, columns=["track_type", "measure", "real", "simulated"]).dropna()
-    table = table.assign(difference=table["simulated"] - table["real"])
-    card = table.groupby(["track_type", "measure"], sort=False).agg(
-        races=("real", "size"),
-        real=("real", "mean"),
-        real_se=("real", "sem"),
-        simulated=("simulated", "mean"),
-        difference=("difference", "mean"),
-        difference_se=("difference", "sem"),
-    )
-    return card.reset_index()
+    groups = table.assign(difference=table["simulated"] - table["real"]).groupby(["track_type", "measure"], sort=False)
+    errors = groups[["real", "difference"]].sem().add_suffix("_se")
+    return groups.size().to_frame("races").join(groups.mean()).join(errors).reset_index()
 
 
 def _compare(drawn: Scenarios, real: pd.DataFrame, known: pd.DataFrame, rng) -> dict[str, tuple[float, float]]:
@@ -125,9 +118,8 @@ def _compare(drawn: Scenarios, real: pd.DataFrame, known: pd.DataFrame, rng) -> 
     came = _as_scenario(drawn, real)
     shapes = zip(_shapes(came).items(), _shapes(drawn).values(), strict=True)
     pairs = {name: (a[0], drawn.weight @ np.nan_to_num(b)) for (name, a), b in shapes}
-    limits = np.quantile(drawn.leader_share(), QUANTILES, weights=drawn.weight, method="inverted_cdf")
-    share = came.leader_share()[0]
-    pairs |= {f"leader_share below {q:.0%}": (share <= x, q) for q, x in zip(QUANTILES, limits, strict=True)}
+    share, limits = came.leader_share()[0], drawn.quantile(QUANTILES, drawn.leader_share())
+    pairs |= {f"leader_share below {q:.0%}": (float(share <= limit), q) for q, limit in limits.items()}
     picked = drawn.take(rng.choice(len(drawn), len(drawn), p=drawn.weight))  # metrics know draws, not weights
     for what in ("finish", "points"):
         place = metrics.pit(getattr(picked, what), getattr(came, what)[0], rng)

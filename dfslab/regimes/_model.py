@@ -87,12 +87,6 @@ class RegimeModel:
         raw = np.array([[conditions[k] for k in CONDITIONS]], float)
         return with_dominator(simulated, expit(design_of(raw, self.centre, self.scale) @ self.coefficients)[0])
 
-    def base_rate(self, track_type: str) -> pd.DataFrame:
-        """Return rate and races by regime at `track_type`, shrunk to all track types; those of all when it is new."""
-        table = self.base_rates
-        kind = track_type if (table["track_type"] == track_type).any() else "all"
-        return table[table["track_type"] == kind].set_index("regime")[["rate", "races"]]
-
 
 def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> pd.DataFrame:
     """Return the share of each regime by track type, over the races where it is known.

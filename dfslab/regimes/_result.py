@@ -1,6 +1,5 @@
 """What tuning found: frames ready for a picture, the verdict in words, and the file that keeps the house default."""
 
-import hashlib
 import html
 import json
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab import __version__, metrics
+from dfslab import metrics
 from dfslab.data import files
 from dfslab.errors import UserError
 from dfslab.regimes._features import RegimeThresholds
@@ -160,13 +159,8 @@ class TuningResult:
         `metrics.compare`; below 0 is better than the base rate), with the share of races where it `happened`.
         """
         known = self.forecasts.dropna(subset="actual")
-        scores = pd.concat(
-            pd.DataFrame(
-                {"case": known["race_id"], "regime": known["regime"], "model": model}
-                | {"value": metrics.brier(known[model], known["actual"])}
-            )
-            for model in ("forecast", "simulated", "base")
-        )
+        scores = known.melt(["race_id", "regime", "actual"], ["forecast", "simulated", "base"], "model")
+        scores = scores.assign(case=scores["race_id"], value=metrics.brier(scores["value"], scores["actual"]))
         happened = known.groupby("regime")["actual"].mean().rename("happened")
         return metrics.compare(scores, "base", ["regime"]).drop(columns="p").join(happened, on="regime")
 
@@ -196,14 +190,7 @@ class TuningResult:
         `where` is the data folder, or a race's day that knows it. The file keeps thresholds, verdict, p, grid table,
         gains by season and race, since, until, and the digests of the history behind them.
         """
-        folder = Path(getattr(where, "data_dir", where))
-        history = sorted((folder / "history").glob("*.csv"))
-        sources = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in history}
-        path = folder / "models" / "regimes.json"
-        with files.write_atomically(path) as aside:
-            saved = {"dfslab": __version__, "sources": sources, **self.to_dict()}
-            aside.write_text(json.dumps(saved, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
-        return path
+        return files.write_model(getattr(where, "data_dir", where), "regimes", self.to_dict())
 
     def __repr__(self) -> str:
         return f"TuningResult({self.verdict})"

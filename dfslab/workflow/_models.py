@@ -1,25 +1,12 @@
 """What tuning saved: written with the last date it saw, read only for races after it."""
 
-import json
 from pathlib import Path
 
-import pandas as pd
-
-from dfslab import __version__, data
+from dfslab import data
 from dfslab.data import files
 from dfslab.errors import as_day
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.regimes import SavedRegimes
-
-
-def save_model(data_dir, name: str, values: dict, through) -> Path:
-    """Write what tuning found to `<data>/models/<name>.json`, with the last date it saw and the data it came from."""
-    data_dir = Path(data_dir)
-    sources = {f.name: files.digest(f) for f in sorted((data_dir / "history").glob("*.csv"))}
-    saved = {"through": f"{pd.to_datetime(through):%Y-%m-%d}", "dfslab": __version__, "sources": sources, **values}
-    with files.write_atomically(data_dir / "models" / f"{name}.json") as aside:
-        aside.write_text(json.dumps(saved, indent=1, sort_keys=True) + "\n", "utf-8")
-    return data_dir / "models" / f"{name}.json"
 
 
 def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:

@@ -14,7 +14,6 @@ from dfslab.race import FinishModel, FinishRecord, finish_record, report_card
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached, cached_walk
-from dfslab.workflow._models import save_model
 from dfslab.workflow._past import fill_history, past_races
 from dfslab.workflow._race_day import RaceDay, lent_history, open_race
 from dfslab.workflow._verbs import simulate_race
@@ -40,7 +39,8 @@ class OwnershipTuning:
 
     def save(self, data_dir) -> Path | None:
         """Write the pools fitted on all past contests to `<data>/models/ownership.json`, for reports of later races."""
-        return self.past and save_model(data_dir, "ownership", self.past.pools, self.through)
+        through = f"{self.through:%Y-%m-%d}"
+        return self.past and files.write_model(data_dir, "ownership", {"through": through, **self.past.pools})
 
 
 def tune_ownership(

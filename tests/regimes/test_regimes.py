@@ -339,10 +339,11 @@ def test_base_rates_are_shrunk_counts_over_races_where_it_is_known():
     chaos = ((features["leader_share"] < 0.5) & (features["dropout_share"] >= 0.25)).to_numpy()[30:]
     here = (conditions["track_type"] == "road").to_numpy()[30:]
     expected = (chaos[here].sum() + 8 * chaos.mean()) / (here.sum() + 8)
-    assert model.base_rate("road").loc["chaos"].tolist() == pytest.approx([expected, here.sum()])
-    assert model.base_rate("never raced").loc["chaos", "rate"] == pytest.approx(chaos.mean())
-    assert model.base_rate("never raced")["races"].tolist() == [90, 60, 0, 0]
-    assert np.isnan(model.base_rate("road").loc["fuel_mileage", "rate"]), "what nobody recorded is not zero"
+    rates = model.base_rates.set_index(["track_type", "regime"])
+    assert rates.loc[("road", "chaos")].tolist() == pytest.approx([expected, here.sum()])
+    assert rates.loc[("all", "chaos"), "rate"] == pytest.approx(chaos.mean())
+    assert rates.loc["all", "races"].tolist() == [90, 60, 0, 0]
+    assert np.isnan(rates.loc[("road", "fuel_mileage"), "rate"]), "what nobody recorded is not zero"
 
 
 def test_past_conditions_are_in_order_of_date():
