@@ -29,14 +29,13 @@ from dfslab.regimes._features import (
 )
 from dfslab.regimes._model import RegimeModel, past_conditions, race_conditions, regime_weights
 from dfslab.regimes._result import SavedRegimes, TuningResult
-from dfslab.regimes._tune import PastRace, tune_thresholds
+from dfslab.regimes._tune import tune_thresholds
 
 __all__ = [
     "classify_scenario_regime",
     "feature_matrix",
     "label_races",
     "past_conditions",
-    "PastRace",
     "race_conditions",
     "race_features",
     "regime_codes",

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import sem
+from scipy.stats import rankdata, sem
 
 from dfslab.errors import UserError, as_day, whole_number
 from dfslab.regimes._features import (
@@ -47,27 +46,8 @@ PARTS = ("energy", "leader", "crash")
 """Parts of the score: points vector of the drivers, leader's share of the laps, crash drop-outs."""
 
 
-class PastRace(NamedTuple):
-    """A race that is over, as it was simulated before it: what tuning needs of its scenarios, all of equal weight."""
-
-    drivers: np.ndarray
-    """(D,) names."""
-    features: np.ndarray
-    """(S, 12), see `feature_matrix`."""
-    points: np.ndarray
-    """(S, D) DraftKings points."""
-    crashes: np.ndarray
-    """(S,) crash drop-outs."""
-
-    @classmethod
-    def of(cls, scenarios) -> "PastRace":
-        """Return what tuning needs of `Scenarios`."""
-        points = scenarios.points.astype(np.float32)
-        return cls(scenarios.drivers.astype(str), feature_matrix(scenarios), points, scenarios.crashed.sum(axis=1))
-
-
 def tune_thresholds(
-    simulated: Mapping[str, PastRace],
+    simulated: Mapping,
     results: pd.DataFrame,
     races: pd.DataFrame,
     conditions: pd.DataFrame,
@@ -90,7 +70,7 @@ def tune_thresholds(
 
     Parameters
     ----------
-    simulated : by race_id, each `PastRace` drawn by a model fitted before that race
+    simulated : `Scenarios` by race_id, all of equal weight, each drawn by a model fitted before that race
     results, races : history frames
     conditions : `past_conditions` of history, as known before each race
     since : first day of the races scored; left out, all that are simulated
@@ -155,10 +135,9 @@ class _Candidates:
     def of(cls, grid, in_use, use) -> "_Candidates":
         own = in_use.to_dict()
         nearest = [sorted(values, key=lambda v, at=own[name]: abs(v - at)) for name, values in grid.items()]
-        steps = sorted(product(*(range(len(values)) for values in nearest)), key=sum)
-        chosen = [[values[k] for values, k in zip(nearest, step, strict=True)] for step in steps]
-        listed = [replace(in_use, **dict(zip(grid, values, strict=True))) for values in chosen]
-        place = np.array([[sorted(grid[n]).index(v) for n, v in zip(grid, values, strict=True)] for values in chosen])
+        steps = sorted(product(*map(enumerate, nearest)), key=lambda step: sum(k for k, _ in step))
+        listed = [replace(in_use, **{name: v for name, (_, v) in zip(grid, step, strict=True)}) for step in steps]
+        place = rankdata([[v for _, v in step] for step in steps], "dense", axis=0)
         near = np.abs(place[:, None, :] - place).sum(axis=2) <= 1
         mine = None if use is None else _thresholds(use, in_use)
         every = [*listed, *dict.fromkeys(c for c in (in_use, mine) if c is not None and c not in listed)]
@@ -209,14 +188,15 @@ def _permutation(past: pd.DataFrame, rng) -> np.ndarray:
 # ---------------------------------------------------------------- the score
 
 
-def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
+def _reduce(drawn, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
     """Return the scores of a race as quadratic forms in the regimes' probabilities.
 
     (C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part; (C, 3, 4, 4) mean
     distance between the scenarios of two regimes; (C, 4) scenarios of each regime.
     """
-    near, between = _distances(drawn, results)
-    codes = np.array([regime_codes(drawn.features, c) for c in listed])
+    features = feature_matrix(drawn)
+    near, between = _distances(drawn, features[:, FEATURES.index("leader_share")], results)
+    codes = np.array([regime_codes(features, c) for c in listed])
     member = (codes[..., None] == np.arange(len(REGIMES))).astype(np.float32)
     counts = member.sum(axis=1)
     least = np.maximum(counts, 1.0)[:, None]
@@ -224,17 +204,17 @@ def _reduce(drawn: PastRace, results: pd.DataFrame, listed) -> tuple[np.ndarray,
     return near @ member / least, pairs / (least[..., None] * least[:, :, None]), counts.astype(float)
 
 
-def _distances(drawn: PastRace, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _distances(drawn, share, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return distances from each scenario to what came, (3, S), and between scenarios, (3, S, S), by part."""
     real = results.set_index("driver").reindex(drawn.drivers)
     actual = real["dk_points"].to_numpy(float)
     known = ~np.isnan(actual)
-    points, share = drawn.points[:, known].astype(float), drawn.features[:, FEATURES.index("leader_share")]
+    points, crashes = drawn.points[:, known].astype(float), drawn.crashed.sum(axis=1).astype(float)
     squares = (points**2).sum(axis=1)
     apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0))
     np.fill_diagonal(apart, 0.0)
     led, crashed = real["laps_led"].to_numpy(float), real["dnf_crash"].to_numpy(float)
-    lines = (share, np.nanmax(led) / max(np.nansum(led), 1.0)), (drawn.crashes.astype(float), np.nansum(crashed))
+    lines = (share, np.nanmax(led) / max(np.nansum(led), 1.0)), (crashes, np.nansum(crashed))
     near = [np.linalg.norm(points - actual[known], axis=1), *(np.abs(x - came) for x, came in lines)]
     between = [apart, *(np.abs(x[:, None] - x) for x, _ in lines)]
     return np.array(near, np.float32), np.array(between, np.float32)

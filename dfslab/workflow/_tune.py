@@ -177,7 +177,6 @@ def tune_thresholds(
     since = _first_scored(dates) if since in (None, "") else as_day(since, "since")
     progress(f"regimes: races from {since:%Y-%m-%d}, each simulated by a model that had not seen it")
     drawn = past_races(results, races, races["race_id"][dates >= since], int(seed), int(n_scenarios))
-    drawn = {race_id: regimes.PastRace.of(scenarios) for race_id, scenarios in drawn.items()}
     conditions = cached(_past_conditions, results, races)
     progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))

@@ -9,11 +9,10 @@ import pytest
 
 from dfslab import metrics
 from dfslab.errors import UserError
-from dfslab.regimes._features import FEATURES, RegimeThresholds, race_features, regime_codes
+from dfslab.regimes._features import FEATURES, RegimeThresholds, feature_matrix, race_features, regime_codes
 from dfslab.regimes._model import RegimeModel, regime_weights
 from dfslab.regimes._result import SavedRegimes, kappa
 from dfslab.regimes._tune import (
-    PastRace,
     _Candidates,
     _counts,
     _past,
@@ -22,7 +21,7 @@ from dfslab.regimes._tune import (
     _weights,
     tune_thresholds,
 )
-from tests.regimes.test_regimes import as_frames, make_conditions, make_drawn
+from tests.regimes.test_regimes import Drawn, as_frames, make_conditions, make_drawn
 
 GRID = {"leader_share": (0.4, 0.5, 0.6), "dropout_share": (0.3, 0.9)}
 
@@ -34,7 +33,7 @@ def make_season(races: int, effect: float, seed: int, scored: int = 60):
     history = make_drawn(races, rng, leader=np.where(rng.random(races) < chance, 0.75, 0.28))
     results, facts = as_frames(history)
     simulated = {
-        race_id: PastRace.of(make_drawn(100, rng, leader=np.where(rng.random(100) < 0.5, 0.75, 0.28)))
+        race_id: make_drawn(100, rng, leader=np.where(rng.random(100) < 0.5, 0.75, 0.28))
         for race_id in conditions.index[-scored:]
     }
     return simulated, results, facts, conditions
@@ -87,10 +86,19 @@ def make_walk(task, score="energy+leader+crash"):
     return _Walk(past, candidates, task[0], task[1], _weights(score))
 
 
-def slow_scores(drawn: PastRace, real: pd.DataFrame, weight) -> list[float]:
+def all_balanced(simulated: dict) -> dict:
+    """Return the races with nobody ahead for long, nobody out and no caution: all scenarios are of one regime."""
+    calm = {"laps_led": 10.0, "dropped_out": False, "cautions": 0}
+    every = {
+        k: {name: np.full_like(getattr(race, name), x) for name, x in calm.items()} for k, race in simulated.items()
+    }
+    return {k: replace(race, **every[k]) for k, race in simulated.items()}
+
+
+def slow_scores(drawn: Drawn, real: pd.DataFrame, weight) -> list[float]:
     """Return energy score and both CRPS of weighted scenarios, unbiased, by double sums over pairs."""
     real = real.set_index("driver").loc[drawn.drivers]
-    share, crashes = drawn.features[:, 0], drawn.crashes.astype(float)
+    share, crashes = drawn.laps_led.max(axis=1) / drawn.laps_led.sum(axis=1), drawn.crashed.sum(axis=1).astype(float)
     led = real["laps_led"].max() / real["laps_led"].sum()
     cases = [
         (drawn.points.astype(float), real["dk_points"].to_numpy(float)),
@@ -115,7 +123,7 @@ def test_gains_equal_double_sums_over_reweighted_scenarios():
     for row, candidate in ((0, 0), (25, 3), (39, 5)):
         race_id = task[3].index[walk.scored[row]]
         drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
-        codes = regime_codes(drawn.features, walk.candidates.listed[candidate])
+        codes = regime_codes(feature_matrix(drawn), walk.candidates.listed[candidate])
         even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))
         told = slow_scores(drawn, real, regime_weights(codes, chances[row, candidate]))
         assert gains[row, candidate] == pytest.approx(np.subtract(even, told), rel=1e-3, abs=1e-4)
@@ -127,7 +135,7 @@ def test_unweighted_scenarios_have_the_crps_of_metrics():
     walk = make_walk(task)
     race_id = task[3].index[walk.scored[4]]
     real = task[1][task[1]["race_id"] == race_id]
-    share = task[0][race_id].features[:, [0]]
+    share = feature_matrix(task[0][race_id])[:, [0]]
     expected = metrics.crps(share, [real["laps_led"].max() / real["laps_led"].sum()])[0]
     assert walk.unweighted[4, 1] == pytest.approx(expected, rel=1e-4)
 
@@ -142,7 +150,7 @@ def test_chances_are_those_of_a_model_fitted_on_the_seasons_before():
         year = pd.Timestamp(conditions.loc[race_id, "date"].year, 1, 1)
         thresholds = walk.candidates.listed[candidate]
         model = RegimeModel.fit(conditions[conditions["date"] < year], features, thresholds)
-        codes = regime_codes(task[0][race_id].features, thresholds)
+        codes = regime_codes(feature_matrix(task[0][race_id]), thresholds)
         simulated = np.bincount(codes, minlength=4) / len(codes)
         assert chances[row, candidate] == pytest.approx(model.probabilities(conditions.loc[race_id], simulated))
 
@@ -200,7 +208,7 @@ def test_knowing_a_regime_is_reweighting_by_what_came():
     total, base = [], []
     for race_id in task[0]:
         drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
-        codes = regime_codes(drawn.features, found.best)
+        codes = regime_codes(feature_matrix(drawn), found.best)
         came = found.timeline.set_index("race_id").loc[race_id, "regime"] == "dominator"
         even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))[1]
         within = (codes == 0) == came
@@ -213,10 +221,7 @@ def test_knowing_a_regime_is_reweighting_by_what_came():
 
 def test_knowing_what_no_scenario_shows_changes_nothing():
     task = make_season(100, effect=2.0, seed=3, scored=40)
-    alike = {
-        k: race._replace(features=np.tile(race.features[:1], (len(race.features), 1))) for k, race in task[0].items()
-    }
-    gains = tune((alike, *task[1:]), n_permutations=0, n_resamples=1).knowing["skill"]
+    gains = tune((all_balanced(task[0]), *task[1:]), n_permutations=0, n_resamples=1).knowing["skill"]
     assert (gains.abs() < 1e-6).all()
 
 
@@ -236,8 +241,7 @@ def test_the_best_of_the_grid_is_on_its_plateau(helpful):
 def test_thresholds_in_use_win_ties_and_ones_own_are_compared():
     task = make_season(160, effect=0.0, seed=7, scored=80)
     own = {"dropout_share": 0.4}
-    alike = {k: race._replace(features=race.features * 0) for k, race in task[0].items()}
-    found = tune((alike, *task[1:]), use=own, n_permutations=5)
+    found = tune((all_balanced(task[0]), *task[1:]), use=own, n_permutations=5)
     assert (found.table["skill"].abs() < 1e-12).all(), "all scenarios are of one regime"
     assert found.best.dropout_share == 0.3 and found.best.leader_share == 0.5, "the nearest to the ones in use"
     assert tune(task, grid=GRID | {"fuel_miles": []}, n_permutations=0, n_resamples=1).best.fuel_miles == 1000
