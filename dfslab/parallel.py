@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import pickle
 import queue
@@ -315,6 +316,8 @@ def _on_dask(function, jobs, address: str):
     """Yield (number, what gives its result) for each job that ends; the rest raise `WorkerDied` when it is gone."""
     from distributed import wait
 
+    for name in ("distributed", "distributed.client", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # our own sentence says what happened
     with contextlib.closing(_client(address)) as client:
         left = {
             client.submit(_apply, function, job, code_digest(), pure=False, retries=2): k for k, job in enumerate(jobs)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -46,7 +47,7 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
     """Execute `notebook` with `parameters` into `target`, which is written however it ends.
 
     The kernel is this very Python, whatever kernels others installed; its working folder is the target's, and nothing
-    is imported from there.
+    is imported from there. What it prints beside the cells (a traceback of its own when it is ended) is dropped.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
     client.reset_execution_trackers()
     at = None
     try:
-        with client.setup_kernel(env=child_environment()):
+        with client.setup_kernel(env=child_environment(), stderr=subprocess.DEVNULL):
             for at, cell in enumerate(node.cells):
                 client.execute_cell(cell, at)
             client.set_widgets_metadata()

@@ -28,7 +28,7 @@ from dfslab.workflow._verbs import fresh_races
 class Outcome:
     """What happened, in slate rows: `points` (D,), `field` (F, K) the real entries, `ownership` (D,) fractions.
 
-    `field` is empty where the standings in the folder are those of another contest.
+    `field` is empty where the standings are those of another contest or missing; `ownership` is NaN where missing.
     `results` and `race` are rows of the history, None while it does not hold the race.
     """
 
@@ -70,14 +70,14 @@ class AfterRace:
         return self.outcome.points[self.outcome.field].sum(axis=1)
 
     def __repr__(self) -> str:
-        mean = 100 * self.ownership["share_error"].abs().mean()
-        ours = ""
+        errors, ours = 100 * self.ownership["share_error"].abs(), ""
+        wrong = f"wrong by {errors.mean():.1f} points a driver" if len(errors) else "not known"
         if len(self.summary):
             ours = f"; {self.summary['entering']:.0f} entries won ${self.summary['won']:,.2f} for "
             ours += f"${self.summary['fees']:,.2f}, {self.summary['beaten']:.0%} of the field beaten on average"
             ours += f"; promised and scored order of the lineups correlate at {self.order:+.2f}"
         notes = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
-        return f"AfterRace(ownership wrong by {mean:.1f} points a driver{ours}{notes})"
+        return f"AfterRace(ownership {wrong}{ours}{notes})"
 
 
 ENTRIES = ("lineup", "drivers", "regime", "points", "rank", "beaten", "prize")
@@ -92,7 +92,7 @@ def review(
     contest: Contest | str | int | None = None,
     scores: Scores | None = None,
 ) -> AfterRace | None:
-    """Return how forecasts and portfolio turned out, or None while no standings lie in the race's folder.
+    """Return how forecasts and portfolio turned out, or None while there are neither standings nor results.
 
     With the `scores` it promised, promise and outcome enter the user's record (not on a simulated season), from which
     later promises are calibrated.
@@ -122,26 +122,40 @@ def review(
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
-    """Return what happened in a contest of the race, or None without standings in its folder.
+    """Return what happened in a contest of the race, or None while there are neither standings nor results.
 
-    Points are those of the standings; drivers nobody rostered take theirs from the history, else 0 with a note.
+    Points are those of the standings; drivers nobody rostered take theirs from the history, else 0 with a note. With
+    results alone the race can be reviewed, field and ownership (NaN) are missing, and a note says so.
     """
     slate, found = day.slate, day.files.standings
-    if not found:
-        return None
-    standings = day.files.standings_of(contest) or found[0]
-    field, left_out = _real_field(day, contest, standings)
-    own, scored = by_slate(standings.ownership, slate.names), by_slate(standings.points, slate.names)
     results = None if day.files.results is None else day.files.results.frame
+    if not found and results is None:
+        return None
+    own = scored = np.full(len(slate), np.nan)
+    field, left_out, notes = np.empty((0, slate.rules.roster_size), int), (NO_STANDINGS,), ()
+    if found:
+        standings = day.files.standings_of(contest) or found[0]
+        field, left_out = _real_field(day, contest, standings)
+        own, scored, notes = (
+            by_slate(standings.ownership, slate.names),
+            by_slate(standings.points, slate.names),
+            standings.notes,
+        )
+        own = np.nan_to_num(own)
     if results is not None:
         official = by_slate(results.set_index("driver")["points"], slate.names)
         scored = np.where(np.isnan(scored), official, scored)
     points = np.where(slate.out, 0.0, scored)
     blank = np.isnan(points)
-    notes = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
+    unknown = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
     race = None if results is None else _race_row(day)
-    notes = (*standings.notes, *left_out, *notes)
-    return Outcome(np.nan_to_num(points), field, np.nan_to_num(own), results, race, notes)
+    return Outcome(np.nan_to_num(points), field, own, results, race, (*notes, *left_out, *unknown))
+
+
+NO_STANDINGS = (
+    "The results are there, the contest's standings are not: put contest-standings-*.zip into the race's folder."
+)
+"""What is missing for a whole review."""
 
 
 def _real_field(day: RaceDay, contest: Contest, standings) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -220,12 +234,13 @@ def _missed(day, crowd, mine: Portfolio, scores: Scores, outcome: Outcome, regim
 
 def ownership_errors(crowd: OwnershipForecast, outcome: Outcome) -> pd.DataFrame:
     """Return forecast against actual ownership by driver, largest errors first, all in fractions."""
-    table = crowd.table
+    table, known = crowd.table, np.isfinite(outcome.ownership).all()
     frame = pd.DataFrame({"driver": table["driver"], "forecast": table["ownership"], "actual": outcome.ownership})
     frame["share_error"] = frame["actual"] - frame["forecast"]
     frame["low_80"], frame["high_80"] = table["low_80"], table["high_80"]
     frame["inside"] = metrics.covered(frame["low_80"], frame["high_80"], frame["actual"])
-    return frame.sort_values("share_error", key=np.abs, ascending=False, kind="stable", ignore_index=True)
+    frame = frame.sort_values("share_error", key=np.abs, ascending=False, kind="stable", ignore_index=True)
+    return frame if known else frame.iloc[:0]
 
 
 def _drivers(day: RaceDay, races: Scenarios, outcome: Outcome) -> pd.DataFrame:

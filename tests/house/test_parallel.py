@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import logging
 import os
 import signal
 import socket
@@ -219,11 +220,14 @@ def test_a_cluster_gives_the_same_numbers_and_survives_a_lost_worker(monkeypatch
         assert killed and workers[0].wait(10) == -signal.SIGKILL
 
 
-def test_when_the_scheduler_dies_what_was_finished_stays(monkeypatch, tmp_path):
+def test_when_the_scheduler_dies_what_was_finished_stays_and_nobody_logs(monkeypatch, tmp_path):
     (tmp_path / "jobs").mkdir()
     with _scheduler(tmp_path) as (address, scheduler, _):
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
-        said = {}
+        said, logged, ear = {}, [], logging.Handler()
+        ear.emit = logged.append
+        for name in ("distributed", "distributed.client", "distributed.core"):
+            monkeypatch.setattr(logging.getLogger(name), "handlers", [ear])
 
         def instead(job, error):
             said[job[0]] = str(error)
@@ -237,6 +241,7 @@ def test_when_the_scheduler_dies_what_was_finished_stays(monkeypatch, tmp_path):
         got = map_jobs(slow, jobs, progress=kill, instead=instead)
     assert 2 <= sum(value >= 0 for value in got) < 12 and len(said) == got.count(-1)
     assert all(address in text and "run again for the rest" in text for text in said.values())
+    assert not logged
 
 
 def test_a_cluster_without_workers_is_said_at_once_and_not_waited_for_for_ever(monkeypatch, tmp_path, capsys):

@@ -25,7 +25,7 @@ from dfslab.workflow import (
     simulate_race,
 )
 from dfslab.workflow._backtest import _cash_bands, _stored, run_backtest, salary_rank, summarise
-from dfslab.workflow._review import Outcome, by_slate, play_real_field, read_outcome
+from dfslab.workflow._review import NO_STANDINGS, Outcome, by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import fresh_races
 
 SMALL = {"n_scenarios": 300, "n_lineups": 3, "n_draws": 40, "n_fresh_fields": 3, "n_candidates": 300, "n_fields": 2}
@@ -246,6 +246,20 @@ def test_before_the_race_there_is_nothing_to_look_back_on(tmp_path):
     outcome = read_outcome(open_race(RACE, tmp_path), day.contest)
     assert outcome.results is None
     assert outcome.field.shape == (5, 6)
+
+
+def test_results_without_standings_give_a_review_of_the_race_and_say_what_is_missing(tmp_path):
+    (tmp_path / "history").symlink_to(SAMPLE / "history")
+    left = shutil.ignore_patterns("contest-standings*")
+    shutil.copytree(SAMPLE / "races" / RACES[1], tmp_path / "races" / RACES[1], ignore=left)
+    day, whole = open_race(RACES[1], tmp_path), open_race(RACES[1])
+    races = simulate_race(day, 300)
+    crowd = forecast_ownership(day, races, 40)
+    mine = choose_portfolio(day, races, crowd, 3, n_candidates=300, n_fields=2)
+    after, known = review(day, races, crowd, mine), review(whole, races, crowd)
+    pd.testing.assert_frame_equal(after.drivers, known.drivers)
+    assert after.regime["happened"].sum() == 1 and not len(after.entries) and not len(after.ownership)
+    assert repr(after) == f"AfterRace(ownership not known; {NO_STANDINGS.rstrip('.')})"
 
 
 SOUND = {"key": "k", "race": {}, "scores": [], "money": [{}], "drivers": []}
