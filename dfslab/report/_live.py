@@ -48,13 +48,13 @@ class World:
     crowd: OwnershipForecast
     field: np.ndarray
 
-    def play(self, mine: Portfolio, began: float) -> "Answer":
-        """Return what a portfolio earns here; `began` is when the question was asked (`time.monotonic`)."""
+    def play(self, mine: Portfolio) -> "Answer":
+        """Return what a portfolio earns here."""
         held = self.day.contest
         others = self.field[: held.entries - held.entering(len(mine))]
         weight, rules = self.races.weight, self.day.slate.rules
         result = simulate_contest(mine.lineups, others, self.races.points, held, weight=weight, rules=rules)
-        return Answer(self, mine, result, time.monotonic() - began)
+        return Answer(self, mine, result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,6 @@ class Answer:
     world: World
     portfolio: Portfolio
     result: ContestResult
-    seconds: float
 
 
 @dataclass
@@ -88,8 +87,7 @@ class Bench:
         ------
         UserError : no lineup obeys the wishes; fewer than asked are answered, with a note
         """
-        began, notes = time.monotonic(), ()
-        world = self.world(**_taken(wishes))
+        world, notes = self.world(**_taken(wishes)), ()
         slate, own, value, n = world.crowd.slate, world.crowd.ownership, world.races.mean(), n_lineups
         if (most := world.day.contest.entering(n)) < n:
             n, notes = most, (f"A user may enter {most} lineups; the full engine gives all {n}.",)
@@ -105,17 +103,17 @@ class Bench:
         copies = (world.field[None] == lineups[:, None]).all(axis=2).sum(axis=1)
         metrics = lineup_metrics(slate, own, lineups, value=value, expected_copies=copies)
         given = {"notes": notes, "slate": slate, "contest": world.day.contest, "ownership": slate.align(own)}
-        return world.play(Portfolio(lineups, metrics, pd.DataFrame(), **given), began)
+        return world.play(Portfolio(lineups, metrics, pd.DataFrame(), **given))
 
     def choose(self, n_lineups=150, n_scenarios=20_000, n_draws=1_000, **wishes) -> Answer:
         """Return the lineups of notebook 03 under the same wishes."""
-        began, assumed = time.monotonic(), _taken(wishes)
+        assumed = _taken(wishes)
         day, weights = self.world(**assumed).day, assumed.get("regime_weights")
         drawn = simulate_race(day, n_scenarios)
         crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
         plain = {} if any(wishes.get(name) is not None for name in OWN_RECIPE) else {"leverage_share": 0.0}
         mine = choose_portfolio(day, drawn, crowd, n_lineups, regime_weights=weights, **wishes | plain)
-        return self.world(**assumed).play(mine, began)
+        return self.world(**assumed).play(mine)
 
     def compare(self, pinned: Answer, answer: Answer) -> pd.Series:
         """Return what `answer` earns more than `pinned` in its own world, dollars, paired on fresh draws, ± se."""
@@ -276,10 +274,10 @@ class Panel:
         self._answer(lambda: self.bench.ask(**self.wishes()))
 
     def _answer(self, ask: Callable) -> None:
-        self.status.value = "<em>working …</em>"
+        self.status.value, began = "<em>working …</em>", time.monotonic()
         try:
             self.answer = ask()
-            self.status.value = f"<p>Answered in {self.answer.seconds:.2f} s.</p>"
+            self.status.value = f"<p>Answered in {time.monotonic() - began:.2f} s.</p>"
             self._draw()
         except UserError as reason:
             self.status.value = notes([f"No answer, the last one stands: {reason}"]).markup
@@ -344,8 +342,3 @@ class Panel:
         acts = {"pin as A": self.pin, "full engine": self.full, "write files": self.write}
         right = [kit.HBox([self._button(*act) for act in acts.items()]), self.status, self.output]
         return kit.HBox([left, kit.VBox(right, layout={"flex": "1 1 0", "min_width": "0", "min_height": "40em"})])
-
-
-def panel(bench: Bench, out_dir=""):
-    """Return the sliders, pickers and buttons with their answer as one widget."""
-    return Panel(bench, out_dir).view

@@ -106,24 +106,20 @@ class Column:
 
 
 @functools.cache
-def _registry() -> dict[str, Column]:
+def _registry() -> dict[str, dict]:
     with (Path(__file__).parent / "columns.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        r["column"]: Column(kind=r["kind"], digits=int(r["digits"]) if r["digits"] else None, label=r["label"])
-        for r in rows
-    }
+        return {row["column"]: row for row in csv.DictReader(file)}
 
 
 def column(name, values=(), error=None, like=None) -> Column:
     """Return how a column reads, `like` another of the registry; cents are shown where values or errors are small."""
-    known, own = _registry().get(like or name, Column()), _registry().get(name)
-    label = own.label if own else str(name).replace("_", " ")
-    digits = known.digits
-    if digits is None and known.kind == "dollars":
+    known, own = (_registry().get(key, {}) for key in (like or name, name))
+    kind, label = known.get("kind", ""), own.get("label", str(name).replace("_", " "))
+    digits = int(known["digits"]) if known.get("digits") else None
+    if digits is None and kind == "dollars":
         size = np.nanmax(np.abs(np.asarray(values if error is None else error, float)), initial=0)
         digits = 2 if size < (100 if error is None else 2) else 0
-    return Column(name, known.kind, digits, label + " %" * (known.kind == "percent" and "%" not in label))
+    return Column(name, kind, digits, label + " %" * (kind == "percent" and "%" not in label))
 
 
 # ------------------------------------------------------------ the parts
@@ -155,13 +151,7 @@ def table(
     frame = _banded(frame.reset_index() if isinstance(frame, pd.Series) else frame)
     units, errors = units or {}, {n: e for n in frame for e in (f"{n}_se", f"± {n}") if e in frame}
     names = [name for name in frame if name not in errors.values()]
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype != bool for name in names]
-    columns = [column(n, frame[n], frame.get(errors.get(n)), units.get(n)) for n in names]
-    head = [(c.label, "num" if number else "") for c, number in zip(columns, numeric, strict=True)]
-    cells = [
-        _cells(c, frame[c.name], frame.get(errors.get(c.name), [None] * len(frame)), number, c.name in bars)
-        for c, number in zip(columns, numeric, strict=True)
-    ]
+    head, cells = zip(*(_drawn(frame, n, errors.get(n), units.get(n), n in bars) for n in names), strict=True)
     rows = list(zip(*cells, strict=True))
     markup = _macros().table(head, rows, caption, fold, len(names) >= WIDE, search, shown)
     texts = [[f"{cell['text']} ± {cell['error']}".removesuffix(" ± ") for cell in row] for row in rows]
@@ -178,25 +168,20 @@ def _banded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _cells(column: Column, values, errors, numeric: bool, bars: bool) -> list[dict]:
-    """Return the cells of a column as the template takes them."""
+def _drawn(frame, name, error_name, like, bars: bool) -> tuple[tuple, list[dict]]:
+    """Return the head of a column and its cells as the template takes them."""
+    values, errors = frame[name], frame.get(error_name, [None] * len(frame))
+    how, cells = column(name, values, frame.get(error_name), like), []
+    numeric = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
     longest = np.nanmax(np.abs(values.to_numpy(float)), initial=0) or 1.0 if bars else None
-    cells = []
     for value, error in zip(values, errors, strict=True):
-        text, error = column.write(value, error)
-        mark = {"yes": "ok", "no": "bad"}.get(text, "") if column.name in MARKED else ""
-        known = numeric and not pd.isna(value)
-        bar = round(100 * abs(value) / longest) if bars and known else None
-        classes = (
-            ["num"] * numeric
-            + ["bar"] * (bar is not None)
-            + [mark] * bool(mark)
-            + ["long"] * (len(text) > LONG)
-            + ["date"] * (column.kind == "date")
-        )
-        order = float(value) if known else None
-        cells.append({"text": text, "error": error, "classes": " ".join(classes), "bar": bar, "order": order})
-    return cells
+        (text, error), known = how.write(value, error), numeric and not pd.isna(value)
+        marked = {"ok": text == "yes", "bad": text == "no"} if name in MARKED else {}
+        looks = {"num": numeric, "bar": bars and known, "long": len(text) > LONG, "date": how.kind == "date"} | marked
+        bar, order = round(100 * abs(value) / longest) if bars and known else None, float(value) if known else None
+        classes = " ".join(look for look, here in looks.items() if here)
+        cells.append({"text": text, "error": error, "classes": classes, "bar": bar, "order": order})
+    return (how.label, "num" if numeric else ""), cells
 
 
 def stats(figures, units: str = "") -> Part:
