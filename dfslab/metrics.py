@@ -206,13 +206,6 @@ def root_mean_square_error(forecast, actual) -> float:
     return float(np.sqrt(((np.asarray(forecast, float) - np.asarray(actual, float)) ** 2).mean()))
 
 
-def top_hits(forecast, actual, k: int = 5) -> float:
-    """Return the share of the `k` most owned that are among the `k` forecast highest; ties go to the earlier row."""
-    chosen = np.argsort(-np.asarray(forecast, float), kind="stable")[:k]
-    best = np.argsort(-np.asarray(actual, float), kind="stable")[:k]
-    return len(np.intersect1d(chosen, best)) / k
-
-
 def crps(draws, actual) -> np.ndarray:
     """Return the continuous ranked probability score of each column of draws, (n, D) and (D,) → (D,) [gneiting2007].
 

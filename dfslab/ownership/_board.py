@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dfslab.errors import InputError, UserError, as_day
+from dfslab.errors import InputError, as_day
 from dfslab.lineups import LineupLaw
 from dfslab.metrics import damped_newton
 from dfslab.ownership._entrants import exposures
@@ -192,27 +192,19 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise InputError(f"ownership history: column {', '.join(missing)} is missing")
     frame = frame.assign(contest_id=frame["contest_id"].astype(str)).reset_index(drop=True)
-    days = pd.to_datetime(frame["date"].map({date: _day(date) for date in frame["date"].unique()}))
+    days = {date: as_day(date, "ownership history: date") for date in frame["date"].unique()}
     own = pd.to_numeric(frame["ownership"], errors="coerce")
     no_share = ~own.between(0, 1 + 1e-9) & frame["ownership"].notna()
-    _refuse(frame, "date", days.isna(), "give one such as 2025-04-13")
-    _refuse(frame, "ownership", no_share, "give fractions between 0 and 1 (52 % is 0.52)")
-    _refuse(frame, "driver", frame.duplicated(["contest_id", "driver"]), "he is there twice; keep one row")
-    return frame.assign(date=days, ownership=own)
-
-
-def _refuse(frame, column: str, wrong, remedy: str) -> None:
-    if wrong.any():
-        row = frame[wrong].iloc[0]
-        where = f"row {row.name + 1} ({row['driver']}, contest {row['contest_id']})"
-        raise InputError(f"ownership history: {where} has the {column} {str(row[column])[:40]!r}; {remedy}")
-
-
-def _day(date):
-    try:
-        return as_day(date)
-    except UserError:
-        return pd.NaT
+    twice, shares = "he is there twice; keep one row", "give fractions between 0 and 1 (52 % is 0.52)"
+    for column, wrong, remedy in (
+        ("ownership", no_share, shares),
+        ("driver", frame.duplicated(["contest_id", "driver"]), twice),
+    ):
+        if wrong.any():
+            row = frame[wrong].iloc[0]
+            where = f"row {row.name + 1} ({row['driver']}, contest {row['contest_id']})"
+            raise InputError(f"ownership history: {where} has the {column} {str(row[column])[:40]!r}; {remedy}")
+    return frame.assign(date=frame["date"].map(days), ownership=own)
 
 
 def _unusable(own: pd.Series, size: int) -> str:

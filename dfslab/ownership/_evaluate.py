@@ -30,8 +30,8 @@ CASH_UNSEEN = 1.0
 """Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""
 MOSTLY_KNOWN = 0.98
 """Share of the roster's ownership that must be known for a log score: the rest is taken as the law has it."""
-SHOWN = ("mean error", "RMSE", "log score", "CRPS", "rank correlation", "top 5 found", "inside 80%")
-BETTER_HIGH = ("log score", "rank correlation", "top 5 found")
+SHOWN = ("mean error", "RMSE", "log score", "CRPS", "rank correlation", "inside 80%")
+BETTER_HIGH = ("log score", "rank correlation")
 
 
 @dataclass(frozen=True, repr=False)
@@ -252,14 +252,11 @@ def _scored(model, board, own, theta, draws, basis) -> tuple[list[dict], pd.Data
     about = {"case": case, "date": board.date, "model": model}
     rows = pd.DataFrame({**about, "driver": board.names, "salary": board.salary})
     drivers = rows.assign(forecast=own, actual=board.ownership)[known]
-    about |= {"track_type": board.track_type, "kind": board.kind, "size": _size(board), "entries": board.entries}
+    size = next((name for name, least in reversed(SIZES.items()) if board.entries >= least), "unknown")
+    about |= {"track_type": board.track_type, "kind": board.kind, "size": size, "entries": board.entries}
     about |= {"drivers": len(board), "known": int(known.sum()), "basis": basis}
     found = _scores(board, own, theta, draws, known)
     return [{**about, "score": name, "value": value} for name, value in found.items() if not np.isnan(value)], drivers
-
-
-def _size(board: ContestBoard) -> str:
-    return next((name for name, least in reversed(SIZES.items()) if board.entries >= least), "unknown")
 
 
 def _scores(board: ContestBoard, own, theta, draws, known) -> dict[str, float]:
@@ -270,7 +267,6 @@ def _scores(board: ContestBoard, own, theta, draws, known) -> dict[str, float]:
         "least mean error": (error.sum() + (0.0 if known.all() else abs(left))) / len(own),
         "RMSE": metrics.root_mean_square_error(forecast, actual),
         "rank correlation": metrics.spearman(forecast, actual),
-        "top 5 found": metrics.top_hits(forecast, actual, 5) if np.ptp(forecast) > 0 else np.nan,
     }
     if theta is not None and actual.sum() >= 100 * MOSTLY_KNOWN * board.rules.roster_size:
         found["log score"] = log_score(board, theta)

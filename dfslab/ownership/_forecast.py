@@ -124,11 +124,9 @@ class OwnershipForecast:
         target[rows] = list(held.values())
         own = np.zeros(len(self.slate))
         own[racing] = self._held_law(target[racing]).marginals()
-        draws = np.zeros_like(self.draws)
-        before = self.table["ownership"].to_numpy()
-        draws[:, racing] = _shifted(
-            self.draws[:, racing], before[racing], own[racing], ~np.isnan(target[racing]), self.slate.salary[racing]
-        )
+        free, draws = racing & np.isnan(target), np.tile(own, (len(self.draws), 1))
+        moved = log_odds(own[free]) - log_odds(self.table["ownership"].to_numpy()[free])
+        draws[:, free] = affordable(log_odds(self.draws[:, free]) + moved, self.slate.salary[free], own[free])
         return replace(self, table=_table(self.slate, own, draws), draws=draws, held=held)
 
     def _held_law(self, target):
@@ -138,14 +136,6 @@ class OwnershipForecast:
         if np.nanmax(np.abs(law.marginals() - target)) > 1e-6:
             raise UserError("given: no mix of legal lineups has these shares; hold fewer drivers, or lower the shares")
         return law
-
-
-def _shifted(draws, before, after, held, salary) -> np.ndarray:
-    """Return draws (n, D) moved by the change of their forecast in log-odds; `held` (D,) drivers are as in `after`."""
-    odds = log_odds(draws) + log_odds(after) - log_odds(before)
-    moved = np.tile(after, (len(draws), 1))
-    moved[:, ~held] = affordable(odds[:, ~held], salary[~held], after[~held])
-    return moved
 
 
 def forecast(
@@ -176,6 +166,8 @@ def forecast(
     seldom = {name: why for name, why in missing.items() if name not in VENDORS}
     rolled = [(r.board.contest_id, r.board.names, r.board.law(r.log_worths).marginals()) for r in fitted.rolled]
     past = [(contest_id, *row) for contest_id, *known in rolled for row in zip(*known, strict=True)]
+    cold = "Cold start: no past contest is in the history; the forecast rests on figures shipped with dfslab."
+    experience = f"{len(fitted.boards)} past contests are in the history." if fitted.boards else cold
     views = {name: np.zeros(len(slate)) for name in sources}
     for name, view in views.items():
         view[~slate.out] = board.law(sum(sources[name].values())).marginals()
@@ -184,7 +176,7 @@ def forecast(
         draws=draws,
         views=views,
         weights=known.pool(sources).weights.reset_index(),
-        notes=(_experience(len(fitted.boards)), *seldom.values(), *fitted.notes),
+        notes=(experience, *seldom.values(), *fitted.notes),
         past=pd.DataFrame(past, columns=["contest_id", "driver", "ownership"]),
         slate=slate,
         contest=contest,
@@ -198,9 +190,3 @@ def _table(slate: Slate, own, draws) -> pd.DataFrame:
         tail = (100 - coverage) / 2
         table[f"low_{coverage}"], table[f"high_{coverage}"] = np.percentile(draws, [tail, 100 - tail], axis=0)
     return table
-
-
-def _experience(contests: int) -> str:
-    if contests == 0:
-        return "Cold start: no past contest is in the history; the forecast rests on figures shipped with dfslab."
-    return f"{contests} past contests are in the history."

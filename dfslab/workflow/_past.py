@@ -16,13 +16,11 @@ PAST_SCENARIOS = 500
 def past_races(results, races, wanted, seed: int, n_scenarios: int = PAST_SCENARIOS) -> dict[str, Scenarios]:
     """Return the races `wanted` (race_ids) as simulated before each, by race_id; each is simulated once and kept.
 
-    It rests on the rows of earlier races and on its own entries, so later rows leave it as it is.
+    It rests on the rows of earlier races and on its own entries, so later rows leave it as it is. Of the first race of
+    the history nothing is said.
     """
-    order = races.sort_values("date", kind="stable")
-    order = order[order["race_id"].isin(results["race_id"])]
+    order, items = _past_rows(results, races)
     wanted = set(wanted) & set(order["race_id"][order["date"] > order["date"].min()])
-    hashed = (pd.util.hash_pandas_object(frame, index=False).groupby(frame["race_id"]) for frame in (results, races))
-    entries, facts = (groups.agg(tuple) for groups in hashed)
 
     def simulate(kept):
         asked = wanted - set(kept)
@@ -30,9 +28,16 @@ def past_races(results, races, wanted, seed: int, n_scenarios: int = PAST_SCENAR
         rng = stream(seed, "past races")
         return forecast_races(results, order, since, n_scenarios=n_scenarios, rng=rng, skip=others)
 
-    items = {race_id: (entries[race_id], facts[race_id]) for race_id in order["race_id"]}
+    return cached_walk(simulate, items, "past races", seed, n_scenarios, wanted=wanted)
+
+
+def _past_rows(results, races) -> tuple[pd.DataFrame, dict]:
+    """Return the races that have results, by date, and a digest of the rows of each, by race_id."""
+    order = races[races["race_id"].isin(results["race_id"])].sort_values("date", kind="stable")
+    hashed = (pd.util.hash_pandas_object(frame, index=False).groupby(frame["race_id"]) for frame in (results, races))
+    entries, facts = (groups.agg(tuple) for groups in hashed)
     columns = tuple(results.columns), tuple(races.columns)
-    return cached_walk(simulate, items, "past races", columns, seed, n_scenarios, wanted=wanted)
+    return order, {race_id: (columns, entries[race_id], facts[race_id]) for race_id in order["race_id"]}
 
 
 def fill_history(history, seed: int) -> pd.DataFrame:
@@ -45,18 +50,27 @@ def fill_history(history, seed: int) -> pd.DataFrame:
     past, results = history.ownership, history.results
     if "race_id" not in past or past.empty or results.empty:
         return past
-    drawn = past_races(results, history.races, past["race_id"], seed)
-    parts = [_as_known(rows, results, drawn.get(race_id)) for race_id, rows in past.groupby("race_id", sort=False)]
+    order, items = _past_rows(results, history.races)
+    dates = order.set_index("race_id")["date"][lambda date: date.index.isin(past["race_id"])]
+
+    def know(kept):
+        drawn = past_races(results, history.races, set(dates.index) - set(kept), seed)
+        asked = {race_id: date for race_id, date in dates.items() if race_id not in kept}
+        return {race_id: _known(results, date, drawn.get(race_id)) for race_id, date in asked.items()}
+
+    known, parts = cached_walk(know, items, "known before", seed, wanted=set(dates.index)), []
+    for race_id, rows in past.groupby("race_id", sort=False):
+        mine = known[race_id] if race_id in known else known_before(results, rows["date"].iloc[0])
+        mine = mine.reindex(rows["driver"]).set_axis(rows.index)
+        parts.append(rows.assign(**{n: rows[n].fillna(mine[n]) if n in rows else mine[n] for n in mine}))
     return pd.concat(parts).sort_index()
 
 
-def _as_known(rows: pd.DataFrame, results: pd.DataFrame, scenarios) -> pd.DataFrame:
-    """Return the rows of one race's contests with what was known before it."""
-    known = known_before(results, rows["date"].iloc[0])
-    if scenarios is not None:
-        simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
-        known = known.join(
-            simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread()), how="outer"
-        )
-    mine = known.reindex(rows["driver"]).set_axis(rows.index)
-    return rows.assign(**{name: rows[name].fillna(mine[name]) if name in rows else mine[name] for name in mine})
+def _known(results: pd.DataFrame, date, scenarios: Scenarios | None) -> pd.DataFrame:
+    """Return what was known of every driver before a race."""
+    known = known_before(results, date)
+    if scenarios is None:
+        return known
+    simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
+    simulated = simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread())
+    return known.join(simulated, how="outer")

@@ -68,14 +68,11 @@ def tune_ownership(
     if figures:
         shipped = files.read_json(Path(figures))
         estimator = replace(estimator, prior=Prior(**shipped.get("neutral", shipped)))
-    record = (
-        walk_forward(past, estimator, first=int(learn), seed=int(seed), keep=cached_walk)
-        if contests >= needed
-        else None
-    )
-    cold = None if real.empty else cached(score_races, real, seed=int(seed))
-    first = as_day(since, "since") if since else None
-    return OwnershipTuning(record and record.late(first, last=last or None), cold, past["date"].max())
+    record, cold = None, None if real.empty else cached(score_races, real, seed=int(seed))
+    if contests >= needed:
+        record = walk_forward(past, estimator, first=int(learn), seed=int(seed), keep=cached_walk)
+        record = record.late(as_day(since, "since") if since else None, last=last or None)
+    return OwnershipTuning(record, cold, past["date"].max())
 
 
 KNOWN_SCENARIOS = 10_000
@@ -130,11 +127,8 @@ def check_finishes(
     progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
     odds = history.odds if len(history.odds) else None
     lent = None if data_dir is None else lent_history(data_dir, series)
-    return cached(_record, history.results, history.races, since, until, odds, lent, int(n_scenarios), int(seed))
-
-
-def _record(results, races, since, until, odds, lent, n_scenarios, seed) -> FinishRecord:
-    return finish_record(results, races, since, until, odds=odds, others=lent, n_scenarios=n_scenarios, seed=seed)
+    given = {"odds": odds, "others": lent, "n_scenarios": int(n_scenarios), "seed": int(seed)}
+    return cached(finish_record, history.results, history.races, since, until, **given)
 
 
 SCORED_SEASONS = 4.5
@@ -177,7 +171,8 @@ def tune_thresholds(
     since = _first_scored(dates) if since in (None, "") else as_day(since, "since")
     progress(f"regimes: races from {since:%Y-%m-%d}, each simulated by a model that had not seen it")
     drawn = past_races(results, races, races["race_id"][dates >= since], int(seed), int(n_scenarios))
-    conditions = cached(_past_conditions, results, races)
+    worth = cached(FinishModel.fit, results, races).past_log_worth()
+    conditions = regimes.past_conditions(worth, results, races)
     progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     return regimes.tune_thresholds(
@@ -194,10 +189,6 @@ def _first_scored(dates: pd.Series) -> pd.Timestamp:
             "learned from, and two seasons are scored: run dfslab fetch for earlier seasons"
         )
     return max(dates.iloc[LEARNED_RACES], dates.iloc[-1] - pd.Timedelta(days=365.25 * SCORED_SEASONS))
-
-
-def _past_conditions(results, races) -> pd.DataFrame:
-    return regimes.past_conditions(FinishModel.fit(results, races).past_log_worth(), results, races)
 
 
 def _since(history, since) -> pd.Timestamp:

@@ -56,11 +56,6 @@ def test_pit_is_uniform_when_calibrated_even_with_ties():
     assert stats.kstest(metrics.pit(draws, actual + 1, rng), "uniform").pvalue < 1e-6
 
 
-@pytest.mark.parametrize(("forecast", "hits"), [([5, 4, 3, 2, 1, 0], 1.0), ([0, 1, 2, 3, 4, 5], 0.5), ([1] * 6, 1.0)])
-def test_top_hits_by_hand(forecast, hits):
-    assert metrics.top_hits(forecast, [9, 8, 7, 6, 5, 4], k=4) == hits
-
-
 def test_errors_by_hand():
     assert metrics.root_mean_square_error([1, 2], [2, 4]) == pytest.approx(np.sqrt(2.5))
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from dfslab.errors import InputError, UserError
+from dfslab.errors import UserError
 from dfslab.ownership import (
     HistoricalOwnership,
     HybridOwnershipEstimator,
@@ -533,15 +533,15 @@ def test_a_forecast_without_errors_is_drawn_as_it_is():
         ),
         (
             lambda h: h.assign(date=h["date"].where(h["contest_id"] != "c03")),
-            r"\(Driver A, contest c03\) has the date 'NaT'; give one",
+            "ownership history: date is 'NaT'; write it as 2025-04-13",
         ),
-        (lambda h: h.assign(date="soon"), "has the date 'soon'"),
+        (lambda h: h.assign(date="soon"), "date is 'soon'"),
         (lambda h: pd.concat([h, h.head(1)]), r"\(Driver A, contest c00\) .* he is there twice; keep one row"),
         (lambda h: h.drop(columns="salary"), "column salary is missing"),
     ],
 )
 def test_bad_history_is_refused_in_a_sentence(spoil, said):
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(UserError, match=said):
         HybridOwnershipEstimator(RULES).fit(spoil(HISTORY))
 
 

@@ -38,13 +38,14 @@ def _first(history, n: int):
 
 
 def test_one_more_contest_simulates_one_more_race_and_changes_no_digit(history, fresh_cache):
+    """A race is two files: its scenarios, and what was known of the drivers."""
     files = fresh_cache("step by step")
     fill_history(_first(history, 5), 1)
-    assert len(list(files.iterdir())) == 5
+    assert len(list(files.iterdir())) == 2 * 5
     grown = fill_history(_first(history, 6), 1)
-    assert len(list(files.iterdir())) == 6
+    assert len(list(files.iterdir())) == 2 * 6
     again = fill_history(_first(history, 6), 1)
-    assert len(list(files.iterdir())) == 6
+    assert len(list(files.iterdir())) == 2 * 6
     fresh_cache("at once")
     pd.testing.assert_frame_equal(grown, fill_history(_first(history, 6), 1), check_exact=True)
     pd.testing.assert_frame_equal(grown, again, check_exact=True)
@@ -67,7 +68,7 @@ def test_a_changed_row_is_simulated_anew_with_all_that_come_after_it(history, fr
     third = short.ownership["race_id"].unique()[2]
     wrong = short.results.assign(finish=short.results["finish"].where(short.results["race_id"] != third, 1))
     fill_history(replace(short, results=wrong), 1)
-    assert len(list(files.iterdir())) == 6 + 4
+    assert len(list(files.iterdir())) == 2 * (6 + 4)
 
 
 def test_one_more_contest_is_one_more_forecast_and_one_more_score(history, fresh_cache):
