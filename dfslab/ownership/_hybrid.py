@@ -272,7 +272,7 @@ class FittedOwnership:
     @cached_property
     def parts(self) -> dict[str, FittedSource]:
         """The sources that are asked for, fitted."""
-        asked = self.estimator.alone or self.estimator.sources or tuple(self.estimator.weights)
+        asked = self.estimator.alone or tuple(self.estimator.weights) or self.estimator.sources
         latest, prior = self.boards[-MOST_CONTESTS:], self.estimator.prior
         return {s.name: FittedSource.fit(s, latest, self.past, prior) for s in SOURCES if s.name in asked or not asked}
 

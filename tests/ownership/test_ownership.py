@@ -337,6 +337,8 @@ def test_held_weights_are_held_and_the_other_sources_left_out():
     crowd = forecast(SLATE, HISTORY, n_draws=1, rng=np.random.default_rng(0), estimator=held)
     weights = crowd.weights.set_index("estimator")["weight"]
     assert weights.to_dict() == pytest.approx({"historical": 0.75, "salary_skill": 0.25})
+    both = replace(held, sources=("recent_form",)).fit(HISTORY).predict(SLATE)
+    np.testing.assert_allclose(both, crowd.ownership, atol=1e-9)
     board = FITTED.board(SLATE)
     base, parts = (
         FITTED.past.curve,

@@ -14,7 +14,9 @@ SMALL = {"grid": {"leader_share": [0.45, 0.55]}, "n_scenarios": 30, "n_permutati
 def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DFSLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        cache_folder.cache_clear()
         yield
+    cache_folder.cache_clear()
 
 
 @pytest.fixture(scope="module")
