@@ -83,7 +83,7 @@ def _chosen(n_scenarios: int, n_lineups: int) -> float:
 
     day = dfs.open_race()
     crowd = dfs.forecast_ownership(day, dfs.simulate_race(day, 400), 100)
-    sizes = {"n_candidates": 6_000}
+    sizes = {"n_candidates": 6_000, "leverage_share": 1.0}
     dfs.choose_portfolio(day, dfs.simulate_race(day, 400), crowd, 5, n_candidates=400)
     return _cpu(lambda: dfs.choose_portfolio(day, dfs.simulate_race(day, n_scenarios), crowd, n_lineups, **sizes))[0]
 

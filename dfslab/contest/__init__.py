@@ -9,16 +9,15 @@ the ranks they cover, and in a full contest what is paid out is the pool, to the
 array([[7.5]])
 """
 
-from dfslab.contest._kernels import in_threads
+from dfslab.contest._kernels import split_tied_prizes
 from dfslab.contest._simulate import (
     ContestError,
     ContestResult,
     FieldScores,
-    expected_payouts,
+    OurEntries,
     field_runs,
     mean_and_error,
     simulate_contest,
-    unpaid,
 )
 from dfslab.slate import Contest
 
@@ -26,11 +25,10 @@ __all__ = [
     "Contest",
     "ContestError",
     "ContestResult",
-    "expected_payouts",
     "field_runs",
     "FieldScores",
-    "in_threads",
     "mean_and_error",
+    "OurEntries",
     "simulate_contest",
-    "unpaid",
+    "split_tied_prizes",
 ]

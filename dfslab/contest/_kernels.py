@@ -117,10 +117,18 @@ def _sum_from_top(counts, width):
 
 
 @njit(cache=True, nogil=True)
+def split_tied_prizes(total, above, tied):
+    """Return what each of `tied` entries of equal score wins behind `above` better ones: the prizes of the ranks they
+    cover, shared evenly; `total[r]` holds the prizes of the best r ranks together, and nothing is paid past its end."""
+    last = len(total) - 1
+    return (total[min(above + tied, last)] - total[min(above, last)]) / tied
+
+
+@njit(cache=True, nogil=True)
 def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, rank, start, stop):
     """Fill rows start … stop of `payout` (S, L) in cents, ties split, and `rank` (S, L): all of `own` (L, K) enter.
 
-    `total` (n + 1,) holds the prizes of the best r ranks in cents. Equal scores share the prizes they cover.
+    `total` (n + 1,) holds the prizes of the best r ranks in cents.
     """
     n_own = len(own)
     head_sum, tail_sum = np.empty((len(heads), LANES), np.int32), np.empty((len(tails), LANES), np.int32)
@@ -140,7 +148,7 @@ def play_kernel(ticks, own, heads, tails, head, tail, copies, total, payout, ran
             for i in range(n_own):
                 above, upto = counts[score[i, b] + LANES], counts[score[i, b]]
                 rank[first + b, i] = above + 1
-                payout[first + b, i] = (total[upto] - total[above]) / (upto - above)
+                payout[first + b, i] = split_tied_prizes(total, above, upto - above)
 
 
 @njit(cache=True, nogil=True)
@@ -178,37 +186,83 @@ def field_kernel(ticks, paid, heads, tails, head, tail, copies, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def expected_kernel(at_least, offset, low, ticks, total, top, lineups, weight, group, sums, start, stop):
-    """Add to `sums` (G, 5, L) what lineups start … stop win, each entered alone, ties split; x cents in a scenario.
-
-    The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and the weight of a rank of `top` or better.
-    """
-    last = len(total) - 1
-    for s in range(len(low)):
-        x, counts, out = ticks[s], at_least[offset[s] : offset[s + 1]], sums[group[s]]
-        for i in range(start, stop):
-            j = -low[s]
-            for driver in lineups[i]:
-                j += x[driver]
-            upto = counts[max(j, 0)]
-            above = upto if j < 0 else (counts[j + 1] if j + 1 < len(counts) else 0)
-            paid = (total[min(upto + 1, last)] - total[min(above, last)]) / (upto - above + 1)
-            worth = weight[s] * paid
-            out[0, i] += worth
-            out[1, i] += weight[s] * worth
-            out[2, i] += worth * worth
-            if paid > 0:
-                out[3, i] += weight[s]
-            if above < top:
-                out[4, i] += weight[s]
+def _at_or_above(counts, j):
+    """Return how many of the field score at least `j` ticks above the lowest that `counts` holds."""
+    return counts[j] if j < len(counts) else 0
 
 
 @njit(cache=True, nogil=True)
-def score_kernel(ticks, lineups, score, start, stop):
-    """Fill rows start … stop of `score` (S, L) with the lineups' scores in ticks."""
+def _score(x, lineups, row):
+    score = 0
+    for j in range(lineups.shape[1]):
+        score += x[lineups[row, j]]
+    return score
+
+
+@njit(cache=True, nogil=True)
+def _below(mine, score):
+    """Return how many of the ascending scores `mine` are below `score`."""
+    low, high = 0, len(mine)
+    while low < high:
+        middle = (low + high) // 2
+        if mine[middle] < score:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def gains_kernel(ticks, low, offset, at_least, total, own, count, lost, lineups, rows, weight, start, stop):
+    """Return Σ weight × cents that each lineup of `rows` would add to ours, over scenarios start … stop.
+
+    `own` (S, n) holds the paid scores of our entries in a scenario in ascending order, the first count[s] of them;
+    `lost[s, i]` is what the first i of them lose together when somebody better comes in.
+    """
+    out = np.zeros(len(rows))
     for s in range(start, stop):
-        for i in range(lineups.shape[0]):
-            total = 0
-            for j in range(lineups.shape[1]):
-                total += ticks[s, lineups[i, j]]
-            score[s, i] = total
+        if weight[s] == 0:
+            continue
+        x, counts, mine = ticks[s], at_least[offset[s] : offset[s + 1]], own[s, : count[s]]
+        for k in range(len(rows)):
+            score = _score(x, lineups, rows[k])
+            j = score - low[s]
+            if j < 0:
+                continue
+            below = _below(mine, score)
+            here = 0
+            while below + here < len(mine) and mine[below + here] == score:
+                here += 1
+            better = _at_or_above(counts, j + 1)
+            above, tied = better + len(mine) - below - here, counts[j] - better + here
+            gain = (here + 1) * split_tied_prizes(total, above, tied + 1) + lost[s, below]
+            if here:
+                gain -= here * split_tied_prizes(total, above, tied)
+            out[k] += weight[s] * gain
+    return out
+
+
+@njit(cache=True, nogil=True)
+def enter_kernel(ticks, low, offset, at_least, total, own, count, lost, lineups, row, start, stop):
+    """Make lineup `row` one of ours in scenarios start … stop: bring `own`, `count` and `lost` up to date."""
+    for s in range(start, stop):
+        score = _score(ticks[s], lineups, row)
+        if score < low[s]:
+            continue
+        i = count[s]
+        while i > 0 and own[s, i - 1] > score:
+            own[s, i] = own[s, i - 1]
+            i -= 1
+        own[s, i] = score
+        count[s] += 1
+        counts, mine = at_least[offset[s] : offset[s + 1]], own[s, : count[s]]
+        first = 0
+        while first < len(mine):
+            after = _below(mine, mine[first] + 1)
+            j = mine[first] - low[s]
+            better = _at_or_above(counts, j + 1)
+            above, tied = better + len(mine) - after, counts[j] - better + after - first
+            loss = split_tied_prizes(total, above + 1, tied) - split_tied_prizes(total, above, tied)
+            for i in range(first, after):
+                lost[s, i + 1] = lost[s, i] + loss
+            first = after

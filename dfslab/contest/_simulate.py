@@ -5,24 +5,19 @@ the prizes of the ranks they cover, and what is paid out in a scenario is the po
 their face value.
 """
 
-from dataclasses import dataclass, replace
-from dataclasses import field as _field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from dfslab.contest import _kernels as _payout
+from dfslab.contest import _kernels
 from dfslab.errors import UserError
-from dfslab.metrics import scenario_weights
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 from dfslab.slate import Contest
 
-BLOCK = 128
-"""Scenarios whose payout tables are held at once: a few megabytes."""
-
-
+CHUNK = 512
+"""Scenarios whose gains are summed together; fixed, so that the number of threads changes nothing."""
 FINER_TICKS = (0.01, 0.001)
 """Grids for points that are no multiples of the rules' tick, such as means; MMA points are multiples of .01."""
 MOST_TICKS = 1_000_000
@@ -35,53 +30,17 @@ class ContestError(UserError):
     """A contest that cannot be simulated; the message says what does not fit and what to change."""
 
 
-@dataclass(frozen=True)
-class ContestResult:
+class ContestResult(NamedTuple):
     """What our entries earned, by scenario.
 
     `payout` (S, L) dollars before the fee, and `rank` (S, L), the best rank an entry shares, in the order of the
-    lineups given; lineups past the per-user limit did not enter: payout 0 and rank 0. `weight` (S,) sums to 1.
-    `notes` are sentences for the page (an overlay, the per-user limit, tickets).
+    lineups given; lineups past the per-user limit did not enter: payout 0 and rank 0. `notes` are sentences for the
+    page (an overlay, the per-user limit, tickets).
     """
 
     payout: np.ndarray
     rank: np.ndarray
-    contest: Contest
-    entered: int
-    weight: np.ndarray
-    notes: tuple[str, ...] = _field(default=())
-
-    @cached_property
-    def profit(self) -> np.ndarray:
-        """Profit of all entered lineups together after fees, (S,) dollars."""
-        return self.payout.sum(axis=1) - self.entered * self.contest.entry_fee
-
-    @property
-    def expected_payout(self) -> tuple[float, float]:
-        """What all entered lineups are expected to win together, and its standard error, dollars."""
-        return mean_and_error(self.payout.sum(axis=1), self.weight)
-
-    def entry_metrics(self) -> pd.DataFrame:
-        """Return one row per lineup: expected payout, ROI (each with a standard error), win, top 1 % and cash chances.
-
-        `win` counts a shared first place; `top_1pct` is a rank within the best 1 % of the contest's entries (at
-        least the first). Rows that did not enter are NaN.
-        """
-        mean, error = mean_and_error(self.payout, self.weight)
-        fee = self.contest.entry_fee or np.nan
-        frame = pd.DataFrame(
-            {
-                "expected_payout": mean,
-                "expected_payout_se": error,
-                "roi": mean / fee - 1,
-                "roi_se": error / fee,
-                "win": self.weight @ (self.rank == 1),
-                "top_1pct": self.weight @ (self.rank <= self.contest.top_ranks(0.01)),
-                "cash": self.weight @ (self.payout > 0),
-            }
-        )
-        frame.loc[self.entered :] = np.nan
-        return frame
+    notes: tuple[str, ...]
 
 
 def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +57,6 @@ def simulate_contest(
     points,
     contest: Contest,
     *,
-    weight=None,
     rules: ContestRules = DRAFTKINGS_NASCAR,
     threads: int | None = None,
 ) -> ContestResult:
@@ -110,7 +68,6 @@ def simulate_contest(
     field : (F, K) driver rows of all other entries; may be (0, K)
     points : (S, D) fantasy points
     contest : entry fee, size and prizes
-    weight : (S,) scenario weights, default equal
     rules : says the tick scores are counted in (.05 for NASCAR); points off that grid use a finer one, with a note
     threads : default one per core; the numbers do not depend on it
 
@@ -139,27 +96,15 @@ def simulate_contest(
     ticks, tick_notes = _ticks(points, rules)
     rank = np.zeros((len(points), len(lineups)), np.int32)
     cents = np.zeros(rank.shape)
-    counted = _payout.count_lineups(field, points.shape[1])
+    counted = _kernels.count_lineups(field, points.shape[1])
     own, total = np.ascontiguousarray(lineups[:entered]), _prizes_up_to(contest)
 
     def play(start, stop):
-        _payout.play_kernel(ticks, own, *counted, total, cents, rank, start, stop)
+        _kernels.play_kernel(ticks, own, *counted, total, cents, rank, start, stop)
 
-    _payout.in_threads(play, len(points), threads)
+    _kernels.in_threads(play, len(points), threads)
     notes = (*notes, *tick_notes, *contest.notes)
-    return ContestResult(cents / 100, rank, contest, entered, scenario_weights(weight, len(points)), notes)
-
-
-def unpaid(lineups, field, points, contest: Contest, *, rules: ContestRules = DRAFTKINGS_NASCAR) -> np.ndarray:
-    """Return what is left of the pool when our lineups that enter and the whole field are paid, (S,) dollars.
-
-    It is 0 in every scenario of a full contest: nothing is lost or made in splitting ties.
-    """
-    ours = np.asarray(lineups)[: contest.entering(len(lineups))]
-    everybody = np.concatenate([ours, np.asarray(field)[: contest.entries - len(ours)]])
-    alone = replace(contest, max_entries_per_user=None)
-    paid = simulate_contest(everybody, everybody[:0], points, alone, rules=rules).payout
-    return np.round(contest.pool - paid.sum(axis=1), 6)
+    return ContestResult(cents / 100, rank, notes)
 
 
 def field_runs(n_scenarios: int, n_fields: int) -> list[slice]:
@@ -170,10 +115,10 @@ def field_runs(n_scenarios: int, n_fields: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class FieldScores:
-    """The field's scores in every scenario, kept from the cash line upwards: the stage for choosing a portfolio.
+    """The field's scores in every scenario, kept from the cash line upwards: what our lineups are chosen against.
 
     `at_least[offset[s] + j]` is the number of the field's entries that score `low[s] + j` ticks or more in scenario
-    s; below `low[s]` nothing is paid. Build it with `from_field`; scores are integer ticks from `scores`.
+    s; below `low[s]` nothing is paid. Build it with `from_field`; `ticks` (S, D) are the drivers' points.
     """
 
     ticks: np.ndarray
@@ -188,96 +133,61 @@ class FieldScores:
         cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR, threads: int | None = None
     ) -> "FieldScores":
         """Count `field` (F, K) in every scenario of `points` (S, D); of fields (n, F, K) each plays its own run."""
-        points = _checked_points(points)
+        ticks = _ticks(_checked_points(points), rules)[0]
         fields = field if len(field) and np.ndim(field[0]) == 2 else [field]
-        fields = [_checked_lineups(one, points.shape[1], "field") for one in fields]
-        most = max(map(len, fields))
+        most, paid, found = max(map(len, fields)), int(np.count_nonzero(contest.prizes)), []
         if most >= contest.entries:
             raise ContestError(f"the field has {most:,} entries; leave room for ours below {contest.entries:,}")
-        counted = [_payout.count_lineups(one, points.shape[1]) for one in fields]
-        return cls._of(counted, _ticks(points, rules)[0], contest, threads)
+        for one, run in zip(fields, field_runs(len(ticks), len(fields)), strict=False):
+            counted = _kernels.count_lineups(_checked_lineups(one, ticks.shape[1], "field"), ticks.shape[1])
 
-    @classmethod
-    def _of(cls, counted, ticks, contest, threads) -> "FieldScores":
-        paid, found = max(int(np.count_nonzero(contest.prizes)), contest.top_ranks(0.01)), []
-        for one, run in zip(counted, field_runs(len(ticks), len(counted)), strict=False):
+            def count(start, stop, counted=counted, here=ticks[run]):
+                return _kernels.field_kernel(here, paid, *counted, start, stop)
 
-            def count(start, stop, one=one, here=ticks[run]):
-                return _payout.field_kernel(here, paid, *one, start, stop)
-
-            found += _payout.in_threads(count, run.stop - run.start, threads)
+            found += _kernels.in_threads(count, run.stop - run.start, threads)
         low, size, at_least = map(np.concatenate, zip(*found, strict=True))
         return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest, threads)
 
-    def scores(self, lineups) -> np.ndarray:
-        """Return the scores of `lineups` (L, K) in ticks, (S, L) int32."""
-        lineups = _checked_lineups(lineups, self.ticks.shape[1], "lineups")
-        score = np.empty((len(self.ticks), len(lineups)), np.int32)
 
-        def fill(start, stop):
-            _payout.score_kernel(self.ticks, lineups, score, start, stop)
+class OurEntries:
+    """Our lineups entering a field one after another, and what each further one would add, ours competing.
 
-        _payout.in_threads(fill, len(self.ticks), self.threads)
-        return score
-
-    def alone(self, candidates, weight, group=None) -> np.ndarray:
-        """Return what candidates (L, K) who enter alone get, (G, 5, L), x being cents won in a scenario of weight w.
-
-        The rows are Σ w x, Σ w² x, Σ w² x², the weight of x > 0 and that of a rank within the best 1 % of entries;
-        `group` (S,) is the number of a scenario's group of G (default: all in one).
-        """
-        candidates = _checked_lineups(candidates, self.ticks.shape[1], "candidates")
-        group = np.zeros(len(self.low), np.int64) if group is None else np.asarray(group, np.int64)
-        sums, top = np.zeros((group.max() + 1, 5, len(candidates))), self.contest.top_ranks(0.01)
-        field = self.at_least, self.offset, self.low, self.ticks, _prizes_up_to(self.contest), top
-        ours = candidates, np.asarray(weight, float), group, sums
-
-        def add(start, stop):
-            _payout.expected_kernel(*field, *ours, start, stop)
-
-        _payout.in_threads(add, len(candidates), self.threads, chunk=2048)
-        return sums
-
-
-def expected_payouts(
-    candidates,
-    field,
-    points,
-    contest: Contest,
-    weight=None,
-    *,
-    rules: ContestRules = DRAFTKINGS_NASCAR,
-    threads: int | None = None,
-) -> pd.DataFrame:
-    """Return what every candidate gets who enters alone against the field.
-
-    Parameters are those of `simulate_contest`; `candidates` is (L, K), and L may be 100,000 and more.
-
-    Returns
-    -------
-    frame with L rows: expected_payout, expected_payout_se (dollars before the fee), chances `cash` of a prize and
-    `top_1pct` of a rank within the best 1 % of the contest's entries
+    Parameters
+    ----------
+    field : the field's scores
+    lineups : (C, K) driver rows that may enter
+    weight : (S,) scenario weights
+    most : how many will enter at most
     """
-    points = _checked_points(points)
-    candidates = _checked_lineups(candidates, points.shape[1], "candidates")
-    field = _checked_lineups(field, points.shape[1], "field", candidates.shape[1])
-    _entering(1, len(field), contest)
-    weight = scenario_weights(weight, len(points))
-    ticks, counted = _ticks(points, rules)[0], _payout.count_lineups(field, points.shape[1])
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(points), BLOCK))
-    parts = (FieldScores._of([counted], ticks[b], contest, threads).alone(candidates, weight[b]) for b in blocks)
-    mean, first, second, cash, top = sum(parts)[0]
-    spread = 1.0 - (weight**2).sum()
-    squares = np.maximum(second - 2 * mean * first + mean**2 * (weight**2).sum(), 0.0)
-    error = np.sqrt(squares / spread) if spread > 0 else mean * np.nan
-    money = {"expected_payout": mean / 100, "expected_payout_se": error / 100}
-    return pd.DataFrame(money | {"cash": cash, "top_1pct": top})
+
+    def __init__(self, field: FieldScores, lineups, weight, most: int = 0):
+        n, total = len(field.low), _prizes_up_to(field.contest)
+        self.field, self.weight = field, np.ascontiguousarray(weight, float)
+        self.lineups = _checked_lineups(lineups, field.ticks.shape[1], "lineups")
+        ours = np.empty((n, most), np.int32), np.zeros(n, np.int64), np.zeros((n, most + 1))
+        self._state = field.ticks, field.low, field.offset, field.at_least, total, *ours
+
+    def gains(self, rows=None) -> np.ndarray:
+        """Return what each lineup of `rows` (default all) would add to our expected payout, in dollars."""
+        rows = np.ascontiguousarray(np.arange(len(self.lineups)) if rows is None else rows, np.int64)
+
+        def part(start, stop):
+            return _kernels.gains_kernel(*self._state, self.lineups, rows, self.weight, start, stop)
+
+        return np.sum(_kernels.in_threads(part, len(self.weight), self.field.threads, CHUNK), axis=0) / 100
+
+    def enter(self, row: int) -> None:
+        """Make lineup `row` one of ours."""
+
+        def part(start, stop):
+            _kernels.enter_kernel(*self._state, self.lineups, row, start, stop)
+
+        _kernels.in_threads(part, len(self.weight), self.field.threads, CHUNK)
 
 
 def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tuple[str, ...]]:
     """Return how many of our lineups enter, and what to say about it."""
-    limit = contest.max_entries_per_user
-    entered = min(n_lineups, int(limit)) if limit else n_lineups
+    entered = contest.entering(n_lineups)
     if entered == 0:
         raise ContestError("no lineup to enter; give at least one")
     total, notes = entered + n_field, []
@@ -288,7 +198,7 @@ def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tupl
         )
     if entered < n_lineups:
         notes.append(
-            f"A user may enter {limit:,} lineups: the money is that of the first {entered:,} of {n_lineups:,}."
+            f"A user may enter {entered:,} lineups: the money is that of the first {entered:,} of {n_lineups:,}."
         )
     if total < contest.entries:
         unpaid = contest.prizes[total:].sum() / 100

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from dfslab.contest import FieldScores, field_runs
+from dfslab.contest import field_runs
 from dfslab.metrics import mean_value
 from dfslab.optimize import InfeasibleLineup, LineupShortage
 
@@ -19,9 +19,7 @@ FROM_FIELD = 0.2
 """Share of the candidates taken from a field like the opponents'."""
 FROM_ALL = 0.2
 """Share of the candidates made on scenarios of all regimes together; the rest is made regime by regime."""
-KEPT = 2_400
-"""Candidates that go into the choice after screening by expected payout."""
-LEAN_STEPS = 100
+LEAN_STEPS, LEAN_ERROR = 100, 1 / 2_400
 LEAN_RATE = 0.5
 """First step of the offsets that share the candidates out over the regimes; steps fall as 1/n."""
 
@@ -109,17 +107,6 @@ def more_within_limits(optimizer, value, chosen, limits, n: int, penalties) -> n
     return found[optimizer.allows(found)]
 
 
-def screen(pool, stage: FieldScores, scenarios, quota: dict):
-    """Return the candidates with the largest expected payout, and the regime each leans on (see `lean`)."""
-    names = np.array(scenarios.regime_names, object)
-    pay = np.zeros((len(pool), len(names)))
-    earned = stage.alone(pool, scenarios.weight, scenarios.regime)[:, 0].T
-    pay[:, : earned.shape[1]] = earned
-    best = np.sort(np.argsort(-pay.sum(axis=1), kind="stable")[:KEPT])
-    wanted = np.array([quota.get(name, 0) for name in names], float)
-    return pool[best], names[lean(pay[best], wanted / wanted.sum())]
-
-
 def lean(pay, share) -> np.ndarray:
     """Return the regime in which each lineup earns most beside the others, (C,), about `share` (R,) of them in each.
 
@@ -133,7 +120,7 @@ def lean(pay, share) -> np.ndarray:
     for step in range(LEAN_STEPS):
         have = np.bincount(code, minlength=len(share)) / len(code)
         gap = np.where(share > 0, share - have, 0.0)
-        if np.abs(gap).max() < 1 / KEPT:
+        if np.abs(gap).max() < LEAN_ERROR:
             break
         raised = raised + gap * LEAN_RATE / (1 + step / 20)
         code = (lift + raised).argmax(axis=1)

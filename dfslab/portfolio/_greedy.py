@@ -6,17 +6,15 @@ strict bound; `batch=None` computes every gain at every step, and the tests say 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from dfslab.contest import FieldScores, in_threads
+from dfslab.contest import FieldScores, OurEntries
 from dfslab.errors import UserError
 
 BATCH = 32
 """Candidates whose gain is computed again at a time."""
-CHUNK = 512
-"""Scenarios summed together; fixed, so that the number of threads changes nothing."""
 SLACK = 1e-9
 """Rounding error of a share of lineups, such as .6 of 5."""
 
@@ -61,138 +59,60 @@ class Limits:
         return self.entering if self.entering and k <= self.entering < n else n
 
 
-@dataclass(frozen=True)
-class Choice:
-    """`order` (n,) rows of the candidates in order of choice; `gain` (n,) dollars each added when it was chosen.
+class Candidates(NamedTuple):
+    """Lineups to choose from: `lineups` (C, K), the regime each leans on (C,), and what each is expected to win alone.
 
-    `alone` (C,) expected payout of every candidate standing alone; `bound` no set of n candidates can earn more than.
+    `alone` (C,) is in dollars, against the field and without any other lineup of ours.
     """
+
+    lineups: np.ndarray
+    regime: np.ndarray
+    alone: np.ndarray
+
+    @classmethod
+    def none(cls, size: int) -> "Candidates":
+        """Return no candidate, of `size` drivers."""
+        return cls(np.empty((0, size), int), np.empty(0, object), np.empty(0))
+
+    def take(self, rows) -> "Candidates":
+        """Return the candidates `rows`, in that order."""
+        return Candidates(*(part[rows] for part in self))
+
+    def join(self, others: "Candidates") -> "Candidates":
+        """Return these candidates and then the others."""
+        return Candidates(*map(np.concatenate, zip(self, others, strict=True)))
+
+    def bound(self, n: int) -> float:
+        """The n largest stand-alone payouts together: no choice of n can earn more against the same field."""
+        return float(np.sort(self.alone)[len(self.alone) - n :].sum())
+
+
+class Choice(NamedTuple):
+    """`order` (n,) rows of the candidates in order of choice; `gain` (n,) dollars each added when it was chosen."""
 
     order: np.ndarray
     gain: np.ndarray
-    alone: np.ndarray
     notes: tuple[str, ...] = ()
-
-    @property
-    def bound(self) -> float:
-        """The n largest stand-alone payouts together: no choice can earn more against the same field."""
-        return float(np.sort(self.alone)[-len(self.order) :].sum()) if len(self.order) else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _gains(at_least, offset, low, total, own, count, lost, scores, rows, weight, start, stop):
-    """Return Σ weight × cents that each candidate of `rows` would add, over scenarios start … stop.
-
-    `own` (S, m) holds our paid scores of a scenario in ascending order, the first count[s] of them; `lost[s, i]` is
-    what the first i of them lose together when somebody better comes in.
-    """
-    out = np.zeros(len(rows))
-    last = len(total) - 1
-    for s in range(start, stop):
-        table = at_least[offset[s] : offset[s + 1]]
-        mine = own[s, : count[s]]
-        for k in range(len(rows)):
-            t = scores[s, rows[k]]
-            j = t - low[s]
-            if j < 0:
-                continue
-            below = np.searchsorted(mine, t)
-            here = 0
-            while below + here < len(mine) and mine[below + here] == t:
-                here += 1
-            beaten = table[j + 1] if j + 1 < len(table) else 0
-            above = beaten + len(mine) - below - here
-            tie = table[j] - beaten + here
-            base = total[min(above, last)]
-            gain = (here + 1) * (total[min(above + tie + 1, last)] - base) / (tie + 1) + lost[s, below]
-            if here > 0:
-                gain -= here * (total[min(above + tie, last)] - base) / tie
-            out[k] += weight[s] * gain
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _enter(at_least, offset, low, total, own, count, lost, score, start, stop):
-    """Add our entry with `score` (S,) to the paid ones of scenarios start … stop and bring `lost` up to date."""
-    last = len(total) - 1
-    for s in range(start, stop):
-        if score[s] < low[s]:
-            continue
-        i = count[s]
-        while i > 0 and own[s, i - 1] > score[s]:
-            own[s, i] = own[s, i - 1]
-            i -= 1
-        own[s, i] = score[s]
-        count[s] += 1
-        table = at_least[offset[s] : offset[s + 1]]
-        first = 0
-        while first < count[s]:
-            t = own[s, first]
-            here = 1
-            while first + here < count[s] and own[s, first + here] == t:
-                here += 1
-            j = t - low[s]
-            beaten = table[j + 1] if j + 1 < len(table) else 0
-            above = beaten + count[s] - first - here
-            tie = table[j] - beaten + here
-            before = total[min(above + tie, last)] - total[min(above, last)]
-            after = total[min(above + tie + 1, last)] - total[min(above + 1, last)]
-            for i in range(first, first + here):
-                lost[s, i + 1] = lost[s, i] + (after - before) / tie
-            first += here
-
-
-class _Stage:
-    """The field, the candidates' scores, and our entries so far."""
-
-    def __init__(self, field: FieldScores, candidates, weight, n: int):
-        self.field, self.weight = field, np.ascontiguousarray(weight, float)
-        self.scores = field.scores(candidates)
-        self.total = np.concatenate([[0.0], np.cumsum(field.contest.prizes)])
-        scenarios = len(field.low)
-        self.own = np.empty((scenarios, n), np.int32)
-        self.count = np.zeros(scenarios, np.int64)
-        self.lost = np.zeros((scenarios, n + 1))
-        self.table = (field.at_least, field.offset, field.low, self.total, self.own, self.count, self.lost)
-
-    def gains(self, rows) -> np.ndarray:
-        """Return what each candidate of `rows` would add to our expected payout, in dollars."""
-        rows = np.ascontiguousarray(rows, np.int64)
-
-        def part(start, stop):
-            return _gains(*self.table, self.scores, rows, self.weight, start, stop)
-
-        return np.sum(in_threads(part, len(self.weight), self.field.threads, CHUNK), axis=0) / 100
-
-    def enter(self, row: int) -> None:
-        """Make candidate `row` one of ours."""
-        score = np.ascontiguousarray(self.scores[:, row])
-
-        def part(start, stop):
-            _enter(*self.table, score, start, stop)
-
-        in_threads(part, len(self.weight), self.field.threads, CHUNK)
 
 
 def choose_entries(
     field: FieldScores,
-    candidates,
-    labels,
+    candidates: Candidates,
     n: int,
     limits: Limits,
+    weight,
     *,
-    weight=None,
     batch: int | None = BATCH,
     first=(),
     until: int | None = None,
 ) -> Choice:
-    """Choose `n` of `candidates` (C, K) by marginal expected payout under `limits`.
+    """Choose `n` of the candidates by marginal expected payout under `limits`.
 
     Parameters
     ----------
     field : the field's scores in every scenario (see `contest.FieldScores`)
-    labels : (C,) label of each candidate, a key of `limits.quota`
-    weight : (S,) scenario weights that sum to 1 (default: equal)
+    candidates : their regimes are keys of `limits.quota`
+    weight : (S,) scenario weights that sum to 1
     batch : candidates computed again at a time; None computes all of them at every step
     first : rows that are chosen before all others, in this order
     until : end after so many of the `n`, default all
@@ -201,30 +121,26 @@ def choose_entries(
     ------
     TooFewLineups : fewer than `n` lineups respect the limits; it says how many were found
     """
-    candidates = np.asarray(candidates)
-    weight = np.full(len(field.low), 1 / len(field.low)) if weight is None else weight
-    stage = _Stage(field, candidates, weight, n)
-    alone = stage.gains(np.arange(len(candidates)))
-    rules = _Rules(candidates, labels, limits, n, field.ticks.shape[1])
-    known, order, gain = alone.copy(), [], []
+    ours, rules = OurEntries(field, candidates.lineups, weight, n), _Rules(candidates, limits, n, field.ticks.shape[1])
+    known, order, gain = candidates.alone.copy(), [], []
     while len(order) < (n if until is None else until):
         allowed = rules.allowed() if len(order) >= len(first) else np.array([first[len(order)]])
         if not len(allowed):
             raise TooFewLineups(
-                f"{len(order)} of {n} lineups found among {len(candidates):,} candidates; allow more exposure "
+                f"{len(order)} of {n} lineups found among {len(known):,} candidates; allow more exposure "
                 "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups",
                 order,
                 rules.neediest(),
             )
-        best = _best(stage, known, allowed, batch or len(candidates))
+        best = _best(ours, known, allowed, batch or len(known))
         order.append(best)
         gain.append(known[best])
-        stage.enter(best)
+        ours.enter(best)
         rules.take(best)
-    return Choice(np.array(order, int), np.array(gain), alone, tuple(rules.notes))
+    return Choice(np.array(order, int), np.array(gain, float), tuple(rules.notes))
 
 
-def _best(stage: _Stage, known, allowed, batch: int) -> int:
+def _best(ours: OurEntries, known, allowed, batch: int) -> int:
     """Return the allowed candidate of largest fresh gain; `known` is brought up to date where it was computed."""
     front = allowed[np.argsort(-known[allowed], kind="stable")]
     best = -1
@@ -232,7 +148,7 @@ def _best(stage: _Stage, known, allowed, batch: int) -> int:
         rows = front[first : first + batch]
         if best >= 0 and known[best] >= known[rows[0]]:
             break
-        known[rows] = stage.gains(rows)
+        known[rows] = ours.gains(rows)
         top = rows[np.argmax(known[rows])]
         if best < 0 or known[top] > known[best]:
             best = top
@@ -242,17 +158,17 @@ def _best(stage: _Stage, known, allowed, batch: int) -> int:
 class _Rules:
     """Which candidates may still be chosen."""
 
-    def __init__(self, candidates, labels, limits: Limits, n: int, n_drivers: int):
-        self.held = np.zeros((len(candidates), n_drivers), np.int8)
-        np.put_along_axis(self.held, candidates, 1, axis=1)
-        quota = limits.quota or dict.fromkeys(labels, n)
+    def __init__(self, candidates: Candidates, limits: Limits, n: int, n_drivers: int):
+        self.held = np.zeros((len(candidates.lineups), n_drivers), np.int8)
+        np.put_along_axis(self.held, candidates.lineups, 1, axis=1)
+        quota = limits.quota or dict.fromkeys(candidates.regime, n)
         self.names = list(quota)
-        self.label = np.array([self.names.index(label) for label in labels], int)
+        self.label = np.array([self.names.index(name) for name in candidates.regime], int)
         self.quota = np.array(list(quota.values()), float)
         self.limits, self.n, self.taken = limits, n, 0
         self.filled = np.zeros(len(self.names), int)
         self.used = np.zeros(n_drivers, int)
-        self.free = np.ones(len(candidates), bool)
+        self.free = np.ones(len(self.held), bool)
         self.notes: list[str] = []
 
     def allowed(self) -> np.ndarray:

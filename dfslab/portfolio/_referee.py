@@ -1,28 +1,17 @@
-"""The referee: portfolios by several recipes compete on draws that none was chosen on, and the best is written."""
+"""The referee: portfolios by several recipes compete on draws that none was chosen on, and the best is played."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import pandas as pd
+from typing import NamedTuple
 
 from dfslab.errors import UserError
 from dfslab.portfolio._score import Scores
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Which recipe is played, in words, and the table it was decided by.
-
-    `table`: recipe, expected_payout, promised (dollars more than the plain recipe's, paired) and gain (what that is
-    worth) ± se, clear (two standard errors).
-    """
+class Verdict(NamedTuple):
+    """Which recipe is played, and why in a sentence."""
 
     name: str
     sentence: str
-    table: pd.DataFrame
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str | None = None) -> Verdict:
@@ -35,50 +24,28 @@ def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str
     ----------
     scores : the portfolios on a third set of draws
     worth : recipe → what its promised gain over `plain` was worth in the past, as a factor (default 1 for all)
-    plain : the recipe without leverage; it is played when no other is ahead of it by more than one standard error
+    plain : the recipe without leverage (default the first); it is played when no other is ahead of it by more than one
+        standard error
 
     Raises
     ------
     UserError : `plain` or a recipe of `worth` is not among the portfolios
     """
-    names = list(scores.payout)
-    unknown = sorted(({plain} - {None} | set(worth or {})) - set(names))
+    names, worth = list(scores.payout), worth or {}
+    unknown = sorted(({plain} - {None} | set(worth)) - set(names))
     if unknown:
         raise UserError(f"referee: no portfolio {', '.join(unknown)}; the portfolios are {', '.join(names)}")
-    table = _against(scores, plain or names[0], worth or {})
-    ahead = table[(table["gain"] > table["se"]) | (table["recipe"] == (plain or names[0]))]
-    best = ahead.loc[ahead["gain"].idxmax(), "recipe"]
-    return Verdict(best, _sentence(table, best, plain or names[0]), table)
-
-
-def _against(scores: Scores, reference: str, worth: Mapping[str, float]) -> pd.DataFrame:
-    """Return one row per portfolio: its payout, and what it earns more than the reference, paired."""
-    rows = []
-    for name, pay in scores.payout.items():
-        gain, se = scores.mean(pay - scores.payout[reference])
-        factor = worth.get(name, 1.0)
-        shown = {"recipe": name, "expected_payout": scores.mean(pay)[0], "promised": gain, "gain": factor * gain}
-        rows.append(shown | {"se": factor * se, "clear": abs(gain) > 2 * se})
-    return pd.DataFrame(rows)
-
-
-def _sentence(table: pd.DataFrame, best: str, reference: str) -> str:
-    rows = table.set_index("recipe")
-    if len(table) == 1:
-        return f"{best} is the only recipe."
-    if best == reference:
-        rivals = rows.drop(index=reference)
-        if not rivals["gain"].any() and (rivals["promised"] > 0).any():
-            rival, more = rivals["promised"].idxmax(), rivals["promised"].max()
-            return f"{best} is played: {rival} promises ${more:,.2f} more, but such gains came to nothing in the past."
-        rival = rivals["gain"].idxmax()
-        gain, se = rows.loc[rival, ["gain", "se"]]
-        near = f"the nearest, {rival}, by {_dollars(gain, se)}"
-        return f"{best} is played: no other recipe is ahead of it by a standard error ({near})."
-    gain, se, clear = rows.loc[best, ["gain", "se", "clear"]]
-    how = "clearly ahead of" if clear else "ahead of"
-    return f"{best} is played: it is {how} {reference} by {_dollars(gain, se)} on draws that no recipe was chosen on."
-
-
-def _dollars(gain: float, se: float) -> str:
-    return f"{'−' if gain < 0 else ''}${abs(gain):,.2f} ± {se:,.2f}"
+    plain = plain or names[0]
+    ahead = {name: scores.mean(pay - scores.payout[plain]) for name, pay in scores.payout.items() if name != plain}
+    believed = {name: (worth.get(name, 1.0) * gain, worth.get(name, 1.0) * se) for name, (gain, se) in ahead.items()}
+    clear = {name: gain for name, (gain, se) in believed.items() if gain > se}
+    if not ahead:
+        return Verdict(plain, f"{plain} is the only recipe.")
+    best = max(clear or ahead, key=clear.get if clear else lambda name: ahead[name][0])
+    gain, se = ahead[best]
+    promise = f"{best} promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
+    promise += " on draws that no recipe was chosen on"
+    if clear:
+        return Verdict(best, f"{best} is played: {promise}.")
+    why = "not a standard error ahead" if believed[best][1] else "and such gains came to nothing in the past"
+    return Verdict(plain, f"{plain} is played: {promise}, {why}.")

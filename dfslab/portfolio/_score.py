@@ -1,13 +1,16 @@
 """Score portfolios on draws that nothing was chosen on, side by side and paired, with standard errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy import special
+from scipy.optimize import brentq
 
 from dfslab.contest import field_runs, mean_and_error, simulate_contest
-from dfslab.metrics import quantile_value, tail_weights
+from dfslab.errors import UserError
+from dfslab.metrics import quantile_value, scenario_weights, tail_weights
 from dfslab.portfolio._promise import RATES, PromiseMap, average_entry
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
@@ -25,7 +28,8 @@ class Scores:
     `payout` name → (S,) dollars of the whole portfolio before fees; `cash`, `top_1pct` name → (S,) share of its
     entries that did; `best_rank` name → (S,); `weight` (S,) sums to 1; `run` (S,) number of the field played; `regime`
     (S,) index into `regime_names`, where the scenarios are labelled; `spread` name → standard deviation of the expected
-    payout between sets, where several were drawn; `contest` the one that was played.
+    payout between sets, where several were drawn; `entries` name → one row per entry (see `entry_metrics`); `contest`
+    the one that was played.
     """
 
     payout: dict[str, np.ndarray]
@@ -39,6 +43,7 @@ class Scores:
     regime_names: tuple[str, ...] = ()
     spread: Mapping[str, float] = field(default_factory=dict)
     contest: Contest | None = None
+    entries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
         """Return one row per portfolio.
@@ -103,40 +108,70 @@ class Scores:
         promised = self.table().rename(columns={"roi": "return"}).set_index("portfolio")[list(RATES)]
         return (promises or PromiseMap.shipped())(promised, self.average).reset_index()
 
-    def headline(self, name: str, promises: PromiseMap | None = None) -> str:
-        """Return the calibrated return of a portfolio with its band, its chances, and where the calibration is from."""
-        if not self.fees[name]:
-            mean, error = self.mean(self.payout[name])
-            return f"There is no fee, so no return; the entries are expected to win ${mean:,.2f} ± {error:,.2f}."
-        promises = promises or PromiseMap.shipped()
-        row = self.calibrated(promises).set_index("portfolio").loc[name]
-        band = f"80 % band {row['low_80']:+.2f} to {row['high_80']:+.2f}"
-        return (
-            f"A dollar of fees is expected to return {row['return']:+.2f} ({band}); the chance to end with a profit is "
-            f"{row['p_profit']:.0%}; {row['cash']:.0%} of the entries cash and {row['top_1pct']:.1%} come in among the "
-            f"best 1 %. {promises.note}"
-        )
+    def by_regime(self, radii: Sequence[float] = (0.05, 0.2)) -> pd.DataFrame:
+        """Return what every portfolio earns in each regime, and if the regimes' probabilities are wrong.
 
-    def profit_chances(self, name: str) -> pd.Series:
-        """Return the chance (%) that a portfolio ends at least so many dollars above its fees, by profit, ascending."""
-        profit = self.payout[name] - self.fees[name]
-        order = np.argsort(profit)
-        above = 1 - np.cumsum(self.weight[order]) + self.weight[order]
-        return pd.Series(100 * above, pd.Index(profit[order], name="profit, dollars"))
+        Parameters
+        ----------
+        radii : Kullback–Leibler divergences from the probabilities, nats, within which the worst weights are sought
 
-    def by_regime(self, name: str) -> pd.DataFrame:
-        """Return probability, expected payout ± error and chance of a profit in each regime; empty without labels."""
-        rows = []
-        for code, regime in enumerate(self.regime_names):
-            weight = self.weight * (self.regime == code)
-            if share := weight.sum():
-                pay = self.payout[name]
-                mean = weight @ pay / share
-                error = np.sqrt((weight**2) @ (pay - mean) ** 2) / share
-                profit = weight @ (pay > self.fees[name]) / share
-                rows.append((regime.replace("_", " "), share, mean, error, profit))
-        columns = ["regime", "probability", "expected_payout", "expected_payout_se", "p_profit"]
+        Returns
+        -------
+        frame, a row per portfolio and regime that may come, and per radius: portfolio, regime (or "worst within
+        <radius> nats"), probability (NaN where it is a mixture), expected_payout ± error in dollars, p_profit
+        """
+        chance, rows = self._chances(), []
+        pure = {name.replace("_", " "): row for name, row in zip(self.regime_names, np.eye(len(chance)), strict=True)}
+        for name, pay in self.payout.items():
+            worst = {f"worst within {r:g} nats": worst_weights(chance, self._means(name), r) for r in radii}
+            for regime, share in (pure | worst).items():
+                probability = float(chance @ share) if regime in pure else np.nan
+                if probability == 0:
+                    continue
+                weight = self.weight * (share / np.maximum(chance, 1e-300))[self.regime]
+                mean = weight @ pay
+                error, profit = np.sqrt(weight**2 @ (pay - mean) ** 2), float(weight @ (pay > self.fees[name]))
+                rows.append((name, regime, probability, mean, error, profit))
+        columns = ["portfolio", "regime", "probability", "expected_payout", "expected_payout_se", "p_profit"]
         return pd.DataFrame(rows, columns=columns)
+
+    def regime_value(self, chosen_on: "Scores") -> pd.DataFrame:
+        """Return what it is worth to know the regime, in dollars for the portfolio that enters.
+
+        EVPI = Σ P(r) max_L V(L | r) − max_L Σ P(r) V(L | r), and the value of the stochastic solution is V of the best
+        choice over all regimes less V of the best choice for the likeliest one [birge1982]. Portfolios are chosen on
+        one set of draws and valued on the other, so that luck is not taken for knowledge.
+
+        Parameters
+        ----------
+        chosen_on : the same portfolios on other draws, with regimes, too
+
+        Returns
+        -------
+        frame, rows "knowing the regime (EVPI)" and "all regimes instead of the likeliest (VSS)": what, value, se, clear
+        (two standard errors, paired)
+        """
+        names, chance = np.array(list(chosen_on.payout), object), self._chances()
+        means = np.array([chosen_on._means(name) for name in names])
+        best = self.payout[names[np.argmax(means @ chosen_on._chances())]]
+        likeliest = self.payout[names[np.argmax(means[:, np.argmax(chance)])]]
+        known = np.choose(self.regime, [self.payout[name] for name in names[means.argmax(axis=0)]])
+        gains = {
+            "knowing the regime (EVPI)": known - best,
+            "all regimes instead of the likeliest (VSS)": best - likeliest,
+        }
+        rows = pd.DataFrame([(what, *self.mean(gain)) for what, gain in gains.items()], columns=["what", "value", "se"])
+        return rows.assign(clear=rows["value"].abs() > 2 * rows["se"])
+
+    def _chances(self) -> np.ndarray:
+        if not len(self.regime_names):
+            raise UserError("the scores carry no regimes; score portfolios on labelled scenarios")
+        return np.bincount(self.regime, self.weight, len(self.regime_names))
+
+    def _means(self, name: str) -> np.ndarray:
+        """Return the expected payout in each regime, (R,); 0 in one that does not come."""
+        total = np.bincount(self.regime, self.weight * self.payout[name], len(self.regime_names))
+        return total / np.maximum(self._chances(), 1e-300)
 
     def differences(self, first: str) -> pd.DataFrame:
         """Return, for every other portfolio, what `first` earns more in dollars, paired, ± se, and whether it is clear.
@@ -159,8 +194,45 @@ class Scores:
         return mean, by_scenario if n < FEW_FIELDS else max(by_scenario, float(np.sqrt(parts @ parts * n / (n - 1))))
 
 
+def worst_weights(chance, value, radius: float) -> np.ndarray:
+    """Return the weights (R,) of least mean `value` within Kullback–Leibler divergence `radius` (nats) of `chance`.
+
+    They are tilted exponentially, ``chance · exp(−value / temperature)``; a radius beyond the largest divergence
+    there is puts all weight on the worst regime that may come.
+
+    Examples
+    --------
+    >>> worst_weights(np.array([0.5, 0.5]), np.array([10.0, 20.0]), 0.1).round(2).tolist()
+    [0.72, 0.28]
+    """
+    chance, value = np.asarray(chance, float) / np.sum(chance), np.asarray(value, float)
+    there = chance > 0
+    spread = np.ptp(value[there])
+    if radius <= 0 or spread == 0:
+        return chance
+    fall = np.where(there, (value - value[there].min()) / spread, 0.0)
+
+    def tilted(slope):
+        weights = chance * np.exp(-slope * fall)
+        return weights / weights.sum()
+
+    def beyond(slope):
+        return special.rel_entr(tilted(slope), chance).sum() - radius
+
+    steepest = 1e4
+    return tilted(steepest if beyond(steepest) <= 0 else brentq(beyond, 0, steepest))
+
+
 def score_portfolios(
-    portfolios: dict, points, fields, contest: Contest, *, weight=None, rules=DRAFTKINGS_NASCAR
+    portfolios: dict,
+    points,
+    fields,
+    contest: Contest,
+    *,
+    weight=None,
+    rules=DRAFTKINGS_NASCAR,
+    regime=None,
+    regime_names: Sequence[str] = (),
 ) -> Scores:
     """Play every portfolio in the same scenarios against the same fields, each portfolio on its own.
 
@@ -171,39 +243,60 @@ def score_portfolios(
     points : (S, D) ; weight : (S,) scenario weights, default equal
     fields : (n, F, K) ; each field plays its own run of scenarios, so ownership uncertainty is in the scores. A field
         larger than the contest leaves room for is cut to the room left by the portfolio.
+    regime, regime_names : (S,) index of a scenario's regime into the names, where the scenarios are labelled
     """
-    points = np.asarray(points)
-    runs = field_runs(len(points), len(fields))
-    weight = np.full(len(points), 1 / len(points)) if weight is None else np.asarray(weight, float)
-    played = {name: _play(lineups, points, fields, runs, contest, rules) for name, lineups in portfolios.items()}
-    columns = [{name: column[k] for name, column in played.items()} for k in range(4)]
+    points, weight = np.asarray(points), scenario_weights(weight, len(points))
+    runs, kept = field_runs(len(points), len(fields)), {}
+    for name, lineups in portfolios.items():
+        payout, rank, spread = _play(np.asarray(lineups), points, fields, runs, contest, rules)
+        kept[name] = {
+            "payout": payout.sum(axis=1),
+            "cash": (payout > 0).mean(axis=1),
+            "top_1pct": (rank <= contest.top_ranks(0.01)).mean(axis=1),
+            "best_rank": rank.min(axis=1).astype(float),
+            "fees": contest.entry_fee * payout.shape[1],
+            "spread": spread,
+            "entries": entry_metrics(payout, rank, weight, contest),
+        }
+    columns = {key: {name: row[key] for name, row in kept.items()} for key in next(iter(kept.values()))}
     run = np.repeat(np.arange(len(runs)), [r.stop - r.start for r in runs])
-    fees = {name: contest.entry_fee * contest.entering(np.shape(x)[-2]) for name, x in portfolios.items()}
-    spread = {name: column[4] for name, column in played.items() if np.ndim(portfolios[name]) == 3}
-    return Scores(*columns, weight / weight.sum(), run, fees, spread=spread, contest=contest)
+    return Scores(**columns, weight=weight, run=run, regime=regime, regime_names=tuple(regime_names), contest=contest)
+
+
+def entry_metrics(payout, rank, weight, contest: Contest) -> pd.DataFrame:
+    """Return one row per entry of `payout` (S, N): expected payout, ROI (± errors), chances of win, top 1 % and cash.
+
+    `win` counts a shared first place; `top_1pct` is a `rank` (S, N) within the best 1 % of the contest's entries.
+    """
+    mean, error = mean_and_error(payout, weight)
+    fee = contest.entry_fee or np.nan
+    return pd.DataFrame(
+        {
+            "expected_payout": mean,
+            "expected_payout_se": error,
+            "roi": mean / fee - 1,
+            "roi_se": error / fee,
+            "win": weight @ (rank == 1),
+            "top_1pct": weight @ (rank <= contest.top_ranks(0.01)),
+            "cash": weight @ (payout > 0),
+        }
+    )
 
 
 def _play(lineups, points, fields, runs, contest, rules):
-    """Return payout, share in the money, share in the top 1 %, best rank, all (S,), and the spread between sets."""
-    sets = np.asarray(lineups)
-    sets = sets[None] if sets.ndim == 2 else sets
-    out, played = np.empty((4, len(points))), np.empty(len(points), int)
-    entered, top = contest.entering(sets.shape[1]), contest.top_ranks(0.01)
+    """Return payout and rank of the entering lineups, (S, N), and the spread between sets (NaN for one set)."""
+    sets = lineups if lineups.ndim == 3 else lineups[None]
+    entered = contest.entering(sets.shape[1])
+    payout, rank = np.empty((len(points), entered)), np.empty((len(points), entered), int)
+    played = np.empty(len(points))
     for number, (opponents, run) in enumerate(zip(fields, runs, strict=False)):
         mine = np.arange(len(sets))[number % len(sets) :: len(runs)][: run.stop - run.start]
         for which, part in zip(mine, np.array_split(np.arange(run.start, run.stop), len(mine)), strict=True):
-            ours, others = sets[which, :entered], opponents[: contest.entries - entered]
-            result = simulate_contest(ours, others, points[part], contest, rules=rules)
-            out[0, part] = result.payout.sum(axis=1)
-            out[1, part] = (result.payout > 0).mean(axis=1)
-            out[2, part] = (result.rank <= top).mean(axis=1)
-            out[3, part] = result.rank.min(axis=1)
-            played[part] = which
-    return (*out, _spread(out[0], played))
-
-
-def _spread(payout, played) -> float:
-    """Return the standard deviation of the expected payout between sets, the luck of the races taken out."""
-    by_set = pd.Series(payout).groupby(played)
-    luck = (by_set.var() / by_set.size()).mean()
-    return float(np.sqrt(max(0.0, by_set.mean().var() - luck))) if by_set.ngroups > 1 else float("nan")
+            others = opponents[: contest.entries - entered]
+            found = simulate_contest(sets[which, :entered], others, points[part], contest, rules=rules)
+            payout[part], rank[part], played[part] = found.payout, found.rank, which
+    by_set = pd.Series(payout.sum(axis=1)).groupby(played)
+    if by_set.ngroups == 1:
+        return payout, rank, np.nan
+    luck = (by_set.var() / by_set.size()).mean()  # of the races, taken out
+    return payout, rank, float(np.sqrt(max(0.0, by_set.mean().var() - luck)))

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.contest import ContestResult, simulate_contest
 from dfslab.errors import UserError
 from dfslab.field import sample_fields
 from dfslab.optimize import LeverageAwareOptimizer, LineupShortage, lineup_metrics
 from dfslab.ownership import OwnershipForecast
-from dfslab.portfolio import Portfolio
+from dfslab.portfolio import Portfolio, Scores
+from dfslab.portfolio import score_portfolios as play
 from dfslab.race import Scenarios
 from dfslab.report._outputs import fill_entries
 from dfslab.report._parts import notes, stats, table
@@ -33,6 +33,8 @@ from dfslab.workflow import (
 
 ASSUMED = ("out", "points", "ownership", "thresholds", "contest", "regime_weights")
 """Wishes on the world; the others are on the lineups."""
+MINE = "lineups"
+"""The name of the lineups among the scores."""
 OWN_RECIPE = ("leverage_share", "leverage_penalty", "regime_quotas", "robustness")
 """Wishes on the recipe; without one plain lineups are played, as the referee of notebook 03 does."""
 EDITS = ("driver", "points", "owned")
@@ -50,11 +52,10 @@ class World:
 
     def play(self, mine: Portfolio) -> "Answer":
         """Return what a portfolio earns here."""
-        held = self.day.contest
-        others = self.field[: held.entries - held.entering(len(mine))]
-        weight, rules = self.races.weight, self.day.slate.rules
-        result = simulate_contest(mine.lineups, others, self.races.points, held, weight=weight, rules=rules)
-        return Answer(self, mine, result)
+        races, played = self.races, (self.races.points, self.field[None], self.day.contest)
+        labels = {"weight": races.weight, "regime": races.regime, "regime_names": races.regime_names}
+        scores = play({MINE: mine.lineups}, *played, rules=self.day.slate.rules, **labels)
+        return Answer(self, mine, scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Answer:
 
     world: World
     portfolio: Portfolio
-    result: ContestResult
+    scores: Scores
 
 
 @dataclass
@@ -180,11 +181,11 @@ def open_bench(race_id="", data_dir="", *, seed=1, n_scenarios=2_000, progress: 
 
 def shown(answer: Answer, pinned: Answer | None = None, ahead: pd.Series | None = None) -> str:
     """Return an answer as HTML: key figures, notes, exposures (beside A's when one is pinned), lineups, regimes."""
-    mine, result = answer.portfolio, answer.result
-    (paid, error), fees = result.expected_payout, result.entered * result.contest.entry_fee
+    mine, row = answer.portfolio, answer.scores.table().iloc[0]
+    paid, error, fees = row["expected_payout"], row["expected_payout_se"], row["fees"]
     owned = mine.metrics["total_ownership"].mean()
     cards = [
-        (f"{result.entered}", "lineups enter the contest"),
+        (f"{answer.scores.contest.entering(len(mine))}", "lineups enter the contest"),
         (f"${paid:,.0f} ± {error:,.0f}", f"expected payout for ${fees:,.0f} of fees"),
         (f"{100 * owned:.0f} %", "total ownership of a lineup"),
         (f"{mine.metrics['projected_points'].mean():.1f}", "mean points of a lineup"),
@@ -214,18 +215,13 @@ def _lineups(answer: Answer, pinned: Answer | None):
     if pinned is not None:
         old = set(map(tuple, pinned.portfolio.lineups.tolist()))
         frame.insert(1, "A", ["" if tuple(row) in old else "new" for row in mine.lineups.tolist()])
-    frame = frame.join(answer.result.entry_metrics()[["cash", "top_1pct"]])
+    frame = frame.join(answer.scores.entries[MINE][["cash", "top_1pct"]])
     return table(frame, "Best first; copies are those in the simulated field.", fold="The lineups")
 
 
 def _regimes(answer: Answer):
-    races, shares, paid = answer.world.races, answer.world.races.regime_shares(), answer.result.payout.sum(axis=1)
-    mean = np.bincount(races.regime, paid * races.weight, len(shares)) / shares
-    away = (paid - mean.to_numpy()[races.regime]) * races.weight
-    error = np.sqrt(np.bincount(races.regime, away**2, len(shares))) / shares
-    frame = pd.DataFrame({"probability": shares, "expected_payout": mean, "expected_payout_se": error}).dropna()
-    frame.index = pd.Index(frame.index.str.replace("_", " "), name="regime")
-    return table(frame.reset_index(), "What these lineups earn when the race turns out that way.")
+    frame = answer.scores.by_regime(radii=()).drop(columns=["portfolio", "p_profit"])
+    return table(frame, "What these lineups earn when the race turns out that way.")
 
 
 # ------------------------------------------------------------ the panel

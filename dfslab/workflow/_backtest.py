@@ -16,7 +16,7 @@ from dfslab import metrics
 from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError, in_words
 from dfslab.parallel import map_jobs, say
-from dfslab.portfolio import audit, score_portfolios
+from dfslab.portfolio import score_portfolios
 from dfslab.workflow._promises import season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
 from dfslab.workflow._review import by_slate, play_real_field, read_outcome
@@ -162,10 +162,10 @@ def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:
     sizes = {"n_scenarios": settings["n_scenarios"], "n_fields": settings["n_fresh_fields"]}
     predicted = score_fresh(day, strategies, crowd, **sizes)
     outcome = read_outcome(day, contest)
-    rules = audit(day.slate, mine.lineups, n, settings["max_exposure"], settings["max_overlap"])
     facts = {"race_id": race.race_id, "date": f"{race.date:%Y-%m-%d}", "track_type": race.track_type}
     facts |= {"entries": contest.entries, "entry_fee": contest.entry_fee, "n_lineups": n}
-    facts |= {"audited": bool(rules["holds"].all()), "past_contests": day.history.ownership["contest_id"].nunique()}
+    facts |= {"audited": bool(mine.audit["holds"].all())}
+    facts |= {"past_contests": day.history.ownership["contest_id"].nunique()}
     tables = {"scores": _forecast_scores(day, races, crowd, outcome), "drivers": pd.DataFrame()}
     tables["money"] = _real_money(strategies, predicted, outcome, day)
     if replay:

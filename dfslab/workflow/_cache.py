@@ -54,6 +54,18 @@ def cached(function, /, *args, **kwargs):
     return pickle.loads(kept)
 
 
+_last: dict[str, object] = {}
+
+
+def last(function, /, *args, **kwargs):
+    """Return `function(*args, **kwargs)`, made anew unless it is the last one this process made; never written."""
+    key = key_of(function, *args, **kwargs)
+    if key not in _last:
+        _last.clear()
+        _last[key] = function(*args, **kwargs)
+    return _last[key]
+
+
 def cached_walk(compute, items: Mapping, *settings, wanted=None) -> dict:
     """Return what `compute` makes of the `wanted` items (default all), by name, in order, each kept on its own.
 

@@ -21,8 +21,8 @@ from dfslab.ownership import forecast as forecast_shares
 from dfslab.portfolio import (
     Portfolio,
     Scores,
+    Workshop,
     fit_blend,
-    generate_regime_aware_portfolio,
     past_rows,
     shifted,
 )
@@ -31,7 +31,7 @@ from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
 from dfslab.slate import Contest, Slate
 from dfslab.workflow._as_of import fill_slate
-from dfslab.workflow._cache import cached, cached_walk
+from dfslab.workflow._cache import cached, cached_walk, last
 from dfslab.workflow._past import fill_history
 from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
@@ -192,18 +192,29 @@ def choose_portfolio(
     are n_candidates, n_choose and n_fields of the search.
     """
     wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
-    market, draws = _market(day, crowd), crowd.draws
-    given = {"ownership_draws": draws, "surprises": market.surprises(draws[: sizes.get("n_fields", N_FIELDS)])}
-    inputs = crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups
-    chosen = cached(_choose, inputs, day.seed, {"n_fields": N_FIELDS} | given | wishes)
-    return replace(chosen, options=wishes)
-
-
-def _choose(inputs, seed, options) -> Portfolio:
-    return generate_regime_aware_portfolio(*inputs, rng=stream(seed, "portfolio"), **options)
+    return _chosen(day, races, crowd, n_lineups, contest, wishes)
 
 
 _WISHES = [p.name for p in signature(choose_portfolio).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def _chosen(day, races, crowd, n_lineups, contest, wishes, labels=None) -> Portfolio:
+    """Return the portfolio under some wishes; other `labels` (S,) may stand for the races' regimes."""
+    market, draws = _market(day, crowd), crowd.draws
+    ways = {name: wishes[name] for name in signature(Workshop.choose).parameters if name in wishes}
+    given = {"ownership_draws": draws, "surprises": market.surprises(draws[: wishes.get("n_fields", N_FIELDS)])}
+    given |= {"n_fields": N_FIELDS} | {name: wish for name, wish in wishes.items() if name not in ways}
+    inputs = crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups
+    return replace(cached(_choose, inputs, day.seed, given, ways | {"labels": labels}), options=wishes)
+
+
+def _choose(inputs, seed, given, ways) -> Portfolio:
+    return last(_workshop, inputs, seed, given).choose(**ways)
+
+
+def _workshop(inputs, seed, given) -> Workshop:
+    return Workshop(*inputs, rng=stream(seed, "portfolio"), **given)
+
 
 PLAIN = "no leverage (best by mean points)"
 """The recipe without leverage, against which any other has to prove itself."""
@@ -212,22 +223,19 @@ PLAIN = "no leverage (best by mean points)"
 def baselines(day: RaceDay, races: Scenarios, crowd: OwnershipForecast, mine: Portfolio) -> dict[str, np.ndarray]:
     """Return other ways to pick as many lineups, by name: plain, without regimes, regimes shuffled, random entries.
 
-    Lineups are (N, K), those of the random entries (50, N, K): sets drawn from our own forecast of the field.
+    Lineups are (N, K), those of the random entries (50, N, K): sets drawn from our own forecast of the field. Without
+    regimes, weights, quotas and robustness are left out; shuffled, they obey labels without meaning. Both choose from
+    the portfolio's own candidates, races and fields, which are made once.
     """
     rng, n, contest, slate = day.rng("baselines"), len(mine), mine.contest, crowd.slate
-    wishes = {name: wish for name, wish in mine.options.items() if name not in ("regime_weights", "regime_quotas")}
-    blended, own = blend_races(day, races, crowd), crowd.ownership
-
-    def chosen(labels):
-        relabelled = replace(races, regime=labels)
-        return choose_portfolio(day, relabelled, crowd, n, contest, **wishes).lineups
-
-    one, mixed = np.zeros(len(races), np.int8), rng.permutation(races.regime)
+    blended, own, mixed = blend_races(day, races, crowd), crowd.ownership, rng.permutation(races.regime)
+    blind = mine.options | dict.fromkeys(("regime_weights", "regime_quotas", "robustness"))
+    labels = None if blind == mine.options else mixed  # labels that nothing asks for change nothing
     field = sample_fields(slate, [slate.align(own)], contest.entries - 1, contest=contest, rng=rng)[0]
     return {
         PLAIN: NASCAROptimizer(slate).optimize(blended.mean(), n),
-        "no regimes": chosen(one),
-        "regimes shuffled": chosen(mixed),
+        "no regimes": _chosen(day, races, crowd, n, contest, blind).lineups,
+        "regimes shuffled": _chosen(day, races, crowd, n, contest, mine.options, labels).lineups,
         "random entries drawn from our forecast": field[rng.integers(len(field), size=(RANDOM_SETS, n))],
     }
 
@@ -252,8 +260,8 @@ def score_portfolios(
     fresh, draws = fresh_races(day, crowd, n_scenarios, n_fields, model=model, stage=stage)
     fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
-    scores = play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules)
-    return replace(scores, regime=fresh.regime, regime_names=fresh.regime_names)
+    labels = {"regime": fresh.regime, "regime_names": fresh.regime_names}
+    return play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules, **labels)
 
 
 def fresh_races(

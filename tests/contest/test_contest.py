@@ -1,13 +1,12 @@
 """Contest arithmetic against a plain slow simulator, a closed form, and conservation."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from dfslab.contest import ContestError, FieldScores, expected_payouts, simulate_contest, unpaid
+from dfslab.contest import ContestError, FieldScores, OurEntries, mean_and_error, simulate_contest, split_tied_prizes
 from dfslab.contest._kernels import count_lineups
 from dfslab.rules import DRAFTKINGS_MMA, DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
@@ -122,34 +121,28 @@ def test_a_random_entry_of_the_field_earns_minus_the_rake():
     mine = rng.integers(0, 200, 300)
     points = rng.normal(30, 10, (300, 14)).round()
     roi = [
-        simulate_contest(field[[i]], np.delete(field, i, axis=0), points[[s]], contest).profit[0]
+        simulate_contest(field[[i]], np.delete(field, i, axis=0), points[[s]], contest).payout[0, 0] - 1.0
         for s, i in enumerate(mine)
     ]
     assert abs(np.mean(roi) + contest.rake) < 2 * np.std(roi) / np.sqrt(len(roi))
 
 
-def test_expected_payouts_are_those_of_each_candidate_alone(case):
-    lineups, field, points, contest = case
-    weight = np.random.default_rng(1).random(len(points))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=12), st.integers(0, 15), st.integers(1, 15))
+def test_tied_entries_share_the_prizes_of_the_ranks_they_cover(prizes, above, tied):
+    paid = [*sorted(prizes, reverse=True), *[0] * 40]
+    total = np.concatenate([[0.0], np.cumsum(sorted(prizes, reverse=True))])
+    assert split_tied_prizes(total, above, tied) == pytest.approx(np.mean(paid[above : above + tied]))
+
+
+@pytest.mark.parametrize("entries", [70, 300])
+def test_what_candidates_gain_is_what_each_is_paid_alone(case, entries):
+    lineups, field, points, _ = case
+    contest, weight = contest_of(entries), np.random.default_rng(1).dirichlet(np.ones(len(points)))
     alone = np.column_stack([slow_simulator(row[None], field, points, contest)[:, 0] for row in lineups])
-    table = expected_payouts(lineups, field, points, contest, weight)
-    share = weight / weight.sum()
-    np.testing.assert_allclose(table["expected_payout"], share @ alone, atol=1e-9)
-    error = np.sqrt(share**2 @ (alone - share @ alone) ** 2 / (1 - (share**2).sum()))
-    np.testing.assert_allclose(table["expected_payout_se"], error, atol=1e-9)
-    ranks = [simulate_contest(row[None], field, points, contest).rank[:, 0] for row in lineups]
-    np.testing.assert_allclose(table["cash"], share @ (alone > 0), atol=1e-12)
-    np.testing.assert_allclose(table["top_1pct"], share @ (np.column_stack(ranks) == 1), atol=1e-12)
-
-
-def test_the_best_hundredth_is_counted_where_it_is_longer_than_the_list_of_prizes():
-    rng = np.random.default_rng(3)
-    lineups, field = draw_lineups(rng, 40), draw_lineups(rng, 299)
-    points = rng.normal(20, 10, (50, 14)).round()
-    contest = Contest(1.0, 300, [{"min_rank": 1, "max_rank": 1, "prize": 200.0}])
-    ranks = np.column_stack([simulate_contest(row[None], field, points, contest).rank[:, 0] for row in lineups])
-    found = expected_payouts(lineups, field, points, contest)
-    np.testing.assert_allclose(found["top_1pct"], (ranks <= 3).mean(axis=0), atol=1e-12)
+    candidates = OurEntries(FieldScores.from_field(field, points, contest), lineups, weight)
+    np.testing.assert_allclose(candidates.gains(), weight @ alone, atol=1e-9)
+    np.testing.assert_allclose(candidates.gains([4, 2]), weight @ alone[:, [4, 2]], atol=1e-9)
 
 
 def test_numpy_twin_counts_the_field_alike(case):
@@ -196,11 +189,10 @@ def test_threads_change_nothing():
     contest = contest_of(430)
     one, three = (simulate_contest(lineups, field, points, contest, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.payout, three.payout)
-    one, three = (expected_payouts(lineups, field, points, contest, threads=n) for n in (1, 3))
-    pd.testing.assert_frame_equal(one, three, check_exact=True)
     one, three = (FieldScores.from_field(field, points, contest, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.at_least, three.at_least)
-    np.testing.assert_array_equal(one.scores(lineups), three.scores(lineups))
+    weight = rng.dirichlet(np.ones(301))
+    np.testing.assert_array_equal(*(OurEntries(x, lineups, weight).gains() for x in (one, three)))
 
 
 def test_an_overlay_is_said_and_unreached_ranks_are_not_paid():
@@ -217,10 +209,8 @@ def test_lineups_past_the_users_limit_do_not_enter(case):
     played = simulate_contest(lineups, field, points, limited)
     first_four = simulate_contest(lineups[:4], field, points, contest_of(69))
     np.testing.assert_array_equal(played.payout[:, :4], first_four.payout)
-    assert not played.payout[:, 4:].any() and played.entered == 4
-    np.testing.assert_allclose(played.profit, first_four.payout.sum(axis=1) - 4 * 3.0)
+    assert not played.payout[:, 4:].any() and not played.rank[:, 4:].any()
     assert "first 4 of 9" in played.notes[0]
-    assert played.entry_metrics()["cash"].isna().tolist() == [False] * 4 + [True] * 5
 
 
 def test_more_entries_than_the_contest_holds_are_refused(case):
@@ -278,39 +268,14 @@ def test_ticks_follow_the_rules_and_go_finer_with_a_note():
     assert finer.rank.tolist() == [[2, 1]] and "counted in 0.01" in finer.notes[0]
 
 
-def test_metrics_are_weighted_means_over_scenarios(case):
-    lineups, field, points, contest = case
-    weight = np.random.default_rng(4).random(len(points))
-    played = simulate_contest(lineups, field, points, contest, weight=weight)
-    table, (together, _) = played.entry_metrics(), played.expected_payout
-    share = weight / weight.sum()
-    np.testing.assert_allclose(table["expected_payout"], share @ played.payout)
-    np.testing.assert_allclose(table["roi"] * 3.0 + 3.0, table["expected_payout"])
-    np.testing.assert_allclose(table["win"], share @ (played.rank == 1))
-    np.testing.assert_allclose(together, table["expected_payout"].sum())
-    np.testing.assert_allclose(share @ played.profit, together - 27.0)
-
-
 def test_standard_errors_cover_the_truth():
     """Twenty thousand scenarios are the truth; samples of 200 miss it by more than two errors one time in twenty."""
     rng = np.random.default_rng(12)
     lineups, field = draw_lineups(rng, 5), draw_lineups(rng, 60)
     points = rng.normal(20, 10, (20_000, 14)).round()
     contest = contest_of(65)
-    whole = simulate_contest(lineups, field, points, contest).expected_payout[0]
-    inside = 0
+    paid, inside = simulate_contest(lineups, field, points, contest).payout.sum(axis=1), 0
     for start in range(0, 20_000, 200):
-        mean, error = simulate_contest(lineups, field, points[start : start + 200], contest).expected_payout
-        inside += abs(mean - whole) < 2 * error
+        mean, error = mean_and_error(paid[start : start + 200], np.full(200, 1 / 200))
+        inside += abs(mean - paid.mean()) < 2 * error
     assert 88 <= inside <= 100
-
-
-def test_ours_and_the_field_are_paid_the_pool_to_the_cent_in_every_scenario():
-    rng = np.random.default_rng(15)
-    lineups, field = draw_lineups(rng, 9), draw_lineups(rng, 70)
-    points = rng.integers(0, 4, (200, 14)).astype(float)
-    for limit in (None, 5):
-        contest = Contest(1.0, 60, contest_of(60).payouts, max_entries_per_user=limit)
-        assert (unpaid(lineups, field, points, contest) == 0).all()
-    few = Contest(1.0, 90, [{"min_rank": 1, "max_rank": 85, "prize": 1.0}])
-    assert (unpaid(lineups, field, points, few) == 6.0).all(), "an overlay leaves the prizes nobody reaches"

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dfslab.contest import FieldScores, simulate_contest
-from dfslab.portfolio._greedy import Limits, choose_entries
+from dfslab.contest import FieldScores, OurEntries, simulate_contest
+from dfslab.portfolio._greedy import Candidates, Limits, choose_entries
 from dfslab.slate import Contest
 
 PRIZES = ((1, 1, 60.0), (2, 2, 25.0), (3, 4, 10.5), (5, 9, 4.0))
@@ -37,10 +37,13 @@ class Case:
     def stage(self, threads=None):
         return FieldScores.from_field(self.field, self.points, self.contest, threads=threads)
 
+    def priced(self, threads=None):
+        alone = OurEntries(self.stage(threads), self.candidates, self.weight).gains()
+        return Candidates(self.candidates, self.labels, alone)
+
     def choose(self, n, limits=None, threads=None, **options):
-        return choose_entries(
-            self.stage(threads), self.candidates, self.labels, n, limits or free(n), weight=self.weight, **options
-        )
+        stage, candidates = self.stage(threads), self.priced(threads)
+        return choose_entries(stage, candidates, n, limits or free(n), self.weight, **options)
 
     def worth(self, rows):
         """Expected payout of candidates `rows` together, by the contest itself."""
@@ -58,7 +61,8 @@ def test_gains_add_up_to_what_the_contest_pays(seed):
     chosen = case.choose(6)
     totals = [case.worth(chosen.order[: m + 1]) for m in range(6)]
     np.testing.assert_allclose(np.cumsum(chosen.gain), totals, atol=1e-9)
-    np.testing.assert_allclose(chosen.alone, [case.worth([c]) for c in range(len(case.candidates))], atol=1e-9)
+    alone = case.priced().alone
+    np.testing.assert_allclose(alone, [case.worth([c]) for c in range(len(alone))], atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -97,7 +101,7 @@ def test_lazy_beside_full_greedy():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_bound_holds_for_every_subset(seed):
     case = Case(seed, n_candidates=9)
-    bound = case.choose(3).bound
+    bound = case.priced().bound(3)
     assert max(case.worth(rows) for rows in combinations(range(9), 3)) <= bound + 1e-9
 
 
@@ -165,7 +169,7 @@ def test_joined_fields_pay_what_each_pays_in_its_own_scenarios():
     both = np.array([a.field, b.field])
     joined = FieldScores.from_field(both, np.concatenate([a.points, b.points]), a.contest)
     weight = np.concatenate([a.weight, b.weight]) / 2
-    chosen = choose_entries(joined, a.candidates, a.labels, 4, free(4), weight=weight)
+    chosen = choose_entries(joined, a.priced(), 4, free(4), weight)
     lineups = a.candidates[chosen.order]
     paid = [c.weight @ simulate_contest(lineups, c.field, c.points, c.contest).payout.sum(axis=1) for c in (a, b)]
     assert chosen.gain.sum() == pytest.approx(np.mean(paid), abs=1e-9)
@@ -176,5 +180,5 @@ def test_entries_that_fill_the_contest_take_the_whole_pool():
     case = Case(4, n_candidates=9, n_scenarios=7)
     case.contest = contest_of(9)
     empty = FieldScores.from_field(np.empty((0, 4), int), case.points, case.contest)
-    chosen = choose_entries(empty, case.candidates, case.labels, 9, free(9), weight=case.weight)
+    chosen = choose_entries(empty, Candidates(case.candidates, case.labels, np.ones(9)), 9, free(9), case.weight)
     assert chosen.gain.sum() == pytest.approx(case.contest.pool, abs=1e-9)

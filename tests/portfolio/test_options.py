@@ -10,8 +10,8 @@ from small_portfolio import OWNERSHIP, REGIMES, SCENARIOS, SLATE, build, contest
 
 from dfslab.contest import simulate_contest
 from dfslab.optimize import Group, InfeasibleLineup, LeverageAwareOptimizer
-from dfslab.portfolio._build import worst_weights
 from dfslab.portfolio._greedy import Limits
+from dfslab.portfolio._score import score_portfolios, worst_weights
 
 NAMES = SLATE.names
 DEAR = [name for name in NAMES[np.argsort(-SLATE.salary)] if not SLATE.out[SLATE.rows([name])[0]]]
@@ -212,7 +212,7 @@ def test_the_objective_is_what_the_contest_counts(objective):
     assert reached(made) >= reached(by_payout)
     assert made.metrics["gain"].sum() == pytest.approx(reached(made), rel=0.05)  # ties at the line count in part
     one = build(1, objective=objective, **options)
-    played = simulate_contest(one.lineups, alone, SCENARIOS.points, contest, weight=SCENARIOS.weight)
+    played = simulate_contest(one.lineups, alone, SCENARIOS.points, contest)
     assert one.metrics["expected_payout"][0] == pytest.approx(SCENARIOS.weight @ played.payout[:, 0])
 
 
@@ -269,13 +269,20 @@ def test_a_regime_that_cannot_come_changes_no_weights():
 
 
 def test_a_robust_choice_is_better_under_its_worst_weights_and_no_better_in_the_mean():
-    made = build(6, robustness=0.3, regime_quotas=False, n_fields=1)
-    table = made.robustness
-    assert list(table.index) == ["plain", "robust"]
-    assert table.loc["robust", "worst"] >= table.loc["plain", "worst"]
-    assert table.loc["robust", "expected"] >= table.loc["robust", "worst"]
-    assert set(table["worst_regime"]) <= set(REGIMES)
-    assert made.audit["holds"].all()
+    from dfslab.field import sample_fields
+
+    made, plain = build(6, robustness=0.3, n_fields=1), build(6, n_fields=1)
+    order = np.argsort(NAMES.astype(str))
+    by_name = replace(SLATE, drivers=SLATE.drivers.iloc[order].reset_index(drop=True))
+    stream = np.random.default_rng(1).spawn(2)[1]
+    field = order[sample_fields(by_name, [OWN[order]], 144, contest=contest_of(), rng=stream)]
+    races, sets = SCENARIOS, {"robust": made.lineups, "plain": plain.lineups}
+    labels = {"regime": races.regime, "regime_names": REGIMES}
+    scores = score_portfolios(sets, races.points, field, contest_of(), weight=races.weight, **labels)
+    table = scores.by_regime([0.3]).pivot(index="portfolio", columns="regime", values="expected_payout")
+    mean = scores.table().set_index("portfolio")["expected_payout"]
+    assert table.loc["robust", "worst within 0.3 nats"] > table.loc["plain", "worst within 0.3 nats"]
+    assert mean["robust"] < mean["plain"] and made.audit["holds"].all()
 
 
 def test_a_share_of_none_plays_the_best_lineups_by_mean_points():

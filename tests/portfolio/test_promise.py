@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dfslab.errors import UserError
-from dfslab.portfolio import Scores, referee, regime_robustness, regime_value
+from dfslab.portfolio import Scores, referee
 from dfslab.portfolio._promise import RATES, PromiseMap, Worth, average_entry
 from dfslab.slate import Contest
 
@@ -92,20 +92,20 @@ def played():
 def test_the_recipe_that_earns_most_is_played_and_the_sentence_says_by_how_much(played):
     found = referee(played, plain="plain")
     gain = (played.payout["lever"] - played.payout["plain"]).mean()
-    assert found.name == "lever" and "clearly ahead of plain" in str(found) and f"${gain:,.2f}" in found.sentence
-    assert found.table.set_index("recipe").loc["lever", "gain"] == pytest.approx(gain)
-    assert found.table.set_index("recipe").loc["plain", ["gain", "se"]].tolist() == [0, 0]
+    assert found.name == "lever" and f"lever promises ${gain:,.2f} ± " in found.sentence
 
 
 def test_plain_lineups_are_played_where_nothing_is_ahead_by_a_standard_error(played):
     rng = np.random.default_rng(5)
     close = scores_of(plain=played.payout["plain"], lever=played.payout["plain"] + rng.normal(0.05, 9, 400))
     found = referee(close, plain="plain")
-    assert found.name == "plain" and "no other recipe" in str(found)
+    assert found.name == "plain" and "not a standard error ahead" in found.sentence
     found = referee(played, {"lever": 0.0, "worse": 0.0}, plain="plain")
     gain = (played.payout["lever"] - played.payout["plain"]).mean()
     assert found.name == "plain", "a gain that was worth nothing counts nothing"
-    assert f"lever promises ${gain:,.2f} more, but" in found.sentence
+    assert f"lever promises ${gain:,.2f} ± " in found.sentence and "came to nothing in the past" in found.sentence
+    less = referee(scores_of(plain=played.payout["plain"], worse=played.payout["worse"]))
+    assert less.name == "plain" and " less than plain" in less.sentence
 
 
 def test_a_recipe_alone_is_played_and_unknown_ones_are_refused(played):
@@ -133,7 +133,7 @@ MEANS = {"calm": (12.0, 4.0), "wild": (6.0, 20.0), "both": (11.0, 10.0)}
 
 def test_knowing_the_regime_is_worth_what_the_closed_form_says():
     rng = np.random.default_rng(6)
-    found = regime_value(labelled(rng, **MEANS), labelled(rng, **MEANS)).set_index("what")
+    found = labelled(rng, **MEANS).regime_value(labelled(rng, **MEANS)).set_index("what")
     values = {name: 0.7 * a + 0.3 * b for name, (a, b) in MEANS.items()}
     evpi = 0.7 * 12 + 0.3 * 20 - max(values.values())
     assert max(values, key=values.get) == "both"
@@ -147,18 +147,28 @@ def test_luck_is_not_taken_for_knowledge():
     rng, values = np.random.default_rng(7), []
     for _ in range(40):
         same = {f"p{k}": (10.0, 10.0) for k in range(12)}
-        values.append(regime_value(labelled(rng, 300, **same), labelled(rng, 300, **same))["value"][0])
+        values.append(labelled(rng, 300, **same).regime_value(labelled(rng, 300, **same))["value"][0])
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(40)
 
 
 def test_under_wrong_probabilities_a_portfolio_earns_less_the_wronger_they_may_be():
-    table = regime_robustness(labelled(np.random.default_rng(8), **MEANS), radii=(0.0, 0.1, 9.0)).set_index("portfolio")
-    assert table["within_0"].to_numpy() == pytest.approx(table["expected_payout"].to_numpy(), abs=1e-6)
-    assert (table["within_0.1"] < table["expected_payout"]).all()
-    assert table["within_9"].to_numpy() == pytest.approx(table["in_worst_regime"].to_numpy(), abs=1e-6)
-    assert table.loc["calm", "worst_regime"] == "wild" and table.loc["wild", "worst_regime"] == "calm"
+    scores = labelled(np.random.default_rng(8), **MEANS)
+    long = scores.by_regime(radii=(0.0, 0.1, 9.0))
+    table = long.pivot(index="portfolio", columns="regime", values="expected_payout")
+    plain = scores.table().set_index("portfolio")["expected_payout"].reindex(table.index)
+    assert table["worst within 0 nats"].to_numpy() == pytest.approx(plain.to_numpy(), abs=1e-6)
+    assert (table["worst within 0.1 nats"] < plain).all()
+    worst = table[["calm", "wild"]].min(axis=1)
+    assert table["worst within 9 nats"].to_numpy() == pytest.approx(worst.to_numpy(), abs=1e-6)
+    for name, code in (("calm", 0), ("wild", 1)):
+        here, pay = scores.regime == code, scores.payout["both"]
+        row = long[(long["portfolio"] == "both") & (long["regime"] == name)].iloc[0]
+        assert row["probability"] == pytest.approx(here.mean())
+        assert row["expected_payout"] == pytest.approx(pay[here].mean())
+        assert row["expected_payout_se"] == pytest.approx(pay[here].std() / np.sqrt(here.sum()))
+        assert row["p_profit"] == pytest.approx((pay[here] > 10.0).mean())
 
 
 def test_scores_without_regimes_are_refused(played):
     with pytest.raises(UserError, match="no regimes"):
-        regime_value(played, played)
+        played.regime_value(played)

@@ -74,11 +74,9 @@ def test_without_a_fee_what_is_won_is_told_and_no_return(case):
     scores = score_portfolios({"a": first}, points, fields, Contest(0.0, 44, PRIZES), weight=weight)
     paid = score_portfolios({"a": first}, points, fields, contest_of(), weight=weight)
     won = f"${weight @ paid.payout['a']:,.2f}"
-    said = scores.headline("a")
-    assert said.startswith(f"There is no fee, so no return; the entries are expected to win {won} ± ")
     (value, text), (cash, _) = scores.cards("a")
     assert value == won and text.startswith("expected to be won without a fee") and cash == paid.cards("a")[2][0]
-    assert "nan" not in f"{said} {text} {cash}" and scores.fees["a"] == 0
+    assert "nan" not in f"{text} {cash}" and scores.fees["a"] == 0
 
 
 def test_a_limit_per_user_lets_only_the_first_lineups_in(case):
@@ -138,14 +136,28 @@ def test_the_spread_between_sets_is_that_of_their_expected_payouts():
     assert abs(row["expected_payout"] - np.mean(truth)) < 3 * row["expected_payout_se"]
 
 
-def test_the_headline_gives_the_calibrated_return_its_band_and_its_source(case):
+def test_the_cards_and_the_summary_give_the_calibrated_return_and_its_band(case):
     first, second, points, fields, weight = case
     scores = score_portfolios({"a": first, "b": second}, points, fields, contest_of(), weight=weight)
     row = scores.calibrated().set_index("portfolio").loc["b"]
-    said = scores.headline("b")
+    said = " ".join(value + text for value, text in scores.cards("b"))
     for value in (row["return"], row["low_80"], row["high_80"]):
-        assert f"{value:+.2f}" in said
-    assert f"{row['p_profit']:.0%}" in said and "simulated seasons" in said
+        assert f"{value:+.0%}" in said
+    assert f"{row['p_profit']:.0%}" in said
     told = scores.summary("b")
     assert told[["calibrated_roi", "low", "high"]].tolist() == row[["return", "low_80", "high_80"]].tolist()
     assert told["expected_payout"] == pytest.approx(scores.weight @ scores.payout["b"])
+
+
+def test_entries_are_measured_one_by_one_with_the_scenarios_weights(case):
+    first, _, points, fields, weight = case
+    limited = contest_of(max_entries_per_user=3)
+    table = score_portfolios({"a": first}, points, fields[:1], limited, weight=weight).entries["a"]
+    played = simulate_contest(first[:3], fields[0][:41], points, contest_of())
+    np.testing.assert_allclose(table["expected_payout"], weight @ played.payout)
+    np.testing.assert_allclose(table["roi"] * 3.0 + 3.0, table["expected_payout"])
+    np.testing.assert_allclose(table["win"], weight @ (played.rank == 1))
+    np.testing.assert_allclose(table["cash"], weight @ (played.payout > 0))
+    away = played.payout - weight @ played.payout
+    error = np.sqrt(weight**2 @ away**2 / (1 - weight @ weight))
+    np.testing.assert_allclose(table["expected_payout_se"], error)

@@ -52,7 +52,7 @@ def test_portfolios_of_one_and_twenty_pass_their_audit(night, n):
     made = build(night, n, max_overlap=4, regime_quotas=True)
     assert made.lineups.shape == (n, 6)
     assert made.audit["holds"].all()
-    assert made.spilled or made.metrics["regime"].value_counts().to_dict() == allocation(night, n)
+    assert made.notes or made.metrics["regime"].value_counts().to_dict() == allocation(night, n)
 
 
 def test_a_portfolio_of_150_passes_its_audit_within_the_limits(night, largest):

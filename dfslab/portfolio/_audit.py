@@ -1,0 +1,78 @@
+"""The audit: every rule checked again on the lineups that came out."""
+
+import numpy as np
+import pandas as pd
+
+from dfslab.lineups import distinct, is_legal
+from dfslab.optimize import LeverageAwareOptimizer
+from dfslab.portfolio._greedy import Limits
+from dfslab.slate import Slate
+
+
+def audit(
+    slate: Slate,
+    lineups,
+    n_lineups=None,
+    max_exposure=1.0,
+    max_overlap=None,
+    *,
+    limits: Limits | None = None,
+    optimizer: LeverageAwareOptimizer | None = None,
+    regimes=(),
+    quota=None,
+) -> pd.DataFrame:
+    """Re-check every rule on the final `lineups` (N, K); one row per rule: found, limit, whether it holds.
+
+    `limits` stand for max_exposure and max_overlap and more; the rules of `optimizer` are checked one by one. With
+    `quota` regime → lineups, the `regimes` (N,) the lineups lean on must be as many.
+    """
+    size, cap = slate.rules.roster_size, slate.rules.salary_cap
+    lineups = np.asarray(lineups, int).reshape(-1, size)
+    n = len(lineups) if n_lineups is None else n_lineups
+    limits = limits or Limits(max_exposure, size - 1 if max_overlap is None else int(max_overlap))
+    held = np.zeros((len(lineups), len(slate)), int)
+    np.put_along_axis(held, lineups, 1, axis=1)
+    shared = held @ held.T
+    np.fill_diagonal(shared, 0)
+    legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out)
+    different = len(distinct(lineups)[0])
+    cost, top = int(slate.salary[lineups].sum(axis=1).max(initial=0)), int(shared.max(initial=0))
+    rows = [
+        ("lineups as many as asked", len(lineups), n, len(lineups) == n),
+        ("all lineups different", different, len(lineups), different == len(lineups)),
+        ("legal lineups (roster, cap, groups, nobody who is out)", int(np.sum(legal)), n, bool(np.all(legal))),
+        ("dearest lineup, dollars", cost, cap, cost <= cap),
+        ("drivers shared by two lineups, at most", top, limits.max_overlap, top <= limits.max_overlap),
+        *_exposure_rows(held, limits, n),
+    ]
+    if optimizer is not None and len(lineups):
+        rows += [_rule_row(optimizer.problem.called(name), lineups) for name in optimizer.problem.names]
+    if quota is not None:
+        made = pd.Series(regimes, dtype=object).value_counts()
+        off = int(sum(abs(count - made.get(name, 0)) for name, count in quota.items()))
+        rows.append(("lineups off the regimes' allocation", off, 0, off == 0))
+    return pd.DataFrame(rows, columns=["rule", "found", "limit", "holds"])
+
+
+def _exposure_rows(held, limits: Limits, n: int):
+    """Yield the audit's rows on exposure, for all lineups and for those that enter: the driver nearest to his limit."""
+    for m in dict.fromkeys((n, min(limits.entering or n, n))):
+        count, of = held[:m].sum(axis=0), "lineups" if m == n else f"of the {m} that enter, lineups"
+        most, least = (np.broadcast_to(bound(m), count.shape) for bound in (limits.most, limits.least))
+        sides = [("that hold one driver, at most", most, count - most)]
+        if least.any():
+            asked = np.where(least > 0, least - count, -n - 1)
+            sides.append(("that hold a driver asked for, at least", least, asked))
+        for what, limit, over in sides:
+            i = int(np.argmax(over))
+            yield f"{of} {what}", int(count[i]), int(limit[i]), bool(over[i] <= 0)
+
+
+def _rule_row(rules, lineups) -> tuple:
+    """Return the audit's row of the rules of one name: the sum nearest to its bound, or past it."""
+    sums = np.concatenate(
+        [(rule.weights[lineups].max if rule.each else rule.weights[lineups].sum)(axis=1) for rule in rules]
+    )
+    found = sums.min() if np.isfinite(rules[0].low) else sums.max()
+    holds = bool(np.all([rule.holds(lineups) for rule in rules]))
+    return rules[0].name, round(float(found), 6), round(float(rules[0].limit), 6), holds
