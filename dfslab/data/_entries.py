@@ -159,6 +159,7 @@ def read_entries(path) -> Entries:
     frame["drivers"] = [tuple(place + [""] * (6 - len(place))) for place in places]
     frame["locked"] = [any(LOCKED in cell for cell in drivers) for drivers in frame["drivers"]]
     for row, *ids in frame[["row", "entry_id", "contest_id"]].itertuples(index=False):
+        cells[row] += [""] * (slots[0] - len(cells[row]))
         for name, number in zip(("entryid", "contestid"), ids, strict=True):
             cells[row][header.index(name)] = number
     newline = "\r\n" if "\r\n" in text else "\n"

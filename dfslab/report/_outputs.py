@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfslab.data import files
@@ -25,7 +26,8 @@ def record(out_dir, stage: str, **numbers) -> None:
     path = Path(out_dir) / "metrics.json"
     known = files.read_json(path) if path.exists() else {}
     with files.write_atomically(path) as aside:
-        plain = json.loads(pd.Series(numbers, dtype=object).to_json(double_precision=6))
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
+        plain = json.loads(pd.Series(plain, dtype=object).to_json(double_precision=6))
         text = json.dumps({**known, stage: plain}, indent=1, sort_keys=True)
         aside.write_text(text + "\n", "utf-8")
 
