@@ -108,7 +108,10 @@ def files() -> dict[str, bytes]:
 
 
 class Server:
-    """What is served, which faults come first for a path (a status, `"hang"` or bytes), and what was asked for."""
+    """What is served, which faults come first for a path, and what was asked for.
+
+    A fault is a status, `"hang"`, bytes, or a function that answers by itself, given the handler.
+    """
 
     def __init__(self, content):
         self.content, self.faults, self.asked, self.agents = content, {}, [], set()
@@ -138,6 +141,8 @@ def serving(content=None):
             server.agents.add(self.headers.get("User-Agent"))
             status, body = server.answer(self.path)
             try:
+                if callable(body):
+                    return body(self)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -39,7 +39,7 @@ GRID = {
 }
 """Thresholds that `tune_thresholds` tries where no others are given."""
 TIE = 1e-6
-"""Skill within which candidates count as equal: more than distances in single precision lose."""
+"""Skill within which candidates count as equal: more than rounding makes of it."""
 SHOWN = ["race_id", "date", "track_type", "season", "scored", *FEATURES]
 """Columns of `TuningResult.timeline` beside the labels."""
 PARTS = ("energy", "leader", "crash")
@@ -197,11 +197,13 @@ def _reduce(drawn, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
     features = feature_matrix(drawn)
     near, between = _distances(drawn, features[:, FEATURES.index("leader_share")], results)
     codes = np.array([regime_codes(features, c) for c in listed])
-    member = (codes[..., None] == np.arange(len(REGIMES))).astype(np.float32)
+    member = (codes[..., None] == np.arange(len(REGIMES))).astype(float)
     counts = member.sum(axis=1)
     least = np.maximum(counts, 1.0)[:, None]
-    pairs = member.swapaxes(1, 2)[:, None] @ (between @ member[:, None])
-    return near @ member / least, pairs / (least[..., None] * least[:, :, None]), counts.astype(float)
+    sums = between @ member.swapaxes(0, 1).reshape(len(features), -1)
+    sums = sums.reshape(len(between), *codes.T.shape, len(REGIMES)).transpose(2, 0, 1, 3)
+    pairs = member.swapaxes(1, 2)[:, None] @ sums
+    return near @ member / least, pairs / (least[..., None] * least[:, :, None]), counts
 
 
 def _distances(drawn, share, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +219,7 @@ def _distances(drawn, share, results: pd.DataFrame) -> tuple[np.ndarray, np.ndar
     lines = (share, np.nanmax(led) / max(np.nansum(led), 1.0)), (crashes, np.nansum(crashed))
     near = [np.linalg.norm(points - actual[known], axis=1), *(np.abs(x - came) for x, came in lines)]
     between = [apart, *(np.abs(x[:, None] - x) for x, _ in lines)]
-    return np.array(near, np.float32), np.array(between, np.float32)
+    return np.array(near), np.array(between)
 
 
 class _Walk:

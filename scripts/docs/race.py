@@ -95,9 +95,9 @@ def matchups(shared: Path) -> pd.DataFrame:
     lines = pd.read_csv(shared / "market" / "matchups_2026.csv", parse_dates=["date"])
     lines = lines.assign(line=[_fair(row.odds_a, row.odds_b) for row in lines.itertuples()])
     results, races = history(shared, "cup")
-    drawn = forecast_races(
-        results, races, lines["date"].min(), n_scenarios=5000, months=1, rng=np.random.default_rng(1)
-    )
+    rest = set(races["race_id"]) - set(lines["race_id"])
+    settings = {"n_scenarios": 20_000, "months": 1, "skip": rest, "rng": np.random.default_rng(1)}
+    drawn = forecast_races(results, races, lines["date"].min(), **settings)
     parts = [_with_forecasts(group, drawn[race_id], results) for race_id, group in lines.groupby("race_id")]
     lines = pd.concat(parts).sort_values("date", kind="stable")
     lines["blend"] = _walk_forward_blend(lines)

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT, TOOL = SETTINGS["project"], SETTINGS["tool"]
@@ -66,3 +68,22 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used():
 def test_every_room_is_in_the_package():
     rooms = {f"dfslab.{path.parent.name}" for path in (ROOT / "dfslab").glob("*/__init__.py")}
     assert set(TOOL["setuptools"]["packages"]) == {"dfslab", *rooms, "dfslab.notebooks", "dfslab.data.sample"}
+
+
+DATA_FILES = [path for path in sorted((ROOT / "dfslab").rglob("*")) if path.is_file() and path.suffix != ".py"]
+DATA_FILES = [path for path in DATA_FILES if "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize("path", DATA_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_beside_the_code_goes_into_the_wheel(path):
+    found = [p for p in TOOL["setuptools"]["packages"] if path.is_relative_to(ROOT / p.replace(".", "/"))]
+    package = max(found, key=len)
+    inside, patterns = path.relative_to(ROOT / package.replace(".", "/")), TOOL["setuptools"]["package-data"]
+    globs = [*patterns["*"], *patterns.get(package, ())]
+    assert any(path in (ROOT / package.replace(".", "/")).glob(glob) for glob in globs), inside
+
+
+def test_notebooks_and_the_sample_go_into_the_wheel():
+    where = TOOL["setuptools"]["package-dir"]
+    for package, needed in (("dfslab.notebooks", "*.ipynb"), ("dfslab.data.sample", "races/*/DKSalaries.csv")):
+        assert list((ROOT / where[package]).glob(needed)), package

@@ -153,11 +153,23 @@ def test_anything_that_matters_is_part_of_the_key(monkeypatch):
     assert len(set(keys.values())) == len(keys)
 
 
-def test_the_digest_of_the_sources_knows_an_edit_of_the_same_size(tmp_path, monkeypatch):
+EDITS = {
+    "a constant": ("A = 1.5", "A = 2.5"),
+    "a sign": ("A = 1 + 5", "A = 1 - 5"),
+    "a comparison": ("A = 1 < 5", "A = 1 > 5"),
+    "a name": ("A = min(1, 5)", "A = max(1, 5)"),
+    "an option": ("F = dict(x=True )", "F = dict(x=False)"),
+    "two lines in another order": ("A = 1\nA = 2", "A = 2\nA = 1"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_digest_of_the_sources_knows_an_edit_of_the_same_size_and_time(edit, tmp_path, monkeypatch):
     package = tmp_path / "dfslab"
     package.mkdir()
     found = set()
-    for text in ("A = 1.5", "A = 2.5"):
+    assert len(set(map(len, EDITS[edit]))) == 1
+    for text in EDITS[edit]:
         (package / "laps.py").write_text(f"from numba import njit\n{text}\n")
         os.utime(package / "laps.py", (1e9, 1e9))
         monkeypatch.setattr(parallel, "PACKAGE", package)
