@@ -153,6 +153,8 @@ def main(seeds, out, name, every, replays, workers, run, compare, write):
     numbers, store = seeds_of(seeds), out / f"rows-{name}-{code_digest()}"
     settings = {"n_replays": replays}
     if run:
+        from scripts.bench.seasons import score  # by its name, which travels to other processes
+
         jobs = jobs_of(numbers, out, store, every, settings)
         map_jobs(score, jobs, workers=workers, progress=lambda done, total: click.echo(f"{done} of {total}", err=True))
     tables = {f"{name}: seasons": season_bands(numbers, out, store, settings)}
