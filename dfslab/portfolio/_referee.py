@@ -43,9 +43,9 @@ def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str
         return Verdict(plain, f"{plain} is the only recipe.")
     best = max(clear or ahead, key=clear.get if clear else lambda name: ahead[name][0])
     gain, se = ahead[best]
-    promise = f"{best} promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
+    promise = f"promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
     promise += " on draws that no recipe was chosen on"
     if clear:
-        return Verdict(best, f"{best} is played: {promise}.")
-    why = "not a standard error ahead" if believed[best][1] else "and such gains came to nothing in the past"
-    return Verdict(plain, f"{plain} is played: {promise}, {why}.")
+        return Verdict(best, f"Played: {best}. It {promise}.")
+    why = "which is not a standard error ahead" if believed[best][1] else "but such gains came to nothing in the past"
+    return Verdict(plain, f"Played: {plain}. The recipe {best} {promise}, {why}.")

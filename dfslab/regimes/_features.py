@@ -31,8 +31,8 @@ class RegimeThresholds:
     """The heuristic: a race is the first of dominator, chaos, fuel_mileage whose threshold it reaches, or balanced.
 
     A threshold outside `BOUNDS` raises `UserError`. Without `fuel_miles` no race is labelled fuel_mileage: of 130 Cup
-    races 18 % ended with a green run of 100 miles or more, the usual fuel window, but knowing so beforehand takes −.1 ±
-    .7 % off the score, where a dominator takes 14 ± 2 % and chaos 9 ± 3 % (`docs/results.md`).
+    races 18 % ended with a green run of 100 miles or more, the usual fuel window, but knowing so beforehand takes .2 ±
+    .7 % off the score, where a dominator takes 13 ± 2 % and chaos 10 ± 3 % (`docs/results.md`).
     """
 
     leader_share: float = 0.5

@@ -92,7 +92,7 @@ def played():
 def test_the_recipe_that_earns_most_is_played_and_the_sentence_says_by_how_much(played):
     found = referee(played, plain="plain")
     gain = (played.payout["lever"] - played.payout["plain"]).mean()
-    assert found.name == "lever" and f"lever promises ${gain:,.2f} ± " in found.sentence
+    assert found.name == "lever" and f"Played: lever. It promises ${gain:,.2f} ± " in found.sentence
 
 
 def test_plain_lineups_are_played_where_nothing_is_ahead_by_a_standard_error(played):
@@ -103,7 +103,9 @@ def test_plain_lineups_are_played_where_nothing_is_ahead_by_a_standard_error(pla
     found = referee(played, {"lever": 0.0, "worse": 0.0}, plain="plain")
     gain = (played.payout["lever"] - played.payout["plain"]).mean()
     assert found.name == "plain", "a gain that was worth nothing counts nothing"
-    assert f"lever promises ${gain:,.2f} ± " in found.sentence and "came to nothing in the past" in found.sentence
+    assert (
+        f"recipe lever promises ${gain:,.2f} ± " in found.sentence and "came to nothing in the past" in found.sentence
+    )
     less = referee(scores_of(plain=played.payout["plain"], worse=played.payout["worse"]))
     assert less.name == "plain" and " less than plain" in less.sentence
 
