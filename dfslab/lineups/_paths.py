@@ -79,17 +79,11 @@ def _layers(rows, groups):
 def distinct(lineups) -> tuple[np.ndarray, np.ndarray]:
     """Return the different lineups (U, K), rows sorted, in lexicographic order, and their copies (U,)."""
     lineups = np.sort(np.asarray(lineups, np.int64), axis=1)
-    codes = lineup_codes(lineups, int(lineups.max(initial=0)) + 1)
-    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-    return lineups[first], counts
-
-
-def lineup_codes(lineups, n_drivers: int) -> np.ndarray:
-    """Return one integer per lineup, in lexicographic order of the rows, (L,)."""
-    size = lineups.shape[1]
-    if n_drivers**size >= 2**62:
-        return np.unique(lineups, axis=0, return_inverse=True)[1]
-    return lineups.astype(np.int64) @ (np.int64(n_drivers) ** np.arange(size - 1, -1, -1))
+    digits = (int(lineups.max(initial=0)) + 1,) * lineups.shape[1]
+    if np.prod(digits, dtype=float) >= 2**62:
+        return np.unique(lineups, axis=0, return_counts=True)
+    codes, copies = np.unique(np.ravel_multi_index(lineups.T, digits), return_counts=True)
+    return np.column_stack(np.unravel_index(codes, digits)), copies
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})

@@ -12,24 +12,20 @@ from dfslab.slate import Slate
 def audit(
     slate: Slate,
     lineups,
-    n_lineups=None,
-    max_exposure=1.0,
-    max_overlap=None,
+    n: int,
     *,
     limits: Limits | None = None,
     optimizer: LeverageAwareOptimizer | None = None,
     regimes=(),
-    quota=None,
 ) -> pd.DataFrame:
-    """Re-check every rule on the final `lineups` (N, K); one row per rule: found, limit, whether it holds.
+    """Re-check every rule on the final `lineups` (N, K) of `n` asked for, a row per rule: found, limit, holds.
 
-    `limits` stand for max_exposure and max_overlap and more; the rules of `optimizer` are checked one by one. With
-    `quota` regime → lineups, the `regimes` (N,) the lineups lean on must be as many.
+    The rules of `optimizer` are checked one by one. With a quota among the limits, the `regimes` (N,) that the lineups
+    lean on must be as many.
     """
     size, cap = slate.rules.roster_size, slate.rules.salary_cap
     lineups = np.asarray(lineups, int).reshape(-1, size)
-    n = len(lineups) if n_lineups is None else n_lineups
-    limits = limits or Limits(max_exposure, size - 1 if max_overlap is None else int(max_overlap))
+    limits = limits or Limits(1.0, size - 1)
     held = np.zeros((len(lineups), len(slate)), int)
     np.put_along_axis(held, lineups, 1, axis=1)
     shared = held @ held.T
@@ -47,9 +43,9 @@ def audit(
     ]
     if optimizer is not None and len(lineups):
         rows += [_rule_row(optimizer.problem.called(name), lineups) for name in optimizer.problem.names]
-    if quota is not None:
+    if limits.quota is not None:
         made = pd.Series(regimes, dtype=object).value_counts()
-        off = int(sum(abs(count - made.get(name, 0)) for name, count in quota.items()))
+        off = int(made.sub(pd.Series(limits.quota), fill_value=0).abs().sum())
         rows.append(("lineups off the regimes' allocation", off, 0, off == 0))
     return pd.DataFrame(rows, columns=["rule", "found", "limit", "holds"])
 

@@ -47,8 +47,8 @@ def generate_regime_aware_portfolio(
     objective : "payout" (dollars), "cash" (entries in the money) or "top1" (entries among the best 1 % of the contest)
     leverage_penalty : λ, points per squared ownership, of the candidates; a number or several (default `PENALTIES`)
     leverage_share : share of the entering lineups that are chosen by what they add in the contest; the rest are the
-        best by mean points beside them; 0 plays plain lineups. None is `LEVERAGE_SHARE`, but 1 where a penalty, quotas
-        or robustness are asked for.
+        best by mean points beside them; 0 plays plain lineups. None is `LEVERAGE_SHARE`, but 1 where a penalty, quotas,
+        robustness or candidates are given.
     max_exposure, min_exposure : largest and smallest share of our lineups that hold a driver, a number for all or
         driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
         one lineup; one number for all gives way to a lock and to a larger minimum.
@@ -63,6 +63,8 @@ def generate_regime_aware_portfolio(
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
     surprises : (n, D) points that each driver gains in the races against each of these draws (default none): a field
         that likes a driver more than forecast knows more of him. The choice sees them, the candidates do not.
+    candidates : lineups of your own to choose from, (C, K) by names or rows, in place of those that are made; those
+        that break a rule are left out
     n_candidates, n_choose, n_fields : candidates made, scenarios (the first) chosen on, fields played against. More
         fields make the choice less sure of one forecast; more candidates make it luckier, not better.
     rules : what every lineup must obey, see `LeverageAwareOptimizer`: locks, bans, groups, excluded (L, K),
@@ -104,6 +106,7 @@ class Workshop:
         max_overlap: int | None = None,
         ownership_draws=None,
         surprises=None,
+        candidates=None,
         n_candidates: int = 6_000,
         n_choose: int = 10_000,
         n_fields: int = 20,
@@ -133,7 +136,12 @@ class Workshop:
         self.races = scenarios.for_slate(ordered)
         most, least = exposure_bounds(ordered, max_exposure, min_exposure, rules.get("locks", ()))
         self.limits = Limits(most, max_overlap, None, least, contest.entering(n))
-        self.leveraged = leverage_penalty is not None
+        self.leveraged = leverage_penalty is not None or candidates is not None
+        if candidates is not None:
+            rows = np.sort(np.argsort(self.by_name)[lineup_rows(slate, candidates, "candidates")], axis=1)
+            self.candidates = rows[self.optimizer.allows(rows)]
+            if not len(self.candidates):
+                raise UserError(f"candidates: none of the {len(rows):,} lineups obeys every rule; give others")
         self.penalties = PENALTIES if leverage_penalty is None else tuple(np.atleast_1d(leverage_penalty).tolist())
 
     @cached_property

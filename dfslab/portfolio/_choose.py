@@ -1,7 +1,7 @@
 """One choice of lineups from what a workshop holds: what is plain, what is chosen by money, under what weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -173,8 +173,8 @@ class Task:
             {"regime": chosen.regime, "gain": choice.gain, "expected_payout": alone}.items()
         ):
             metrics.insert(column, *values)
-        quota = None if choice.notes else self.limits.quota
-        rules = {"limits": self.limits, "optimizer": work.optimizer, "regimes": chosen.regime, "quota": quota}
+        limits = replace(self.limits, quota=None) if choice.notes else self.limits  # the notes say what was given up
+        rules = {"limits": limits, "optimizer": work.optimizer, "regimes": chosen.regime}
         return Portfolio(
             np.sort(work.by_name[chosen.lineups], axis=1),
             metrics,

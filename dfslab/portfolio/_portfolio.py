@@ -19,8 +19,7 @@ class Portfolio:
     earns most beside other candidates), gain (dollars of expected payout it added when chosen), expected_payout
     (dollars, alone in the field; on the scenarios it was chosen on, so too good), and the leverage metrics. `audit` has
     one row per rule re-checked on the final lineups. `greedy_to_bound` is the chosen set's expected payout over the sum
-    of the N largest stand-alone payouts, which no set can pass. `spilled` says that a regime's allocation could not be
-    filled, as the notes tell.
+    of the N largest stand-alone payouts, which no set can pass.
     """
 
     lineups: np.ndarray
@@ -29,14 +28,10 @@ class Portfolio:
     greedy_to_bound: float = float("nan")
     candidates: int = 0
     notes: tuple[str, ...] = ()
-    spilled: bool = False
-    robustness: pd.DataFrame | None = field(default=None)
-    """Rows plain and robust, columns expected (the objective), worst (under the worst regime weights within the radius
-    asked for) and worst_regime; on the scenarios it was chosen on."""
-    slate: Slate | None = field(default=None)
-    ownership: np.ndarray | None = field(default=None)
+    slate: Slate | None = None
+    ownership: np.ndarray | None = None
     """The field's forecast ownership, (D,) fractions, against which it was chosen."""
-    contest: Contest | None = field(default=None)
+    contest: Contest | None = None
     options: dict = field(default_factory=dict)
     """The rules it was chosen under, by name."""
 

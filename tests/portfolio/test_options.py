@@ -312,3 +312,19 @@ def test_shares_and_limits_hold_together():
     assert made.audit["holds"].all() and share(made, NAMES[9]) >= 0.4
     with pytest.raises(ValueError, match="leverage_share"):
         build(3, leverage_share=1.5)
+
+
+def test_lineups_of_ones_own_are_the_only_candidates_and_the_rules_hold_among_them():
+    rng = np.random.default_rng(4)
+    racing = np.flatnonzero(~SLATE.out)
+    drawn = np.unique(np.sort(rng.permuted(np.tile(racing, (3_000, 1)), axis=1)[:, :6], axis=1), axis=0)
+    own = rng.permutation(drawn[SLATE.salary[drawn].sum(axis=1) <= 51_000])[:400]
+    by_rows, by_names = (build(8, candidates=given, bans=(NAMES[0],)) for given in (own, NAMES[own]))
+    np.testing.assert_array_equal(by_rows.lineups, by_names.lineups)
+    assert {*map(tuple, by_rows.lineups)} <= {*map(tuple, own)} and by_rows.audit["holds"].all()
+    legal = own[(SLATE.salary[own].sum(axis=1) <= 50_000) & (own != 0).all(axis=1)]
+    one = build(1, candidates=own, n_fields=1)
+    alone = [build(1, candidates=[row], n_fields=1).metrics["expected_payout"][0] for row in legal[:40]]
+    assert one.metrics["expected_payout"][0] >= max(alone) - 1e-9
+    with pytest.raises(ValueError, match="candidates: none of the 400 lineups obeys every rule"):
+        build(8, candidates=own, bans=tuple(NAMES[racing[:-6]]), locks=(NAMES[racing[-1]],), min_salary=40_000)

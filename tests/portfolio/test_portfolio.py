@@ -1,7 +1,6 @@
 """Allocation, and whole portfolios on a small slate: limits, quotas, seeds, order of drivers, audit, files."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from dfslab.contest import simulate_contest
 from dfslab.portfolio import allocate_lineups_by_regime
 from dfslab.portfolio._audit import audit
 from dfslab.portfolio._candidates import lean
+from dfslab.portfolio._greedy import Limits
 from dfslab.slate import Slate
 
 
@@ -273,27 +273,29 @@ def test_inputs_are_left_as_they_were():
     pd.testing.assert_series_equal(OWNERSHIP, own)
 
 
-def failed(table):
-    return table.loc[~table["holds"], "rule"].tolist()
-
-
 def test_the_audit_finds_each_broken_rule():
     made = build(6, max_overlap=4, max_exposure=0.67)
     good = made.lineups
     cheap, dear = np.argsort(SLATE.salary)[:6], np.argsort(-SLATE.salary)[:6]
-    whole = SimpleNamespace(quota={"dominator": 6}, regimes=["dominator"] * 6)
-    assert not failed(audit(SLATE, good, 6, 0.67, 4))
-    assert failed(audit(SLATE, good[:5], 6, 1.0)) == ["lineups as many as asked"]
-    assert "all lineups different" in failed(audit(SLATE, np.vstack([good[:5], good[:1]]), 6))
-    assert "dearest lineup, dollars" in failed(audit(SLATE, np.vstack([good[:5], np.sort(dear)]), 6))
+
+    def failed(lineups, max_exposure=1.0, max_overlap=5, quota=None, regimes=()):
+        limits = Limits(max_exposure, max_overlap, quota)
+        table = audit(SLATE, lineups, 6, limits=limits, regimes=regimes)
+        return table.loc[~table["holds"], "rule"].tolist()
+
+    assert not failed(good, 0.67, 4)
+    assert failed(good[:5]) == ["lineups as many as asked"]
+    assert "all lineups different" in failed(np.vstack([good[:5], good[:1]]))
+    assert "dearest lineup, dollars" in failed(np.vstack([good[:5], np.sort(dear)]))
     legal = "legal lineups (roster, cap, groups, nobody who is out)"
-    assert failed(audit(SLATE, np.vstack([good[:5], np.sort([3, *cheap[cheap != 3][:5]])]), 6)) == [legal]
-    assert legal in failed(audit(SLATE, np.vstack([good[:5], cheap[[0, 0, 1, 2, 3, 4]]]), 6))
-    assert "drivers shared by two lineups, at most" in failed(audit(SLATE, good, 6, 1.0, 1))
-    assert "lineups that hold one driver, at most" in failed(audit(SLATE, good, 6, 0.2))
-    assert not failed(audit(SLATE, good, 6, quota=whole.quota, regimes=whole.regimes))
-    off = audit(SLATE, good, 6, quota=whole.quota, regimes=["chaos", *whole.regimes[1:]])
-    assert failed(off) == ["lineups off the regimes' allocation"]
+    assert failed(np.vstack([good[:5], np.sort([3, *cheap[cheap != 3][:5]])])) == [legal]
+    assert legal in failed(np.vstack([good[:5], cheap[[0, 0, 1, 2, 3, 4]]]))
+    assert "drivers shared by two lineups, at most" in failed(good, max_overlap=1)
+    assert "lineups that hold one driver, at most" in failed(good, 0.2)
+    regimes = ["dominator"] * 6
+    assert not failed(good, quota={"dominator": 6, "chaos": 0}, regimes=regimes)
+    off = failed(good, quota={"dominator": 6}, regimes=["chaos", *regimes[1:]])
+    assert off == ["lineups off the regimes' allocation"]
 
 
 @pytest.mark.parametrize("share", [(0.25, 0.25, 0.25, 0.25), (0.7, 0.2, 0.1, 0.0), (0.05, 0.0, 0.0, 0.95)])
