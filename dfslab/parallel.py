@@ -171,16 +171,16 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
     jobs : tuples of arguments
     workers : processes on this machine (default: one per core); 1 runs here, without any
     progress : called with (finished, total) after each job that ends
-    instead : called with (job, error) for a job whose process died or whose cluster is gone: what it returns stands in
-        the job's place, and the other jobs go on; left out, the first such error is raised at the end
+    instead : called with (job, error) for a job that failed, `WorkerDied` where its process died or its cluster is
+        gone: what it returns stands in the job's place, and the other jobs go on; left out, the error is raised
 
     With the environment variable DASK_SCHEDULER_ADDRESS set, the jobs go to that Dask cluster instead; a worker of it
     that dies loses nothing: its jobs run again elsewhere.
 
     Raises
     ------
-    UserError : the cluster does not answer; a job's process died (where `instead` is left out)
-    whatever a job raises
+    UserError : the cluster does not answer
+    whatever a job raises, and `WorkerDied` for one whose process died, where `instead` is left out
     """
     jobs, results = list(jobs), {}
     if os.environ.get(CLUSTER):
@@ -193,7 +193,7 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
         for k, result in ended:
             try:
                 results[k] = result()
-            except WorkerDied as error:
+            except Exception as error:
                 if instead is None:
                     raise
                 results[k] = instead(jobs[k], error)
@@ -250,9 +250,7 @@ class _Worker:
         except (OSError, EOFError, pickle.UnpicklingError):
             why = _why_ended(self.process.wait())
             raise WorkerDied(f"its process {why}; run again, with fewer --workers or n_scenarios") from None
-        if good:
-            return value
-        raise value
+        return _taken(good, value)
 
     def end(self) -> None:
         """End the process: it is asked to, and killed when it does not."""
@@ -292,11 +290,18 @@ def _listen(jobs, tasks) -> None:
 
 
 def _outcome(task: bytes) -> bytes:
+    """Run a job that travelled, and return whether it went well and what it gave, or its error, as they travel."""
     try:
         function, job = pickle.loads(task)
         return pickle.dumps((True, function(*job)))
     except Exception as error:
         return _carried(error)
+
+
+def _taken(good: bool, value):
+    if good:
+        return value
+    raise value
 
 
 def _carried(error: Exception) -> bytes:
@@ -319,9 +324,8 @@ def _on_dask(function, jobs, address: str):
     for name in ("distributed", "distributed.client", "distributed.core"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # our own sentence says what happened
     with contextlib.closing(_client(address)) as client:
-        left = {
-            client.submit(_apply, function, job, code_digest(), pure=False, retries=2): k for k, job in enumerate(jobs)
-        }
+        tasks = [pickle.dumps((function, job)) for job in jobs]
+        left = {client.submit(_apply, task, code_digest(), pure=False, retries=2): k for k, task in enumerate(tasks)}
         alone, why = None, ""
         while left and not why:
             alone, why = _watch(client, address, alone)
@@ -394,17 +398,18 @@ def _result(future, address: str):
     from distributed.scheduler import KilledWorker
 
     try:
-        return future.result(timeout=LONGEST_CONNECT)
+        outcome = future.result(timeout=LONGEST_CONNECT)
     except (KilledWorker, TimeoutError, *_cluster_errors()) as error:
         _lost(address, f"the job was lost ({type(error).__name__})")
+    return _taken(*pickle.loads(outcome))
 
 
 def _lost(address: str, why: str):
     raise WorkerDied(f"{CLUSTER} {address}: {why}; what was finished stays, run again for the rest")
 
 
-def _apply(function, job, digest):
+def _apply(task: bytes, digest: str) -> bytes:
     if digest != code_digest():
         where = f"the worker on {os.uname().nodename}" if hasattr(os, "uname") else "a worker"
         raise WorkerDied(f"{where} has other sources of dfslab, or another Python or numba; install the same there")
-    return function(*job)
+    return _outcome(task)

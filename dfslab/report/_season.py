@@ -44,24 +44,17 @@ def report_season(
     def count(done, total):
         progress(f"{done} of {total} races reported")
 
-    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=count, instead=_lost)
+    ended = parallel.map_jobs(run_report, jobs, workers=workers, progress=count, instead=_failed)
     write_index(out_dir)
     return _sorted_out(races, ended)
 
 
-def _report(race_id, data_dir, out_dir, parameters) -> tuple[str, str]:
-    """Return where the report is and why it failed; one of the two is empty."""
-    try:
-        return str(run_report(race_id, data_dir, out_dir, parameters)), ""
-    except Exception as error:
-        return "", in_words(error)
-
-
-def _lost(job, error) -> tuple[str, str]:
-    """Say of a race that its process or its cluster died, and keep the pages it had made."""
+def _failed(job, error: Exception) -> Exception:
+    """Keep the pages of a race whose process or cluster died, and return why there is no report."""
     race_id, _, out_dir, _ = job
-    keep_lost(race_id, Path(out_dir), in_words(error))
-    return "", in_words(error)
+    if isinstance(error, parallel.WorkerDied):
+        keep_lost(race_id, Path(out_dir), in_words(error))
+    return error
 
 
 def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> Done:
@@ -75,10 +68,11 @@ def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> D
     for race_id in races:
         try:
             added = ingest_standings(race_id, data_dir)
-            ended.append((". ".join([f"{len(added.contest_ids)} contests", *added.notes]), ""))
+            ended.append(". ".join([f"{len(added.contest_ids)} contests", *added.notes]))
+            progress(f"{race_id}: in the history")
         except Exception as error:
-            ended.append(("", in_words(error)))
-        progress(f"{race_id}: {'failed' if ended[-1][1] else 'in the history'}")
+            ended.append(error)
+            progress(f"{race_id}: failed")
     return _sorted_out(races, ended)
 
 
@@ -93,6 +87,6 @@ def _chosen(races, data_dir: Path) -> list[str]:
 
 
 def _sorted_out(races, ended) -> Done:
-    finished = {race: text for race, (text, wrong) in zip(races, ended, strict=True) if not wrong}
-    failed = {race: wrong for race, (_, wrong) in zip(races, ended, strict=True) if wrong}
-    return Done(finished, failed)
+    found = dict(zip(races, ended, strict=True))
+    failed = {race: in_words(what) for race, what in found.items() if isinstance(what, Exception)}
+    return Done({race: str(what) for race, what in found.items() if race not in failed}, failed)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfslab import __version__, parallel
 from dfslab.data import files
-from dfslab.errors import InputError, UserError
+from dfslab.errors import InputError, in_words
 from dfslab.report import _plots as plots
 from dfslab.report._execute import Page, check_parameters, to_html
 from dfslab.report._parts import figure, table
@@ -48,37 +48,37 @@ def sweep(
     folder = Path(out_dir).resolve() / "sweeps" / notebook.stem
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     jobs = [(str(notebook.resolve()), str(folder), point, shared) for point in points]
-    ended = parallel.map_jobs(
-        _run, jobs, workers=workers, progress=lambda done, total: progress(f"{done} of {total} runs")
-    )
+
+    def count(done, total):
+        progress(f"{done} of {total} runs")
+
+    ended = parallel.map_jobs(_run, jobs, workers=workers, progress=count, instead=lambda job, error: error)
+    good = [row for row in ended if isinstance(row, dict)]
     with files.locked(folder / ".locks" / "runs"):
         path = folder / "runs.csv"
         earlier = [pd.read_csv(path)] if path.exists() else []
-        runs = pd.concat([*earlier, pd.DataFrame([row for row, _ in ended if row])], ignore_index=True)
+        runs = pd.concat([*earlier, pd.DataFrame(good)], ignore_index=True)
         files.write_csv(path, runs)
         page = _write_page(folder, notebook.stem, runs, list(grid), metric)
     names = [", ".join(f"{name}={value}" for name, value in point.items()) for point in points]
-    failed = {name: error for name, (_, error) in zip(names, ended, strict=True) if error}
+    failed = {n: in_words(error) for n, error in zip(names, ended, strict=True) if isinstance(error, Exception)}
     return Sweep(page, runs, failed)
 
 
-def _run(notebook: str, folder: str, point: dict, shared: dict) -> tuple[dict, str]:
-    """Return the row of a run and why it failed; one of the two is empty."""
+def _run(notebook: str, folder: str, point: dict, shared: dict) -> dict:
+    """Run the notebook at one point of the grid, and return its row."""
     data_dir, race_id = Path(shared.get("data_dir") or SAMPLE), shared.get("race_id", "*")
     inputs = list(input_digests(data_dir, race_id).values())
     key = hashlib.sha256(json.dumps([point, shared, inputs, __version__], sort_keys=True).encode()).hexdigest()[:10]
     started, target = time.perf_counter(), Path(folder) / f"run-{key}"
-    try:
-        run_notebook(notebook, target, shared | point)
-    except (UserError, OSError) as error:
-        return {}, str(error)
+    run_notebook(notebook, target, shared | point)
     kept = target / "metrics.json"
     numbers = pd.json_normalize(files.read_json(kept) if kept.exists() else {}).iloc[:1].to_dict("records")
     numbers = {name: value for name, value in (numbers or [{}])[0].items() if isinstance(value, bool | int | float)}
     written = {name: value if isinstance(value, int | float | str) else str(value) for name, value in point.items()}
     about = {"run": target.name, "data": hashlib.sha256("".join(inputs).encode()).hexdigest()[:12]}
     seconds = round(time.perf_counter() - started, 1)
-    return written | numbers | about | {"version": __version__, "seconds": seconds}, ""
+    return written | numbers | about | {"version": __version__, "seconds": seconds}
 
 
 def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], metric: str) -> Path:

@@ -5,7 +5,6 @@ simulated season, replays: each race is run thousands of times by the law that m
 known without asking our own simulator.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.data import files, list_races, open_folder
 from dfslab.errors import InputError, UserError, in_words
-from dfslab.parallel import map_jobs, say
+from dfslab.parallel import map_jobs
 from dfslab.portfolio import score_portfolios
+from dfslab.workflow._cache import cached_walk
 from dfslab.workflow._promises import season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
 from dfslab.workflow._review import by_slate, play_real_field, read_outcome
@@ -44,8 +44,6 @@ SALARY_BANDS = 12
 MOST_DRAWS = 2_000
 """Simulated races that points are scored on."""
 TABLES = ("scores", "money", "drivers")
-VERSION = 7
-"""Raised when what is stored of a race changes, so that stored races are scored again."""
 
 
 def run_backtest(
@@ -64,7 +62,7 @@ def run_backtest(
     Parameters
     ----------
     data_dir : the data folder, default the bundled sample season
-    out_dir : gets one JSON per race; a race whose inputs, seed and settings are those of its file is not run again
+    out_dir : gets one JSON per race; a race whose inputs, seed, settings and code are as before is not run again
     races : race ids, default all with standings, in order of date
     replay : `sample.replay`, or what runs a race again as it does: judges portfolios of a simulated season by the law
         that made it; without it, and on real seasons, they are judged by our own simulator on fresh draws
@@ -87,68 +85,34 @@ def run_backtest(
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
     files.check_out(out_dir, data_dir)
     Path(out_dir).mkdir(parents=True, exist_ok=True)
-    jobs = [(race_id, str(data_dir), str(out_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
-    found = map_jobs(score_race, jobs, workers=workers, progress=progress, instead=_failed)
+    jobs = [(race_id, str(data_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
+    found = map_jobs(_score_race, jobs, workers=workers, progress=progress, instead=_failed)
     good = with_worth([one for one in found if "error" not in one])
     if not good:
         raise UserError(f"backtest: none of {len(found)} races could be scored; the first: {found[0]['error']}")
     for one in good:
-        _store(Path(out_dir), one)
+        files.write_text(Path(out_dir) / f"{one['race_id']}.json", json.dumps(one, indent=1) + "\n")
     frames = {name: pd.DataFrame([r for one in good for r in one[name]]) for name in TABLES}
     frames["races"] = pd.DataFrame([one["race"] for one in good])
     frames["failed"] = pd.DataFrame([one for one in found if "error" in one], columns=["race_id", "error"])
     return frames
 
 
-def score_race(race_id: str, data_dir: str, out_dir: str, seed: int, settings: dict, replay=None) -> dict:
-    """Decide one race, then reveal it; return its rows, from its file when nothing has changed.
+def _score_race(race_id: str, data_dir: str, seed: int, settings: dict, replay) -> dict:
+    """Decide one race, then reveal it; its rows are kept by all that they depend on: no later race of the history."""
+    day = open_race(race_id, data_dir, seed)
+    replay = replay if day.simulated else None
+    own = {name: value for name, value in day.hashes.items() if not name.startswith("history")}
+    known = own, day.history.results, day.history.races, day.history.ownership
 
-    A race that cannot be decided (bad input, a portfolio out of reach) gives its id and the error.
-    """
-    try:
-        inputs = open_race(race_id, data_dir, seed)
-        replay = replay if inputs.simulated else None
-        path, key = Path(out_dir) / f"{race_id}.json", _key(inputs, seed, settings | {"replayed": bool(replay)})
-        rows = _stored(path, key)
-        if rows is None:
-            rows = {"key": key} | _decided_and_revealed(inputs, settings, replay)
-            _store(Path(out_dir), rows)
-    except Exception as error:
-        return _failed((race_id,), error)
-    return rows
+    def score(_):
+        return {race_id: _decided_and_revealed(day, settings, replay)}
+
+    return cached_walk(score, {race_id: known}, "backtest", seed, settings, replay is not None)[race_id]
 
 
-def _failed(job, error) -> dict:
+def _failed(job, error: Exception) -> dict:
     return {"race_id": job[0], "error": in_words(error)}
-
-
-def _store(folder: Path, rows: dict) -> None:
-    files.write_text(folder / f"{rows['race_id']}.json", json.dumps(rows, indent=1) + "\n")
-
-
-def _stored(path: Path, key: str) -> dict | None:
-    """Return the rows of a race scored before, None where something has changed since or the file is damaged."""
-    if not path.exists():
-        return None
-    try:
-        known = json.loads(path.read_text("utf-8"))
-        tables = [known[name] for name in TABLES]
-        sound = isinstance(known["race"], dict) and all(isinstance(row, dict) for table in tables for row in table)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        known, sound = {}, False
-    if not sound:
-        say(f"{path}: damaged; the race is scored again")
-    return known if sound and known.get("key") == key else None
-
-
-def _key(inputs, seed: int, settings: dict) -> str:
-    """Return a digest of all that the score of a race depends on; later races of the history are no part of it."""
-    digest = hashlib.sha256(json.dumps([VERSION, seed, settings], sort_keys=True).encode())
-    own = {name: value for name, value in inputs.hashes.items() if not name.startswith("history")}
-    digest.update(json.dumps(own, sort_keys=True).encode())
-    for frame in (inputs.history.results, inputs.history.races, inputs.history.ownership):
-        digest.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _decided_and_revealed(day: RaceDay, settings: dict, replay) -> dict:

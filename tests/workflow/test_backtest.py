@@ -17,6 +17,8 @@ from dfslab.sample import replay
 from dfslab.slate import Contest, Slate
 from dfslab.workflow import (
     SAMPLE,
+    _backtest,
+    _cache,
     choose_portfolio,
     forecast_ownership,
     open_race,
@@ -24,7 +26,7 @@ from dfslab.workflow import (
     score_portfolios,
     simulate_race,
 )
-from dfslab.workflow._backtest import _cash_bands, _stored, run_backtest, salary_rank, summarise
+from dfslab.workflow._backtest import _cash_bands, run_backtest, salary_rank, summarise
 from dfslab.workflow._review import NO_STANDINGS, Outcome, by_slate, play_real_field, read_outcome
 from dfslab.workflow._verbs import fresh_races
 
@@ -159,20 +161,22 @@ def test_bands_of_rates_hold_every_race_and_strategy(season):
     assert (bands["actual"] * bands["n"]).sum() / bands["n"].sum() == pytest.approx(mean)
 
 
-def test_a_second_run_reads_what_is_there(season):
+def test_a_second_run_scores_nothing_again_but_what_was_changed(season, monkeypatch):
     folder, frames = season
-    path = folder / "out" / f"{RACES[0]}.json"
-    stored = json.loads(path.read_text())
-    stored["race"]["track_type"] = "moon"
-    path.write_text(json.dumps(stored))
-    again = run_backtest(folder / "data", folder / "out", races=RACES, workers=1, replay=replay, **SMALL)
-    assert again["races"]["track_type"].iloc[0] == "moon"
+    scored, rows = [], _backtest._decided_and_revealed
+    monkeypatch.setattr(_backtest, "_decided_and_revealed", lambda day, *rest: scored.append(day) or rows(day, *rest))
+    run = {"races": RACES, "workers": 1, "replay": replay}
+    again = run_backtest(folder / "data", folder / "again", **run, **SMALL)
     pd.testing.assert_frame_equal(again["money"], frames["money"], check_dtype=False)
+    assert not scored and (folder / "again" / f"{RACES[1]}.json").exists()
+    run_backtest(folder / "data", folder / "again", **run, **SMALL | {"n_replays": 20})
+    assert len(scored) == 2
 
 
-def test_later_races_change_nothing(season):
-    """Leakage: with all later results and contests gone the race is decided and scored as before."""
+def test_later_races_change_nothing(season, tmp_path, monkeypatch):
+    """Leakage: with all later results and contests gone the race is decided and scored as before, from nothing kept."""
     folder, frames = season
+    monkeypatch.setattr(_cache, "cache_folder", lambda: tmp_path)
     corrupt = folder / "corrupt"
     shutil.copytree(folder / "data", corrupt)
     for name, last in (("results", RACES[0][:10]), ("races", RACES[0][:10]), ("ownership", "2026-02-28")):
@@ -260,21 +264,3 @@ def test_results_without_standings_give_a_review_of_the_race_and_say_what_is_mis
     pd.testing.assert_frame_equal(after.drivers, known.drivers)
     assert after.regime["happened"].sum() == 1 and not len(after.entries) and not len(after.ownership)
     assert repr(after) == f"AfterRace(ownership not known; {NO_STANDINGS.rstrip('.')})"
-
-
-SOUND = {"key": "k", "race": {}, "scores": [], "money": [{}], "drivers": []}
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "null", "[]", "7", '"k"', json.dumps(SOUND)[:40], "[" * 100_000, "\x00"]
-    + [json.dumps(SOUND | {name: bad}) for name in ("race", "scores", "money") for bad in (None, 3, [3])]
-    + [json.dumps({"key": "k"})],
-)
-def test_a_damaged_file_of_a_stored_race_is_scored_again_and_said(tmp_path, text, capsys):
-    path = tmp_path / "race.json"
-    path.write_text(json.dumps(SOUND))
-    assert _stored(path, "k") == SOUND and _stored(path, "another") is None and not capsys.readouterr().err
-    path.write_text(text)
-    assert _stored(path, "k") is None
-    assert "race.json: damaged; the race is scored again" in "".join(capsys.readouterr())
