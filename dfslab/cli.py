@@ -20,10 +20,23 @@ def _sample() -> str:
     return str(SAMPLE)
 
 
+def _named(context, option, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("it is empty; name one (was a variable not set?)")
+    return text
+
+
 DATA = click.option(
-    "--data", "data_dir", default=_sample, show_default="the bundled sample season", help="Your data folder."
+    *("--data", "data_dir"),
+    default=_sample,
+    show_default="the bundled sample season",
+    callback=_named,
+    help="Your data folder.",
 )
-OUT = click.option("--out", "out_dir", default="reports", show_default=True, help="Where reports go.")
+OWN_DATA = click.option(
+    *("--data", "data_dir"), required=True, callback=_named, help="Your data folder; its history is extended."
+)
+OUT = click.option("--out", "out_dir", default="reports", show_default=True, callback=_named, help="Where reports go.")
 SEED = click.option("--seed", default=1, show_default=True, help="Same seed, same output.")
 SERIES = click.option(
     "--series", default="cup", show_default=True, type=click.Choice(["cup", "xfinity", "trucks"]), help="Which series."
@@ -150,7 +163,7 @@ def season(data_dir, out_dir, races, pairs, workers, quiet):
 @cli.command()
 @click.option("--season", "year", required=True, type=click.IntRange(1949, 2100), help="The year.")
 @SERIES
-@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@OWN_DATA
 @click.option("--base-url", help="Another server with the same files, a mirror of your own for example.")
 @QUIET
 def fetch(year, series, data_dir, base_url, quiet):
@@ -173,7 +186,7 @@ def fetch(year, series, data_dir, base_url, quiet):
 
 @cli.command()
 @click.argument("race_id", required=False)
-@click.option("--data", "data_dir", required=True, help="Your data folder; its history is extended.")
+@OWN_DATA
 @QUIET
 def ingest(race_id, data_dir, quiet):
     """Add contest standings to the ownership history; ingesting again changes nothing.
@@ -303,7 +316,7 @@ def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
 @click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")
 @click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
 @click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
-@click.option("--out", default="lineups.csv", show_default=True, help="The file for DraftKings' bulk upload.")
+@click.option("--out", default="lineups.csv", show_default=True, callback=_named, help="DraftKings' bulk upload.")
 @click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A further rule; repeat.")
 @QUIET
 def optimize(salaries, projections, lineups, quiet, out, pairs, **options):
@@ -320,7 +333,8 @@ def optimize(salaries, projections, lineups, quiet, out, pairs, **options):
     """
     from dfslab.workflow import optimize_files
 
-    found = optimize_files(salaries, projections, lineups, out=out, **options | _parameters(pairs))
+    given = {"salaries": salaries, "projections": projections, "n_lineups": lineups, "out": out}
+    found = optimize_files(**given | options | _parameters(pairs))
     for note in found.notes:
         _progress(quiet)(note)
     shown = found.table().head(10)[["lineup", "points", "salary", "total_ownership", "drivers"]]
@@ -356,7 +370,7 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet):
 
 
 @cli.command()
-@click.argument("out")
+@click.argument("out", callback=_named)
 @click.option("--races", "n_races", default=28, show_default=True, type=click.IntRange(2, 36), help="How many races.")
 @click.option("--seed", type=int, help="Of the whole season; default: that of the bundled one.")
 @QUIET

@@ -3,6 +3,7 @@
 A process started here never imports from the working folder, and ends with the one that started it.
 """
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -64,14 +65,23 @@ def cache_folder() -> Path:
     import platformdirs
 
     user = os.getuid() if hasattr(os, "getuid") else ""
-    given = [Path(os.environ["DFSLAB_CACHE"]).absolute()] if os.environ.get("DFSLAB_CACHE") else []
-    places = *given, Path(platformdirs.user_cache_dir("dfslab")), Path(tempfile.gettempdir(), f"dfslab-{user}")
-    for folder in filter(Path.is_absolute, places):
+    given = [os.path.abspath(os.environ["DFSLAB_CACHE"])] if os.environ.get("DFSLAB_CACHE") else []
+    places = [*given, platformdirs.user_cache_dir("dfslab")]
+    with contextlib.suppress(OSError):
+        places.append(os.path.join(tempfile.gettempdir(), f"dfslab-{user}"))
+    for folder in map(Path, filter(os.path.isabs, places)):
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK | os.X_OK) and _only_ours(folder):
+            if _only_ours(folder):
+                with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+                    probe.write(bytes(4096))
                 return folder
-    return Path(tempfile.mkdtemp(prefix="dfslab-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="dfslab-"))
+    except OSError:
+        sys.exit("dfslab: no folder can be written to, nor a temporary one; let DFSLAB_CACHE name one that can")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _only_ours(folder: Path) -> bool:
@@ -103,8 +113,9 @@ def keep_compiled_code() -> None:
     folder = cache_folder() / f"numba-{code_digest(kernels=True)}"
     if not folder.exists():
         for other in folder.parent.glob("numba-*"):
-            if time.time() - other.stat().st_mtime > LONGEST_UNUSED:
-                shutil.rmtree(other, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                if time.time() - other.stat().st_mtime > LONGEST_UNUSED:
+                    shutil.rmtree(other)
     folder.mkdir(exist_ok=True)
     os.utime(folder)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
@@ -128,12 +139,14 @@ def child_environment() -> dict[str, str]:
     """Return the environment of a process that we start: nothing is imported from its working folder.
 
     Its own folders (IPython's, matplotlib's, compiled code) lie in the cache, so neither what the user keeps at home
-    nor a home that cannot be written to makes a difference.
+    nor a home that cannot be written to makes a difference; nor do files that are run at the start of a session, or the
+    way pictures are shown in it.
     """
     cache, listed = cache_folder(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
     own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(import_path(listed)), "DFSLAB_CACHE": str(cache)}
     own["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(KERNELS), os.environ.get("JUPYTER_PATH")]))
-    own |= {"IPYTHONDIR": str(cache / "ipython"), "MPLCONFIGDIR": str(cache / "matplotlib")}
+    own |= {"IPYTHONDIR": str(cache / "ipython"), "MPLCONFIGDIR": str(cache / "matplotlib"), "PYTHONSTARTUP": ""}
+    own |= {"MATPLOTLIBRC": "", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     if not os.access(os.path.expanduser("~"), os.W_OK):
         own["HOME"] = str(cache)
     return os.environ | own

@@ -18,15 +18,14 @@ from dfslab.data._entries import write_lineups
 from dfslab.data._feed import fetch_season
 from dfslab.data._history import history, ingest_standings
 from dfslab.data._names import match_names
-from dfslab.data._race_folder import list_races, load_slate, open_folder, read_slate
+from dfslab.data._race_folder import finished_races, list_races, load_slate, open_folder, read_slate
 from dfslab.data._standings import read_standings
 from dfslab.data._tables import read_results, read_salaries
-from dfslab.errors import InputError
 
 __all__ = [
-    "InputError",
     "fetch_season",
     "files",
+    "finished_races",
     "history",
     "ingest_standings",
     "list_races",

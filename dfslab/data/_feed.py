@@ -69,7 +69,7 @@ class _Feed:
         """Return the JSON of `path`, None where there is none, from the cache when it was saved after `fresh_since`."""
         saved = self.cache / path.strip("/")
         if saved.exists() and saved.stat().st_mtime >= fresh_since:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError, OSError):
                 return json.loads(saved.read_text(encoding="utf-8"))
         text = self._download(path)
         if text is None:

@@ -235,6 +235,17 @@ def write_folder_atomically(path):
         shutil.rmtree(earlier, ignore_errors=True)
 
 
+def keep_others(paths, folder: Path, aside: Path) -> None:
+    """Copy those of `paths` within `folder` that `aside` lacks to the same place there: what is not ours stays."""
+    for path in paths:
+        target = aside / path.relative_to(folder)
+        if not os.path.lexists(target):
+            if path.is_dir() and not path.is_symlink():
+                shutil.copytree(path, target, symlinks=True)
+            else:
+                shutil.copy2(path, target, follow_symlinks=False)
+
+
 @contextmanager
 def _aside(path: Path, make):
     """Yield what `make` makes beside `path`, held by us and removed if it still stands; first what killed runs left."""

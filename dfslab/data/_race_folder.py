@@ -148,6 +148,11 @@ def list_races(data_dir) -> list[str]:
     return [name for name in found if not name.startswith(".")]
 
 
+def finished_races(data_dir) -> list[str]:
+    """Return those of `list_races` with standings in their folder (which are not read)."""
+    return [race_id for race_id in list_races(data_dir) if RaceFolder(race_id, Path(data_dir)).has_standings]
+
+
 def open_folder(race_id, data_dir) -> RaceFolder:
     """Return the folder of a race; raise `InputError` with the nearest names when it is not there."""
     race_id = str(race_id)

@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import escape
 
+from dfslab import __version__
 from dfslab.data import files
 from dfslab.errors import UserError, in_words
 from dfslab.parallel import KERNELS, PACKAGE, child_environment
@@ -158,7 +158,7 @@ class Page:
             "stopped": self.stopped,
             "links": [] if self.alone else links,
             "banner": banner,
-            "footer": f"dfslab {metadata.version('dfslab')} · {self.name}",
+            "footer": f"dfslab {__version__} · {self.name}",
         }
 
 

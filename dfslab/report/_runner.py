@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from dfslab import __version__
 from dfslab.data import files
 from dfslab.errors import InputError, in_words
 from dfslab.parallel import say
@@ -55,7 +56,7 @@ def run_report(
 
     Raises
     ------
-    data.InputError : the input is not usable, or something would be replaced that is no earlier report; nothing was run
+    InputError : the input is not usable, or something would be replaced that is no earlier report; nothing was run
     ReportFailed : a cell failed; `out_dir/<race_id>.failed` keeps what was made, with the failed page
     """
     race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
@@ -64,7 +65,6 @@ def run_report(
     check_parameters(sources, parameters)
     day = open_race(race_id, data_dir)
     day.check_files()
-    files.check_out(out_dir, data_dir)
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
     _make(_Run(page, sources, parameters, data_dir, dict(day.hashes)), out_dir / race_id, progress)
@@ -115,6 +115,8 @@ def _make(run: _Run, folder: Path, progress=lambda line: None) -> None:
                     progress(f"{folder.name}: page {number} of {len(run.sources)}, {title_of(source.stem).lower()}")
                     _run_page(run, source, aside)
                 _write_manifest(aside, folder.name, run)
+                written = manifest_of(folder).get("files", {})
+                files.keep_others((path for path in folder.glob("*") if path.name not in written), folder, aside)
             except Exception as error:
                 _keep_failed(aside, failed, {"race_id": folder.name, "dfslab": "", "failed": in_words(error)})
                 raise
@@ -122,7 +124,8 @@ def _make(run: _Run, folder: Path, progress=lambda line: None) -> None:
 
 
 def _check_replaced(folder: Path, data_dir: Path) -> None:
-    """Raise `InputError` when a run would take the place of anything but what an earlier one made."""
+    """Raise `InputError` when a run would take the place of anything but what an earlier one made, or join the data."""
+    files.check_out(folder, data_dir)
     for place in (folder, folder.with_name(f"{folder.name}.failed")):
         if not _is_ours(place, folder.name) or data_dir.is_relative_to(place):
             raise InputError(
@@ -162,7 +165,7 @@ def shown_as(data_dir: Path) -> str:
 def _write_manifest(folder: Path, name: str, run: _Run) -> None:
     manifest = {
         "race_id": name,
-        "dfslab": metadata.version("dfslab"),
+        "dfslab": __version__,
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "parameters": run.parameters,
         "inputs": run.inputs,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfslab import parallel
-from dfslab.data import files, ingest_standings, list_races, open_folder
+from dfslab.data import files, finished_races, ingest_standings, list_races
 from dfslab.errors import InputError, in_words
 from dfslab.report._runner import keep_lost, run_report, write_index
 from dfslab.workflow import SAMPLE
@@ -61,7 +61,7 @@ def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> D
     """Add the contest standings of every race that has some to history/ownership.csv, in order of race id."""
     data_dir = Path(data_dir or SAMPLE)
     if races is None:
-        races = [r for r in list_races(data_dir) if open_folder(r, data_dir).has_standings]
+        races = finished_races(data_dir)
         if not races:
             raise InputError(f"{data_dir / 'races'}: no race has contest standings; download one into its folder")
     ended = []

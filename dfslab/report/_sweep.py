@@ -46,23 +46,32 @@ def sweep(
     notebook, shared = Path(notebook), dict(parameters or {})
     check_parameters([notebook], shared | {name: values[0] for name, values in grid.items()})
     folder = Path(out_dir).resolve() / "sweeps" / notebook.stem
+    files.check_out(folder, shared.get("data_dir") or SAMPLE)
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     jobs = [(str(notebook.resolve()), str(folder), point, shared) for point in points]
 
     def count(done, total):
         progress(f"{done} of {total} runs")
 
+    path = folder / "runs.csv"
+    _ = _earlier(path)
     ended = parallel.map_jobs(_run, jobs, workers=workers, progress=count, instead=lambda job, error: error)
     good = [row for row in ended if isinstance(row, dict)]
     with files.locked(folder / ".locks" / "runs"):
-        path = folder / "runs.csv"
-        earlier = [pd.read_csv(path)] if path.exists() else []
-        runs = pd.concat([*earlier, pd.DataFrame(good)], ignore_index=True)
+        runs = pd.concat([*_earlier(path), pd.DataFrame(good)], ignore_index=True)
         files.write_csv(path, runs)
         page = _write_page(folder, notebook.stem, runs, list(grid), metric)
     names = [", ".join(f"{name}={value}" for name, value in point.items()) for point in points]
     failed = {n: in_words(error) for n, error in zip(names, ended, strict=True) if isinstance(error, Exception)}
     return Sweep(page, runs, failed)
+
+
+def _earlier(path: Path) -> list[pd.DataFrame]:
+    """Return the rows of earlier sweeps; they are the user's, so a damaged file is neither read nor written over."""
+    try:
+        return [pd.read_csv(path)] if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({in_words(error)}); move it away, or repair it") from None
 
 
 def _run(notebook: str, folder: str, point: dict, shared: dict) -> dict:

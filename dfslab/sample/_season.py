@@ -4,7 +4,6 @@ It shares no model with the package: the races are not drawn from a rank model, 
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,7 +70,8 @@ class Replays:
 def write_sample(out_dir, seed: int = SEED, n_races: int = N_RACES, on_race=None) -> Path:
     """Write the simulated season as the data folder `out_dir`; return it.
 
-    The folder appears whole or not at all. An earlier simulated season there is replaced, its `models` are kept.
+    The folder appears whole or not at all. An earlier simulated season there is replaced; what else lies beside it
+    (models, reports, races of your own) stays.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def write_sample(out_dir, seed: int = SEED, n_races: int = N_RACES, on_race=None
     _refuse_other_content(out)
     with files.write_folder_atomically(out) as aside:
         _write_season(aside, seed, n_races, on_race or (lambda race_id: None))
-        if (out / "models").is_dir():
-            shutil.copytree(out / "models", aside / "models")
+        races = (path for path in out.glob("races/*") if not _simulated(path))
+        files.keep_others([*out.glob("*"), *races], out, aside)
     return out
 
 
@@ -101,6 +101,13 @@ def _refuse_other_content(out: Path) -> None:
         raise InputError(f"{out}: it is a file; name a folder for the simulated season")
     if out.is_dir() and any(out.iterdir()) and not (out / "seed.json").exists():
         raise InputError(f"{out}: it holds something else than a simulated season; name an empty folder")
+
+
+def _simulated(race: Path) -> bool:
+    try:
+        return files.read_json(race / "race.json")["simulated"] is True
+    except (InputError, LookupError, TypeError):
+        return False
 
 
 def _write_season(folder: Path, seed: int, n_races: int, on_race) -> None:

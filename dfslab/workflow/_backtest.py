@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import metrics
-from dfslab.data import files, list_races, open_folder
+from dfslab.data import files, finished_races
 from dfslab.errors import InputError, UserError, in_words
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import score_portfolios
@@ -79,8 +79,7 @@ def run_backtest(
     if unknown:
         raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
     data_dir = Path(data_dir or SAMPLE)
-    finished = (race_id for race_id in list_races(data_dir) if open_folder(race_id, data_dir).has_standings)
-    chosen = list(finished if races is None else races)
+    chosen = finished_races(data_dir) if races is None else list(races)
     if not chosen:
         raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
     files.check_out(out_dir, data_dir)

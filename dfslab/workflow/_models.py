@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from dfslab import data
 from dfslab.data import files
-from dfslab.errors import as_day
+from dfslab.errors import InputError, as_day
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.regimes import SavedRegimes
 
@@ -21,7 +20,7 @@ def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
             through = as_day(saved["through"])
             read(saved)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise data.InputError(
+            raise InputError(
                 f"{path}: not what `dfslab tune {name}` saves ({error}); tune again, or remove it"
             ) from None
         if through < as_day(before):

@@ -1,6 +1,7 @@
 """Promises and what became of them: a user's record, and the second pass over a season; earlier races teach later."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from dfslab.data import files
-from dfslab.errors import as_day
+from dfslab.errors import InputError, as_day
+from dfslab.parallel import say
 from dfslab.portfolio import PromiseMap
 
 RECORD = "models/promises.json"
@@ -16,13 +18,18 @@ RECORD = "models/promises.json"
 
 CHOSEN = "portfolio"
 """The strategy whose promises and outcomes the map learns from."""
+PARTS = ("predicted", "average")
+"""What a record tells of each rate: the promise, and the mean over all lineups."""
+MOST_DOLLARS = 1e9
+"""More, no contest pays."""
 _RATES = {"return": "expected_payout", "cash": "cash", "top_1pct": "top_1pct", "p_profit": "p_profit"}
 """Rates of a `PromiseMap` and the columns of the money rows that hold them; a payout there is in dollars."""
 
 
 def promises_before(data_dir, date) -> PromiseMap:
     """Return the shipped map after the races of the user's record before `date`."""
-    rows = [row for row in _record(Path(data_dir) / RECORD) if as_day(row["date"]) < as_day(date)]
+    rows, _ = read_record(data_dir)
+    rows = [row for row in rows if row["fees"] > 0 and as_day(row["date"]) < as_day(date)]
     return PromiseMap.shipped().learned(pd.DataFrame([_outcome(row) for row in rows]))
 
 
@@ -39,15 +46,37 @@ def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Pa
     row |= {key: float(summary[key]) for key in ("fees", "won", "cash", "top_1pct")}
     row |= {f"predicted_{key}": float(promised[key]) for key in (*_RATES.values(), "sd")}
     row |= {f"average_{rate}": float(value) for rate, value in scores.average.items()}
+    rows, damaged = read_record(day.data_dir)
+    if damaged:
+        os.replace(path, path.with_suffix(".damaged"))
+        say(f"{damaged} It is kept as {path.stem}.damaged, and a new one is begun.")
     same = ("race_id", "contest_id")
-    rows = [old for old in _record(path) if any(old[key] != row[key] for key in same)]
+    rows = [old for old in rows if any(old[key] != row[key] for key in same)]
     with files.write_atomically(path) as aside:
         aside.write_text(json.dumps([*rows, row], indent=1) + "\n", "utf-8")
     return path
 
 
-def _record(path: Path) -> list[dict]:
-    return files.read_json(path) if path.exists() else []
+def read_record(data_dir) -> tuple[list[dict], str]:
+    """Return the rows of the user's record, or none and a sentence when it is damaged."""
+    path = Path(data_dir) / RECORD
+    try:
+        rows = files.read_json(path) if path.exists() else []
+        if all(map(_sound, rows)) and isinstance(rows, list):
+            return rows, ""
+        why = "no review writes such numbers"
+    except (InputError, LookupError, TypeError, ValueError, AttributeError) as error:
+        why = str(error)
+    return [], f"{RECORD} is damaged ({why}): what your earlier races taught is not used."
+
+
+def _sound(row: dict) -> bool:
+    """Whether a row of the record holds what `remember` writes: a day, dollars, shares."""
+    shares = [row["cash"], row["top_1pct"], *(row[f"{part}_{r}"] for part in PARTS for r in _RATES if r != "return")]
+    dollars = [row[name] for name in ("fees", "won", "predicted_expected_payout", "predicted_sd")]
+    bounded = [*(-0.001 <= share <= 1.001 for share in shares), *(0 <= dollar < MOST_DOLLARS for dollar in dollars)]
+    named = isinstance(row["race_id"], str) and isinstance(row["contest_id"], str) and bool(as_day(row["date"]))
+    return all(bounded) and abs(row["average_return"]) < MOST_DOLLARS and named
 
 
 def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]:

@@ -16,7 +16,7 @@ from dfslab.regimes import RegimeThresholds, SavedRegimes, label_races, race_fea
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
-from dfslab.workflow._promises import promises_before
+from dfslab.workflow._promises import promises_before, read_record
 
 SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
@@ -272,5 +272,5 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     saved, late = load_models(data_dir, slate.race.date)
     theirs = (note for contest in contests for note in contest.notes)
     market = () if files.odds is None else files.odds.attrs["notes"]
-    notes = (*slate.notes, *theirs, *market, *history.notes, *late)
+    notes = (*slate.notes, *theirs, *market, *history.notes, *late, *filter(None, [read_record(data_dir)[1]]))
     return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, files.hashes, notes, saved)

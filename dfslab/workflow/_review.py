@@ -115,7 +115,7 @@ def review(
         order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
     if scores is not None and len(summary):
         missed = _missed(day, crowd, mine, scores, outcome, regime, summary["won"])
-        if not day.simulated:
+        if not day.simulated and summary["fees"] > 0:
             remember(day, scores, summary, contest)
     drivers, owned = _drivers(day, races, outcome), ownership_errors(crowd, outcome)
     return AfterRace(outcome, scored, entries, summary, drivers, owned, regime, missed, order)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfslab import data, regimes
 from dfslab.data import files
-from dfslab.errors import as_day
+from dfslab.errors import InputError, as_day
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_races, walk_forward
 from dfslab.race import FinishModel, FinishRecord, finish_record, report_card
 from dfslab.regimes import TuningResult
@@ -63,7 +63,7 @@ def tune_ownership(
     real = past.iloc[:0] if day else known_contests(where, series, seed)
     if contests < needed and real.empty and day is None:
         problem = f"{contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
-        raise data.InputError(f"{where}: {problem}")
+        raise InputError(f"{where}: {problem}")
     estimator = estimator or HybridOwnershipEstimator()
     if figures:
         shipped = files.read_json(Path(figures))
@@ -184,7 +184,7 @@ def _first_scored(dates: pd.Series) -> pd.Timestamp:
     """Return the first day to score: that of the last seasons that leaves enough races before it."""
     dates = dates.sort_values()
     if len(dates) <= LEARNED_RACES:
-        raise data.InputError(
+        raise InputError(
             f"history/races.csv holds {len(dates)} races of this series before that day; {LEARNED_RACES} are only "
             "learned from, and two seasons are scored: run dfslab fetch for earlier seasons"
         )
@@ -195,10 +195,10 @@ def _since(history, since) -> pd.Timestamp:
     """Return the first date to score: as given, or the one that leaves the last part of the history."""
     dates = pd.to_datetime(history.races["date"]).sort_values()
     if dates.empty:
-        raise data.InputError("history/races.csv holds no race of this series; run dfslab fetch first")
+        raise InputError("history/races.csv holds no race of this series; run dfslab fetch first")
     first = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
     if not (dates < first).any() or not (dates >= first).any():
-        raise data.InputError(
+        raise InputError(
             f"races from {first:%Y-%m-%d}: the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, races are "
             "needed before and after; choose another date"
         )

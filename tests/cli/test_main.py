@@ -21,6 +21,7 @@ from sample_race import SAMPLE
 from dfslab import data
 from dfslab.cli import _copied, _literal, cli, main
 
+SWEPT = "02_regime_tuning.ipynb"
 COMMANDS = ("report", "season", "fetch", "ingest", "tune", "optimize", "sweep", "backtest", "sample", "lab")
 
 
@@ -60,6 +61,18 @@ def test_help_teaches_by_example(name, capsys):
         (["report", RACE, "--data", "DATA", "--out", "PROJECTIONS"], "cannot be written (Not a directory)"),
         (["season", "--data", "DATA", "--out", "RACES"], "this is among your races; choose another --out"),
         (["backtest", "--data", "DATA", "--out", "RACES"], "this is among your races; choose another --out"),
+        (
+            ["tune", "race", "--data", "DATA", "--out", "RACES", "--quiet"],
+            "this is among your races; choose another --out",
+        ),
+        (
+            ["tune", "race", "--data", "DATA", "--out", "HISTORY", "--quiet"],
+            "this is among your history; choose another --out",
+        ),
+        (["sweep", "02_regime_tuning", "--data", "DATA", "--out", "HISTORY", "-p", "seed=1"], "no such notebook"),
+        (["sweep", SWEPT, "--data", "DATA", "--out", "HISTORY", "-p", "seed=1"], "this is among your history; choose"),
+        (["sweep", SWEPT, "--data", "DATA", "--out", "UP", "-p", "seed=1"], "this is among your races; choose"),
+        (["optimize", "SALARIES", "PROJECTIONS", "-p", "n_lineups=many"], "many given; a whole number"),
         (["optimize", "SALARIES", "PROJECTIONS", "--out", "SALARIES"], "would take the place of an input"),
         (["optimize", "SALARIES", "PROJECTIONS", "--out", "PROJECTIONS"], "would take the place of an input"),
         (["optimize", "SALARIES", "PROJECTIONS", "--out", "LINK"], "would take the place of an input"),
@@ -84,6 +97,7 @@ def test_a_mistake_is_told_in_one_sentence(arguments, told, folder, tmp_path, mo
         "FEW": tmp_path / "few.csv",
         "RACES": folder / "data" / "races",
     }
+    places |= {"HISTORY": folder / "data" / "history", "UP": f"{folder}/data/history/../races/{RACE}/../x"}
     places["LINK"] = tmp_path / "link.csv"
     places["LINK"].symlink_to(places["PROJECTIONS"])
     places["FEW"].write_bytes(csv_bytes([["driver", "projected_points"], [DRIVERS[0], 50]]))
@@ -120,6 +134,14 @@ def test_a_tuning_that_cannot_be_says_why_and_keeps_its_page(asked, told, folder
         ["report", "-p", "seed"],
         ["optimize", "a.csv", "b.csv"],
         ["optimize", "--max-exposure", "40"],
+        ["report", "--data", ""],
+        ["report", "--out", " "],
+        ["season", "--data="],
+        ["ingest", "--data", ""],
+        ["fetch", "--season", "2025", "--data", ""],
+        ["tune", "regimes", "--data", ""],
+        ["backtest", "--out", ""],
+        ["sample", ""],
     ],
 )
 def test_a_misused_command_ends_with_two(arguments, capsys):
@@ -205,13 +227,16 @@ def test_ingest_adds_to_the_history_and_again_changes_nothing(folder, capsys):
 
 
 def test_ingest_lists_the_race_that_failed_and_keeps_the_others(folder, capsys):
+    shutil.copytree(folder / f"data/races/{RACE}", folder / f"data/races/{RACE} copy")
     broken = folder / f"data/races/{RACE}-b"
     shutil.copytree(folder / f"data/races/{RACE}", broken)
     (broken / "race.json").write_text((broken / "race.json").read_text().replace(RACE, broken.name))
     next(broken.glob("contest-standings*")).write_bytes(b"")
     assert main(["ingest", "--data", str(folder / "data")]) == 1
     out, error = capsys.readouterr()
-    assert f"{RACE}: 1 contests" in out and f"1 failed\n  {broken.name}: " in error and "empty" in error
+    assert f"{RACE}: 1 contests" in out and "2 failed\n" in error
+    assert f"  {RACE} copy: " in error and f"rename the folder to {RACE}-copy" in error
+    assert f"  {broken.name}: " in error and "empty" in error
     assert (folder / "data/history/ownership.csv").exists()
 
 
@@ -250,11 +275,19 @@ def _best_by_hand(n: int) -> list[list[int]]:
     ]
 
 
-def test_sample_writes_a_season(tmp_path, capsys):
+def test_sample_writes_a_season_and_keeps_what_is_not_of_an_earlier_one(tmp_path, capsys):
+    mine = ["notes.txt", "reports/index.html", "models/regimes.json", "races/2031-05-04-mine/DKSalaries.csv"]
+    for name in (*mine, "seed.json", "races/2020-01-01-earlier/DKSalaries.csv", "history/results.csv"):
+        (tmp_path / "season" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "season" / name).write_text("mine")
+    (tmp_path / "season/races/2020-01-01-earlier/race.json").write_text('{"simulated": true}')
     assert main(["sample", str(tmp_path / "season"), "--races", "2", "--seed", "5"]) == 0
     out, error = capsys.readouterr()
     assert out.strip() == str(tmp_path / "season") and len(error.split()) == 2
-    assert len(list((tmp_path / "season/races").iterdir())) == 2
+    races = {path.name for path in (tmp_path / "season/races").iterdir()}
+    assert len(races) == 3 and "2020-01-01-earlier" not in races
+    assert all((tmp_path / "season" / name).read_text() == "mine" for name in mine)
+    assert (tmp_path / "season/history/results.csv").read_text() != "mine"
 
 
 def test_tune_race_prints_scores_with_errors_and_leaves_a_page(tmp_path, capsys):

@@ -63,6 +63,25 @@ PLACES = {
 }
 
 
+PLACES |= {
+    "one whose folder is a file": (
+        lambda t: {"XDG_CACHE_HOME": _file(t / "f"), "HOME": t / "home"},
+        "dfslab-",
+    ),
+    "a link that leads nowhere": (lambda t: {"XDG_CACHE_HOME": _loop(t / "l"), "HOME": "/dev/null/x"}, "dfslab-"),
+    "where nothing can be written": (
+        lambda t: {"DFSLAB_CACHE": "/proc/self", "HOME": t / "home"},
+        "home/.cache/dfslab",
+    ),
+    "with blanks, quotes and braces": (lambda t: {"DFSLAB_CACHE": t / "a 'b' {c} #d"}, "a 'b' {c} #d"),
+}
+
+
+def _loop(path: Path) -> Path:
+    path.symlink_to(path)
+    return path
+
+
 def _open(path: Path) -> Path:
     (path / "dfslab").mkdir(parents=True)
     (path / "dfslab").chmod(0o777)
@@ -83,3 +102,11 @@ def test_the_cache_lies_where_the_user_may_write_and_nobody_else(case, tmp_path,
     found = parallel.cache_folder.__wrapped__()
     assert str(found.relative_to(tmp_path)).removeprefix("temp/").startswith(end) and os.access(found, os.W_OK)
     assert not list((tmp_path / "data").iterdir())
+
+
+def test_without_any_folder_to_write_to_it_ends_in_one_sentence(tmp_path):
+    code = "import tempfile; tempfile.tempdir = '/proc/self'; import dfslab"
+    env = {"HOME": "/dev/null/x", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    told = subprocess.run([sys.executable, "-P", "-c", code], env=env, cwd="/proc/self", capture_output=True, text=True)
+    assert told.returncode == 1 and told.stderr.count("\n") == 1, told.stderr
+    assert told.stderr.startswith("dfslab: no folder can be written to") and "DFSLAB_CACHE" in told.stderr

@@ -13,7 +13,7 @@ from race_files import RACE, write_history, write_race
 
 from dfslab.errors import InputError
 from dfslab.parallel import PACKAGE, child_environment
-from dfslab.report import seasons
+from dfslab.report import seasons, sweeps
 from dfslab.report._execute import NOTEBOOKS, Page, ReportFailed, execute, publish
 from dfslab.report._index import write_index
 from dfslab.report._runner import keep_lost, run_report
@@ -131,6 +131,11 @@ def hostile(tmp_path, monkeypatch):
         kernels.mkdir(parents=True)
         (kernels / "kernel.json").write_text(json.dumps({**KERNEL, "argv": ["/bin/false", "{connection_file}"]}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    (tmp_path / "startup.py").write_text(TOUCH.format(str(ran)))
+    (tmp_path / "my.rc").write_text("figure.dpi: 7\n")
+    for name, value in {"PYTHONSTARTUP": "startup.py", "MATPLOTLIBRC": "my.rc"}.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setenv("MPLBACKEND", "TkAgg")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.chdir(here)
@@ -315,7 +320,12 @@ def test_a_report_replaces_nothing_but_an_earlier_report(what, folder, tmp_path)
 def test_reports_beside_the_races_are_fine_and_are_replaced(folder, tmp_path):
     toys, out = _toys(tmp_path / "toys"), folder / "reports"
     (out / RACE).mkdir(parents=True)
-    assert run_report(RACE, folder, out, notebooks=toys) == run_report(RACE, folder, out, notebooks=toys)
+    made = run_report(RACE, folder, out, notebooks=_toys(tmp_path / "writes", "open('odd.txt', 'w').close()"))
+    assert (made / "odd.txt").exists()
+    _with(_with(out, f"{RACE}/my notes.txt"), f"{RACE}/plans/a.txt")
+    assert run_report(RACE, folder, out, notebooks=toys) == made
+    assert not (made / "odd.txt").exists(), "what a page wrote goes with it"
+    assert {(made / name).read_text() for name in ("my notes.txt", "plans/a.txt")} == {"mine"}
     assert (out / RACE / "manifest.json").exists() and (folder / "races" / RACE / "DKSalaries.csv").exists()
 
 
@@ -431,3 +441,12 @@ def test_the_pages_of_a_process_that_died_are_kept(tmp_path):
     assert (failed / f"{FIRST}.html").read_text() == "made before" and not left.exists()
     assert json.loads((failed / "manifest.json").read_text())["failed"] == "its process was killed"
     assert "No report has been made yet" in write_index(tmp_path).read_text("utf-8")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00\x81", b'a,b\n"1,2', b"a\n1,2\n3,4,5\n", b"\n\n"])
+def test_the_rows_of_earlier_sweeps_are_never_written_over_by_a_new_one(content, tmp_path):
+    runs = _with(tmp_path, "sweeps/toy/runs.csv") / "sweeps/toy/runs.csv"
+    runs.write_bytes(content)
+    with pytest.raises(InputError, match=r"runs\.csv: cannot be read .*; move it away, or repair it"):
+        sweeps.sweep(_notebook(tmp_path / "toy.ipynb", "1"), {"race_id": ["a", "b"]}, tmp_path, workers=1)
+    assert runs.read_bytes() == content

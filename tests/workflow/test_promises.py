@@ -9,7 +9,7 @@ import pytest
 
 from dfslab.portfolio import PromiseMap, Scores
 from dfslab.slate import Contest, Race
-from dfslab.workflow._promises import promises_before, remember, season_worth, with_worth
+from dfslab.workflow._promises import promises_before, read_record, remember, season_worth, with_worth
 
 AVERAGE = {"average_return": -0.15, "average_cash": 0.2, "average_top_1pct": 0.01, "average_p_profit": 0.0}
 PROMISE = {f"predicted_{name}": value for name, value in
@@ -88,5 +88,32 @@ def test_a_record_teaches_races_after_it_and_a_contest_counts_once(tmp_path):
     assert remember(day, scores, lost, contest) == path and len(json.loads(path.read_text())) == 1
     shipped = PromiseMap.shipped()
     assert promises_before(tmp_path, "2026-03-01") == shipped == promises_before(tmp_path / "nobody", "2026-03-02")
+    free = json.loads(path.read_text())[0] | {"contest_id": "8", "fees": 0.0}
+    path.write_text(json.dumps([*json.loads(path.read_text()), free]))
+    assert read_record(tmp_path)[1] == "", "a contest without a fee teaches nothing, and harms nothing"
     after = promises_before(tmp_path, "2026-03-02")
     assert after.races == 1 and after.rates["return"].weight < shipped.rates["return"].weight
+
+
+ROW = {"race_id": "r1", "contest_id": "7", "date": "2026-03-01", "fees": 10.0, "won": 5.0, "cash": 0.2, "top_1pct": 0.0}
+ROW |= {"predicted_expected_payout": 9.0, "predicted_sd": 30.0, "average_return": -0.1}
+ROW |= {f"{part}_{rate}": 0.1 for part in ("predicted", "average") for rate in ("cash", "top_1pct", "p_profit")}
+DAMAGED = ["", "{", "{}", "null", "7", '"x"', "[null]", "[{}]", "[[]]", "[7]", "\x00\x01", "[" * 99_999, '{"a": [1]}']
+DAMAGED += [json.dumps([ROW])[:90], json.dumps([ROW, {**ROW, "date": "05.03.2032"}]), json.dumps({"r": ROW})]
+DAMAGED += [
+    json.dumps([{**ROW, name: bad}]) for name in ("fees", "cash", "average_return") for bad in ("5", None, 1e308)
+]
+DAMAGED += [json.dumps([{**ROW, "cash": bad}]) for bad in (-0.5, 1.5, float("nan"), float("inf"), [0.1])]
+DAMAGED += [json.dumps([{**ROW, name: bad}]) for name in ("race_id", "contest_id", "date") for bad in (None, 7, [])]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_record_is_left_out_and_said(text, tmp_path):
+    path = tmp_path / "models" / "promises.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps([ROW]))
+    assert read_record(tmp_path) == ([ROW], "") and promises_before(tmp_path, "2026-03-02").races == 1
+    path.write_text(text)
+    rows, said = read_record(tmp_path)
+    assert not rows and said.startswith("models/promises.json is damaged (") and said.endswith("is not used.")
+    assert promises_before(tmp_path, "2026-03-02") == PromiseMap.shipped()
