@@ -304,13 +304,10 @@ def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
 @click.argument("projections", type=click.Path(exists=True, dir_okay=False))
 @click.option("-n", "--lineups", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option(
-    "--leverage", "leverage_penalty", default=0.0, show_default=True, type=click.FloatRange(0), help="Points per own²."
+    "--leverage", "leverage_penalty", default=0.0, type=click.FloatRange(0), help="Points per own²; default 0."
 )
 @click.option(
-    "--max-ownership",
-    "max_ownership_per_driver",
-    type=click.FloatRange(0, 1),
-    help="Nobody the field owns more; 0.25 is 25 %.",
+    "--max-ownership", "max_ownership_per_driver", type=click.FloatRange(0, 1), help="0.25: nobody above 25 %."
 )
 @click.option("--max-exposure", type=click.FloatRange(0, 1, min_open=True), help="Share of lineups, at most.")
 @click.option("--max-overlap", type=click.IntRange(0, 5), help="Drivers two lineups may share.")

@@ -65,8 +65,8 @@ def cache_folder() -> Path:
     import platformdirs
 
     user = os.getuid() if hasattr(os, "getuid") else ""
-    given = [os.path.abspath(os.environ["DFSLAB_CACHE"])] if os.environ.get("DFSLAB_CACHE") else []
-    places = [*given, platformdirs.user_cache_dir("dfslab")]
+    asked = os.environ.get("DFSLAB_CACHE")
+    places = [os.path.abspath(asked) if asked else "", platformdirs.user_cache_dir("dfslab")]
     with contextlib.suppress(OSError):
         places.append(os.path.join(tempfile.gettempdir(), f"dfslab-{user}"))
     for folder in map(Path, filter(os.path.isabs, places)):

@@ -1,7 +1,6 @@
 """Promises and what became of them: a user's record, and the second pass over a season; earlier races teach later."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from scipy import stats
 
 from dfslab.data import files
 from dfslab.errors import InputError, as_day
-from dfslab.parallel import say
 from dfslab.portfolio import PromiseMap
 
 RECORD = "models/promises.json"
@@ -36,6 +34,8 @@ def promises_before(data_dir, date) -> PromiseMap:
 def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Path:
     """Put what a portfolio promised and won into the user's record, in place of an earlier row of the contest.
 
+    A damaged record stays as it is: the user may repair it.
+
     Parameters
     ----------
     scores : of the portfolio called `name`, on fresh draws
@@ -48,8 +48,7 @@ def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Pa
     row |= {f"average_{rate}": float(value) for rate, value in scores.average.items()}
     rows, damaged = read_record(day.data_dir)
     if damaged:
-        os.replace(path, path.with_suffix(".damaged"))
-        say(f"{damaged} It is kept as {path.stem}.damaged, and a new one is begun.")
+        return path
     same = ("race_id", "contest_id")
     rows = [old for old in rows if any(old[key] != row[key] for key in same)]
     with files.write_atomically(path) as aside:
@@ -67,16 +66,17 @@ def read_record(data_dir) -> tuple[list[dict], str]:
         why = "no review writes such numbers"
     except (InputError, LookupError, TypeError, ValueError, AttributeError) as error:
         why = str(error)
-    return [], f"{RECORD} is damaged ({why}): what your earlier races taught is not used."
+    return [], f"{RECORD} is damaged ({why}): what your earlier races taught is not used; repair it, or move it away."
 
 
 def _sound(row: dict) -> bool:
     """Whether a row of the record holds what `remember` writes: a day, dollars, shares."""
     shares = [row["cash"], row["top_1pct"], *(row[f"{part}_{r}"] for part in PARTS for r in _RATES if r != "return")]
-    dollars = [row[name] for name in ("fees", "won", "predicted_expected_payout", "predicted_sd")]
-    bounded = [*(-0.001 <= share <= 1.001 for share in shares), *(0 <= dollar < MOST_DOLLARS for dollar in dollars)]
-    named = isinstance(row["race_id"], str) and isinstance(row["contest_id"], str) and bool(as_day(row["date"]))
-    return all(bounded) and abs(row["average_return"]) < MOST_DOLLARS and named
+    dollars = [row[name] for name in ("fees", "won", "predicted_expected_payout", "predicted_sd", "average_return")]
+    bounded = all(-0.001 <= x <= 1.001 for x in shares) and all(-1 <= x < MOST_DOLLARS for x in dollars)
+    return (
+        bounded and all(isinstance(row[name], str) for name in ("race_id", "contest_id")) and bool(as_day(row["date"]))
+    )
 
 
 def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]:

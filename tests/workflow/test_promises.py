@@ -93,6 +93,8 @@ def test_a_record_teaches_races_after_it_and_a_contest_counts_once(tmp_path):
     assert read_record(tmp_path)[1] == "", "a contest without a fee teaches nothing, and harms nothing"
     after = promises_before(tmp_path, "2026-03-02")
     assert after.races == 1 and after.rates["return"].weight < shipped.rates["return"].weight
+    path.write_text("[{}")
+    assert remember(day, scores, lost, contest).read_text() == "[{}", "a damaged record is the user's to repair"
 
 
 ROW = {"race_id": "r1", "contest_id": "7", "date": "2026-03-01", "fees": 10.0, "won": 5.0, "cash": 0.2, "top_1pct": 0.0}
@@ -115,5 +117,9 @@ def test_a_damaged_record_is_left_out_and_said(text, tmp_path):
     assert read_record(tmp_path) == ([ROW], "") and promises_before(tmp_path, "2026-03-02").races == 1
     path.write_text(text)
     rows, said = read_record(tmp_path)
-    assert not rows and said.startswith("models/promises.json is damaged (") and said.endswith("is not used.")
+    assert (
+        not rows
+        and said.startswith("models/promises.json is damaged (")
+        and said.endswith("repair it, or move it away.")
+    )
     assert promises_before(tmp_path, "2026-03-02") == PromiseMap.shipped()
