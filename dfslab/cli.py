@@ -23,7 +23,7 @@ def _sample() -> str:
 def _named(context, option, text: str) -> str:
     if not text.strip():
         raise click.BadParameter("it is empty; name one (was a variable not set?)")
-    return text
+    return os.path.expanduser(text)
 
 
 DATA = click.option(

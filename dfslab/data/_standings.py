@@ -119,8 +119,9 @@ EXPORTED_WITHIN = 7
 def standings_files(folder) -> list[Path]:
     """Return the exports in a race folder; an expired one (0 bytes) only where it is the only one of its contest."""
     found = [p for p in sorted(Path(folder).glob("contest-standings*")) if p.suffix.lower() in (".csv", ".zip")]
-    whole = {_contest_id(path) for path in found if path.stat().st_size}
-    return [path for path in found if path.stat().st_size or _contest_id(path) not in whole]
+    empty = {path for path in found if path.exists() and not path.stat().st_size}
+    whole = {_contest_id(path) for path in found if path not in empty}
+    return [path for path in found if path not in empty or _contest_id(path) not in whole]
 
 
 def _number_in(name: str) -> str | None:

@@ -228,13 +228,17 @@ def test_ingest_adds_to_the_history_and_again_changes_nothing(folder, capsys):
 
 def test_ingest_lists_the_race_that_failed_and_keeps_the_others(folder, capsys):
     shutil.copytree(folder / f"data/races/{RACE}", folder / f"data/races/{RACE} copy")
+    shutil.copytree(folder / f"data/races/{RACE}", folder / "data/races/2032-01-01-link")
+    next((folder / "data/races/2032-01-01-link").glob("contest-standings*")).unlink()
+    (folder / "data/races/2032-01-01-link/contest-standings-7.zip").symlink_to("gone")
     broken = folder / f"data/races/{RACE}-b"
     shutil.copytree(folder / f"data/races/{RACE}", broken)
     (broken / "race.json").write_text((broken / "race.json").read_text().replace(RACE, broken.name))
     next(broken.glob("contest-standings*")).write_bytes(b"")
     assert main(["ingest", "--data", str(folder / "data")]) == 1
     out, error = capsys.readouterr()
-    assert f"{RACE}: 1 contests" in out and "2 failed\n" in error
+    assert f"{RACE}: 1 contests" in out and "3 failed\n" in error
+    assert "  2032-01-01-link: " in error
     assert f"  {RACE} copy: " in error and f"rename the folder to {RACE}-copy" in error
     assert f"  {broken.name}: " in error and "empty" in error
     assert (folder / "data/history/ownership.csv").exists()
@@ -402,3 +406,10 @@ def test_tuning_ownership_needs_nothing_but_past_contests(tmp_path, capsys):
     assert not error and "interval score" in out and "saved: owner" not in out and not (tmp_path / "models").exists()
     assert "inside 80%" in out and re.search(r"hybrid .* 3$", out, re.MULTILINE)
     assert (tmp_path / "reports/tuning/ownership/01_ownership_calibration.html").exists()
+
+
+def test_a_home_is_found_where_the_shell_leaves_it_to_us(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(folder))
+    assert main(["ingest", RACE, "--data=~/data"]) == 0 and (folder / "data/history/ownership.csv").exists()
+    assert main(["report", "nowhere", "--data=~/no data"]) == 1
+    assert f"{folder}/no data: there is no such data folder" in capsys.readouterr().err

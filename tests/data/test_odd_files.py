@@ -608,3 +608,41 @@ def test_a_sheet_that_swells_is_refused_before_it_is_cut_into_cells(folder, fill
         archive.writestr("contest-standings-777123.csv", b"Rank,EntryId\n" + fill * (46_000_000 // len(fill)))
     with pytest.raises(InputError, match="more than 15,000,000 cells"):
         data.read_standings(path)
+
+
+ODD_NAMES = {
+    "2031-05-04 oakfield": "2031-05-04-oakfield",
+    "2031-05-04-oakfield copy": "2031-05-04-oakfield-copy",
+    "2031-05-04-oakfield (1)": "2031-05-04-oakfield-1",
+    "#1 'oak' [x]": "1-oak-x",
+    "100%": "100",
+    "-rf": "rf",
+    "a\nb": "a-b",
+    "oak;field": "oak-field",
+    "~": "",
+    "{season}": "season",
+}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_folder_that_cannot_be_a_race_id_is_named_with_a_better_name_and_stops_no_other(name, tmp_path):
+    write_race(tmp_path)
+    write_race(tmp_path, race_id=name)
+    with pytest.raises(InputError, match="a race id has letters, digits, ") as refused:
+        data.open_folder(name, tmp_path)
+    assert str(refused.value).endswith(f"rename the folder{' to ' if ODD_NAMES[name] else ''}{ODD_NAMES[name]}")
+    assert data.open_folder(RACE, tmp_path).race_id == RACE and not data.finished_races(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["2031-05-04-oakfield.", "rennen_ü", "300", "a.b-c_d", "Ω"])
+def test_a_name_of_letters_and_digits_is_a_race_id(name, tmp_path):
+    write_race(tmp_path, race_id=name)
+    assert data.open_folder(name, tmp_path).path.name == name in data.list_races(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".Trash", ".hidden", "__MACOSX", "lost+found", "notes"])
+def test_no_hidden_or_foreign_folder_is_a_race(name, tmp_path):
+    write_race(tmp_path)
+    (tmp_path / "races" / name).mkdir()
+    (tmp_path / "races" / name / ("DKSalaries.csv" if name[0] == "." else "._DKSalaries.csv")).touch()
+    assert data.list_races(tmp_path) == [RACE]
