@@ -62,6 +62,19 @@ class Pool:
         return pool_design(board, base, said, self.sources) @ [*self.sources.values(), *self.extras.values()]
 
 
+MOST = 100.0
+"""A saved coefficient beyond it is damaged: those fitted lie within a few units of 0."""
+
+
+def _saved_pool(saved: dict) -> Pool:
+    unknown = set(saved["sources"]) - {source.name for source in SOURCES}
+    if unknown or not saved["sources"]:
+        raise UserError(f"a pool: unknown sources {sorted(unknown)}; have {', '.join(s.name for s in SOURCES)}")
+    sources = {name: number_between(b, f"pool, {name}", 0, MOST) for name, b in saved["sources"].items()}
+    extras = {name: number_between(saved["extras"][name], f"pool, {name}", -MOST, MOST) for name in EXTRAS}
+    return Pool(sources, extras, whole_number(saved["contests"], "pool, contests", 0))
+
+
 @dataclass(frozen=True, eq=False)
 class Rolled:
     """A past contest as forecast from those of earlier dates: θ from salary alone, of each source, and the pool."""
@@ -198,9 +211,11 @@ class HybridOwnershipEstimator:
 
     @classmethod
     def from_dict(cls, saved, **settings) -> "HybridOwnershipEstimator":
-        """Return the estimator with the pools of `FittedOwnership.to_dict`, which are then not fitted again."""
-        pools = (Pool(pool["sources"], pool["extras"], pool["contests"]) for pool in saved["pools"])
-        return cls(pools=tuple(pools), **settings)
+        """Return the estimator with the pools of `FittedOwnership.to_dict`, which are then not fitted again.
+
+        The order of names in a file does not matter; an unknown one, or a number out of bounds, raises `UserError`.
+        """
+        return cls(pools=tuple(map(_saved_pool, saved["pools"])), **settings)
 
 
 class HistoricalOwnership(HybridOwnershipEstimator):

@@ -308,6 +308,20 @@ def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
     _refused("races.csv: 2031-04-06-elmton of results.csv is not there; add it", lambda: open_race(RACE, tmp_path))
 
 
+POOL = {"sources": {"historical": 0.5}, "extras": {"base": 1.0, "size": 0.1, "cash": 0.0}, "contests": 5}
+DAMAGED_POOLS = [
+    ({"sources": {"historical": -0.1}}, "historical: -0.1 given; a number from 0 to 100"),
+    ({"sources": {"historical": 1e308}}, "historical: 1e.308 given"),
+    ({"sources": {"historical": "much"}}, "historical: much given"),
+    ({"sources": {"guesses": 0.5}}, "unknown sources .'guesses'."),
+    ({"sources": {}}, "unknown sources"),
+    ({"sources": None}, "not iterable"),
+    ({"extras": {"base": 1.0, "size": 0.1}}, "'cash'"),
+    ({"extras": {"base": 1.0, "size": [], "cash": 0.0}}, "size: .. given"),
+    ({"contests": 2.5}, "contests: 2.5 given; a whole number"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "saved", "says"),
     [
@@ -316,6 +330,7 @@ def test_a_race_of_the_results_that_has_no_row_among_the_races(tmp_path):
         ("regimes", {"through": "soon", "thresholds": {}}, "date is 'soon'"),
         ("regimes", {"through": "2031-01-01", "thresholds": {"luck": 1}}, "unknown luck"),
         ("ownership", {"through": "2031-01-01", "pools": [{}]}, "'sources'"),
+        *(("ownership", {"through": "2031-01-01", "pools": [POOL | bad]}, says) for bad, says in DAMAGED_POOLS),
     ],
 )
 def test_saved_tuning_that_is_none(tmp_path, name, saved, says):
