@@ -12,7 +12,7 @@ from dfslab.data._tables import conform, from_objects, number_of
 from dfslab.errors import InputError, UserError
 from dfslab.slate import Contest
 
-_SHARED = TABLES["payouts"].columns[3:]
+_SHARED = [*TABLES["payouts"].columns.values()][3:]
 """Columns of the payouts that say the same in every row of a contest."""
 _SHARED_KEYS = {header_key(name) for column in _SHARED for name in (column.name, *column.also)}
 
@@ -31,11 +31,10 @@ def read_contests(path) -> list[Contest]:
     if Path(path).suffix.lower() == ".csv":
         table = conform(read_strings(path), TABLES["payouts"], path)
         key = [name for name in ("contest_id", "name") if name in table]
-        groups = table.groupby(key, dropna=False, sort=False) if key else [((), table)]
-        return [_contest(rows, path) for _, rows in groups]
+        groups = table.groupby(key or np.zeros(len(table)), dropna=False, sort=False)
+        return [_contest(rows, path, _parts({}, path).assign(ranks=0)) for _, rows in groups]
     content = read_json(path)
-    if isinstance(content, dict) and isinstance(content.get("contests"), list):
-        content = content["contests"]
+    content = content.get("contests", content) if isinstance(content, dict) else content
     entries = content if isinstance(content, list) else [content]
     if not entries:
         raise InputError(f"{path}: the list of contests is empty; add one or remove the file")
@@ -63,16 +62,15 @@ def _from_json(item, where: str) -> Contest:
     parts = [_parts(tier, f"{where}, payout {n}") for n, tier in enumerate(tiers, 1)]
     facts = {key: value for key, value in item.items() if header_key(key) in _SHARED_KEYS}
     tiers = [{key: value for key, value in tier.items() if header_key(key) not in _SHARED_KEYS} for tier in tiers]
-    paid = [{} if rows is None else {"prize": rows["value"].sum()} for rows in parts]
-    table = from_objects(
-        [{**tier, **of, **facts} for tier, of in zip(tiers, paid, strict=True)], "payouts", where, "payout"
-    )
-    ranks = (table["max_rank"] - table["min_rank"] + 1).tolist()
-    known = [rows.assign(ranks=n) for rows, n in zip(parts, ranks, strict=True) if rows is not None]
-    return _contest(table, where, pd.concat(known) if known else None)
+    paid = [{"prize": rows["value"].sum()} if len(rows) else {} for rows in parts]
+    rows = [tier | of | facts for tier, of in zip(tiers, paid, strict=True)]
+    table = from_objects(rows, "payouts", where, "payout")
+    ranks = table["max_rank"] - table["min_rank"] + 1
+    parts = [rows.assign(ranks=n) for rows, n in zip(parts, ranks, strict=True)]
+    return _contest(table, where, pd.concat(parts))
 
 
-def _contest(rows: pd.DataFrame, where, parts: pd.DataFrame | None = None) -> Contest:
+def _contest(rows: pd.DataFrame, where, parts: pd.DataFrame) -> Contest:
     """Return the contest of its payouts; `parts` are what the prizes consist of, where the file tells."""
     shared = rows[[column.name for column in _SHARED if column.name in rows]]
     for name in shared.columns[shared.nunique(dropna=False) > 1]:
@@ -80,12 +78,12 @@ def _contest(rows: pd.DataFrame, where, parts: pd.DataFrame | None = None) -> Co
     facts = {name: value for name, value in shared.to_dict("records")[0].items() if pd.notna(value)}
     if not rows["prize"].any():
         raise InputError(f"{where}: no rank is paid anything; write the prizes in dollars")
-    notes, tickets = [], pd.DataFrame() if parts is None else parts[parts["ticket"]]
+    notes, tickets = [], parts[parts["ticket"]]
     if len(tickets):
         notes.append(f"{tickets['ranks'].sum():.0f} prizes are tickets, counted at their face value.")
         cash = (rows["prize"] * (rows["max_rank"] - rows["min_rank"] + 1)).sum() - tickets["value"] @ tickets["ranks"]
         facts = {name: value for name, value in facts.items() if name != "pool" or abs(cash - value) >= 0.005}
-    for what, value in {} if parts is None else dict(parts.loc[parts["stated"], ["words", "value"]].to_numpy()).items():
+    for what, value in dict(parts.loc[parts["stated"], ["words", "value"]].to_numpy()).items():
         notes.append(f"'{what:.40}' has no value in the file: counted as the ${value:,.2f} it names.")
     try:
         return Contest(payouts=rows, **facts, notes=tuple(notes))
@@ -93,11 +91,10 @@ def _contest(rows: pd.DataFrame, where, parts: pd.DataFrame | None = None) -> Co
         raise InputError(f"{where}: {error}") from None
 
 
-def _parts(tier: dict, where: str) -> pd.DataFrame | None:
+def _parts(tier: dict, where) -> pd.DataFrame:
     """Return what a prize consists of: words, value, `ticket`, and `stated` where the words alone tell the value."""
-    if not isinstance(listed := tier.get("payoutDescriptions"), list):
-        return None
-    parts = from_objects(listed, "payout_parts", where, "part")
+    listed = tier.get("payoutDescriptions")
+    parts = from_objects(listed if isinstance(listed, list) else [], "payout_parts", where, "part")
     words = parts["words"].fillna("")
     kinds = tier.get("tierPayoutDescriptions")
     kinds = {str(text): kind for kind, text in kinds.items()} if isinstance(kinds, dict) else {}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import Sheet, as_frame, csv_text, decode, read_bytes, split_cells, write_text
+from dfslab.data._files import Sheet, as_frame, csv_text, decode, read_bytes, read_cells, write_text
 from dfslab.data._names import match_names
 from dfslab.data._schema import TABLES, header_key
-from dfslab.data._tables import conform, refuse_first, whole_id
+from dfslab.data._tables import conform, whole_id
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
@@ -29,15 +29,14 @@ def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
     rows, k = np.atleast_2d(np.asarray(lineups)), slate.rules.roster_size
     if rows.size == 0:
         return []
-    if rows.ndim != 2 or rows.shape[1] != k or not np.issubdtype(rows.dtype, np.integer):
-        raise InputError(f"{where}: an array of {rows.shape} given; a lineup is {k} row numbers of the slate")
-    if rows.min() < 0 or rows.max() >= len(slate):
-        raise InputError(f"{where}: row {rows.min()} or {rows.max()} given, the slate has rows 0 to {len(slate) - 1}")
+    numbers = rows.ndim == 2 and rows.shape[1] == k and np.issubdtype(rows.dtype, np.integer)
+    if not numbers or rows.min() < 0 or rows.max() >= len(slate):
+        raise InputError(f"{where}: a lineup is {k} row numbers of the slate, which has rows 0 to {len(slate) - 1}")
     for n, row in enumerate(rows, 1):
         if problem := _illegal(slate, row):
             raise InputError(f"{where}, lineup {n}: {problem}")
     cells = slate.drivers.get("name_id", pd.Series("", slate.drivers.index)).to_numpy(object)
-    lacking = [slate.names[d] for d in np.unique(rows) if not _driver_id(cells[d])]
+    lacking = [slate.names[d] for d in np.unique(rows) if not re.search(r"\d\)$", str(cells[d]))]
     if lacking:
         what = f"{lacking[0]} has no id" if "name_id" in slate.drivers else "no column 'Name + ID'"
         raise InputError(f"DKSalaries.csv: {what}; DraftKings refuses a name without its id")
@@ -53,12 +52,6 @@ def _illegal(slate: Slate, row: np.ndarray) -> str:
     return f"${cost:,} is above the cap of ${slate.rules.salary_cap:,}" if cost > slate.rules.salary_cap else ""
 
 
-def _driver_id(cell) -> str | None:
-    """Return the id of a cell such as `Name (123)` or `123`."""
-    found = re.fullmatch(r"(?:.*\()?(\d+)\)?", str(cell).replace(LOCKED, "").strip())
-    return found.group(1) if found else None
-
-
 def write_lineups(path, slate: Slate, lineups) -> Path:
     """Write `lineups` (n, K) in the order given as DraftKings' bulk upload: `D,D,D,D,D,D`, cells `Name (ID)`."""
     write_text(path, csv_text([["D"] * slate.rules.roster_size, *upload_cells(slate, lineups, path)]))
@@ -70,8 +63,8 @@ class Entries:
     """Reserved entries as downloaded: every cell of the sheet, and where the entries stand in it.
 
     `cells`: the sheet, ragged rows as they were. `slots`: the columns of the roster places. `frame`: one row per entry
-    with row (index into `cells`), entry_id, contest_id, contest_name, entry_fee, drivers (tuple of cells, blank where
-    unfilled), locked (bool). `pool`: driver id → name from the player pool of the sheet. `notes`: what filling left.
+    with row (index into `cells`), entry_id, contest_id, contest_name, entry_fee, locked (bool). `pool`: driver id →
+    name from the player pool of the sheet. `notes`: what filling left.
     """
 
     path: str
@@ -103,24 +96,22 @@ class Entries:
         InputError : the sheet is of another slate, a lineup is illegal, or comes twice within one contest
         """
         _refuse_other_slate(self, slate)
-        cells, frame, notes = [list(row) for row in self.cells], self.frame.copy(), []
+        cells, notes = [list(row) for row in self.cells], []
         given = {str(contest): np.atleast_2d(np.asarray(rows)) for contest, rows in lineups.items()}
-        for contest, group in frame.groupby("contest_id", sort=False):
+        for contest, group in self.frame.groupby("contest_id", sort=False):
             rows, where = given.get(contest, np.empty((0, 0), int)), f"{self.path}, contest {contest}"
             if len(np.unique(np.sort(rows, axis=1), axis=0)) < len(rows):
                 raise InputError(f"{where}: the same lineup comes twice; within one contest every entry needs another")
-            ready, free = upload_cells(slate, rows, where), group.index[~group["locked"]]
-            for index, names in zip(free, ready, strict=False):
-                row = cells[frame.at[index, "row"]]
-                row += [""] * (max(self.slots) + 1 - len(row))
+            ready, free = upload_cells(slate, rows, where), group["row"][~group["locked"]]
+            for row, names in zip(free, ready, strict=False):
+                cells[row] += [""] * (max(self.slots) + 1 - len(cells[row]))
                 for slot, name in zip(self.slots, names, strict=True):
-                    row[slot] = name
-                frame.at[index, "drivers"] = tuple(names)
+                    cells[row][slot] = name
             if len(free) < len(group):
                 notes.append(f"{where}: {len(group) - len(free)} entries hold a locked driver and stay as they were.")
             if len(ready) < len(free):
                 notes.append(f"{where}: {len(free) - len(ready)} entries stay as they were, there are fewer lineups.")
-        return replace(self, cells=tuple(map(tuple, cells)), frame=frame, notes=tuple(notes))
+        return replace(self, cells=tuple(map(tuple, cells)), notes=tuple(notes))
 
     def write(self, path) -> Path:
         """Write the sheet, cell by cell; only text that a spreadsheet would run as a formula gets a leading '."""
@@ -136,32 +127,26 @@ def read_entries(path) -> Entries:
     InputError : another file, another sport's, an entry that comes twice, or no entry at all
     """
     text = decode(read_bytes(path), path)
-    sheet = split_cells(path, text)
-    top = next(n for n, row in enumerate(sheet) if any(row))
+    sheet = read_cells(path, text)
+    top = next(n for n, row in enumerate(sheet) if "".join(row).strip())
     cells = sheet[top:]
     header = [header_key(cell) for cell in cells[0]]
     slots = tuple(n for n, cell in enumerate(header) if cell == "d")
     if "entryid" not in header or "contestid" not in header or len(slots) != 6:
         problem = "the header must be Entry ID, Contest Name, Contest ID, Entry Fee and six times D"
         raise InputError(f"{path}: {problem}; download DKEntries.csv of a NASCAR slate")
-    left = [[cell.strip() for cell in row[: slots[0]]] for row in sheet]
-    left = [row if n == top or any(row[header.index("entryid") :][:1]) else [] for n, row in enumerate(left)]
+    numbers = {name: header.index(name.replace("_", "")) for name in ("entry_id", "contest_id")}
+    at = numbers["entry_id"]
+    left = Sheet((row[: slots[0]] if "".join(row[at : at + 1]).strip() else [] for row in sheet), sheet.semicolons)
     if sum(map(bool, left)) < 2:
         raise InputError(f"{path}: no row has an entry id; reserve entries on DraftKings, then download it again")
-    frame = conform(as_frame(path, Sheet(left, sheet.semicolons)), TABLES["entries"], path)
-    for name in ("entry_id", "contest_id"):
-        wrong = frame[name].notna() & ~frame[name].str.isdecimal().fillna(False).astype(bool)
-        refuse_first(
-            wrong, frame[name], path, name.replace("_", " "), "'{:.20}', which is not a number; download it again"
-        )
+    frame = conform(as_frame(path, left), TABLES["entries"], path)
     frame = frame.assign(contest_id=frame["contest_id"].fillna(""), row=frame.index - 1 - top).reset_index(drop=True)
-    places = [[cell.strip() for cell in cells[row][slots[0] : slots[-1] + 1]] for row in frame["row"]]
-    frame["drivers"] = [tuple(place + [""] * (6 - len(place))) for place in places]
-    frame["locked"] = [any(LOCKED in cell for cell in drivers) for drivers in frame["drivers"]]
-    for row, *ids in frame[["row", "entry_id", "contest_id"]].itertuples(index=False):
-        cells[row] += [""] * (slots[0] - len(cells[row]))
-        for name, number in zip(("entryid", "contestid"), ids, strict=True):
-            cells[row][header.index(name)] = number
+    for name, column in numbers.items():
+        for row, number in zip(frame["row"], frame[name], strict=True):
+            cells[row] += [""] * (slots[0] - len(cells[row]))
+            cells[row][column] = number
+    frame["locked"] = [LOCKED in "".join(cells[row][slots[0] : slots[-1] + 1]) for row in frame["row"]]
     newline = "\r\n" if "\r\n" in text else "\n"
     return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
 
@@ -180,9 +165,9 @@ def _player_pool(cells) -> dict[str, str]:
 
 
 def _refuse_other_slate(entries: Entries, slate: Slate) -> None:
-    if not entries.pool or "name_id" not in slate.drivers:
+    if not entries.pool or "dk_id" not in slate.drivers:
         return
-    ours = {_driver_id(cell): name for cell, name in zip(slate.drivers["name_id"], slate.names, strict=True)}
+    ours = dict(zip(slate.drivers["dk_id"], slate.names, strict=True))
     for number in ours.keys() & entries.pool.keys():
         if not match_names([entries.pool[number]], [ours[number]]).pairs:
             both = f"{entries.pool[number]} there, {ours[number]} in DKSalaries.csv"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from dfslab.data._feed_tables import RaceTables, label, race_tables, scheduled
 from dfslab.data._files import MAX_JSON, locked, read_strings, write_csvs, write_text
 from dfslab.data._names import match_names, name_key
 from dfslab.data._schema import TABLES, Table
-from dfslab.data._tables import conform, for_file, read_races, read_results
+from dfslab.data._tables import conform, for_file, read_table
 from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
 
@@ -24,18 +25,14 @@ BASE_URL = "https://cf.nascar.com"
 SERIES_ID = {"cup": 1, "xfinity": 2, "trucks": 3}
 PAUSE = 1.0
 """Seconds between two requests."""
-TIMEOUT = 20.0
-ATTEMPTS = 4
+TIMEOUT, ATTEMPTS = 20.0, 4
+"""Seconds to wait for an answer, and requests for one file before it counts as failed."""
 WHOLE_WITHIN = 6
 """Timeouts within which a whole answer must have come, however often a byte does."""
 SETTLED_DAYS = 4
 """Days after a race from which its result is final (inspection and appeals of a disqualification take days)."""
 GIVE_UP_AFTER = 3
 """Races failing in a row after which the server is taken to be down."""
-
-
-class FeedError(InputError):
-    """The feed's answer is missing, damaged or not of the known form."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,6 @@ class _Feed:
     base_url: str
     cache: Path
     pause: float
-    timeout: float
-    attempts: int
     last: float = field(default=-1e9)
 
     def __post_init__(self):
@@ -86,10 +81,10 @@ class _Feed:
         import requests
 
         url, why = self.base_url + path, ""
-        for tried in range(self.attempts):
+        for tried in range(ATTEMPTS):
             time.sleep(max(0.0, self.last + self.pause * 2**tried - time.monotonic()))
             try:
-                with self.session.get(url, timeout=self.timeout, stream=True) as answer:
+                with self.session.get(url, timeout=TIMEOUT, stream=True) as answer:
                     if answer.status_code in (403, 404, 410):
                         return None
                     answer.raise_for_status()
@@ -100,47 +95,38 @@ class _Feed:
                 why = f"the server answered {error.response.status_code}"
             except requests.RequestException as error:
                 if isinstance(error, ValueError):
-                    raise FeedError(f"{url}: {str(error)[:200]}") from None
+                    raise InputError(f"{url}: {str(error)[:200]}") from None
                 late = isinstance(error, requests.Timeout) or "timed out" in str(error).lower()
                 why = "no answer in time" if late else "no connection"
-            except FeedError:
+            except InputError:
                 raise
             except (ValueError, RecursionError):
                 why = "the answer is no whole JSON"
             finally:
                 self.last = time.monotonic()
-        raise FeedError(f"{url}: {why} after {self.attempts} attempts")
+        raise InputError(f"{url}: {why} after {ATTEMPTS} attempts")
 
     def _body(self, answer) -> bytes:
-        """Return the whole body; one that is too long, or drips without end, is a `FeedError`."""
-        body, limit = bytearray(), WHOLE_WITHIN * self.timeout
+        """Return the whole body; one that is too long, or drips without end, is refused."""
+        body, limit = bytearray(), WHOLE_WITHIN * TIMEOUT
         deadline = time.monotonic() + limit
         for chunk in answer.iter_content(1 << 16):
             body += chunk
             if len(body) > MAX_JSON:
-                raise FeedError(f"{answer.url}: the answer is longer than {MAX_JSON / 1e6:.0f} MB")
+                raise InputError(f"{answer.url}: the answer is longer than {MAX_JSON / 1e6:.0f} MB")
             if time.monotonic() > deadline:
-                raise FeedError(f"{answer.url}: no end of the answer within {limit:g} seconds")
+                raise InputError(f"{answer.url}: no end of the answer within {limit:g} seconds")
         return bytes(body)
 
 
 def fetch_season(
-    season: int,
-    series: str,
-    data_dir,
-    base_url: str | None = None,
-    cache_dir=None,
-    *,
-    pause: float = PAUSE,
-    timeout: float = TIMEOUT,
-    attempts: int = ATTEMPTS,
-    tell: Callable[[str], object] | None = None,
+    season: int, series: str, data_dir, base_url: str = "", *, pause: float = PAUSE, tell: Callable | None = None
 ) -> Fetched:
     """Merge the finished points races of a season into history/results.csv and history/races.csv.
 
-    Whole answers are kept in `cache_dir` (default `<data_dir>/cache/nascar`), so an interrupted fetch goes on where it
-    stopped and a second one asks only for what is new or may still change. A race that cannot be fetched or read is
-    listed in `failed`, the others are merged. Exhibitions and races not yet run are listed in `skipped`.
+    Whole answers are kept in `<data_dir>/cache/nascar`, so an interrupted fetch goes on where it stopped and a second
+    one asks only for what is new or may still change. A race that cannot be fetched or read is listed in `failed`, the
+    others are merged. Exhibitions and races not yet run are listed in `skipped`.
 
     Parameters
     ----------
@@ -148,8 +134,7 @@ def fetch_season(
     series : cup, xfinity or trucks
     data_dir : the data folder
     base_url : the feed's host, default NASCAR's own
-    pause, timeout : seconds between requests, and to wait for one
-    attempts : requests for one file before it counts as failed
+    pause : seconds between requests
     tell : called with a line of progress for each race
 
     Raises
@@ -158,15 +143,15 @@ def fetch_season(
     """
     if series not in SERIES_ID:
         raise InputError(f"series '{series}' is not known; write one of {', '.join(SERIES_ID)}")
-    cache = Path(cache_dir) if cache_dir else Path(data_dir) / "cache" / "nascar"
-    feed = _Feed((base_url or BASE_URL).rstrip("/"), cache, pause, timeout, attempts)
+    folder = Path(data_dir)
+    feed = _Feed((base_url or BASE_URL).rstrip("/"), folder / "cache" / "nascar", pause)
     path = f"/cacher/{season}/race_list_basic.json"
     listed = feed.get(path, fresh_since=float("inf"))
     if listed is None:
         raise InputError(f"{feed.base_url}{path}: the feed has no season {season}; write a year from 2018 on")
     races, skipped = scheduled(listed, SERIES_ID[series], series, f"{feed.base_url}{path}")
     tables, failed = _download_all(feed, races, series, tell or (lambda line: None))
-    merged, notes = _merge(Path(data_dir) / "history", tables)
+    merged, notes = _merge(folder / "history", tables)
     return Fetched(merged, tuple(skipped), tuple(failed), notes)
 
 
@@ -177,7 +162,7 @@ def _download_all(feed: _Feed, races: list[dict], series: str, tell) -> tuple[li
             tables.append(_race(feed, facts, SERIES_ID[series]))
             in_a_row = 0
             tell(f"{n}/{len(races)} {label(facts)}")
-        except FeedError as error:
+        except InputError as error:
             failed.append(f"{label(facts)}: {error}")
             in_a_row += 1
             tell(f"{n}/{len(races)} {label(facts)}: failed")
@@ -197,14 +182,14 @@ def _race(feed: _Feed, facts: dict, series_id: int) -> RaceTables:
     weekend, loop = feed.get(paths[0], since), feed.get(paths[1], since)
     laps = None if loop else feed.get(paths[2], since)
     if weekend is None:
-        raise FeedError(f"{where}/weekend-feed.json: the feed has no such race")
+        raise InputError(f"{where}/weekend-feed.json: the feed has no such race")
     try:
         tables = race_tables(facts, weekend, loop, laps, where)
         _check_as_written(tables.results, TABLES["results"], where)
         _check_as_written(pd.DataFrame([tables.race]), TABLES["races"], where)
-    except InputError as error:
+    except InputError:
         feed.forget(*paths)
-        raise FeedError(error) from None
+        raise
     feed.forget(*(path for path, content in zip(paths[1:], (loop, laps), strict=True) if not content))
     return tables
 
@@ -225,15 +210,13 @@ def _merge(folder: Path, tables: list[RaceTables]) -> tuple[tuple[str, ...], tup
         old, old_races = (_earlier(folder, name) for name in ("results", "races"))
         past = _past_races(old, old_races)
         rows = [_as_known(table.race, past) for table in tables]
-        parts = [
-            table.results.assign(**{name: row[name] for name in _KNOWN_FACTS})
-            for table, row in zip(tables, rows, strict=True)
-        ]
+        facts = [{name: row[name] for name in _KNOWN_FACTS} for row in rows]
+        parts = [table.results.assign(**known) for table, known in zip(tables, facts, strict=True)]
         results = _spelt_as(old, pd.concat(parts, ignore_index=True))
-        notes += _renamed(old, results) + _gone(old, results)
         merged = {"results": _merged(old, results, "results"), "races": _merged(old_races, pd.DataFrame(rows), "races")}
+        notes += _renamed(merged["results"]) + _gone(old, results)
         frames = {folder / f"{name}.csv": for_file(frame, TABLES[name]) for name, frame in merged.items()}
-        write_csvs(frames, dict(zip(frames, (read_results, read_races), strict=True)))
+        write_csvs(frames, {path: partial(read_table, name=path.stem) for path in frames})
     return tuple(row["race_id"] for row in rows), tuple(dict.fromkeys(notes))
 
 
@@ -281,13 +264,10 @@ def _spelt_as(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     return new.assign(driver=[spelling.get(name_key(name), name) for name in new["driver"]])
 
 
-def _renamed(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:
-    """Return a note for each driver whose name changed (reading a history joins them by NASCAR's id)."""
-    columns = ["race_id", "date", "nascar_driver_id", "driver"]
-    before = old[~old["race_id"].isin(new["race_id"])].reindex(columns=columns)
-    every = pd.concat([before, new[columns]], ignore_index=True).sort_values("date", kind="stable")
-    twice, notes = every.duplicated(["race_id", "nascar_driver_id"], keep=False), []
-    for number, rows in every.groupby("nascar_driver_id"):
+def _renamed(results: pd.DataFrame) -> list[str]:
+    """Return a note for each driver whose name changes over `results` (reading them joins him by NASCAR's id)."""
+    twice, notes = results.duplicated(["race_id", "nascar_driver_id"], keep=False), []
+    for number, rows in results.groupby("nascar_driver_id"):
         latest = rows["driver"].iloc[-1]
         others = [name for name in rows["driver"].unique() if not match_names([name], [latest]).pairs]
         if others:

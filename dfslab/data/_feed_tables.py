@@ -23,7 +23,7 @@ class RaceTables:
 
     results: pd.DataFrame
     race: dict
-    notes: tuple[str, ...]
+    notes: list[str]
 
 
 def _objects(item, name: str, where: str, optional: bool = False) -> list[dict]:
@@ -102,18 +102,19 @@ def race_tables(facts: dict, weekend, loop, laps, where: str) -> RaceTables:
     laps : lap-times.json, used for fastest laps when there are no loop statistics, or None
     """
     races = _objects(weekend, "weekend_race", where)
-    results, notes = _drivers(races[0] if races else {}, facts, where)
-    results, more = _with_loop(results, loop, laps, facts, where)
+    notes: list[str] = []
+    results = _drivers(races[0] if races else {}, facts, where, notes)
+    results = _with_loop(results, loop, laps, facts, where, notes)
     results = results.assign(practice_best_rank=results["nascar_driver_id"].map(_practice_ranks(weekend, where)))
     shared = {name: value for name, value in facts.items() if name not in ("feed_id", "guessed")}
     if facts["guessed"]:
         what = f"{facts['track']} is not known: taken for {facts['track_type']}"
-        more.append(f"{what}; correct history/races.csv if not.")
-    row = _race_row(races[0], results, facts["race_laps"], where)
-    return RaceTables(results.assign(**shared), {**shared, **row}, (*notes, *more))
+        notes.append(f"{what}; correct history/races.csv if not.")
+    row = _race_row(races[0], facts["race_laps"], where)
+    return RaceTables(results.assign(**shared), shared | row, notes)
 
 
-def _drivers(race: dict, facts: dict, where: str) -> tuple[pd.DataFrame, list[str]]:
+def _drivers(race: dict, facts: dict, where: str, notes: list[str]) -> pd.DataFrame:
     listed = from_objects(_objects(race, "results", where), "feed_drivers", where, "driver")
     listed = listed.assign(disqualified=listed["disqualified"].eq(True))
     rows = listed[listed["finish"] > 0].sort_values(["disqualified", "finish"], kind="stable", ignore_index=True)
@@ -126,29 +127,28 @@ def _drivers(race: dict, facts: dict, where: str) -> tuple[pd.DataFrame, list[st
     rows["status"] = rows["status"].fillna("running").str.lower().replace("accident", "crash")
     rows["dnf"], rows["dnf_crash"] = rows["status"] != "running", rows["status"] == "crash"
     absent, unplaced = listed["driver"][~(listed["finish"] > 0)], rows["driver"][~placed]
-    notes = [f"{facts['race_id']}: {', '.join(absent)} did not start, left out."] if len(absent) else []
+    notes += [f"{facts['race_id']}: {', '.join(absent)} did not start, left out."] if len(absent) else []
     notes += [f"{facts['race_id']}: {name} has no place on the grid, taken to start last." for name in unplaced]
-    return rows, notes
+    return rows
 
 
-def _with_loop(results: pd.DataFrame, loop, laps, facts: dict, where: str) -> tuple[pd.DataFrame, list[str]]:
+def _with_loop(results: pd.DataFrame, loop, laps, facts: dict, where: str, notes: list[str]) -> pd.DataFrame:
     """Add loop data by driver; without it fastest laps are counted from the lap times, else left blank."""
     ids, race_id = results["nascar_driver_id"], facts["race_id"]
     if loop:
-        rows = from_objects(
-            _objects(loop[0] if isinstance(loop, list) else loop, "drivers", where), "feed_loop", where, "driver"
-        )
+        drivers = _objects(loop[0] if isinstance(loop, list) else loop, "drivers", where)
+        rows = from_objects(drivers, "feed_loop", where, "driver")
         figures = rows.drop_duplicates("nascar_driver_id", keep="last").set_index("nascar_driver_id").reindex(ids)
         lacking = results["driver"][figures["fastest_laps"].isna().to_numpy()].tolist()
         if len(lacking) == len(results):
             raise InputError(f"{where}: the loop statistics have no 'fast_laps'; the feed has changed its form")
-        notes = [f"{race_id}: no loop data for {', '.join(lacking)}."] if lacking else []
-        return results.join(figures.set_axis(results.index)), notes
+        notes += [f"{race_id}: no loop data for {', '.join(lacking)}."] if lacking else []
+        return results.join(figures.set_axis(results.index))
     if laps:
-        note = f"{race_id}: no loop statistics, fastest laps counted from the lap times."
-        return results.assign(fastest_laps=ids.map(_fastest_laps(laps, where)).fillna(0.0)), [note]
-    note = f"{race_id}: no loop statistics and no lap times, fastest laps are blank."
-    return results.assign(fastest_laps=np.nan), [note]
+        notes.append(f"{race_id}: no loop statistics, fastest laps counted from the lap times.")
+        return results.assign(fastest_laps=ids.map(_fastest_laps(laps, where)).fillna(0.0))
+    notes.append(f"{race_id}: no loop statistics and no lap times, fastest laps are blank.")
+    return results.assign(fastest_laps=np.nan)
 
 
 def _fastest_laps(laps, where: str) -> dict[str, int]:
@@ -158,9 +158,8 @@ def _fastest_laps(laps, where: str) -> dict[str, int]:
     total to the lap; between drivers 4 % of the laps are credited differently.
     """
     where, name = f"{where}, lap times", "NASCARDriverID"
-    flags = from_objects(_objects(laps, "flags", where), "feed_flags", where, "flag").drop_duplicates(
-        "lap", keep="last"
-    )
+    flags = from_objects(_objects(laps, "flags", where), "feed_flags", where, "flag")
+    flags = flags.drop_duplicates("lap", keep="last")
     green = set(flags["lap"][flags["state"].isin(GREEN)])
     cars = _objects(laps, "laps", where)
     run = [{**lap, name: car.get(name)} for car in cars for lap in _objects(car, "Laps", where)]
@@ -178,34 +177,10 @@ def _practice_ranks(weekend: dict, where: str) -> pd.Series:
     return laps.groupby("nascar_driver_id")["seconds"].min().rank(method="min")
 
 
-def _race_row(race: dict, results: pd.DataFrame, race_laps: int, where: str) -> dict:
+def _race_row(race: dict, race_laps: int, where: str) -> dict:
     known = from_objects([race], "feed_race", where).iloc[0].to_dict()
-    led, fastest = _shares(results["laps_led"]), _shares(results["fastest_laps"])
-    runs = _green_runs(race, known["cautions"], race_laps, where)
-    shares = {
-        "top_led_share": led[0],
-        "top2_led_share": led[:2].sum(),
-        "led_hhi": (led**2).sum(),
-        "fl_hhi": (fastest**2).sum(),
-        "spearman_start_finish": results[["start", "finish"]].astype(float).corr("spearman").iloc[0, 1],
-    }
-    return {
-        "n_cars": len(results),
-        "winner": results["driver"].iloc[0],
-        **known,
-        "n_green_runs": len(runs) or np.nan,
-        "longest_green_run": max(runs, default=np.nan),
-        "final_green_run": runs[-1] if runs else np.nan,
-        "n_dnf": int(results["dnf"].sum()),
-        "n_dnf_crash": int(results["dnf_crash"].sum()),
-        **{name: round(float(share), 4) for name, share in shares.items()},
-    }
-
-
-def _shares(laps: pd.Series) -> np.ndarray:
-    """Return each driver's share of the laps, largest first; NaN where nobody has any."""
-    counts = np.sort(laps.fillna(0.0).to_numpy(float))[::-1]
-    return counts / (counts.sum() or np.nan)
+    runs = _green_runs(race, known["cautions"], race_laps, where) or [np.nan]
+    return known | {"longest_green_run": max(runs), "final_green_run": runs[-1]}
 
 
 def _green_runs(race: dict, cautions: float, race_laps: int, where: str) -> list[int]:

@@ -1,7 +1,6 @@
 """Plain files: forgiving to read, atomic to write, locked while a run holds them, safe to open in a spreadsheet."""
 
 import csv
-import errno
 import fcntl
 import glob
 import hashlib
@@ -79,14 +78,21 @@ def digest(path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def input_digests(data_dir, race_id: str = "*") -> dict[str, str]:
+    """Return digests of the files of a race (`*`: of all), the history and saved models, by path in the data folder."""
+    globs = (f"races/{race_id}/*", "history/*.csv", "models/*.json")
+    found = sorted(path for part in globs for path in Path(data_dir).glob(part) if path.is_file())
+    return {path.relative_to(data_dir).as_posix(): digest(path) for path in found}
+
+
 def write_model(data_dir, name: str, values: dict) -> Path:
     """Write what tuning found to `<data>/models/<name>.json`, with the version and the history it came from."""
     data_dir = Path(data_dir)
     sources = {path.name: digest(path) for path in sorted((data_dir / "history").glob("*.csv"))}
     saved = {"dfslab": __version__, "sources": sources, **values}
-    with write_atomically(data_dir / "models" / f"{name}.json") as aside:
-        aside.write_text(json.dumps(saved, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
-    return data_dir / "models" / f"{name}.json"
+    path = data_dir / "models" / f"{name}.json"
+    write_text(path, json.dumps(saved, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    return path
 
 
 def decode(raw: bytes, where) -> str:
@@ -113,16 +119,11 @@ class Sheet(list):
 
 
 def read_cells(path, text: str | None = None) -> Sheet:
-    """Return the rows of a CSV file as lists of stripped cells, ragged as they are; separators , ; and tab are known.
+    """Return the rows of a CSV file as lists of cells exactly as they stand; separators , ; and tab are known.
 
-    `text` is used instead of the file's content when given; `path` then only names it in errors.
+    A first line `sep=;` is believed and left blank. `text` is used instead of the file's content when given.
     """
-    sheet = split_cells(path, decode(read_bytes(path), path) if text is None else text)
-    return Sheet([[cell.strip() for cell in row] for row in sheet], sheet.semicolons)
-
-
-def split_cells(path, text: str) -> Sheet:
-    """Return CSV `text` as lists of cells exactly as they stand; a first line `sep=;` is believed and left blank."""
+    text = decode(read_bytes(path), path) if text is None else text
     if not text.strip():
         raise InputError(f"{path}: the file is empty; download it again")
     declared = re.match(r'\s*"?sep=(.)"?[ ,;\t]*\r?\n', text, re.IGNORECASE)
@@ -146,8 +147,9 @@ def read_strings(path) -> pd.DataFrame:
 
 
 def as_frame(path, rows: Sheet) -> pd.DataFrame:
-    """Return rows of cells, the first that is not blank being the header, as `read_strings` does."""
-    filled = {n: row for n, row in enumerate(rows, 1) if any(row)}
+    """Return rows of cells, stripped, the first that is not blank being the header, as `read_strings` does."""
+    stripped = ([cell.strip() for cell in row] for row in rows)
+    filled = {n: row for n, row in enumerate(stripped, 1) if any(row)}
     if len(filled) < 2:
         raise InputError(f"{path}: there is no row below the header; the file is empty or cut off, download it again")
     header = filled.pop(min(filled))
@@ -200,11 +202,11 @@ def write_atomically(path):
     path = Path(path)
     with _in_words(path), _aside(path, Path.touch) as aside:
         yield aside
-        _flush(aside)
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
         if path.exists():
             shutil.copymode(path, aside)
         os.replace(aside, path)
-        _flush(path.parent)
 
 
 @contextmanager
@@ -283,26 +285,14 @@ def _held(aside: Path):
         os.close(handle)
 
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
-UNWRITABLE |= {errno.ENOENT, errno.EISDIR, errno.EBUSY, errno.EEXIST}
-
-
 @contextmanager
 def _in_words(path: Path):
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno is None:
             raise
         raise InputError(f"{path}: cannot be written ({error.strerror}); what was there is unchanged") from error
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,7 @@ from dfslab.data._names import match_names, name_key, persons, spellings
 from dfslab.data._race_folder import RaceFolder, list_races, open_folder
 from dfslab.data._schema import TABLES
 from dfslab.data._standings import Standings
-from dfslab.data._tables import (
-    empty,
-    for_file,
-    of_series,
-    read_ownership_history,
-    read_partial,
-    read_races,
-    read_results,
-    read_table,
-    stored,
-)
+from dfslab.data._tables import empty, for_file, of_series, read_table, stored
 from dfslab.errors import InputError, as_day
 from dfslab.slate import Slate
 
@@ -58,8 +49,9 @@ class History:
         A spelling that fits two drivers is nobody's, nor is one that raced in the same race as a better one.
         """
         frames = {name: getattr(self, name) for name in ("results", "ownership", "partial", "odds")}
-        written = pd.unique(pd.concat([frame["driver"] for frame in frames.values() if "driver" in frame]))
-        pairs = spellings(written, list(names), _races_of(self.results))
+        written = pd.unique(pd.concat([frame["driver"] for frame in frames.values()]))
+        races = self.results.groupby("driver")["race_id"].agg(set).to_dict()
+        pairs = spellings(written, list(names), races)
         joined: dict[str, list[str]] = {}
         for old, new in pairs.items():
             if name_key(old) != name_key(new):
@@ -68,13 +60,8 @@ class History:
         renamed = {
             name: frame.assign(driver=frame["driver"].map(lambda old: pairs.get(old, old)))
             for name, frame in frames.items()
-            if "driver" in frame
         }
         return replace(self, **renamed, notes=(*self.notes, *notes))
-
-
-def _races_of(results: pd.DataFrame) -> dict[str, set]:
-    return {} if results.empty else results.groupby("driver")["race_id"].agg(set).to_dict()
 
 
 def history(data_dir, before=None, series: str = "cup", *, without_races: bool = False) -> History:
@@ -91,33 +78,22 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
         only past contests, is allowed by `without_races`
     """
     folder = Path(data_dir) / "history"
-    contests = of_series(_kept(folder / "ownership.csv", read_ownership_history, "ownership"), series)
+    contests = of_series(stored(folder / "ownership.csv", "ownership"), series)
     contests = _one_spelling(contests[contests["out"].isna() | (contests["out"] == 0)].reset_index(drop=True))
-    partial, odds = _partial(Path(data_dir), series), _kept(folder / "odds.csv", _read_odds_history, "odds_history")
-    results, races = (empty(name) for name in ("results", "races"))
-    if not without_races or (folder / "results.csv").exists():
-        for name in ("results.csv", "races.csv"):
-            if not (folder / name).exists():
-                problem = "there is no race history; run `dfslab fetch --season 2025`, or put it there"
-                raise InputError(f"{folder / name}: {problem}")
-        results = _one_spelling(of_series(stored(read_results, folder / "results.csv"), series))
-        races = of_series(read_races(folder / "races.csv"), series)
+    partly, odds = _partly(Path(data_dir), series), stored(folder / "odds.csv", "odds_history", read_odds)
+    results = _one_spelling(of_series(stored(folder / "results.csv", "results"), series))
+    races = of_series(stored(folder / "races.csv", "races"), series)
+    for path in (folder / "results.csv", folder / "races.csv"):
+        if not path.exists() and not (without_races and results.empty):
+            raise InputError(f"{path}: there is no race history; run `dfslab fetch --season 2025`, or put it there")
     tables = {"results.csv": results, "races.csv": races, "ownership.csv": contests}
     notes = tuple(f"history/{name}: {note}" for name, frame in tables.items() for note in frame.attrs.get("notes", ()))
-    found = History(results, races, contests, partial, odds, notes)
+    found = History(results, races, contests, partly, odds, notes)
     found = found if before is None else found.before(before)
     if found.results.empty and not without_races:
         when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
-
-
-def _kept(path: Path, reader, table: str) -> pd.DataFrame:
-    return stored(reader, path) if path.exists() else empty(table)
-
-
-def _read_odds_history(path) -> pd.DataFrame:
-    return read_odds(path, "odds_history")
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
@@ -129,7 +105,7 @@ def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:
 PARTIAL = ("contest_id", "race_id", "date", "driver", "salary", "ownership", "known", "entries", "entry_fee", "kind")
 
 
-def _partial(data_dir: Path, series: str) -> pd.DataFrame:
+def _partly(data_dir: Path, series: str) -> pd.DataFrame:
     """Return the partly known contests of the folder; drivers of the salary file who are not listed are not known."""
     found = [_partial_of(path, data_dir) for path in sorted(data_dir.glob("contests_*/ownership_partial.csv"))]
     if not found or series != "cup":
@@ -138,9 +114,8 @@ def _partial(data_dir: Path, series: str) -> pd.DataFrame:
 
 
 def _partial_of(path: Path, data_dir: Path) -> pd.DataFrame:
-    rows, beside = read_partial(path).assign(known=True), path.with_name("contests.csv")
-    facts = read_table(beside, "partial_contests") if beside.exists() else empty("partial_contests")
-    facts, races, parts = facts.set_index("contest_id"), list_races(data_dir), []
+    rows, races, parts = read_table(path, "partial").assign(known=True), list_races(data_dir), []
+    facts = stored(path.with_name("contests.csv"), "partial_contests").set_index("contest_id")
     for contest_id, known in rows.groupby("contest_id", sort=False):
         first, of = known.iloc[0], facts.reindex([contest_id]).iloc[0]
         race_id = next((race for race in races if race.startswith(f"{first['date']:%Y-%m-%d}")), None)
@@ -199,7 +174,7 @@ def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFram
     slate, contest, name = race.slate, race.contest_of(standings), f"Contest {standings.contest_id}"
     found = match_names(standings.ownership.index, slate.names)
     standings.lineups(slate)
-    rows = slate.drivers[[column for column in TABLES["ownership"].names if column in slate.drivers]]
+    rows = slate.drivers[[column for column in TABLES["ownership"].columns if column in slate.drivers]]
     theirs = rows["driver"].map({ours: theirs for theirs, ours in found.pairs.items()})
     rows = rows.assign(
         contest_id=standings.contest_id,
@@ -212,7 +187,7 @@ def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFram
         entries=len(standings),
         entry_fee=contest.entry_fee if contest else np.nan,
         kind=contest.kind if contest else None,
-        max_entries_per_user=(contest and contest.max_entries_per_user) or standings.most_entries or np.nan,
+        max_entries_per_user=(contest and contest.max_entries_per_user) or np.nan,
     )
     notes = () if contest else (f"{name} is not in contest.json: its entry fee is not known.",)
     notes += standings.notes
@@ -224,11 +199,11 @@ def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFram
 
 def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:
     """Put the contests of `rows` into the history, checked before it takes the old one's place."""
-    earlier = read_ownership_history(path) if path.exists() else empty("ownership")
+    earlier = stored(path, "ownership")
     again = earlier.merge(rows, on=["contest_id", "driver"], suffixes=("", "_new"))
     for _, other in again[again["date"] != again["date_new"]].head(1).iterrows():
         problem = f"contest {other['contest_id']} is one of {other['date']:%Y-%m-%d}"
         raise InputError(f"{path}: {problem}; the standings in {other['race_id_new']} are another race's")
     rows = pd.concat([earlier[~earlier["contest_id"].isin(rows["contest_id"])], rows], ignore_index=True)
     rows = rows.dropna(axis=1, how="all").sort_values(["date", "contest_id"], kind="stable", ignore_index=True)
-    write_csvs({path: for_file(rows, TABLES["ownership"])}, {path: read_ownership_history})
+    write_csvs({path: for_file(rows, TABLES["ownership"])}, {path: partial(read_table, name="ownership")})

@@ -140,20 +140,15 @@ def spellings(written, names, races: dict[str, set]) -> dict[str, str]:
     nearest = {old: [new for new in known if far[old][new] == min(far[old].values()) < ANOTHER] for old in keys}
     fits = {old: found[0] for old, found in nearest.items() if len(found) == 1}
 
-    def two_people(one: str, two: str) -> bool:
-        return bool(races.get(one, set()) & races.get(two, set())) or _distance(keys[one], keys[two]) == ANOTHER
+    def another(one: str, two: str) -> bool:
+        return _distance(keys[one], keys[two]) == ANOTHER
 
-    pairs: dict[str, str] = {}
-    for new in dict.fromkeys(fits.values()):
-        mine = [old for old in keys if fits.get(old) == new]
-        near = [old for old in mine if far[old][new] == 0]
-        foreign = [keys[old] for old in keys if fits.get(old) != new]
-        others = [
-            old for old in mine if old not in near and min(_distance(keys[old], k) for k in [*foreign, ""]) == ANOTHER
-        ]
-        alone = [old for old in others if not any(two_people(old, own) for own in (*near, *others) if own != old)]
-        pairs |= dict.fromkeys([*near, *alone], new)
-    return pairs
+    def is_driver(old: str, new: str) -> bool:
+        mine, others = [own for own in keys if fits.get(own) == new], [own for own in keys if fits.get(own) != new]
+        together = any(another(old, own) or races.get(old, set()) & races.get(own, set()) for own in mine if own != old)
+        return not together and all(another(old, own) for own in others)
+
+    return {old: new for old, new in fits.items() if far[old][new] == 0 or is_driver(old, new)}
 
 
 def persons(frame: pd.DataFrame) -> pd.Series:

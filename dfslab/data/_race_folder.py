@@ -9,20 +9,12 @@ import pandas as pd
 
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, read_entries
-from dfslab.data._files import digest, read_json
+from dfslab.data._files import read_json
 from dfslab.data._market import read_odds
 from dfslab.data._names import Matched, match_names, near_names
+from dfslab.data._schema import rows_of
 from dfslab.data._standings import Standings, read_all_standings, standings_files
-from dfslab.data._tables import (
-    days_apart,
-    from_objects,
-    of_series,
-    read_projections,
-    read_results,
-    read_salaries,
-    read_table,
-    stored,
-)
+from dfslab.data._tables import days_apart, from_objects, of_series, read_table, stored
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.slate import Contest, Race, Results, Slate, SlateError
@@ -50,7 +42,18 @@ class RaceFolder:
     @cached_property
     def facts(self) -> dict:
         """What race.json says: the columns of the table `race`, and the lists out and to_rear."""
-        return _read_facts(self.path)
+        path, content = self.path / "race.json", read_json(self.path / "race.json")
+        content = content if isinstance(content, dict) else {}
+        content["race_id"] = content.get("race_id") or self.race_id
+        facts = from_objects([content], "race", path).iloc[0].to_dict()
+        if facts["race_id"] != self.race_id:
+            both = f"race_id is '{facts['race_id']}', the folder is '{self.race_id}'"
+            raise InputError(f"{path}: {both}; make them the same")
+        for name in ("out", "to_rear"):
+            facts[name] = content.get(name) or []
+            if not isinstance(facts[name], list) or not all(isinstance(driver, str) for driver in facts[name]):
+                raise InputError(f"{path}: {name} must be a list of names; correct it")
+        return facts | {name: facts[name] or "" for name in ("track", "race_name")}
 
     @cached_property
     def race(self) -> Race:
@@ -61,7 +64,16 @@ class RaceFolder:
     @cached_property
     def slate(self) -> Slate:
         """The slate with everything known before lock (see `load_slate`)."""
-        return _load_slate(self)
+        notes: list[str] = []
+        path, race = _only(self.path, "DKSalaries.csv"), self.race
+        drivers = _without_results(read_table(path, "salaries"), notes)
+        drivers, starters = _with_lineup(drivers, self.path / "starting_lineup.csv", notes)
+        drivers, starters = _with_facts(drivers, starters, self.facts, self.path / "race.json", notes)
+        if days_apart(race.race_id, race.date):
+            notes.append(f"race.json says {race.date:%Y-%m-%d}, the race id another day: the date of race.json counts.")
+        for n, vendor in enumerate(_projection_files(self.path)):
+            drivers = _with_projections(drivers, vendor, notes, "" if n == 0 else f"_{n + 1}")
+        return _slate(path, drivers, rules_on(race.date), race, starters, notes=notes)
 
     @cached_property
     def contests(self) -> tuple[Contest, ...]:
@@ -80,7 +92,7 @@ class RaceFolder:
     @cached_property
     def standings(self) -> tuple[Standings, ...]:
         """The standings in the folder, one per contest; empty before the race."""
-        return read_all_standings(self.path, self.race.date if self.has_standings else None)
+        return read_all_standings(self.path, self.race.date) if self.has_standings else ()
 
     @property
     def has_standings(self) -> bool:
@@ -92,23 +104,12 @@ class RaceFolder:
         """Whether `race.json` says that the race is invented."""
         return self.facts["simulated"] is True
 
-    @property
-    def hashes(self) -> dict[str, str]:
-        """Digests of the folder's files, the history's and the saved models', by path within the data folder."""
-        beside = [*(self.data_dir / "history").glob("*.csv"), *(self.data_dir / "models").glob("*.json")]
-        found = sorted(path for path in [*self.path.iterdir(), *beside] if path.is_file())
-        return {path.relative_to(self.data_dir).as_posix(): digest(path) for path in found}
-
     @cached_property
     def results(self) -> Results | None:
         """The race's results in its series' history, by its id, else by its day; None while they are not there."""
-        path = self.data_dir / "history" / "results.csv"
-        if not path.exists():
-            return None
-        every, said = stored(read_results, path), (self.path / "race.json").exists()
-        every = of_series(every, self.race.series) if said else every
-        rows = every[every["race_id"] == self.race_id].reset_index(drop=True)
-        rows = every[every["date"] == self.race.date].reset_index(drop=True) if said and rows.empty else rows
+        every = of_series(stored(self.data_dir / "history" / "results.csv", "results"), self.race.series)
+        mine = every["race_id"] == self.race_id
+        rows = every[mine if mine.any() else every["date"] == self.race.date].reset_index(drop=True)
         return Results(self.race_id, rows.assign(points=rows["dk_points"])) if len(rows) else None
 
     @cached_property
@@ -120,12 +121,9 @@ class RaceFolder:
         path = self.path / "odds.csv"
         if not path.exists():
             return None
-        frame, known = read_odds(path), pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]])
-        found = _matched(frame["driver"].unique(), known.unique(), path)
-        frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"]).reset_index(drop=True)
-        frame.attrs["notes"] = (
-            (f"{path.name}: {', '.join(found.left)} not in this race, not used.",) if found.left else ()
-        )
+        known = pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]]).unique()
+        frame = _of_race(read_odds(path), known, path, notes := [])
+        frame.attrs["notes"] = tuple(notes)
         return frame
 
     def contest_of(self, standings: Standings) -> Contest | None:
@@ -137,9 +135,11 @@ class RaceFolder:
 
     def standings_of(self, contest: Contest) -> Standings | None:
         """Return the standings that finished `contest`, or None; those of another contest are not played with it."""
-        pairs = [(self.contest_of(standings), standings) for standings in self.standings]
-        mine = [s for c, s in pairs if c is contest or (c and c.contest_id and c.contest_id == contest.contest_id)]
-        return mine[0] if mine else None
+        for standings in self.standings:
+            finished = self.contest_of(standings)
+            if finished and (finished is contest or finished.contest_id == contest.contest_id != ""):
+                return standings
+        return None
 
 
 def list_races(data_dir) -> list[str]:
@@ -172,20 +172,6 @@ def open_folder(race_id, data_dir) -> RaceFolder:
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 
-def _read_facts(folder: Path) -> dict:
-    path, content = folder / "race.json", read_json(folder / "race.json")
-    content = content if isinstance(content, dict) else {}
-    content["race_id"] = content.get("race_id") or folder.name
-    facts = from_objects([content], "race", path).iloc[0].to_dict()
-    if facts["race_id"] != folder.name:
-        raise InputError(f"{path}: race_id is '{facts['race_id']}', the folder is '{folder.name}'; make them the same")
-    for name in ("out", "to_rear"):
-        facts[name] = content.get(name) or []
-        if not isinstance(facts[name], list) or not all(isinstance(driver, str) for driver in facts[name]):
-            raise InputError(f"{path}: {name} must be a list of names; correct it")
-    return facts | {"series": facts["series"] or "cup", **{name: facts[name] or "" for name in ("track", "race_name")}}
-
-
 def load_slate(race_id, data_dir) -> Slate:
     """Return the slate of a race folder with everything known before lock.
 
@@ -195,20 +181,6 @@ def load_slate(race_id, data_dir) -> Slate:
     who races under the slate's names. `notes` says what was assumed and which names stayed unmatched.
     """
     return open_folder(race_id, data_dir).slate
-
-
-def _load_slate(folder: RaceFolder) -> Slate:
-    path, race = _only(folder.path, "DKSalaries.csv"), folder.race
-    drivers, notes = _without_results(read_salaries(path))
-    drivers, starters, more = _with_lineup(drivers, folder.path / "starting_lineup.csv")
-    drivers, starters, out_notes = _with_facts(drivers, starters, folder.facts, folder.path / "race.json")
-    notes += more + out_notes
-    if days_apart(race.race_id, race.date):
-        notes += (f"race.json says {race.date:%Y-%m-%d}, the race id another day: the date of race.json counts.",)
-    for n, vendor in enumerate(_projection_files(folder.path)):
-        drivers, more = _with_projections(drivers, vendor, "" if n == 0 else f"_{n + 1}")
-        notes += more
-    return _slate(path, drivers, rules_on(race.date), race, starters, notes=notes)
 
 
 def _only(folder: Path, name: str) -> Path:
@@ -234,10 +206,11 @@ VENDORS = 2
 
 def read_slate(salaries, projections) -> Slate:
     """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
-    drivers, notes = _without_results(read_salaries(salaries))
-    drivers, _, more = _with_facts(drivers.assign(out=False), None, None, salaries)
-    drivers, projected_notes = _with_projections(drivers, Path(projections))
-    return _slate(salaries, drivers, notes=notes + more + projected_notes)
+    notes: list[str] = []
+    drivers = _without_results(read_table(salaries, "salaries"), notes).assign(out=False)
+    drivers, _ = _with_facts(drivers, drivers, {}, salaries, notes)
+    drivers = _with_projections(drivers, Path(projections), notes)
+    return _slate(salaries, drivers, notes=notes)
 
 
 def _slate(path, drivers: pd.DataFrame, *facts, notes) -> Slate:
@@ -249,25 +222,22 @@ def _slate(path, drivers: pd.DataFrame, *facts, notes) -> Slate:
 
 RESULT_COLUMNS = {"fpts", "finish", "laps_led", "fastest_laps", "dk_points", "points", "actual", "drafted", "ownership"}
 """Headers that would carry the outcome into a slate."""
-OUT_STATUS = {"O", "OUT", "IR", "WD", "W/D", "DNQ", "DNS", "SUSP", "NA", "N/A", "INACTIVE", "SCRATCHED", "WITHDRAWN"}
-OUT_STATUS |= {"SUSPENDED", "SCR", "SCRATCH", "WITHDREW", "INJURED", "DID NOT QUALIFY", "DID NOT START", "NOT RACING"}
-"""What `Status` says of somebody who will not take part."""
-RACING_STATUS = {"", "Q", "D", "P", "GTD", "QUESTIONABLE", "DOUBTFUL", "PROBABLE", "ACTIVE", "OK", "START", "STARTING"}
-"""What `Status` says of somebody who may."""
+STATUSES = {row["status"]: row["out"] for row in rows_of("statuses.csv")}
+"""What `Status` says of a driver: "yes" where he will not take part, blank where he may."""
 
 
-def _without_results(drivers: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _without_results(drivers: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     known = [name for name in drivers if str(name).lower().replace("%", "").replace(" ", "_") in RESULT_COLUMNS]
-    if not known:
-        return drivers, ()
-    return drivers.drop(columns=known), (f"DKSalaries.csv: {', '.join(known)} left out, a slate holds no result.",)
+    if known:
+        notes.append(f"DKSalaries.csv: {', '.join(known)} left out, a slate holds no result.")
+    return drivers.drop(columns=known)
 
 
-def _with_lineup(drivers: pd.DataFrame, path: Path):
+def _with_lineup(drivers: pd.DataFrame, path: Path, notes: list[str]):
     drivers = drivers.assign(out=False)
     if not path.exists():
-        note = "starting_lineup.csv is not there: every driver with a salary is taken to race, start unknown."
-        return drivers, None, (note,)
+        notes.append("starting_lineup.csv is not there: every driver with a salary is taken to race, start unknown.")
+        return drivers, drivers.drop(columns=["salary", "out"])
     starters = read_table(path, "starting_lineup").sort_values("start", ignore_index=True)
     found = match_names(starters["driver"], drivers["driver"])
     _refuse_ambiguous(found, path)
@@ -277,30 +247,26 @@ def _with_lineup(drivers: pd.DataFrame, path: Path):
         raise InputError(f"{path}: it holds {racing.sum()} of the {len(drivers)} drivers with a salary; {ANOTHER}")
     extra = [name for name in starters if name not in drivers or name == "driver"]
     drivers = drivers.assign(out=~racing).merge(starters[extra], on="driver", how="left", sort=False)
-    return drivers, starters, _lineup_notes(drivers, found)
-
-
-def _lineup_notes(drivers: pd.DataFrame, found: Matched) -> tuple[str, ...]:
-    notes = []
-    out = drivers.loc[drivers["out"], "driver"].tolist()
-    for name in out:
+    for name in drivers.loc[drivers["out"], "driver"]:
         near = near_names(name, found.unmatched)
         hint = f" (is '{near[0]}' there the same driver? then write the names alike)" if near else ""
         notes.append(f"{name} has a salary but is not in the starting lineup: out, never rostered{hint}.")
     if found.unmatched:
         notes.append(f"In the starting lineup without a salary, so not to be rostered: {', '.join(found.unmatched)}.")
-    return tuple(notes)
+    return drivers, starters
 
 
 ANOTHER = "is it of another race?"
 
 
-def _matched(names, known, path) -> Matched:
-    """Match the names of a file; raise when fewer than half of either side are found."""
-    found = match_names(names, known)
-    if len(found.pairs) < min(len(names), len(known)) / 2:
+def _of_race(frame: pd.DataFrame, known, path: Path, notes: list[str]) -> pd.DataFrame:
+    """Return the rows of drivers who are `known`, named so; raise when fewer than half of either side are found."""
+    found = match_names(frame["driver"], known)
+    if len(found.pairs) < min(frame["driver"].nunique(), len(known)) / 2:
         raise InputError(f"{path}: it holds {len(found.pairs)} of the {len(known)} drivers with a salary; {ANOTHER}")
-    return found
+    if found.left:
+        notes.append(f"{path.name}: {', '.join(found.left)} not in this race, not used.")
+    return frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"], ignore_index=True)
 
 
 def _refuse_ambiguous(found: Matched, path) -> None:
@@ -308,23 +274,20 @@ def _refuse_ambiguous(found: Matched, path) -> None:
         raise InputError(f"{path}: '{name}' could be {' or '.join(who)}; write the name as in DKSalaries.csv")
 
 
-def _with_facts(drivers: pd.DataFrame, starters, facts: dict | None, path):
+def _with_facts(drivers: pd.DataFrame, starters, listed: dict, path, notes: list[str]):
     """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
-    others = () if starters is None else tuple(starters["driver"])
-    known = list(dict.fromkeys([*drivers["driver"], *others]))
-    out, rear = (_listed(facts[name] if facts else (), name, known, path) for name in ("out", "to_rear"))
+    known = [*drivers["driver"], *starters["driver"]]
+    out, rear = (_listed(listed.get(name, ()), name, known, path) for name in ("out", "to_rear"))
     status = drivers.get("status", pd.Series("", drivers.index)).fillna("").str.upper().str.split().str.join(" ")
-    out |= set(drivers.loc[status.isin(OUT_STATUS), "driver"])
-    new = drivers.loc[drivers["driver"].isin(out) & ~drivers["out"], "driver"]
-    notes = [f"{name} is listed as out: never rostered." for name in new]
-    odd = ~status.isin(OUT_STATUS | RACING_STATUS) & ~drivers["out"]
+    said = status.map(STATUSES)
+    out |= set(drivers.loc[said == "yes", "driver"])
+    notes += [f"{name} is listed as out: never rostered." for name in drivers["driver"][~drivers["out"]] if name in out]
+    odd = said.isna() & ~drivers["out"]
     for name, text in zip(drivers.loc[odd, "driver"], status[odd], strict=True):
         notes.append(f"{name} has the status {text}, which is not known: taken to race; list him in `out` if not.")
     drivers = drivers.assign(out=drivers["out"] | drivers["driver"].isin(out), to_rear=drivers["driver"].isin(rear))
-    if starters is not None:
-        starters = starters[~starters["driver"].isin(out)].reset_index(drop=True)
-        starters = starters.assign(to_rear=starters["driver"].isin(rear))
-    return drivers, starters, tuple(notes)
+    starters = starters[~starters["driver"].isin(out)].reset_index(drop=True)
+    return drivers, starters.assign(to_rear=starters["driver"].isin(rear))
 
 
 def _listed(listed, name: str, known: list[str], path) -> set[str]:
@@ -338,23 +301,21 @@ def _listed(listed, name: str, known: list[str], path) -> set[str]:
     return set(found.pairs.values())
 
 
-def _with_projections(drivers: pd.DataFrame, path: Path, suffix: str = "") -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _with_projections(drivers: pd.DataFrame, path: Path, notes: list[str], suffix: str = "") -> pd.DataFrame:
     """Add a vendor's columns; a further vendor's get `suffix`."""
-    frame, notes = read_projections(path)
-    found = _matched(frame["driver"], drivers["driver"], path)
-    frame = frame.assign(driver=frame["driver"].map(found.pairs)).dropna(subset=["driver"])
+    frame = read_table(path, "projections")
+    notes += frame.attrs["notes"]
+    frame = _of_race(frame, drivers["driver"], path, notes)
     if suffix:
-        frame = frame.drop(columns="projected_ownership_2", errors="ignore").rename(columns=lambda c: c + suffix)
-        frame = frame.rename(columns={f"driver{suffix}": "driver"})
+        frame = frame.drop(columns="projected_ownership_2", errors="ignore").set_index("driver")
+        frame = frame.add_suffix(suffix).reset_index()
     columns = [name for name in frame if name != "driver"]
     drivers = drivers.drop(columns=columns, errors="ignore").merge(frame, on="driver", how="left")
     _refuse_wrong_totals(drivers, path)
     missing = drivers.loc[~drivers["out"] & drivers[columns].isna().all(axis=1), "driver"].tolist()
-    if found.left:
-        notes += (f"{path.name}: {', '.join(found.left)} not found on the slate, not used.",)
     if missing:
-        notes += (f"{path.name} has nothing for {', '.join(missing)}.",)
-    return drivers, notes
+        notes.append(f"{path.name} has nothing for {', '.join(missing)}.")
+    return drivers
 
 
 FULL_SHARE = 0.9

@@ -4,8 +4,9 @@ Kinds of a column, and how a cell is read:
 
 text    as it stands
 word    text without case, blanks as underscores; one of a few
-series  cup, xfinity or trucks, however it is written (`NASCAR Cup Series`)
+series  cup, xfinity or trucks, however it is written (`NASCAR Cup Series`); blank is cup
 id      digits or text, kept as text; `7000.0` is 7000, `2.68E+07` is refused
+digits  an id of digits alone
 int     a whole number; thousands commas and a dollar sign are accepted
 number  a number; the same
 share   a fraction inside the package, percent in files: `52`, `0.52` and `52%`, decided once per column
@@ -17,7 +18,7 @@ place   the roster place, which is D in NASCAR
 import csv
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from math import inf
 from pathlib import Path
 
 
@@ -31,8 +32,8 @@ class Column:
     name: str
     kind: str
     needed: str = ""
-    low: float | None = None
-    high: float | None = None
+    low: float = -inf
+    high: float = inf
     one_of: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     meaning: str = ""
@@ -42,32 +43,22 @@ class Column:
         """Return the allowed values in words, or an empty text."""
         if self.one_of:
             return "write one of " + ", ".join(self.one_of)
-        if self.low is not None and self.high is not None:
+        if self.high < inf:
             return f"{self.low:.12g} to {self.high:.12g}"
-        return f"{self.low:g} or more" if self.low is not None else ""
+        return f"{self.low:g} or more" if self.low > -inf else ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One file: its name, its title, the columns that make a row unique (the first of `keys` names it), all columns.
+    """One file: its title, the columns that make a row unique (the first of `keys` names it), all columns by name.
 
     `whole`: a frame of it has every column, blank where the file lacks one.
     """
 
-    name: str
     title: str
     keys: tuple[tuple[str, ...], ...]
     whole: bool
-    columns: tuple[Column, ...]
-
-    def column(self, name: str) -> Column:
-        """Return the column called `name`."""
-        return next(column for column in self.columns if column.name == name)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns in order."""
-        return tuple(column.name for column in self.columns)
+    columns: dict[str, Column]
 
 
 def header_key(header: str) -> str:
@@ -82,15 +73,15 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 
 def _column(row: dict[str, str]) -> Column:
-    low, high = (float(row[side]) if row[side] else None for side in ("low", "high"))
+    low, high = float(row["low"] or -inf), float(row["high"] or inf)
     one_of, also = (tuple(filter(None, row[name].split("|"))) for name in ("one_of", "also"))
     return Column(row["column"], row["kind"], row["needed"], low, high, one_of, also, row["meaning"])
 
 
 def _table(row: dict[str, str]) -> Table:
-    columns = tuple(_column(column) for column in rows_of("columns.csv") if column["table"] == row["table"])
+    columns = {one["column"]: _column(one) for one in rows_of("columns.csv") if one["table"] == row["table"]}
     keys = tuple(tuple(key.split()) for key in (row["key"], row["unique"]) if key)
-    return Table(row["table"], row["title"], keys, bool(row["whole"]), columns)
+    return Table(row["title"], keys, bool(row["whole"]), columns)
 
 
 TABLES = {row["table"]: _table(row) for row in rows_of("tables.csv")}

@@ -29,15 +29,13 @@ class Standings:
 
     `entries`: entry_id, rank, points, drivers (tuple of names, empty for an unfilled entry), in the file's order.
     `ownership`: fraction of all entries by driver; `points`: DraftKings points by driver (NaN where not given).
-    `most_entries`: the largest number of entries one user had, as far as the names tell. No handle is kept.
-    `file`: its name; `running`: it was exported while the race ran, so nothing in it is final.
+    `file`: its name; `running`: it was exported while the race ran, so nothing in it is final. No handle is kept.
     """
 
     contest_id: str
     entries: pd.DataFrame
     ownership: pd.Series
     points: pd.Series
-    most_entries: int | None = None
     file: str = ""
     running: bool = False
     notes: tuple[str, ...] = ()
@@ -73,41 +71,40 @@ class Standings:
         return f"contest {self.contest_id}: {what} the slate{race}; the standings belong to another race, move them"
 
 
-def read_all_standings(folder, date=None) -> tuple[Standings, ...]:
-    """Return the standings in a race folder, one per contest.
+def read_all_standings(folder, date) -> tuple[Standings, ...]:
+    """Return the standings in the folder of a race of `date`, one per contest.
 
     Raises
     ------
     InputError : an export was made while the race ran, two of one contest differ, or a file's name says another day
     """
-    found: dict[str, Standings] = {}
+    found: dict[str, list[Standings]] = {}
     for path in standings_files(folder):
         _refuse_other_day(path, date)
         new = read_standings(path)
-        found[new.contest_id] = _final(found[new.contest_id], new) if new.contest_id in found else new
-    for standings in found.values():
-        if standings.running:
-            where = Path(folder) / standings.file
-            raise InputError(f"{where}: exported while the race ran (TimeRemaining is not 0); download it again")
-    return tuple(found.values())
+        found.setdefault(new.contest_id, []).append(new)
+    return tuple(_final(exports, Path(folder)) for exports in found.values())
 
 
-def _final(one: Standings, other: Standings) -> Standings:
-    """Return the export of two of one contest that was made after the race."""
-    if one.running == other.running:
-        if one.entries.equals(other.entries) and one.ownership.equals(other.ownership):
-            return one
-        both, contest = f"{one.file} and {other.file}", one.contest_id
-        raise InputError(f"{both} are exports of contest {contest} that differ; keep the one made after the race")
-    early, final = (one, other) if one.running else (other, one)
-    note = f"{early.file} was exported while the race ran: {final.file} is used."
-    return replace(final, notes=(*final.notes, note))
+def _final(exports: list[Standings], folder: Path) -> Standings:
+    """Return the one of a contest's exports that was made after the race."""
+    early, final = ([one for one in exports if one.running is running] for running in (True, False))
+    if not final:
+        where = folder / early[0].file
+        raise InputError(f"{where}: exported while the race ran (TimeRemaining is not 0); download it again")
+    first, *others = final
+    for other in others:
+        if not (first.entries.equals(other.entries) and first.ownership.equals(other.ownership)):
+            both = f"{first.file} and {other.file} are exports of contest {first.contest_id} that differ"
+            raise InputError(f"{both}; keep the one made after the race")
+    notes = (f"{one.file} was exported while the race ran: {first.file} is used." for one in early)
+    return replace(first, notes=(*first.notes, *notes))
 
 
 def _refuse_other_day(path: Path, date) -> None:
     found = _DATE.search(path.stem)
     day = day_of("-".join(found.groups())) if found else pd.NaT
-    if date is not None and not pd.isna(day) and not 0 <= (day - date).days <= EXPORTED_WITHIN:
+    if not pd.isna(day) and not 0 <= (day - date).days <= EXPORTED_WITHIN:
         raise InputError(f"{path}: its name says {day:%Y-%m-%d}, the race is on {date:%Y-%m-%d}; move it to its race")
 
 
@@ -159,7 +156,6 @@ def read_standings(path) -> Standings:
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
         ownership=by_driver["ownership"],
         points=by_driver["points"],
-        most_entries=_most_entries(entries),
         file=path.name,
         running=_is_running(entries),
         notes=_checked_total(by_driver["ownership"], lineups, path),
@@ -198,7 +194,7 @@ def _text(path: Path) -> tuple[str, str]:
 
 def _blocks(rows: Sheet, where) -> list[pd.DataFrame]:
     """Split the sheet into entries (left) and drivers (right), each with the row numbers of the file."""
-    header = [header_key(cell) for cell in next(filter(any, rows), [])]
+    header = next(filter(any, ([header_key(cell) for cell in row] for row in rows)), [])
     if "player" not in header or "lineup" not in header or header.index("player") < header.index("lineup"):
         raise InputError(f"{where}: columns 'Lineup' and 'Player' are missing; download the contest's standings")
     cut = header.index("player")
@@ -226,13 +222,6 @@ def _drivers_of(text: str, known: set, where: str) -> tuple[str, ...]:
         problem = f"the lineup '{text[:60]}' is not {ROSTER_SIZE} drivers"
         raise InputError(f"{where}: {problem}; the export is cut off or of another sport")
     return tuple(parts)
-
-
-def _most_entries(entries: pd.DataFrame) -> int | None:
-    if "entry_name" not in entries:
-        return None
-    counts = entries["entry_name"].fillna("").str.extract(r"\(\d+/(\d{1,6})\)\s*$")[0].dropna().astype(int)
-    return max(int(counts.max()), 1) if len(counts) else 1
 
 
 def _checked_total(ownership: pd.Series, lineups: list, where) -> tuple[str, ...]:

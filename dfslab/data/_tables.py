@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import Sheet, as_frame, read_cells, read_strings
+from dfslab.data._files import Sheet, as_frame, read_cells
 from dfslab.data._names import clean_name, name_key
 from dfslab.data._schema import TABLES, Column, Table, header_key
 from dfslab.errors import InputError, day_of
@@ -40,7 +40,7 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
     frame = strings.rename(columns={header: name for name, header in headers.items()})
     frame.attrs["shares"] = {}
     for name, header in headers.items():
-        text, column = frame[name], table.column(name)
+        text, column = frame[name], table.columns[name]
         frame[name] = _parsed(text, column, where, header, strings.attrs.get("semicolons", False))
         if column.kind == "share":
             unit = "percent" if _is_percent(text) else "fractions"
@@ -49,19 +49,19 @@ def conform(strings: pd.DataFrame, table: Table, where) -> pd.DataFrame:
         _refuse_repeats(frame, [name for name in key if name in frame], where)
     if {"race_id", "date"} <= set(frame):
         _refuse_other_day(frame.dropna(subset=["race_id"]), where)
-    whole = [column.name for column in table.columns if column.needed == "yes" and column.kind == "int"]
+    whole = [column.name for column in table.columns.values() if column.needed == "yes" and column.kind == "int"]
     return frame.astype(dict.fromkeys(whole, np.int64))
 
 
 def _headers(strings: pd.DataFrame, table: Table, where) -> dict[str, str]:
     """Return the header in the file of each column of the contract that is there; own names go before other ones."""
     written, headers = {header_key(header): header for header in reversed(strings.columns)}, {}
-    for column in table.columns:
+    for column in table.columns.values():
         found = [written[key] for key in map(header_key, (column.name, *column.also)) if key in written]
         if found:
             headers[column.name] = found[0]
         elif column.needed:
-            own, have = len(set(table.names) & set(strings)), ", ".join(map(str, strings.columns[:12]))
+            own, have = len(set(table.columns) & set(strings)), ", ".join(map(str, strings.columns[:12]))
             wanted = column.name if 2 * own > len(strings.columns) or not column.also else column.also[0]
             raise InputError(f"{where}: '{wanted}' is missing, only {have} are there; is it the right file?")
     clash = [h for h in strings.columns if h in headers and h not in headers.values()]
@@ -76,24 +76,21 @@ def _parsed(cells: pd.Series, column: Column, where, header: str, semicolons: bo
     blank = blank if kind == "text" else blank | cells.str.lower().isin(BLANKS)
     read = _each({fold(name): name for name in column.one_of}.get, fold) if kind == "word" else _READ[kind]
     values = read(cells[~blank]).reindex(cells.index)
-    values = values.where(~blank, None) if kind in _TEXTS else values
+    values = values.where(~blank, _BLANK[kind]) if kind in _BLANK else values
     refuse_first(values.isna() & ~blank, cells, where, header, f"'{{:.40}}'; {_REMEDY.get(kind, column.allowed)}")
     if column.needed == "yes":
         or_else = ", or remove the row" if pd.api.types.is_integer_dtype(cells.index) else ""
         refuse_first(blank, cells, where, header, f"blank; fill it in{or_else}")
-    refuse_first(~blank & ~_allowed(values, column), cells, where, header, f"{{}}; it must be {column.allowed}")
+    if kind in ("int", "number"):
+        beyond = ~blank & ~values.between(column.low, column.high)
+        refuse_first(beyond, cells, where, header, f"{{}}; it must be {column.allowed}")
     if semicolons and kind == "number":
-        either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & _allowed(values / 1000, column)
+        either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & (values / 1000).between(column.low, column.high)
         refuse_first(either, cells, where, header, f"'{{}}', which has two meanings in {_SEMICOLONS}")
     return values
 
 
 _SEMICOLONS = "a sheet cut at semicolons; write 1250 or 1.25, without a comma"
-
-
-def _allowed(values: pd.Series, column: Column) -> pd.Series:
-    low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
-    return values.between(low, high) if column.kind in ("int", "number") else pd.Series(True, values.index)
 
 
 def fold(text: str) -> str:
@@ -116,11 +113,11 @@ def at(where, row) -> str:
 def from_objects(objects: list, name: str, where, item: str = "") -> pd.DataFrame:
     """Return JSON objects as table `name` with all its columns; `item` is what one of several is called in errors."""
     table, objects = TABLES[name], [one if isinstance(one, dict) else {} for one in objects]
-    cells = pd.DataFrame(objects, dtype=object) if objects else pd.DataFrame(columns=table.names)
+    cells = pd.DataFrame(objects, dtype=object) if objects else pd.DataFrame(columns=[*table.columns])
     cells = cells.map(lambda value: "" if value is None or value is np.nan else " ".join(str(value).split()))
     cells.index = [f", {item} {n}" if item else "" for n in range(1, len(cells) + 1)]
     frame = conform(cells.astype(object), table, where)
-    return finished(frame[[column for column in table.names if column in frame]], table)
+    return finished(frame[[name for name in table.columns if name in frame]], table).reset_index(drop=True)
 
 
 _REMEDY = {
@@ -131,6 +128,7 @@ _REMEDY = {
     "flag": "write 0 or 1",
     "series": "write one of cup, xfinity, trucks",
     "id": "a spreadsheet has cut it; download the file again",
+    "digits": "which is not a whole number; download the file again",
     "place": "NASCAR knows only D; the file is of another sport or game",
 }
 """What to do about a cell that is none of its kind."""
@@ -204,6 +202,7 @@ _READ = {
     "text": lambda cells: cells,
     "series": _each(series_of),
     "id": _each(whole_id),
+    "digits": _each(lambda text: number if (number := whole_id(text) or "").isdecimal() else None),
     "place": _each(lambda text: text.upper() if text.upper() == "D" else None),
     "flag": _each(lambda text: FLAGS.get(text.lower())),
     "int": lambda cells: _numbers(cells).where(lambda values: values % 1 == 0),
@@ -212,8 +211,8 @@ _READ = {
     "date": _days,
 }
 """How the cells of a kind that are not blank are read; what is none of the kind becomes NaN."""
-_TEXTS = ("text", "word", "series", "id")
-"""Kinds whose blanks are None."""
+_BLANK = {"text": None, "word": None, "series": "cup", "id": None, "digits": None}
+"""What a blank is; of the other kinds it is NaN."""
 
 
 def _refuse_repeats(frame: pd.DataFrame, key: list[str], where) -> None:
@@ -248,29 +247,37 @@ def _refuse_other_day(frame: pd.DataFrame, where) -> None:
             raise InputError(f"{at(where, row)}: race_id is {race_id}, date {date:%Y-%m-%d}; correct one of them")
 
 
+def read_table(path, name: str) -> pd.DataFrame:
+    """Return the file of table `name`, in package names and units; `attrs["notes"]` is what to know of its columns.
+
+    Raises
+    ------
+    InputError : a missing column, a cell that cannot be read or is not allowed, a row that comes twice
+    """
+    table, cells = TABLES[name], read_cells(path)
+    cells = _from_pool_header(cells) if name == "salaries" else cells
+    frame = finished(conform(as_frame(path, cells), table, path), table)
+    return _MORE.get(name, lambda frame, path: frame)(frame, path).reset_index(drop=True)
+
+
 def read_salaries(path) -> pd.DataFrame:
     """Return the salary file: driver, salary (dollars), dk_id, name_id, avg_points and whatever else it carries.
 
     The player pool of an upload template, which stands to the right of and below other cells, is read as well.
-
-    Raises
-    ------
-    InputError : a missing column, another sport's file, a salary that is blank or 0, a driver listed twice
     """
-    frame = conform(as_frame(path, _from_pool_header(read_cells(path))), TABLES["salaries"], path)
-    if "name_id" in frame or "dk_id" in frame:
-        frame = _with_one_identity(frame, path)
-    return finished(frame, TABLES["salaries"])
+    return read_table(path, "salaries")
 
 
 def _with_one_identity(frame: pd.DataFrame, path) -> pd.DataFrame:
     """Return `frame` with dk_id and name_id; raise where name, ID and `Name + ID` contradict, or two share an id."""
+    if "name_id" not in frame and "dk_id" not in frame:
+        return frame
     given = {name: frame[name] if name in frame else [None] * len(frame) for name in ("dk_id", "name_id")}
     ids, cells, owner = [], [], {}
     for row, name, number, cell in zip(frame.index, frame["driver"], *given.values(), strict=True):
         theirs, found = _split_id(cell, f"{path}, row {row}: Name + ID") if cell else (name, None)
         number = number or found
-        if name_key(theirs) != name_key(clean_name(name)) or (found or number) != number:
+        if name_key(theirs) != name_key(name) or (found or number) != number:
             parts = f"Name is {name}, ID {number}, Name + ID '{cell[:60]}'"
             raise InputError(f"{path}, row {row}: {parts}; download the file again")
         if number and owner.setdefault(number, name) != name:
@@ -295,14 +302,14 @@ def _from_pool_header(cells: Sheet) -> Sheet:
     for n, row in enumerate(cells):
         keys = [header_key(cell) for cell in row]
         if {"name", "salary", "position"} <= set(keys):
-            beside = "d" in keys or any(map(any, cells[:n]))
+            beside = "d" in keys or "".join(map("".join, cells[:n])).strip()
             first = keys.index("position") if beside else 0
             return Sheet([[]] * n + [below[first:] for below in cells[n:]], cells.semicolons)
     return cells
 
 
 def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Clean the names, turn further columns whose every cell is a number into floats, number the rows from 0.
+    """Clean the names, turn further columns whose every cell is a number into floats.
 
     A table of the history gets all its columns, blank where the file lacks them; `attrs["notes"]` says which further
     column may be meant.
@@ -310,45 +317,37 @@ def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     changed = {}
     if "driver" in frame:
         changed["driver"] = frame["driver"].map({name: clean_name(name) or name for name in frame["driver"].unique()})
-    further = list(frame.columns.difference(table.names))
+    further = list(frame.columns.difference([*table.columns]))
     for name in further:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             blank = frame[name].str.lower().isin(BLANKS)
             values = _numbers(frame[name].where(~blank, ""))
             if not (values.isna() & ~blank).any() and not blank.all():
                 changed[name] = values
-    absent = {
-        c.name: None if c.kind in _TEXTS else np.nan for c in table.columns if table.whole and c.name not in frame
-    }
-    whole = frame.assign(**changed, **absent).reset_index(drop=True)
+    absent = {name: column for name, column in table.columns.items() if table.whole and name not in frame}
+    absent = {name: _BLANK.get(column.kind, np.nan) for name, column in absent.items()}
+    whole = frame.assign(**changed, **absent)
     near = {name: difflib.get_close_matches(name, map(str, further), 1, cutoff=0.8) for name in absent}
     notes = (f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found)
     whole.attrs["notes"] = tuple(notes)
     return whole
 
 
-def read_table(path, name: str) -> pd.DataFrame:
-    """Return the file of table `name`, shares as fractions."""
-    return finished(conform(read_strings(path), TABLES[name], path), TABLES[name])
-
-
 def empty(name: str) -> pd.DataFrame:
     """Return table `name` without a row."""
-    return conform(pd.DataFrame(columns=TABLES[name].names, dtype=object), TABLES[name], name)
+    return conform(pd.DataFrame(columns=[*TABLES[name].columns], dtype=object), TABLES[name], name)
 
 
-def read_projections(path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return projections (driver, projected_points, projected_ownership as a fraction), how units were read, and which
-    columns were not."""
-    table, name = TABLES["projections"], Path(path).name
-    frame = conform(read_strings(path), table, path)
-    unread = [column for column in frame if column not in table.names]
+def _as_projected(frame: pd.DataFrame, path) -> pd.DataFrame:
+    """Return driver, projected_points, projected_ownership; the notes say how units were read, and what was not."""
+    name, unread = Path(path).name, list(frame.columns.difference([*TABLES["projections"].columns], sort=False))
     if len(frame.columns) - len(unread) < 2:
         have = f"; the header has {', '.join(unread[:12])}" if unread else ""
         raise InputError(f"{path}: neither projected_points nor projected_ownership is there; name a column so{have}")
     notes = [f"{name}: not read: {', '.join(unread)}."] if unread else []
     notes += [f"{name}, {note}" for c, note in frame.attrs["shares"].items() if frame[c].notna().any()]
-    return finished(frame.drop(columns=unread), table), tuple(notes)
+    frame.attrs["notes"] = notes
+    return frame.drop(columns=unread)
 
 
 def read_results(path) -> pd.DataFrame:
@@ -356,7 +355,10 @@ def read_results(path) -> pd.DataFrame:
 
     `fastest_laps` may be missing; `dk_points` is NaN where it is. So is every column that the file lacks.
     """
-    frame = read_table(path, "results")
+    return read_table(path, "results")
+
+
+def _with_points(frame: pd.DataFrame, path) -> pd.DataFrame:
     points = pd.Series(np.nan, frame.index)
     in_force = frame["date"].map({date: rules_on(date).scoring for date in frame["date"].unique()})
     for scoring in in_force.unique():
@@ -365,38 +367,35 @@ def read_results(path) -> pd.DataFrame:
     return frame.assign(dk_points=points)
 
 
-def read_races(path) -> pd.DataFrame:
-    """Return the races, one row each; unknown facts are NaN, but cautions and green runs that the file lacks are those
-    of `caution_segments.csv` beside it."""
-    races, path = read_table(path, "races"), Path(path).with_name("caution_segments.csv")
+def _with_cautions(races: pd.DataFrame, path) -> pd.DataFrame:
+    """Return the races with the cautions and green runs they lack, those of `caution_segments.csv` beside the file."""
+    path = Path(path).with_name("caution_segments.csv")
     if not path.exists():
         return races
     key, runs = ["season", "race_no"], read_table(path, "cautions").sort_values("start_lap")
     runs = runs.assign(laps=runs["laps"].fillna(runs["end_lap"] - runs["start_lap"] + 1))
     green, caution = (runs[runs["flag"] == flag].groupby(key)["laps"] for flag in ("green", "caution"))
-    green = green.agg(n_green_runs="size", longest_green_run="max", final_green_run="last")
+    green = green.agg(longest_green_run="max", final_green_run="last")
     found = green.join(caution.agg(cautions="size", caution_laps="sum"), how="outer")
     found = found.fillna({"cautions": 0, "caution_laps": 0})
     beside = found.reindex(pd.MultiIndex.from_frame(races[key])).set_axis(races.index)
     return races.assign(**{name: races[name].fillna(beside[name]) for name in found})
 
 
-def read_partial(path) -> pd.DataFrame:
-    """Return partly known ownership, one row per driver and contest; a contest without an id goes by its name."""
-    frame = read_table(path, "partial")
+def _of_nascar(frame: pd.DataFrame, path) -> pd.DataFrame:
+    """Return partly known ownership of NASCAR's contests; one without an id goes by its name."""
     if "sport" in frame:
         frame = frame[frame["sport"].str.upper().isin(("NASCAR", "NAS"))]
     unnamed = frame["date"].dt.strftime("%Y-%m-%d ") + frame["contest"].fillna("")
-    return frame.assign(contest_id=frame["contest_id"].fillna(unnamed)).reset_index(drop=True)
+    return frame.assign(contest_id=frame["contest_id"].fillna(unnamed))
 
 
 FULL_SLATE = 20
 """Rows from which a contest is taken for a whole slate, so that its ownership must come near six drivers."""
 
 
-def read_ownership_history(path) -> pd.DataFrame:
-    """Return the ownership history with ownership as a fraction of entries."""
-    frame = read_table(path, "ownership")
+def _with_whole_contests(frame: pd.DataFrame, path) -> pd.DataFrame:
+    """Return the ownership history; raise where a contest is in another unit than the rest."""
     totals = frame.groupby("contest_id", sort=False)["ownership"].agg(["sum", "size"])
     wrong = totals[(totals["sum"] > 6.6) | ((totals["sum"] < 0.6) & (totals["size"] >= FULL_SLATE))]
     if len(wrong):
@@ -405,26 +404,39 @@ def read_ownership_history(path) -> pd.DataFrame:
     return frame
 
 
+_MORE = {
+    "salaries": _with_one_identity,
+    "projections": _as_projected,
+    "results": _with_points,
+    "races": _with_cautions,
+    "partial": _of_nascar,
+    "ownership": _with_whole_contests,
+}
+"""What a table's reader adds or checks beyond the contract."""
+
+
 def of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
-    """Return the rows of one series; a blank means cup."""
-    named = frame["series"].fillna("cup") if "series" in frame else pd.Series("cup", frame.index)
-    return frame[named == series].reset_index(drop=True)
+    """Return the rows of one series."""
+    return frame[frame["series"] == series].reset_index(drop=True)
 
 
-def stored(reader, path: Path) -> pd.DataFrame:
-    """Return a copy of `reader(path)`, which is read once for as long as the file is the same."""
-    about = path.stat()
-    return _stored(reader, path, about.st_mtime_ns, about.st_size, about.st_ino).copy()
+def stored(path: Path, name: str, reader=read_table) -> pd.DataFrame:
+    """Return a copy of `reader(path, name)`, empty where there is no file; read once until a file beside changes."""
+    if not path.exists():
+        return empty(name)
+    beside = [(one.name, one.stat()) for one in sorted(path.parent.glob("*.csv"))]
+    state = tuple((one, about.st_mtime_ns, about.st_size, about.st_ino) for one, about in beside)
+    return _stored(reader, path, name, state).copy()
 
 
 @lru_cache(maxsize=8)
-def _stored(reader, path: Path, *state: int) -> pd.DataFrame:
-    return reader(path)
+def _stored(reader, path: Path, name: str, state: tuple) -> pd.DataFrame:
+    return reader(path, name)
 
 
 def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Return `frame` as the file of `table` holds it: its columns first, shares in percent, flags 0/1, days."""
-    kinds = {column.name: column.kind for column in table.columns}
+    kinds = {name: column.kind for name, column in table.columns.items()}
     columns = [*(name for name in kinds if name in frame), *(name for name in frame if name not in kinds)]
     written = frame[columns].copy()
     for name in columns:

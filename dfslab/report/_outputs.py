@@ -25,11 +25,9 @@ def record(out_dir, stage: str, **numbers) -> None:
         return
     path = Path(out_dir) / "metrics.json"
     known = files.read_json(path) if path.exists() else {}
-    with files.write_atomically(path) as aside:
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
-        plain = json.loads(pd.Series(plain, dtype=object).to_json(double_precision=6))
-        text = json.dumps({**known, stage: plain}, indent=1, sort_keys=True)
-        aside.write_text(text + "\n", "utf-8")
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
+    plain = json.loads(pd.Series(plain, dtype=object).to_json(double_precision=6))
+    files.write_text(path, json.dumps({**known, stage: plain}, indent=1, sort_keys=True) + "\n")
 
 
 def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir) -> tuple[str, ...]:

@@ -87,18 +87,12 @@ def run_notebook(notebook, folder, parameters=None) -> str:
     check_parameters([notebook], parameters)
     title = str(parameters.get("race_id") or "on its own")
     page = Page(title, data_dir == Path(SAMPLE).resolve(), parameters, alone=True)
-    inputs = input_digests(data_dir, parameters.get("race_id") or "*")
+    inputs = files.input_digests(data_dir, parameters.get("race_id") or "*")
     _make(_Run(page, (notebook,), parameters, data_dir, inputs), folder)
     cells = nbformat.read(folder / notebook.name, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type != "stream"]
     texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
     return "\n\n".join(text for text in texts if text)
-
-
-def input_digests(data_dir: Path, race_id: str) -> dict[str, str]:
-    """Return digests of the files of the history and of a race (`*`: of all), by their path in the data folder."""
-    found = sorted(path for part in ("history", f"races/{race_id}") for path in data_dir.glob(f"{part}/*"))
-    return {path.relative_to(data_dir).as_posix(): files.digest(path) for path in found if path.is_file()}
 
 
 # ---------------------------------------------------------------- one folder, whole or not at all

@@ -15,7 +15,7 @@ from dfslab.errors import InputError, in_words
 from dfslab.report import _plots as plots
 from dfslab.report._execute import Page, check_parameters, to_html
 from dfslab.report._parts import figure, table
-from dfslab.report._runner import input_digests, run_notebook
+from dfslab.report._runner import run_notebook
 from dfslab.workflow import SAMPLE
 
 
@@ -77,7 +77,7 @@ def _earlier(path: Path) -> list[pd.DataFrame]:
 def _run(notebook: str, folder: str, point: dict, shared: dict) -> dict:
     """Run the notebook at one point of the grid, and return its row."""
     data_dir, race_id = Path(shared.get("data_dir") or SAMPLE), shared.get("race_id", "*")
-    inputs = list(input_digests(data_dir, race_id).values())
+    inputs = list(files.input_digests(data_dir, race_id).values())
     key = hashlib.sha256(json.dumps([point, shared, inputs, __version__], sort_keys=True).encode()).hexdigest()[:10]
     started, target = time.perf_counter(), Path(folder) / f"run-{key}"
     run_notebook(notebook, target, shared | point)

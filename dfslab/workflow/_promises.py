@@ -51,8 +51,7 @@ def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Pa
         return path
     same = ("race_id", "contest_id")
     rows = [old for old in rows if any(old[key] != row[key] for key in same)]
-    with files.write_atomically(path) as aside:
-        aside.write_text(json.dumps([*rows, row], indent=1) + "\n", "utf-8")
+    files.write_text(path, json.dumps([*rows, row], indent=1) + "\n")
     return path
 
 

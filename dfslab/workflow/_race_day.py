@@ -273,4 +273,5 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     theirs = (note for contest in contests for note in contest.notes)
     market = () if files.odds is None else files.odds.attrs["notes"]
     notes = (*slate.notes, *theirs, *market, *history.notes, *late, *filter(None, [read_record(data_dir)[1]]))
-    return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, files.hashes, notes, saved)
+    hashes = data.files.input_digests(data_dir, files.race_id)
+    return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, hashes, notes, saved)

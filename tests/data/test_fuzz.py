@@ -27,14 +27,7 @@ from dfslab.data._contests import read_contests
 from dfslab.data._entries import read_entries
 from dfslab.data._race_folder import open_folder
 from dfslab.data._standings import read_standings
-from dfslab.data._tables import (
-    read_ownership_history,
-    read_projections,
-    read_races,
-    read_results,
-    read_salaries,
-    read_table,
-)
+from dfslab.data._tables import read_table
 from dfslab.errors import InputError
 
 GRID = csv_bytes([["driver", "start"], *[[name, n] for n, name in enumerate(DRIVERS, 1)]])
@@ -43,12 +36,12 @@ RACES = csv_bytes([["race_id", "date", "track_type", "cautions"], [RACE, "2031-0
 OWNERSHIP = csv_bytes([["contest_id", "date", "driver", "ownership"], *[["1", "2031-05-04", n, 50] for n in DRIVERS]])
 PAYOUTS = csv_bytes([["min_rank", "max_rank", "prize", "entry_fee", "entries"], [1, 1, 50, 10, 12], [2, 4, 5, 10, 12]])
 READERS = {
-    "salaries": (read_salaries, "csv", csv_bytes(salary_rows())),
+    "salaries": (partial(read_table, name="salaries"), "csv", csv_bytes(salary_rows())),
     "grid": (partial(read_table, name="starting_lineup"), "csv", GRID),
-    "projections": (read_projections, "csv", PROJECTIONS),
-    "results": (read_results, "csv", csv_bytes(result_rows())),
-    "races": (read_races, "csv", RACES),
-    "ownership": (read_ownership_history, "csv", OWNERSHIP),
+    "projections": (partial(read_table, name="projections"), "csv", PROJECTIONS),
+    "results": (partial(read_table, name="results"), "csv", csv_bytes(result_rows())),
+    "races": (partial(read_table, name="races"), "csv", RACES),
+    "ownership": (partial(read_table, name="ownership"), "csv", OWNERSHIP),
     "standings": (read_standings, "csv", csv_bytes(standings_rows(), "utf-8-sig")),
     "standings zip": (read_standings, "zip", None),
     "entries": (read_entries, "csv", csv_bytes(entries_rows())),

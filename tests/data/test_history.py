@@ -34,7 +34,6 @@ def test_cautions_and_green_runs_come_from_the_segments_where_races_lack_them(tm
     races = data.history(tmp_path).races
     assert races["cautions"].tolist() == [2, 9] and races["caution_laps"].tolist() == [10, 10]
     assert races["final_green_run"].tolist() == [5, 5] and races["longest_green_run"].tolist() == [45, 45]
-    assert races["n_green_runs"].tolist() == [3, 3]
 
 
 def test_a_race_that_ends_under_caution_has_its_last_green_run(tmp_path):

@@ -29,7 +29,7 @@ from race_files import (
 from dfslab import data
 from dfslab.data._files import escape_cell
 from dfslab.data._names import spellings
-from dfslab.data._tables import read_ownership_history, series_of, whole_id
+from dfslab.data._tables import read_table, series_of, whole_id
 from dfslab.errors import InputError, day_of
 
 
@@ -323,7 +323,7 @@ def test_standings_without_a_number_do_not_replace_those_of_another_race(tmp_pat
     for race_id in (RACE, "2031-05-11-elmton"):
         _write(write_race(tmp_path, race_id=race_id) / "contest-standings.csv", standings_rows())
         data.ingest_standings(race_id, tmp_path)
-    stored = read_ownership_history(tmp_path / "history" / "ownership.csv")
+    stored = read_table(tmp_path / "history" / "ownership.csv", "ownership")
     assert stored.groupby("race_id").size().to_dict() == {RACE: 12, "2031-05-11-elmton": 12}
 
 
@@ -513,7 +513,7 @@ def test_ingest_keeps_the_kind_of_the_contest(tmp_path, folder):
     (folder / "contest.json").write_text(json.dumps(contest_facts(entries=6, payouts=payouts)))
     write_standings(folder)
     data.ingest_standings(RACE, tmp_path)
-    assert read_ownership_history(tmp_path / "history" / "ownership.csv")["kind"].unique().tolist() == ["cash"]
+    assert read_table(tmp_path / "history" / "ownership.csv", "ownership")["kind"].unique().tolist() == ["cash"]
 
 
 # --- spreadsheets, formulas, paths, bounds -----------------------------------------------------------------------

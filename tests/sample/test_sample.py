@@ -330,7 +330,7 @@ def test_every_race_reads_and_says_that_it_is_simulated(race_id):
     assert told["simulated"] is True and told["race_name"].endswith("(simulated)")
     assert (pd.read_csv(folder / "DKSalaries.csv")["Game Info"] == told["race_name"]).all()
     assert 36 <= len(slate) <= 42 and (slate.salary % 100 == 0).all()
-    assert not any("not found on the slate" in note for note in slate.notes)
+    assert not any("not in this race" in note for note in slate.notes)
     for contest in open_folder(race_id, SEASON).contests:
         assert contest.prizes.sum() == round(100 * contest.pool) and 0.1 < contest.rake < 0.25
         assert "Simulated" in contest.name
