@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfslab.data._files import read_json, read_strings
+from dfslab.data._files import read_json
 from dfslab.data._schema import TABLES, header_key
-from dfslab.data._tables import conform, from_objects, number_of
+from dfslab.data._tables import from_objects, number_of, read_table
 from dfslab.errors import InputError, UserError
 from dfslab.slate import Contest
 
@@ -29,7 +29,7 @@ def read_contests(path) -> list[Contest]:
         contradict the advertised pool
     """
     if Path(path).suffix.lower() == ".csv":
-        table = conform(read_strings(path), TABLES["payouts"], path)
+        table = read_table(path, "payouts")
         key = [name for name in ("contest_id", "name") if name in table]
         groups = table.groupby(key or np.zeros(len(table)), dropna=False, sort=False)
         return [_contest(rows, path, _parts({}, path).assign(ranks=0)) for _, rows in groups]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from dfslab.data._files import locked, write_csvs
-from dfslab.data._market import read_odds
 from dfslab.data._names import match_names, name_key, persons, spellings
 from dfslab.data._race_folder import RaceFolder, list_races, open_folder
 from dfslab.data._schema import TABLES
@@ -80,7 +79,7 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
     folder = Path(data_dir) / "history"
     contests = of_series(stored(folder / "ownership.csv", "ownership"), series)
     contests = _one_spelling(contests[contests["out"].isna() | (contests["out"] == 0)].reset_index(drop=True))
-    partly, odds = _partly(Path(data_dir), series), stored(folder / "odds.csv", "odds_history", read_odds)
+    partly, odds = _partly(Path(data_dir), series), stored(folder / "odds.csv", "odds_history")
     results = _one_spelling(of_series(stored(folder / "results.csv", "results"), series))
     races = of_series(stored(folder / "races.csv", "races"), series)
     for path in (folder / "results.csv", folder / "races.csv"):
@@ -160,23 +159,28 @@ def ingest_standings(race_id, data_dir) -> Ingested:
     race = open_folder(race_id, data_dir)
     if not race.standings:
         raise InputError(f"{race.path}: no contest-standings-*.zip or .csv; download it from the contest page into it")
-    parts = [_ownership_rows(race, standings) for standings in race.standings]
-    rows = pd.concat([part for part, _ in parts], ignore_index=True)
+    notes: list[str] = []
+    rows = pd.concat([_ownership_rows(race, standings, notes) for standings in race.standings], ignore_index=True)
     target = Path(data_dir) / "history" / "ownership.csv"
     with locked(target.parent):
         _merge_ownership(target, rows)
-    notes = tuple(note for _, more in parts for note in more)
-    return Ingested(tuple(standings.contest_id for standings in race.standings), rows, notes)
+    return Ingested(tuple(standings.contest_id for standings in race.standings), rows, tuple(notes))
 
 
-def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _ownership_rows(race: RaceFolder, standings: Standings, notes: list[str]) -> pd.DataFrame:
     """Return a contest as the history keeps it, fee and limit blank where the contest file does not hold it."""
     slate, contest, name = race.slate, race.contest_of(standings), f"Contest {standings.contest_id}"
     found = match_names(standings.ownership.index, slate.names)
     standings.lineups(slate)
     rows = slate.drivers[[column for column in TABLES["ownership"].columns if column in slate.drivers]]
     theirs = rows["driver"].map({ours: theirs for theirs, ours in found.pairs.items()})
-    rows = rows.assign(
+    if not contest:
+        notes.append(f"{name} is not in contest.json: its entry fee is not known.")
+    notes += standings.notes
+    if found.left:
+        lost = standings.ownership[list(found.left)].sum()
+        notes.append(f"{name}: {', '.join(found.left)} ({lost:.1%}) has no salary, not stored.")
+    return rows.assign(
         contest_id=standings.contest_id,
         race_id=race.race_id,
         date=slate.race.date,
@@ -189,12 +193,6 @@ def _ownership_rows(race: RaceFolder, standings: Standings) -> tuple[pd.DataFram
         kind=contest.kind if contest else None,
         max_entries_per_user=(contest and contest.max_entries_per_user) or np.nan,
     )
-    notes = () if contest else (f"{name} is not in contest.json: its entry fee is not known.",)
-    notes += standings.notes
-    if found.left:
-        lost = standings.ownership[list(found.left)].sum()
-        notes += (f"{name}: {', '.join(found.left)} ({lost:.1%}) has no salary, not stored.",)
-    return rows, notes
 
 
 def _merge_ownership(path: Path, rows: pd.DataFrame) -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, read_entries
 from dfslab.data._files import read_json
-from dfslab.data._market import read_odds
 from dfslab.data._names import Matched, match_names, near_names
 from dfslab.data._schema import rows_of
 from dfslab.data._standings import Standings, read_all_standings, standings_files
@@ -122,7 +121,7 @@ class RaceFolder:
         if not path.exists():
             return None
         known = pd.concat([self.slate.drivers["driver"], self.slate.starters["driver"]]).unique()
-        frame = _of_race(read_odds(path), known, path, notes := [])
+        frame = _of_race(read_table(path, "odds"), known, path, notes := [])
         frame.attrs["notes"] = tuple(notes)
         return frame
 

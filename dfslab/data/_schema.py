@@ -24,7 +24,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name in the package, how its cells are read, what they mean, and what is allowed.
+    """One column: its name in the package, how its cells are read, and what is allowed.
 
     `needed`: "yes", "column" (its cells may be blank) or "". `also`: other headers the column is known by in files.
     """
@@ -36,7 +36,6 @@ class Column:
     high: float = inf
     one_of: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    meaning: str = ""
 
     @property
     def allowed(self) -> str:
@@ -50,12 +49,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One file: its title, the columns that make a row unique (the first of `keys` names it), all columns by name.
+    """One file: the columns that make a row unique (the first of `keys` names it), and all columns by name.
 
     `whole`: a frame of it has every column, blank where the file lacks one.
     """
 
-    title: str
     keys: tuple[tuple[str, ...], ...]
     whole: bool
     columns: dict[str, Column]
@@ -75,13 +73,13 @@ def rows_of(name: str) -> list[dict[str, str]]:
 def _column(row: dict[str, str]) -> Column:
     low, high = float(row["low"] or -inf), float(row["high"] or inf)
     one_of, also = (tuple(filter(None, row[name].split("|"))) for name in ("one_of", "also"))
-    return Column(row["column"], row["kind"], row["needed"], low, high, one_of, also, row["meaning"])
+    return Column(row["column"], row["kind"], row["needed"], low, high, one_of, also)
 
 
 def _table(row: dict[str, str]) -> Table:
     columns = {one["column"]: _column(one) for one in rows_of("columns.csv") if one["table"] == row["table"]}
     keys = tuple(tuple(key.split()) for key in (row["key"], row["unique"]) if key)
-    return Table(row["title"], keys, bool(row["whole"]), columns)
+    return Table(keys, bool(row["whole"]), columns)
 
 
 TABLES = {row["table"]: _table(row) for row in rows_of("tables.csv")}

@@ -147,26 +147,19 @@ def read_standings(path) -> Standings:
     text, inside = _text(path)
     left, right = _blocks(read_cells(path, text), path)
     entries, drivers = conform(left, TABLES["standings"], path), conform(right, TABLES["standings_drivers"], path)
-    points = drivers["fpts"] if "fpts" in drivers else pd.Series(np.nan, drivers.index)
-    by_driver = pd.DataFrame({"ownership": drivers["drafted"], "points": points}).astype(float)
+    by_driver = pd.DataFrame({"ownership": drivers["drafted"], "points": drivers.get("fpts", np.nan)}).astype(float)
     by_driver.index = drivers["driver"].to_numpy(object)
     lineups = _lineups(entries["lineup"], set(by_driver.index), path)
+    remaining = pd.to_numeric(entries.get("time_remaining", pd.Series("", entries.index)), errors="coerce")
     return Standings(
         contest_id=_contest_id(path, inside),
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
         ownership=by_driver["ownership"],
         points=by_driver["points"],
         file=path.name,
-        running=_is_running(entries),
+        running=bool((remaining[entries["lineup"].notna()] > 0).any()),
         notes=_checked_total(by_driver["ownership"], lineups, path),
     )
-
-
-def _is_running(entries: pd.DataFrame) -> bool:
-    """Return whether a filled entry still has time left."""
-    filled = entries[entries["lineup"].notna()]
-    left = pd.to_numeric(filled.get("time_remaining", pd.Series(dtype=object)), errors="coerce")
-    return bool((left > 0).any())
 
 
 _EXPORT = re.compile(r"(?!.*__MACOSX/)(?:.*/)?(?!\._)[^/]+\.csv", re.IGNORECASE)

@@ -324,9 +324,10 @@ def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
             values = _numbers(frame[name].where(~blank, ""))
             if not (values.isna() & ~blank).any() and not blank.all():
                 changed[name] = values
-    absent = {name: column for name, column in table.columns.items() if table.whole and name not in frame}
-    absent = {name: _BLANK.get(column.kind, np.nan) for name, column in absent.items()}
-    whole = frame.assign(**changed, **absent)
+    absent = {name: column.kind for name, column in table.columns.items() if table.whole and name not in frame}
+    blanks = {name: [_BLANK.get(kind, np.nan)] * len(frame) for name, kind in absent.items()}
+    texts = {name: object for name, kind in absent.items() if kind in _BLANK}
+    whole = frame.assign(**changed, **blanks).astype(texts)
     near = {name: difflib.get_close_matches(name, map(str, further), 1, cutoff=0.8) for name in absent}
     notes = (f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found)
     whole.attrs["notes"] = tuple(notes)
@@ -404,6 +405,50 @@ def _with_whole_contests(frame: pd.DataFrame, path) -> pd.DataFrame:
     return frame
 
 
+DECIMAL_BELOW = 100
+"""Unsigned prices below it are decimal; American ones begin there."""
+MOST = 2.5
+"""Chances of a whole field add up to 1.1 to 1.6 with a bookmaker's margin; beyond this they are not chances to win."""
+
+
+def _with_chances(frame: pd.DataFrame, path) -> pd.DataFrame:
+    """Return odds with `probability`, what each price says of a win before the margin is taken out.
+
+    A column `format` says how a price is written. Without it a slash means fractional, any sign in the file American,
+    only unsigned prices below 100 decimal. `EVEN` is 1/2; a dash alone is blank.
+    """
+    price = frame["win"].str.replace("[\u2212\u2013\u2014]", "-", regex=True).str.replace(" ", "")
+    frame, price = frame[price != "-"], price[price != "-"]
+    form = frame["format"] if "format" in frame else pd.Series(None, frame.index, dtype=object)
+    plain = price[form.isna() & ~price.str.contains("/")]
+    american = plain.str.match(r"[+-]\d").any()
+    if not american:
+        bare = plain.map(number_of) >= DECIMAL_BELOW
+        refuse_first(bare, plain, path, "win", "'{}'; write its sign, or a column format: american")
+    form = form.fillna(price.str.contains("/").map({True: "fractional", False: "american" if american else "decimal"}))
+    frame = frame.assign(probability=[_chance(*one) for one in zip(price, form, strict=True)])
+    wrong = frame["probability"].isna()
+    refuse_first(wrong, price, path, "win", "'{:.40}'; write a price such as 5.50, +450 or 9/2")
+    one = [name for name in ("race_id", "book") if name in frame]
+    total = (frame.groupby(one, dropna=False)["probability"].sum() if one else frame[["probability"]].sum()).max()
+    if total > MOST:
+        raise InputError(f"{path}: the chances add up to {total:.0%}; these are not prices of a win")
+    return frame
+
+
+def _chance(price: str, form: str) -> float:
+    """Return the chance that a price says, NaN when it is none of its form."""
+    if re.fullmatch(r"(?i)ev(en|ens|s)?|pk|pick", price):
+        return 0.5
+    if form == "fractional":
+        parts = [number_of(part) for part in re.split("[/-]", price)]
+        return parts[1] / sum(parts) if len(parts) == 2 and min(parts) > 0 else np.nan
+    value = number_of(price)
+    if form == "decimal":
+        return 1.0 / value if value > 1 and "," not in price else np.nan
+    return max(-value, 100.0) / (abs(value) + 100.0) if abs(value) >= 100 else np.nan
+
+
 _MORE = {
     "salaries": _with_one_identity,
     "projections": _as_projected,
@@ -411,6 +456,8 @@ _MORE = {
     "races": _with_cautions,
     "partial": _of_nascar,
     "ownership": _with_whole_contests,
+    "odds": _with_chances,
+    "odds_history": _with_chances,
 }
 """What a table's reader adds or checks beyond the contract."""
 
@@ -420,18 +467,18 @@ def of_series(frame: pd.DataFrame, series: str) -> pd.DataFrame:
     return frame[frame["series"] == series].reset_index(drop=True)
 
 
-def stored(path: Path, name: str, reader=read_table) -> pd.DataFrame:
-    """Return a copy of `reader(path, name)`, empty where there is no file; read once until a file beside changes."""
+def stored(path: Path, name: str) -> pd.DataFrame:
+    """Return a copy of table `name`, empty where there is no file; it is read once until a file beside it changes."""
     if not path.exists():
         return empty(name)
     beside = [(one.name, one.stat()) for one in sorted(path.parent.glob("*.csv"))]
     state = tuple((one, about.st_mtime_ns, about.st_size, about.st_ino) for one, about in beside)
-    return _stored(reader, path, name, state).copy()
+    return _stored(path, name, state).copy()
 
 
 @lru_cache(maxsize=8)
-def _stored(reader, path: Path, name: str, state: tuple) -> pd.DataFrame:
-    return reader(path, name)
+def _stored(path: Path, name: str, state: tuple) -> pd.DataFrame:
+    return read_table(path, name)
 
 
 def for_file(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

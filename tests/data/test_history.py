@@ -7,8 +7,7 @@ from race_files import DRIVERS, RACE, csv_bytes, result_rows, write_history, wri
 
 from dfslab import data
 from dfslab.data._files import write_csvs
-from dfslab.data._market import read_odds
-from dfslab.data._tables import read_results
+from dfslab.data._tables import read_results, read_table
 from dfslab.errors import InputError
 
 
@@ -112,7 +111,7 @@ def test_a_price_is_the_chance_it_says(tmp_path, prices, form, chances):
     rows = [["Driver Name", "Odds", *(["Format"] if form else [])]]
     rows += [[name, price, *([form] if form else [])] for name, price in zip(DRIVERS, prices, strict=False)]
     (tmp_path / "odds.csv").write_bytes(csv_bytes(rows))
-    np.testing.assert_allclose(read_odds(tmp_path / "odds.csv")["probability"], chances)
+    np.testing.assert_allclose(read_table(tmp_path / "odds.csv", "odds")["probability"], chances)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_a_price_is_the_chance_it_says(tmp_path, prices, form, chances):
 def test_a_price_that_is_none_or_two_is_refused(tmp_path, prices, says):
     (tmp_path / "odds.csv").write_bytes(csv_bytes([["driver", "win"], *zip(DRIVERS, prices, strict=False)]))
     with pytest.raises(InputError, match=says):
-        read_odds(tmp_path / "odds.csv")
+        read_table(tmp_path / "odds.csv", "odds")
 
 
 def test_odds_go_by_the_names_of_the_race_and_those_of_another_race_are_refused(tmp_path):
