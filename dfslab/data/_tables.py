@@ -471,7 +471,7 @@ def stored(path: Path, name: str) -> pd.DataFrame:
     """Return a copy of table `name`, empty where there is no file; it is read once until a file beside it changes."""
     if not path.exists():
         return empty(name)
-    beside = [(one.name, one.stat()) for one in sorted(path.parent.glob("*.csv"))]
+    beside = [(one.name, one.stat()) for one in sorted(path.parent.glob("*.csv")) if one.exists()]
     state = tuple((one, about.st_mtime_ns, about.st_size, about.st_ino) for one, about in beside)
     return _stored(path, name, state).copy()
 
