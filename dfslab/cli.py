@@ -51,6 +51,13 @@ PARAMETERS = click.option(
 )
 
 
+def _on_the_past(command):
+    """Give a command the options of all that is scored on past races."""
+    for option in (QUIET, SEED, UNTIL, SINCE, SERIES, OUT, DATA):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
@@ -220,19 +227,13 @@ def tune():
 
 
 @tune.command("ownership")
-@DATA
-@OUT
-@SERIES
-@SINCE
-@UNTIL
+@_on_the_past
 @click.option("--learn", default=0, show_default=True, type=click.IntRange(0), help="First contests not scored.")
 @click.option("--last", default=0, type=click.IntRange(0), help="Score only so many of the latest contests; 0: all.")
 @click.option(
     "--figures", type=click.Path(exists=True, dir_okay=False), help="Cold-start figures in place of the shipped ones."
 )
-@SEED
 @PARAMETERS
-@QUIET
 def tune_ownership(out_dir, pairs, quiet, figures, **given):
     """Forecast every past contest from earlier ones; errors with standard errors, a page, and the pools saved.
 
@@ -260,14 +261,8 @@ def _tuned_page(name: str, stem: str, out_dir, pairs, quiet, **given) -> None:
 
 
 @tune.command("race")
-@DATA
-@OUT
-@SERIES
-@SINCE
-@UNTIL
-@SEED
+@_on_the_past
 @PARAMETERS
-@QUIET
 def tune_race(out_dir, pairs, quiet, **given):
     """Forecast past finishing orders from earlier races; scores beside a plain reference, calibration, favourites.
 
@@ -278,16 +273,10 @@ def tune_race(out_dir, pairs, quiet, **given):
 
 
 @tune.command("regimes")
-@DATA
-@OUT
-@SERIES
-@SINCE
-@UNTIL
-@SEED
+@_on_the_past
 @click.option("--grid", "pairs", multiple=True, metavar="NAME=LIST", help="Values to try; repeat.")
 @click.option("-p", "--parameter", "more", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat.")
 @click.option("--no-save", is_flag=True, help="Look only; later reports keep the thresholds in use.")
-@QUIET
 def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
     """Choose the regime thresholds on races their scenarios had not seen; later reports use them.
 

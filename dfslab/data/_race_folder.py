@@ -148,8 +148,11 @@ def list_races(data_dir) -> list[str]:
 
 
 def finished_races(data_dir) -> list[str]:
-    """Return those of `list_races` with standings in their folder (which are not read)."""
-    return [race_id for race_id in list_races(data_dir) if RaceFolder(race_id, Path(data_dir)).has_standings]
+    """Return those of `list_races` with standings in their folder (not read); raise `InputError` when there is none."""
+    found = [race_id for race_id in list_races(data_dir) if RaceFolder(race_id, Path(data_dir)).has_standings]
+    if not found:
+        raise InputError(f"{Path(data_dir) / 'races'}: no race has contest standings; download one into its folder")
+    return found
 
 
 def open_folder(race_id, data_dir) -> RaceFolder:

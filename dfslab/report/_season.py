@@ -60,11 +60,7 @@ def _failed(job, error: Exception) -> Exception:
 def ingest_season(data_dir=None, races=None, *, progress=lambda line: None) -> Done:
     """Add the contest standings of every race that has some to history/ownership.csv, in order of race id."""
     data_dir = Path(data_dir or SAMPLE)
-    if races is None:
-        races = finished_races(data_dir)
-        if not races:
-            raise InputError(f"{data_dir / 'races'}: no race has contest standings; download one into its folder")
-    ended = []
+    races, ended = races or finished_races(data_dir), []
     for race_id in races:
         try:
             added = ingest_standings(race_id, data_dir)

@@ -79,9 +79,7 @@ def run_backtest(
     if unknown:
         raise UserError(f"backtest: no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
     data_dir = Path(data_dir or SAMPLE)
-    chosen = finished_races(data_dir) if races is None else list(races)
-    if not chosen:
-        raise InputError(f"{data_dir / 'races'}: no race has contest standings; a backtest needs finished contests")
+    chosen = list(races or finished_races(data_dir))
     files.check_out(out_dir, data_dir)
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     jobs = [(race_id, str(data_dir), seed, SETTINGS | settings, replay) for race_id in chosen]
