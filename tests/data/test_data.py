@@ -465,10 +465,10 @@ def test_a_full_disk_leaves_the_history_whole(tmp_path, folder):
     before = path.read_bytes()
     write_standings(folder, contest_id="888123")
     code = (
-        "import resource, sys; from dfslab import data\n"
+        "import resource, sys; from dfslab import data, errors\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))\n"
         "try: data.ingest_standings(*sys.argv[1:])\n"
-        "except data.InputError as error: sys.exit(str(error))"
+        "except errors.InputError as error: sys.exit(str(error))"
     )
     said = _run(code, RACE, tmp_path).communicate()[1]
     assert "ownership.csv: cannot be written (File too large); what was there is unchanged" in said

@@ -19,6 +19,7 @@ from dfslab.data import fetch_season, match_names
 from dfslab.data._contests import read_contests
 from dfslab.data._feed_tables import race_tables, scheduled
 from dfslab.data._tracks import track_type
+from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
 
 RACES = {
@@ -107,7 +108,7 @@ def test_every_ladder_is_a_contest(shared, tmp_path):
 
 def test_another_sport_is_refused(shared):
     for name in ("DKSalaries_2019-03-16.csv", "DKSalaries_2019-11-02.csv"):
-        with pytest.raises(data.InputError, match="Position is 'F'; NASCAR knows only D"):
+        with pytest.raises(InputError, match="Position is 'F'; NASCAR knows only D"):
             data.read_salaries(shared / "mma" / name)
 
 
