@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu
 from benchmarks.field import made_up_slate
 from dfslab import data
 from dfslab.field import sample_field
-from dfslab.lineups import LineupLaw, is_legal
+from dfslab.lineups import LineupLaw, LineupProblem
 from dfslab.ownership import HybridOwnershipEstimator, score_races, walk_forward
 from dfslab.workflow import tune
 
@@ -66,7 +66,7 @@ def simulated_field() -> list[dict]:
     field = sample_field(slate, target, ENTRIES, rng=np.random.default_rng(1))
     off = 100 * np.abs(np.bincount(field.ravel(), minlength=len(slate)) / len(field) - target)
     what = f"ownership of a field of {ENTRIES:,}, points"
-    illegal = int((~is_legal(field, slate.salary, slate.rules)).sum())
+    illegal = int((~LineupProblem(slate.salary, slate.rules.roster_size, slate.rules.salary_cap).legal(field)).sum())
     return [
         figure(f"{what}, mean error", "1.06", "≤ .5", off.mean(), "best known: a public simulator"),
         figure(f"{what}, largest error", "4.66", "≤ 2", off.max(), "best known: the same"),

@@ -85,7 +85,7 @@ def _row(name, limits, python, optimizer, value) -> dict:
     )
     peer = json.loads(answer.stdout)
     theirs = objective[np.array(peer["lineups"])].sum(axis=1)
-    difference = float(np.abs(optimizer.score(ours, value) - theirs).max())
+    difference = float(np.abs(optimizer.objective(value)[ours].sum(axis=1) - theirs).max())
     if difference > 1e-9:
         raise RuntimeError(f"{name}: objectives differ by {difference:.3g} from {PEER}")
     note = f"objectives equal, lineup by lineup, to {difference:.0e}; against {PEER}"

@@ -288,17 +288,6 @@ def mean_value(points, weight=None) -> np.ndarray:
     return scenario_weights(weight, len(points)) @ points
 
 
-def quantile_value(points, q: float, weight=None) -> np.ndarray:
-    """Return the `q` quantile of each driver's points, (D,): the smallest score he stays at or below with weight ≥ q.
-
-    A sum of drivers' quantiles is not the quantile of the lineup; `upper_tail_mean` looks at whole lineups.
-    """
-    if not 0 < q < 1:
-        raise UserError(f"quantile_value: q is {q}; it lies between 0 and 1")
-    points = np.asarray(points, float)
-    return np.quantile(points, q, axis=0, weights=scenario_weights(weight, len(points)), method="inverted_cdf")
-
-
 def upper_tail_mean(lineups, points, tail: float, weight=None) -> np.ndarray:
     """Return the mean score of each lineup over its own best scenarios, (L,).
 

@@ -8,11 +8,10 @@ import pandas as pd
 
 from dfslab.errors import UserError, number_between, whole_number
 from dfslab.lineups import LineupProblem, Rule, search, search_set, take_in_order, why_few, why_none
-from dfslab.metrics import mean_value, quantile_value, tail_weights, upper_tail_mean
+from dfslab.metrics import mean_value, tail_weights, upper_tail_mean
 from dfslab.slate import Slate
 
 __all__ = [
-    "Group",
     "InfeasibleLineup",
     "LeverageAwareOptimizer",
     "LineupShortage",
@@ -20,9 +19,6 @@ __all__ = [
     "exposure_bounds",
     "lineup_metrics",
     "lineup_rows",
-    "mean_value",
-    "quantile_value",
-    "upper_tail_mean",
 ]
 
 SLACK = 1e-9
@@ -47,15 +43,6 @@ class LineupShortage(InfeasibleLineup):
         self.lineups = lineups
 
 
-@dataclass(frozen=True)
-class Group:
-    """A rule on some drivers: at least `at_least` and at most `at_most` of them in each lineup."""
-
-    drivers: tuple[str, ...]
-    at_least: int = 0
-    at_most: int | None = None
-
-
 @dataclass(eq=False)
 class NASCAROptimizer:
     """Find the lineups with the largest total value under the contest's rules and your own.
@@ -66,7 +53,7 @@ class NASCAROptimizer:
         each slate group
     min_salary : dollars a lineup must spend
     locks, bans : names of drivers every lineup must have, or none may have
-    groups : `Group`s, or dicts of their options
+    groups : dicts with `drivers` (names) and how many of them each lineup has: `at_least` (default 0), `at_most`
     excluded, excluded_overlap : lineups (L, K) by names or rows, and how many drivers a lineup may share with each of
         them (default: all but one, so that none is repeated)
 
@@ -89,7 +76,7 @@ class NASCAROptimizer:
     min_salary: int | None = None
     locks: tuple[str, ...] = ()
     bans: tuple[str, ...] = ()
-    groups: tuple[Group, ...] = ()
+    groups: tuple[dict, ...] = ()
     excluded: np.ndarray | None = None
     excluded_overlap: int | None = None
 
@@ -110,20 +97,15 @@ class NASCAROptimizer:
         """Return what each driver adds to a lineup, (D,): his value."""
         return self._value(value)
 
-    def score(self, lineups, value) -> np.ndarray:
-        """Return the objective of each of `lineups` (L, K), (L,): the sum the search maximises."""
-        return self.objective(value)[np.asarray(lineups)].sum(axis=1)
-
     def allows(self, lineups) -> np.ndarray:
         """Return which `lineups` (L, K) obey every rule, (L,) bool."""
         legal = self.problem.legal(lineups)
         legal[legal] = ~self.slate.out[np.asarray(lineups)[legal]].any(axis=1)
         return legal
 
-    def best(self, value, n: int, **limits) -> np.ndarray:
-        """Return up to `n` of the best lineups, (≤ n, K), fewer where fewer exist; `limits` as for `optimize`."""
-        limits, _ = self._limits(n, **limits)
-        return self._to_slate(search(self.objective(value)[self._order], self._by_name, n, **limits))
+    def best(self, value, n: int) -> np.ndarray:
+        """Return up to `n` of the best lineups, (≤ n, K), fewer where fewer exist."""
+        return self._to_slate(search(self.objective(value)[self._order], self._by_name, n))
 
     def optimize(
         self, value, n_lineups=1, *, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
@@ -156,10 +138,16 @@ class NASCAROptimizer:
         """
         n = whole_number(n_lineups, "n_lineups", 1)
         worth = self.objective(value)[self._order]
-        limits, least = self._limits(n, max_overlap, max_exposure, min_exposure, engine)
-        found = self._with_minima(worth, n, least, limits)
+        limits, asked = self._limits(n, max_overlap, max_exposure, min_exposure, engine)
+        found, least = self._with_minima(worth, n, asked, limits)
         if len(found) < n:
-            self._explain(found, worth, n, limits, max_exposure)
+            self._explain(found, worth, n, limits)
+        short = zip(self.slate.names[self._order[asked > least]], least[asked > least] / n, strict=True)
+        changes = {f"min_exposure: {name}": share for name, share in short}
+        if changes:
+            parts = "; ".join(f"{name} is too high, {share:.2g} works" for name, share in changes.items())
+            says = f"no {n} lineups with every min_exposure were found. These changes together are enough: {parts}."
+            raise InfeasibleLineup(says, changes)
         return self._to_slate(found)
 
     def optimize_upper_tail(
@@ -177,27 +165,24 @@ class NASCAROptimizer:
         n_lineups, max_overlap, max_exposure, engine : see `optimize`
         """
         n, order = whole_number(n_lineups, "n_lineups", 1), self._order
-        points = np.where(self.slate.out, 0.0, np.asarray(points, float))
-        terms = self.objective(np.zeros(len(self.slate)))[order]
-        limits, _ = self._limits(n, max_overlap, max_exposure, engine=engine)
-        mean = mean_value(points[:, order], weight) + terms
-        tails = [tail_weights(score, tail, weight) @ points[:, order] + terms for score in points[:, order].T]
+        points, terms = np.asarray(points, float)[:, order], self.objective(np.zeros(len(self.slate)))[order]
+        limits, _ = self._limits(n, max_overlap, max_exposure, None, engine)
+        mean = mean_value(points, weight) + terms
         found = search(mean, self._by_name, n, **limits)
         if len(found) < n:
-            self._explain(found, mean, n, limits, max_exposure)
+            self._explain(found, mean, n, limits)
+        tails = [tail_weights(score, tail, weight) @ points + terms for score in points.T]
         pool = [search(worth, self._by_name, TAIL_POOL // 2 // len(tails) + n, engine=engine) for worth in tails]
         pool += [search(mean, self._by_name, TAIL_POOL // 2, engine=engine), found]
         for lineups in (np.unique(np.concatenate(pool), axis=0), found):  # those found respect the limits together
-            score = upper_tail_mean(lineups, points[:, order], tail, weight) + terms[lineups].sum(axis=1)
+            score = upper_tail_mean(lineups, points, tail, weight) + terms[lineups].sum(axis=1)
             best_first = lineups[np.argsort(-np.round(score, 9), kind="stable")]
             chosen = take_in_order(best_first, n, len(order), limits["max_overlap"], limits["max_count"])
             if len(chosen) == n:
                 break
         return self._to_slate(chosen)
 
-    def _limits(
-        self, n, max_overlap=None, max_exposure=None, min_exposure=None, engine="auto"
-    ) -> tuple[dict, np.ndarray]:
+    def _limits(self, n, max_overlap, max_exposure, min_exposure, engine) -> tuple[dict, np.ndarray]:
         """Return the options of a search for `n` lineups, and how many of them must hold each driver."""
         most, least = (x[self._order] for x in exposure_bounds(self.slate, max_exposure, min_exposure, self.locks))
         if max_overlap is not None:
@@ -210,67 +195,55 @@ class NASCAROptimizer:
         return np.sort(self._order[found], axis=1).reshape(-1, self.slate.rules.roster_size)
 
     def _rules(self) -> list[Rule]:
-        rules = [Rule(f"locks: {name}", self._who([name]), low=1, unit="name") for name in self.locks]
-        rules += [Rule(f"bans: {name}", self._who([name]), high=0, unit="name") for name in self.bans]
+        rules = [Rule(f"locks: {name}", self._who([name]), 1, floor=True, unit="name") for name in self.locks]
+        rules += [Rule(f"bans: {name}", self._who([name]), 0, unit="name") for name in self.bans]
         if self.min_salary is not None:
-            number_between(self.min_salary, "min_salary", 0, np.inf)
-            rules.append(Rule("min_salary", self.slate.salary, low=self.min_salary, unit="dollars"))
+            least = number_between(self.min_salary, "min_salary", 0, np.inf)
+            rules.append(Rule("min_salary", self.slate.salary, least, floor=True, unit="dollars"))
         for j, group in enumerate(self.groups):
-            group = _group(group)
-            who = self._who(group.drivers)
-            if group.at_least:
-                rules.append(Rule(f"groups[{j}] at_least", who, low=whole_number(group.at_least, "at_least", 0)))
-            if group.at_most is not None:
-                rules.append(Rule(f"groups[{j}] at_most", who, high=whole_number(group.at_most, "at_most", 0)))
-        return rules + self._excluded_rules()
-
-    def _excluded_rules(self) -> list[Rule]:
+            if not {"drivers"} <= set(group) <= {"drivers", "at_least", "at_most"}:
+                raise UserError(f"groups: {group} given; a group has drivers, at_least and at_most")
+            who, bounds = self._who(_names(group["drivers"], "groups: drivers")), {"at_least": True, "at_most": False}
+            for bound, floor in bounds.items():
+                if group.get(bound) is not None:
+                    limit = whole_number(group[bound], f"groups[{j}] {bound}", 0)
+                    rules.append(Rule(f"groups[{j}] {bound}", who, limit, floor))
         if self.excluded is None:
             if self.excluded_overlap is not None:
                 raise UserError("excluded_overlap is given without excluded; give the lineups to keep away from")
-            return []
-        size, n = self.slate.rules.roster_size, len(self.slate)
-        most = size - 1 if self.excluded_overlap is None else whole_number(self.excluded_overlap, "excluded_overlap", 0)
+            return rules
+        most = self.slate.rules.roster_size - 1 if self.excluded_overlap is None else self.excluded_overlap
+        most, everyone = whole_number(most, "excluded_overlap", 0), np.arange(len(self.slate))
         lineups = lineup_rows(self.slate, self.excluded, "excluded")
-        return [Rule.on("excluded_overlap", row, n, high=most) for row in lineups]
+        return rules + [Rule("excluded_overlap", np.isin(everyone, row), most) for row in lineups]
 
     def _who(self, names) -> np.ndarray:
         return np.isin(np.arange(len(self.slate)), self.slate.rows(names)) * 1.0
 
     def _value(self, value) -> np.ndarray:
-        value = aligned(self.slate, value, "value")
+        value = self.slate.of_racing(value, "value")
         bad = self.slate.names[~np.isfinite(value)]
         if len(bad):
             raise UserError(f"value: {bad[0]} has none; give every racing driver a finite number")
         return value
 
-    def _explain(self, found, worth, n, limits, max_exposure):
+    def _explain(self, found, worth, n, limits):
         """Raise the error that says why fewer than `n` lineups were found."""
         problem = self._by_name
         if not len(search(worth, problem, 1)):
             raise InfeasibleLineup(*why_none(problem))
-        given = limits["max_overlap"], limits["max_count"], max_exposure
-        sentence, changes = why_few(worth, problem, n, len(found), *given)
+        sentence, changes = why_few(worth, problem, n, len(found), limits["max_overlap"], limits["max_count"])
         raise LineupShortage(sentence, self._to_slate(found), changes)
 
-    def _with_minima(self, worth, n, asked, limits) -> np.ndarray:
-        """Return the best set with minimum counts; where there is none, raise with minima that can be had together."""
-        if not asked.any():
-            return search(worth, self._by_name, n, **limits)
-        least = asked
-        while True:
+    def _with_minima(self, worth, n, least, limits) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best set with minimum counts, and those it has: lowered to what can be had together."""
+        while least.any():
             found = search_set(worth, self._by_name, n, least, **limits)
             count = np.bincount(found.ravel(), minlength=len(least))
             if len(found) < n or (count >= least).all():
-                break
+                return found, least
             least = np.minimum(least, count)
-        short = np.flatnonzero(asked > least)
-        changes = {f"min_exposure: {self.slate.names[self._order[i]]}": least[i] / n for i in short}
-        if changes:
-            parts = "; ".join(f"{name} is too high, {share:.2g} works" for name, share in changes.items())
-            says = f"no {n} lineups with every min_exposure were found. These changes together are enough: {parts}."
-            raise InfeasibleLineup(says, changes)
-        return found
+        return search(worth, self._by_name, n, **limits), least
 
 
 @dataclass(eq=False)
@@ -308,10 +281,12 @@ class LeverageAwareOptimizer(NASCAROptimizer):
     max_log_ownership: float | None = None
 
     def __post_init__(self):
-        self.ownership = fractions(self.slate, self.ownership)
-        check_options(vars(self), self.slate.rules.roster_size)
+        self.ownership = self.slate.fractions(self.ownership)
         least = self.min_low_ownership_drivers
         self.min_low_ownership_drivers = whole_number(least or 0, "min_low_ownership_drivers", 0) or None
+        number_between(self.leverage_penalty, "leverage_penalty", 0, np.inf)
+        number_between(self.ownership_power, "ownership_power", 1e-9, np.inf)
+        number_between(self.low_ownership_threshold, "low_ownership_threshold", 0, 1, FRACTIONS)
         super().__post_init__()
 
     def objective(self, value) -> np.ndarray:
@@ -320,18 +295,20 @@ class LeverageAwareOptimizer(NASCAROptimizer):
 
     def _rules(self) -> list[Rule]:
         own, logs = self.ownership, np.log(np.maximum(self.ownership, LOG_FLOOR))
+        size, low_owned = self.slate.rules.roster_size, own < self.low_ownership_threshold
         wishes = {
-            "max_ownership_per_driver": (own, "fraction"),
-            "min_low_ownership_drivers": (own < self.low_ownership_threshold, "drivers"),
-            "max_total_ownership": (own, "fraction"),
-            "min_log_ownership": (logs, "log"),
-            "max_log_ownership": (logs, "log"),
+            "max_ownership_per_driver": (own, 0, 1, FRACTIONS),
+            "min_low_ownership_drivers": (low_owned, 0, np.inf, ""),
+            "max_total_ownership": (own, 0, size, FRACTIONS),
+            "min_log_ownership": (logs, -np.inf, np.inf, ""),
+            "max_log_ownership": (logs, -np.inf, np.inf, ""),
         }
         rules = super()._rules()
-        for name, (who, unit) in wishes.items():
-            bound = {"low" if name.startswith("min") else "high": getattr(self, name)}
-            if getattr(self, name) is not None:
-                rules.append(Rule(name, who, **bound, each=name == "max_ownership_per_driver", unit=unit))
+        for name, (who, *bounds, hint) in wishes.items():
+            limit, unit = getattr(self, name), "fraction" if hint else "number"
+            if limit is not None:
+                number_between(limit, name, *bounds, hint)
+                rules.append(Rule(name, who, limit, name[:3] == "min", name == "max_ownership_per_driver", unit))
         return rules
 
 
@@ -365,16 +342,6 @@ def _names(names, option: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _group(group) -> Group:
-    if not isinstance(group, Group):
-        if not set(group) <= {"drivers", "at_least", "at_most"} or "drivers" not in group:
-            raise UserError(f"groups: {group} given; a group has drivers, at_least and at_most")
-        group = Group(**group)
-    if isinstance(group.drivers, str):
-        raise UserError(f"groups: drivers must be a list of names, not the text '{group.drivers}'")
-    return group
-
-
 def lineup_rows(slate: Slate, lineups, option: str) -> np.ndarray:
     """Return lineups given by rows of the slate or by names of drivers as rows, (L, K)."""
     size, n = slate.rules.roster_size, len(slate)
@@ -394,43 +361,9 @@ def lineup_rows(slate: Slate, lineups, option: str) -> np.ndarray:
 
 LOG_FLOOR = 1e-4
 """Ownership below this counts as this in a product: contest pages print ownership to 0.01 %."""
+FRACTIONS = " (ownership is in fractions: 0.25 for 25 %)"
 LOW_OWNED_BONUS = 0.1
 """What each low-owned driver adds to the leverage score, from its definition."""
-
-
-def aligned(slate: Slate, values, name: str) -> np.ndarray:
-    """Return `values` as (D,) float in slate order, 0 for drivers who are out, whom a Series may leave out."""
-    if isinstance(values, pd.Series):
-        gone = slate.names[slate.out]
-        values = pd.concat([values[~values.index.isin(gone)], pd.Series(0.0, gone)])
-    return np.where(slate.out, 0.0, slate.align(values, name))
-
-
-def fractions(slate: Slate, ownership) -> np.ndarray:
-    """Return `ownership` as (D,) fractions in slate order, 0 for drivers who are out; refuse percents and gaps."""
-    own = aligned(slate, ownership, "ownership")
-    bad = slate.names[~(np.isfinite(own) & (own >= 0))]
-    if len(bad):
-        raise UserError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
-    if (own > 1).any():
-        top = int(np.argmax(own))
-        raise UserError(
-            f"ownership: {slate.names[top]} has {own[top]:g}; these look like percents, give fractions (0.25 for 25 %)"
-        )
-    return own
-
-
-def check_options(options, roster_size: int) -> None:
-    """Raise `UserError` for a number of the leverage-aware optimizer that cannot be, such as a limit in percent."""
-    shares = {"max_ownership_per_driver": 1, "low_ownership_threshold": 1, "max_total_ownership": roster_size}
-    for name, most in shares.items():
-        if options[name] is not None:
-            number_between(options[name], name, 0, most, " (ownership is in fractions: 0.25 for 25 %)")
-    for name, least in {"leverage_penalty": 0.0, "ownership_power": 1e-9}.items():
-        number_between(options[name], name, least, np.inf)
-    for name in ("min_log_ownership", "max_log_ownership"):
-        if options[name] is not None:
-            number_between(options[name], name, -np.inf, np.inf)
 
 
 def lineup_metrics(
@@ -451,8 +384,8 @@ def lineup_metrics(
     ownership of at least 0.01 %), salary (dollars), projected_points, expected_copies. The mean over rows is the
     metric of the set.
     """
-    own, lineups = fractions(slate, ownership), np.asarray(lineups)
-    value = slate.column("projected_points") if value is None else aligned(slate, value, "value")
+    own, lineups = slate.fractions(ownership), np.asarray(lineups)
+    value = slate.column("projected_points") if value is None else slate.of_racing(value, "value")
     held = own[lineups]
     low = (held < low_ownership_threshold).sum(axis=1)
     return pd.DataFrame(

@@ -47,12 +47,8 @@ class ContestRules:
         return np.rint(np.asarray(points, float) / self.tick).astype(np.int64)
 
 
-_CURRENT = Scoring(
-    finish=(45, *range(42, 33, -1), *range(32, 22, -1), *range(21, 11, -1), *range(10, 0, -1)),
-    lap_led=0.25,
-    fastest_lap=0.45,
-)
-_UNTIL_2019 = Scoring(finish=(46, *range(42, 0, -1)), lap_led=0.25, fastest_lap=0.5)
+_CURRENT = Scoring((45, *range(42, 33, -1), *range(32, 22, -1), *range(21, 11, -1), *range(10, 0, -1)))
+_UNTIL_2019 = Scoring((46, *range(42, 0, -1)), fastest_lap=0.5)
 
 DRAFTKINGS_NASCAR = ContestRules(scoring=_CURRENT)
 """DraftKings NASCAR Classic as played today."""

@@ -129,6 +129,26 @@ class Slate:
             raise SlateError(f"{name}: {values.shape} given, one value for each of {len(self)} drivers needed")
         return values
 
+    def of_racing(self, values, name: str) -> np.ndarray:
+        """Return `values` as `align` does, 0 for drivers who are out, whom a Series may leave out."""
+        if isinstance(values, pd.Series):
+            gone = self.names[self.out]
+            values = pd.concat([values[~values.index.isin(gone)], pd.Series(0.0, gone)])
+        return np.where(self.out, 0.0, self.align(values, name))
+
+    def fractions(self, ownership) -> np.ndarray:
+        """Return `ownership` as (D,) fractions in row order, 0 for drivers who are out; refuse percents and gaps."""
+        own = self.of_racing(ownership, "ownership")
+        bad = self.names[~(np.isfinite(own) & (own >= 0))]
+        if len(bad):
+            raise SlateError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
+        if (own > 1).any():
+            who = self.names[np.argmax(own)]
+            raise SlateError(
+                f"ownership: {who} has {own.max():g}; these look like percents, give fractions (0.25 for 25 %)"
+            )
+        return own
+
     def rows(self, names) -> np.ndarray:
         """Return the row numbers of driver `names`; an unknown name raises."""
         index = pd.Index(self.names).get_indexer(list(names))
@@ -186,19 +206,12 @@ def _checked_drivers(drivers: pd.DataFrame, rules) -> pd.DataFrame:
 
 
 def _flags(drivers: pd.DataFrame) -> np.ndarray:
-    """Return who is out, (D,) bool; a blank is no, text other than true, false, 1 and 0 raises."""
-    if "out" not in drivers:
-        return np.zeros(len(drivers), bool)
-    cells = drivers["out"].astype(object).where(drivers["out"].notna(), False)
-    flags = cells.astype(str).str.lower().map({"true": True, "1": True, "1.0": True} | dict.fromkeys(_NO, False))
-    odd = np.flatnonzero(flags.isna())
+    """Return who is out, (D,) bool; a blank is no."""
+    cells = pd.Series(drivers.get("out", False), drivers.index, dtype=object)
+    odd = np.flatnonzero(~cells.isin([True, False]) & cells.notna())
     if len(odd):
-        who, cell = drivers["driver"].iloc[odd[0]], str(cells.iloc[odd[0]])[:40]
-        raise SlateError(f"slate: out of {who} is {cell!r}; write true or false")
-    return flags.to_numpy(bool)
-
-
-_NO = ("false", "0", "0.0", "")
+        raise SlateError(f"slate: out of {drivers['driver'][odd[0]]} is {cells[odd[0]]!r}; give True or False")
+    return cells.where(cells.notna(), False).to_numpy(bool)
 
 
 @dataclass(frozen=True)
@@ -289,28 +302,18 @@ def _checked_payouts(payouts, entries: int, pool: float | None) -> pd.DataFrame:
         raise SlateError(f"payouts: column {', '.join(sorted(missing))} is missing")
     table = table[["min_rank", "max_rank", "prize"]].apply(pd.to_numeric, errors="coerce")
     table = table.sort_values("min_rank", ignore_index=True)
-    bad = np.flatnonzero(~np.isfinite(table).all(axis=1) | (table[["min_rank", "max_rank"]] % 1 != 0).any(axis=1))
-    if len(bad):
-        row = ", ".join(f"{name} {value:g}" for name, value in table.iloc[bad[0]].items())
-        raise SlateError(f"payouts: a row has {row}; ranks are whole numbers and the prize is in dollars")
-    _check_ranks(table, entries)
+    first, last, prize = table.to_numpy().T
+    bad = ~np.isfinite(table).all(axis=1) | (first % 1 != 0) | (last % 1 != 0) | (last < first) | (prize < 0)
+    if bad.any():
+        row = ", ".join(f"{name} {value:g}" for name, value in table[bad].iloc[0].items())
+        raise SlateError(f"payouts: a row has {row}; ranks are whole numbers in order, a prize is dollars, 0 or more")
+    due = np.append(1, last[:-1] + 1)
+    if (first != due).any():
+        i = int(np.argmax(first != due))
+        raise SlateError(f"payouts: rank {first[i]:.0f} comes where rank {due[i]:.0f} is due; leave no gap, no overlap")
+    if last[-1] > entries:
+        raise SlateError(f"payouts: rank {last[-1]:.0f} is paid, the contest holds {entries} entries")
     total = float(((table["max_rank"] - table["min_rank"] + 1) * (table["prize"] * 100).round()).sum() / 100)
     if pd.notna(pool) and abs(total - pool) > 0.005:
         raise SlateError(f"payouts: prizes add up to ${total:,.2f}, the advertised pool is ${pool:,.2f}")
     return table.astype({"min_rank": np.int64, "max_rank": np.int64, "prize": float})
-
-
-def _check_ranks(table: pd.DataFrame, entries: int) -> None:
-    expected = 1
-    for low, high, prize in table.to_numpy():
-        if low < expected:
-            raise SlateError(f"payouts: rank {low:.0f} is paid twice; ranges must not overlap")
-        if low > expected:
-            raise SlateError(f"payouts: rank {expected:.0f} has no prize but rank {low:.0f} has; close the gap")
-        if high < low:
-            raise SlateError(f"payouts: the range {low:.0f}–{high:.0f} ends before it begins")
-        if prize < 0:
-            raise SlateError(f"payouts: rank {low:.0f} pays {prize}; a prize cannot be negative")
-        expected = high + 1
-    if expected - 1 > entries:
-        raise SlateError(f"payouts: rank {expected - 1:.0f} is paid, the contest holds {entries} entries")

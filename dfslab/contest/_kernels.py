@@ -46,10 +46,10 @@ def _numbered(part, n_drivers: int) -> tuple[np.ndarray, np.ndarray]:
     return part[first].astype(np.int32), place
 
 
-def in_threads(kernel, n: int, threads: int | None = None, chunk: int = 64) -> list:
-    """Return `kernel(start, stop)` over 0 … n in fixed chunks, in order, on `threads` threads (one per core)."""
+def in_threads(kernel, n: int, chunk: int = 64) -> list:
+    """Return `kernel(start, stop)` over 0 … n in fixed chunks, in order, on one thread per core."""
     pieces = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-    threads = min(threads or joblib.cpu_count(), len(pieces))
+    threads = min(joblib.cpu_count(), len(pieces))
     if threads <= 1:
         return [kernel(*piece) for piece in pieces]
     return list(_pool(threads).map(lambda piece: kernel(*piece), pieces))
@@ -200,19 +200,6 @@ def _score(x, lineups, row):
 
 
 @njit(cache=True, nogil=True)
-def _below(mine, score):
-    """Return how many of the ascending scores `mine` are below `score`."""
-    low, high = 0, len(mine)
-    while low < high:
-        middle = (low + high) // 2
-        if mine[middle] < score:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True)
 def gains_kernel(ticks, low, offset, at_least, total, own, count, lost, lineups, rows, weight, start, stop):
     """Return Σ weight × cents that each lineup of `rows` would add to ours, over scenarios start … stop.
 
@@ -229,7 +216,7 @@ def gains_kernel(ticks, low, offset, at_least, total, own, count, lost, lineups,
             j = score - low[s]
             if j < 0:
                 continue
-            below = _below(mine, score)
+            below = np.searchsorted(mine, score)
             here = 0
             while below + here < len(mine) and mine[below + here] == score:
                 here += 1
@@ -258,7 +245,7 @@ def enter_kernel(ticks, low, offset, at_least, total, own, count, lost, lineups,
         counts, mine = at_least[offset[s] : offset[s + 1]], own[s, : count[s]]
         first = 0
         while first < len(mine):
-            after = _below(mine, mine[first] + 1)
+            after = np.searchsorted(mine, mine[first] + 1)
             j = mine[first] - low[s]
             better = _at_or_above(counts, j + 1)
             above, tied = better + len(mine) - after, counts[j] - better + after - first

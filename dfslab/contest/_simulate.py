@@ -34,13 +34,11 @@ class ContestResult(NamedTuple):
     """What our entries earned, by scenario.
 
     `payout` (S, L) dollars before the fee, and `rank` (S, L), the best rank an entry shares, in the order of the
-    lineups given; lineups past the per-user limit did not enter: payout 0 and rank 0. `notes` are sentences for the
-    page (an overlay, the per-user limit, tickets).
+    lineups given; lineups past the per-user limit did not enter: payout 0 and rank 0.
     """
 
     payout: np.ndarray
     rank: np.ndarray
-    notes: tuple[str, ...]
 
 
 def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,13 +50,7 @@ def mean_and_error(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, 
 
 
 def simulate_contest(
-    lineups,
-    field,
-    points,
-    contest: Contest,
-    *,
-    rules: ContestRules = DRAFTKINGS_NASCAR,
-    threads: int | None = None,
+    lineups, field, points, contest: Contest, *, rules: ContestRules = DRAFTKINGS_NASCAR
 ) -> ContestResult:
     """Play `contest` in every scenario, our lineups against the field and against each other.
 
@@ -68,12 +60,11 @@ def simulate_contest(
     field : (F, K) driver rows of all other entries; may be (0, K)
     points : (S, D) fantasy points
     contest : entry fee, size and prizes
-    rules : says the tick scores are counted in (.05 for NASCAR); points off that grid use a finer one, with a note
-    threads : default one per core; the numbers do not depend on it
+    rules : says the tick scores are counted in (.05 for NASCAR); points off that grid use a finer one
 
     Returns
     -------
-    ContestResult with `.payout` (S, L) in dollars before the fee.
+    ContestResult with `.payout` (S, L) in dollars before the fee. One thread per core; the numbers do not depend on it.
 
     Equal scores share the sum of the prizes of the ranks they cover. With a per-user limit M the first min(L, M)
     lineups enter, the others earn nothing and push nobody down. Fewer entries than the contest holds is an overlay:
@@ -92,8 +83,7 @@ def simulate_contest(
     points = _checked_points(points)
     lineups = _checked_lineups(lineups, points.shape[1], "lineups")
     field = _checked_lineups(field, points.shape[1], "field", lineups.shape[1])
-    entered, notes = _entering(len(lineups), len(field), contest)
-    ticks, tick_notes = _ticks(points, rules)
+    entered, ticks = _entering(len(lineups), len(field), contest), _ticks(points, rules)
     rank = np.zeros((len(points), len(lineups)), np.int32)
     cents = np.zeros(rank.shape)
     counted = _kernels.count_lineups(field, points.shape[1])
@@ -102,9 +92,8 @@ def simulate_contest(
     def play(start, stop):
         _kernels.play_kernel(ticks, own, *counted, total, cents, rank, start, stop)
 
-    _kernels.in_threads(play, len(points), threads)
-    notes = (*notes, *tick_notes, *contest.notes)
-    return ContestResult(cents / 100, rank, notes)
+    _kernels.in_threads(play, len(points))
+    return ContestResult(cents / 100, rank)
 
 
 def field_runs(n_scenarios: int, n_fields: int) -> list[slice]:
@@ -126,14 +115,11 @@ class FieldScores:
     offset: np.ndarray
     at_least: np.ndarray
     contest: Contest
-    threads: int | None = None
 
     @classmethod
-    def from_field(
-        cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR, threads: int | None = None
-    ) -> "FieldScores":
+    def from_field(cls, field, points, contest: Contest, rules: ContestRules = DRAFTKINGS_NASCAR) -> "FieldScores":
         """Count `field` (F, K) in every scenario of `points` (S, D); of fields (n, F, K) each plays its own run."""
-        ticks = _ticks(_checked_points(points), rules)[0]
+        ticks = _ticks(_checked_points(points), rules)
         fields = field if len(field) and np.ndim(field[0]) == 2 else [field]
         most, paid, found = max(map(len, fields)), int(np.count_nonzero(contest.prizes)), []
         if most >= contest.entries:
@@ -144,9 +130,9 @@ class FieldScores:
             def count(start, stop, counted=counted, here=ticks[run]):
                 return _kernels.field_kernel(here, paid, *counted, start, stop)
 
-            found += _kernels.in_threads(count, run.stop - run.start, threads)
+            found += _kernels.in_threads(count, run.stop - run.start)
         low, size, at_least = map(np.concatenate, zip(*found, strict=True))
-        return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest, threads)
+        return cls(ticks, low, np.concatenate([[0], np.cumsum(size)]), at_least, contest)
 
 
 class OurEntries:
@@ -162,7 +148,7 @@ class OurEntries:
 
     def __init__(self, field: FieldScores, lineups, weight, most: int = 0):
         n, total = len(field.low), _prizes_up_to(field.contest)
-        self.field, self.weight = field, np.ascontiguousarray(weight, float)
+        self.weight = np.ascontiguousarray(weight, float)
         self.lineups = _checked_lineups(lineups, field.ticks.shape[1], "lineups")
         ours = np.empty((n, most), np.int32), np.zeros(n, np.int64), np.zeros((n, most + 1))
         self._state = field.ticks, field.low, field.offset, field.at_least, total, *ours
@@ -174,7 +160,7 @@ class OurEntries:
         def part(start, stop):
             return _kernels.gains_kernel(*self._state, self.lineups, rows, self.weight, start, stop)
 
-        return np.sum(_kernels.in_threads(part, len(self.weight), self.field.threads, CHUNK), axis=0) / 100
+        return np.sum(_kernels.in_threads(part, len(self.weight), CHUNK), axis=0) / 100
 
     def enter(self, row: int) -> None:
         """Make lineup `row` one of ours."""
@@ -182,29 +168,21 @@ class OurEntries:
         def part(start, stop):
             _kernels.enter_kernel(*self._state, self.lineups, row, start, stop)
 
-        _kernels.in_threads(part, len(self.weight), self.field.threads, CHUNK)
+        _kernels.in_threads(part, len(self.weight), CHUNK)
 
 
-def _entering(n_lineups: int, n_field: int, contest: Contest) -> tuple[int, tuple[str, ...]]:
-    """Return how many of our lineups enter, and what to say about it."""
+def _entering(n_lineups: int, n_field: int, contest: Contest) -> int:
+    """Return how many of our lineups enter."""
     entered = contest.entering(n_lineups)
     if entered == 0:
         raise ContestError("no lineup to enter; give at least one")
-    total, notes = entered + n_field, []
+    total = entered + n_field
     if total > contest.entries:
         raise ContestError(
             f"{entered:,} lineups and a field of {n_field:,} are {total:,} entries; "
             f"the contest holds {contest.entries:,}: draw a field of {max(contest.entries - entered, 0):,}"
         )
-    if entered < n_lineups:
-        notes.append(
-            f"A user may enter {entered:,} lineups: the money is that of the first {entered:,} of {n_lineups:,}."
-        )
-    if total < contest.entries:
-        unpaid = contest.prizes[total:].sum() / 100
-        rest = f", so ${unpaid:,.2f} in prizes reaches nobody" if unpaid else ", all prizes are paid"
-        notes.append(f"Overlay: {total:,} of {contest.entries:,} places are filled{rest}.")
-    return entered, tuple(notes)
+    return entered
 
 
 def _prizes_up_to(contest: Contest) -> np.ndarray:
@@ -241,17 +219,13 @@ def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None
     return ordered
 
 
-def _ticks(points: np.ndarray, rules: ContestRules) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return points as (S, D) int32 ticks, on the rules' grid or on the first finer one that holds them."""
+def _ticks(points: np.ndarray, rules: ContestRules) -> np.ndarray:
+    """Return points as (S, D) int32 ticks, on the rules' grid or on the first finer one that holds them, or nearly."""
     for tick in (rules.tick, *FINER_TICKS):
         scaled = points / tick
         ticks = np.rint(scaled)
         if np.abs(scaled - ticks).max() < ON_GRID:
-            done = "counted in"
             break
-    else:
-        done = "rounded to"
     if np.abs(ticks).max() > MOST_TICKS:
         raise ContestError(f"points: {np.abs(points).max():,.0f} is no fantasy score (most: {MOST_TICKS * tick:,.0f})")
-    notes = () if tick == rules.tick else (f"Points are no multiples of {rules.tick}; scores are {done} {tick}.",)
-    return ticks.astype(np.int32), notes
+    return ticks.astype(np.int32)

@@ -64,9 +64,7 @@ class FieldPreset:
         """Return the preset with the share of the first lineup that suits `law`."""
         if self.peak is None:
             return self
-        nobody = np.isneginf(law.theta)
-        value = np.where(nobody, 0.0, law.theta)
-        near = best_lineups(value, law.salary, law.rules, NEAR_PEAK, groups=law.groups, bans=np.flatnonzero(nobody))
+        near = best_lineups(law.theta, law.salary, law.rules, NEAR_PEAK, groups=law.groups)
         likeliest = np.exp(law.log_prob(near).max())
         top = min(self.peak[0] * likeliest ** self.peak[1], self.top)
         return replace(self, top=top, second=min(self.second, top))
@@ -195,11 +193,7 @@ def sample_field(
 
 def _checked_ownership(slate: Slate, ownership) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return ownership (D,) that sums to the roster size, 0 for drivers who are out, and what was changed."""
-    target, size = slate.align(ownership, "ownership"), slate.rules.roster_size
-    bad = np.flatnonzero(~(target >= 0) | ~np.isfinite(target))
-    if len(bad):
-        raise UserError(f"ownership: {slate.names[bad[0]]} has {target[bad[0]]}; a fraction of 0 or more is needed")
-    target = np.where(slate.out, 0.0, target)
+    target, size = slate.fractions(ownership), slate.rules.roster_size
     total = target.sum()
     if not 0.5 * size < total < 2 * size:
         raise UserError(f"ownership sums to {total:.2f}; fractions over the slate sum to {size}")
@@ -223,7 +217,8 @@ def _consensus_law(slate: Slate, law: LineupLaw, preset: FieldPreset) -> LineupL
 
     if not value.any():
         return tilted(0.0)
-    best = best_lineups(value, slate.salary, slate.rules, 1, groups=slate.groups, bans=np.flatnonzero(nobody))
+    public = np.where(nobody, -np.inf, value)
+    best = best_lineups(public, slate.salary, slate.rules, 1, groups=slate.groups)
     goal, most = PUBLIC_LEVEL * value[best].sum(), MAX_TILT / value.max()
     short = [goal - tilted(tilt).marginals() @ value for tilt in (0.0, most)]
     if short[0] <= 0 or short[1] >= 0:

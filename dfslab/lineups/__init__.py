@@ -15,11 +15,11 @@ crowd: the most even-handed distribution of legal lineups in which every driver 
 [0.5, 0.4, 0.6, 0.5]
 """
 
-from dfslab.lineups._exact import SearchTooLarge, best_lineups, enumerate_lineups, take_in_order
+from dfslab.lineups._exact import SearchTooLarge, best_lineups, take_in_order
 from dfslab.lineups._explain import why_few, why_none
 from dfslab.lineups._law import InfeasibleOwnership, LineupLaw
 from dfslab.lineups._paths import distinct
-from dfslab.lineups._problem import LineupProblem, Rule, is_legal
+from dfslab.lineups._problem import LineupProblem, Rule
 from dfslab.lineups._search import search, search_set
 
 __all__ = [
@@ -30,8 +30,6 @@ __all__ = [
     "SearchTooLarge",
     "best_lineups",
     "distinct",
-    "enumerate_lineups",
-    "is_legal",
     "search",
     "search_set",
     "take_in_order",

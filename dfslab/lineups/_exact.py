@@ -145,15 +145,12 @@ class _Question:
     def __init__(self, value, problem: LineupProblem):
         self.value, self.problem = scaled_value(value), problem
         self.keep, self.weights, self.highs = np.ones(len(self.value), bool), [], []
-        for weights, low, high in (rule.linear() for rule in problem.rules):
-            slack = EXACT * np.abs(weights).max(initial=0.0)
-            if low == -np.inf and high == 0 and (weights >= 0).all():
+        for weights, most in (rule.side for rule in problem.rules):
+            if most == 0 and (weights >= 0).all():
                 self.keep &= weights == 0
-                continue
-            for side, limit in ((weights, high), (-weights, -low)):
-                if limit < np.inf:
-                    self.weights.append(side)
-                    self.highs.append(limit + slack)
+            else:
+                self.weights.append(weights)
+                self.highs.append(most + EXACT * np.abs(weights).max(initial=0.0))
 
     def best(self, n: int, taken, keep, overlap) -> np.ndarray:
         """Return the `n` best lineups of the drivers `keep` that share at most `overlap` with each of those `taken`.
@@ -163,7 +160,7 @@ class _Question:
         """
         space = self.problem.paths(self.keep & keep)
         none = np.empty((0, self.problem.size), np.int64)
-        if space.width == 0:
+        if len(space.rows) < self.problem.size:
             return none
         prices = self._prices(space.rows)
         amounts, limits = np.array([*self.weights, -self.value]), np.array([*self.highs, np.inf])
@@ -224,18 +221,7 @@ def search_exact(value, problem: LineupProblem, n: int, *, max_overlap=None, max
 
 
 def best_lineups(
-    value,
-    salary,
-    rules,
-    n: int,
-    *,
-    groups=None,
-    max_overlap: int | None = None,
-    max_exposure=None,
-    locks=(),
-    bans=(),
-    min_salary: int | None = None,
-    limits: tuple[Rule, ...] = (),
+    value, salary, rules, n: int, *, groups=None, max_overlap: int | None = None, max_exposure=None, limits=()
 ) -> np.ndarray:
     """Return the `n` legal lineups of highest total value, best first, exactly.
 
@@ -244,15 +230,13 @@ def best_lineups(
 
     Parameters
     ----------
-    value : (D,) float, what a driver adds
+    value : (D,) points or any other value per driver; nobody of -inf is in a lineup
     salary : (D,) int dollars
-    rules : ContestRules (roster size and cap)
-    n : number of lineups; fewer are returned when fewer exist
+    rules : ContestRules
+    n : how many; all of them when fewer exist
     groups : (D,) int or None, at most one driver of each number
-    max_overlap : most drivers two lineups may share
-    max_exposure : fraction of `n`, or (D,) fractions: a driver is in at most floor(max_exposure * n) lineups
-    locks, bans : driver rows that every lineup, or none, holds
-    min_salary : dollars a lineup must spend
+    max_overlap : drivers two lineups may share
+    max_exposure : largest share of the `n` lineups a driver may be in, one number or (D,)
     limits : further `Rule`s
 
     Returns
@@ -273,8 +257,8 @@ def best_lineups(
     value, salary = np.array(value, float), np.array(salary, np.int64)
     if value.shape != salary.shape:
         raise ValueError(f"value has shape {value.shape}, salary {salary.shape}; give one value per driver")
-    if not np.isfinite(value).all():
-        raise ValueError(f"value of driver row {np.flatnonzero(~np.isfinite(value))[0]} is not a finite number")
+    if not (value < np.inf).all():
+        raise ValueError(f"value of driver row {np.flatnonzero(~(value < np.inf))[0]} is not a number")
     if max_exposure is not None:
         share = np.broadcast_to(np.asarray(max_exposure, float), value.shape)
         if not ((share >= 0) & (share <= 1)).all():
@@ -282,17 +266,6 @@ def best_lineups(
         count = np.floor(share * n + 1e-9).astype(np.int64)
     if max_overlap is not None:
         max_overlap = whole_number(max_overlap, "max_overlap", 0)
-    asked = [Rule.on("locks", [row], len(value), low=1) for row in locks]
-    asked += [Rule.on("bans", list(bans), len(value), high=0)] if len(bans) else []
-    asked += [Rule("min_salary", salary, low=min_salary, unit="dollars")] if min_salary else []
-    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups, (*asked, *limits))
-    return search_exact(value, problem, n, max_overlap=max_overlap, max_count=count)
-
-
-def enumerate_lineups(salary, rules, *, groups=None, limit: int = 10_000_000) -> np.ndarray:
-    """Return every legal lineup, (L, K), in lexicographic order; raise `SearchTooLarge` beyond `limit`."""
-    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups)
-    lineups = search_exact(np.zeros(len(problem.salary)), problem, limit + 1)
-    if len(lineups) > limit:
-        raise SearchTooLarge(f"more than {limit:,} legal lineups; raise `limit` or search instead of enumerating")
-    return lineups if groups is None else np.unique(lineups, axis=0)
+    left_out = Rule("value of -inf", np.isneginf(value), 0)
+    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups, (left_out, *limits))
+    return search_exact(np.where(left_out.weights, 0.0, value), problem, n, max_overlap=max_overlap, max_count=count)

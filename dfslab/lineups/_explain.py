@@ -11,54 +11,46 @@ from dfslab.lineups._search import search
 
 SHOWN = 6
 """Changes spelled out in a sentence; the rest is counted."""
-PRINTED = {
-    "fraction": lambda share: f"{share:g} ({100 * share:g} %)",  # options take fractions, the command line percent
-    "dollars": "${:,.0f}".format,
-    "drivers": "{:.0f}".format,
-    "log": "{:g}".format,
-}
+PRINTED = {"number": "{:g}", "dollars": "${:,.0f}", "fraction": "{:g} ({:g} %)"}
+"""How a limit is printed, from itself and a hundred times itself: options take fractions, the command line percent."""
 
 
 def why_none(problem: LineupProblem) -> tuple[str, dict]:
     """Return the sentence that says why `problem` has no lineup, and the changes that are enough.
 
-    Each named rule is dropped in turn. Where no single change is enough, changes that are enough together are found by
+    Each named rule is dropped in turn. Where no single change is enough, rules whose absence is enough are found by
     keeping each rule in turn while a lineup is left.
 
     Returns
     -------
-    sentence, and a dict from the rule's name to the nearest limit that works; None for a rule that can only be dropped
-    (a lock or a ban). The dict is empty when no change helps.
+    sentence, and a dict from the rule's name to the nearest limit that works; None for a rule to be dropped. The dict
+    is empty when no change helps.
     """
     apart = [name for name in problem.names if _best(problem.without(name)) is not None]
-    changes = {name: _loosened(problem.without(name), problem.called(name))[0] for name in apart}
+    changes = {name: _loosened(problem.without(name), problem.called(name)) for name in apart}
     says = "Any one of these changes is enough" if len(changes) > 1 else "This change is enough"
-    start = f"no lineup obeys every rule. {says}"
     if not changes:
-        start = "no lineup obeys every rule, and no single change is enough. These changes together are enough"
-        changes = _joint_changes(problem)
+        changes = dict.fromkeys(_dropped(problem))
+        says = "No single change is enough; these changes together are"
     if not changes:
-        size, cap = problem.size, problem.cap
-        return (
-            f"no {size} drivers within ${cap:,} exist with one of a group at most; correct the salaries or groups",
-            {},
-        )
-    return f"{start}: {_listed([_advice(problem.called(name)[0], limit) for name, limit in changes.items()])}.", changes
+        says = f"{problem.size} drivers within ${problem.cap:,}, one of a group at most, do not exist"
+        return f"no lineup obeys every rule: {says}; correct the salaries or groups", {}
+    parts = [_advice(problem.called(name)[0], limit) for name, limit in changes.items()]
+    return f"no lineup obeys every rule. {says}: {_listed(parts)}.", changes
 
 
-def _joint_changes(problem: LineupProblem) -> dict:
-    kept, changes = replace(problem, rules=()), {}
+def _dropped(problem: LineupProblem) -> list[str]:
+    """Return names of rules without which there is a lineup; empty when there is none without any rule."""
+    kept, dropped = replace(problem, rules=()), []
     if _best(kept) is None:
-        return {}
+        return []
     for name in problem.names:
         trial = kept.with_rules(*problem.called(name))
         if _best(trial) is None:
-            changes[name] = None
+            dropped.append(name)
         else:
             kept = trial
-    for name in changes:
-        changes[name], kept = _loosened(kept, problem.called(name))
-    return changes
+    return dropped
 
 
 def _best(problem: LineupProblem, weights=None) -> np.ndarray | None:
@@ -67,25 +59,24 @@ def _best(problem: LineupProblem, weights=None) -> np.ndarray | None:
     return found[0] if len(found) else None
 
 
-def _loosened(rest: LineupProblem, mine: list[Rule]) -> tuple[float | None, LineupProblem]:
-    """Return the limit nearest to the given one with which the rules `mine` leave a lineup of `rest`, and that problem.
+def _loosened(rest: LineupProblem, mine: list[Rule]) -> float | None:
+    """Return the limit nearest to the given one with which the rules `mine` leave a lineup of `rest`.
 
-    The limit is rounded to a number a person would type, on the side that still works.
+    It is rounded to a number a person would type, on the side that still works.
     """
     rule = mine[0]
     if rule.unit == "name":
-        return None, rest
+        return None
 
-    def at(level) -> LineupProblem:
-        return rest.with_rules(*(rule.at(level) for rule in mine))
+    def works(level) -> bool:
+        return _best(rest.with_rules(*(replace(rule, limit=level) for rule in mine))) is not None
 
     if rule.each or len(mine) > 1:
         levels = np.unique(rule.weights) if rule.each else np.arange(rest.size + 1)
-        limit = _first(levels[levels > rule.high], lambda level: _best(at(level)) is not None)
+        limit = _first(levels[levels > rule.limit], works)
     else:
-        limit = rule.weights[_best(rest, (1 if rule.is_floor else -1) * rule.weights)].sum()
-    limit = (math.floor(limit * 100 + EXACT) if rule.is_floor else math.ceil(limit * 100 - EXACT)) / 100
-    return limit, at(limit)
+        limit = rule.weights[_best(rest, (1 if rule.floor else -1) * rule.weights)].sum()
+    return (math.floor(limit * 100 + EXACT) if rule.floor else math.ceil(limit * 100 - EXACT)) / 100
 
 
 def _first(levels, works):
@@ -98,43 +89,40 @@ def _listed(parts: list[str]) -> str:
     return "; ".join(parts[:SHOWN] + more)
 
 
-def _advice(rule: Rule, works=None) -> str:
+def _advice(rule: Rule, works: float | None) -> str:
     if rule.unit == "name":
         option, _, who = rule.name.partition(": ")
         return f"remove {who} from {option}"
-    printed, way = PRINTED[rule.unit], "high" if rule.is_floor else "low"
-    given = f"{rule.name} {printed(rule.limit)}"
-    return f"drop {given}" if works is None else f"{given} is too {way}, {printed(works)} works"
+    given, way = f"{rule.name} {_printed(rule.unit, rule.limit)}", "high" if rule.floor else "low"
+    return f"drop {given}" if works is None else f"{given} is too {way}, {_printed(rule.unit, works)} works"
 
 
-def why_few(
-    value, problem: LineupProblem, n: int, n_found: int, max_overlap, max_count, max_exposure=None
-) -> tuple[str, dict]:
+def _printed(unit: str, number: float) -> str:
+    return PRINTED[unit].format(number, 100 * number)
+
+
+def why_few(value, problem: LineupProblem, n: int, n_found: int, max_overlap, max_count) -> tuple[str, dict]:
     """Return the sentence that says how many lineups there are, and the changes that alone give `n`.
 
-    Changes are max_overlap, max_exposure (the smallest share for all drivers), or a rule to drop (None);
-    `max_exposure` is what was asked for, printed when it is one number.
+    Changes are max_overlap, max_exposure (the smallest share for all drivers), or a rule to drop (None).
     """
 
     def enough(overlap, count, where=problem):
         return len(search(value, where, n, max_overlap=overlap, max_count=count)) >= n
 
-    changes, parts, share = {}, [], PRINTED["fraction"]
+    changes, parts = {}, []
     if max_overlap is not None and enough(None, max_count):
         works = _first(range(max_overlap + 1, problem.size), lambda level: enough(level, max_count))
         changes["max_overlap"] = works
-        parts.append(f"max_overlap {max_overlap} is too low, {works} works")
+        parts.append(f"max_overlap is too low, {works} works")
     if max_count is not None and enough(max_overlap, None):
         counts = range(int(max_count.min()) + 1, n + 1)
         most = _first(counts, lambda level: enough(max_overlap, np.maximum(max_count, level)))
         changes["max_exposure"] = works = math.ceil(100 * most / n) / 100
-        given = f" {share(max_exposure)}" if isinstance(max_exposure, int | float) else ""
-        parts.append(f"max_exposure{given} is too low, {share(works)} works")
+        parts.append(f"max_exposure is too low, {_printed('fraction', works)} works")
     dropped = [name for name in problem.names if enough(max_overlap, max_count, problem.without(name))]
-    changes |= dict.fromkeys(dropped)
-    parts += [_advice(problem.called(name)[0]) for name in dropped]
-    ask = f"ask for {n_found}" if n_found else "loosen the limits"
+    parts += [_advice(problem.called(name)[0], None) for name in dropped]
     start = f"{n_found} of {n} lineups exist under these rules"
-    if not parts:
-        return f"{start}, and no single change gives {n}; {ask}", changes
-    return f"{start}; {ask}, or change one: {_listed(parts)}.", changes
+    ask = f"ask for {n_found}" if n_found else "loosen the limits"
+    change = f"or change one: {_listed(parts)}." if parts else f"for no single change gives {n}"
+    return f"{start}; {ask}, {change}", changes | dict.fromkeys(dropped)

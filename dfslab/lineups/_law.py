@@ -35,17 +35,8 @@ class InfeasibleOwnership(UserError):
 
 def _taste(unspent, dollars) -> np.ndarray:
     """Return g at `dollars` left below the cap from its table, straight lines between the entries; 0 without one."""
-    if unspent is None:
-        return np.zeros(len(dollars))
-    table = np.array(unspent, float)
-    if np.isnan(table).any() or (table == np.inf).any():
-        raise ValueError("unspent: a taste is a number (or -inf) for each $100 left below the cap")
-    place = np.minimum(dollars / UNSPENT_STEP, len(table) - 1)
-    below, share = np.floor(place).astype(int), place % 1
-    taste, between = table[below], share > 0
-    taste[between] *= 1 - share[between]
-    taste[between] += share[between] * table[below[between] + 1]
-    return taste
+    table = np.zeros(1) if unspent is None else np.asarray(unspent, float)
+    return np.interp(dollars, UNSPENT_STEP * np.arange(len(table)), table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +49,7 @@ class LineupLaw:
     salary : (D,) int dollars
     rules : ContestRules
     groups : (D,) int or None, at most one driver of each number in a lineup
-    unspent : None, or a table of g at $0, $100, $200, … left below the cap, whose last entry holds from there on;
-        -inf forbids
+    unspent : None, or a table of g at $0, $100, $200, … left below the cap, whose last entry holds from there on
 
     Examples
     --------
@@ -86,7 +76,7 @@ class LineupLaw:
         if self.groups is not None:
             object.__setattr__(self, "groups", np.array(self.groups))
         if self._paths.log_normaliser == -np.inf:
-            raise ValueError("no legal lineup can be built from the drivers of this law")
+            raise ValueError("no legal lineup can be built from the drivers of this law, or none within some e^500")
 
     @classmethod
     def fit(cls, ownership, salary, rules, *, groups=None, unspent=None, nearest: bool = False) -> "LineupLaw":
@@ -122,10 +112,7 @@ class LineupLaw:
 
     @cached_property
     def _space(self) -> LineupSpace:
-        space = self._problem.paths(np.isfinite(self.theta))
-        if space.width == 0 or len(space.rows) == 0:
-            raise ValueError("no legal lineup can be built from the drivers of this law")
-        return space
+        return self._problem.paths(np.isfinite(self.theta))
 
     @cached_property
     def _paths(self) -> Paths:
@@ -187,27 +174,16 @@ def _check_necessary(ownership, problem) -> None:
     size, total, spent = problem.size, ownership.sum(), ownership @ problem.salary
     if abs(total - size) > SUM_TOLERANCE * size:
         raise InfeasibleOwnership(f"ownership sums to {total:.6g}, a lineup has {size} drivers; rescale it to {size}")
-    top = int(np.argmax(ownership))
-    if ownership[top] >= 1:
-        raise InfeasibleOwnership(
-            f"ownership of driver row {top} is {ownership[top]:.6g}; it must stay below 1 (100 % of the entries)"
-        )
     if spent > problem.cap * (1 + 1e-12):
         dollars = f"${spent:,.0f}" if spent >= problem.cap + 1 else f"${spent:,.4f}"
         raise InfeasibleOwnership(
             f"ownership implies an average lineup of {dollars}, above the cap of ${problem.cap:,}; "
             "lower the expensive drivers or ask for the nearest feasible law"
         )
-    for group in () if problem.groups is None else np.unique(problem.groups):
-        share = ownership[problem.groups == group].sum()
-        if share > 1 + 1e-9:
-            raise InfeasibleOwnership(
-                f"ownership of group {group} sums to {share:.6g}, a lineup holds at most one of its drivers"
-            )
 
 
 def _fit_theta(target, problem, unspent, nearest) -> np.ndarray:
-    space = _usable_space(target, problem, unspent, nearest)
+    space = _usable_space(target, problem, nearest)
     taste, goal = _taste(unspent, space.unspent), target[space.rows]
     goal = goal * (problem.size / goal.sum())
     solution = _newton(space, taste, goal, np.zeros(len(goal)))
@@ -222,26 +198,21 @@ def _fit_theta(target, problem, unspent, nearest) -> np.ndarray:
     return theta
 
 
-def _usable_space(target, problem, unspent, nearest) -> LineupSpace:
+def _usable_space(target, problem, nearest) -> LineupSpace:
     """Return the space of the drivers with ownership; one that fits no legal lineup raises, or leaves if `nearest`."""
     keep = target > 0
-    for _ in range(2):
-        space = problem.paths(keep)
-        if space.width == 0 or len(space.rows) < problem.size:
-            break
-        marginals = Paths.at(space, np.zeros(len(space.rows)), _taste(unspent, space.unspent)).marginals
-        stuck = space.rows[marginals == 0]
-        if len(stuck) == len(space.rows):
-            break
-        if not len(stuck):
-            return space
-        if not nearest:
-            raise InfeasibleOwnership(
-                f"driver row {stuck[0]} (${problem.salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
-                f"but fits no legal lineup under the cap of ${problem.cap:,}"
-            )
-        keep = keep & ~np.isin(np.arange(len(keep)), stuck)
-    raise InfeasibleOwnership(f"the {int(keep.sum())} drivers with ownership above 0 make no legal lineup")
+    space = problem.paths(keep)
+    held = Paths.at(space, np.zeros(len(space.rows)), np.zeros(space.width)).marginals
+    stuck = space.rows[held == 0]
+    if len(stuck) == len(space.rows):
+        raise InfeasibleOwnership(f"the {int(keep.sum())} drivers with ownership above 0 make no legal lineup")
+    if len(stuck) and not nearest:
+        raise InfeasibleOwnership(
+            f"driver row {stuck[0]} (${problem.salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
+            f"but fits no legal lineup under the cap of ${problem.cap:,}"
+        )
+    keep[stuck] = False
+    return problem.paths(keep)
 
 
 def _outside(space, taste, goal, closest, salary) -> str:
@@ -259,17 +230,17 @@ def _outside(space, taste, goal, closest, salary) -> str:
 def _newton(space, taste, goal, ridge) -> np.ndarray | None:
     """Return theta that minimises `log Z − theta · goal + Σ ridge theta² / 2`, or None when there is none.
 
-    Without ridge the minimum is an entropy (plus the mean taste), so a lower value proves that no law exists.
+    Without ridge the minimum is an entropy (plus the mean taste), so a lower value proves that no law exists. Steps to
+    log-worths too far apart for path sums are halved.
     """
-    finite = taste[np.isfinite(taste)]
-    lowest = -np.inf if ridge.any() else min(finite.min(), 0.0) - 1e-6
+    lowest = -np.inf if ridge.any() else min(taste.min(), 0.0) - 1e-6
     constant = 0.0 if ridge.any() else 1.0 / len(goal)  # a constant on every theta changes nothing: hold it
 
     def loss(theta):
         paths = Paths.at(space, theta, taste)
         value = paths.log_normaliser - theta @ goal + 0.5 * (ridge * theta) @ theta
-        gradient = paths.marginals - goal + ridge * theta
-        return value if value >= lowest else -np.inf, gradient, lambda: _hessian(paths, ridge, constant)
+        value = np.inf if paths.table is None else value if value >= lowest else -np.inf
+        return value, paths.marginals - goal + ridge * theta, lambda: _hessian(paths, ridge, constant)
 
     start = np.log(goal) - np.log1p(-np.minimum(goal, 1 - 1e-6))
     found = damped_newton(loss, start, error=FIT_ERROR, max_steps=MAX_NEWTON_STEPS)
@@ -277,6 +248,4 @@ def _newton(space, taste, goal, ridge) -> np.ndarray | None:
 
 
 def _hessian(paths, ridge, constant):
-    if paths.table is None:
-        raise np.linalg.LinAlgError("log-worths too far apart for pair marginals")
     return paths.pairs() - np.outer(paths.marginals, paths.marginals) + np.diag(ridge) + constant

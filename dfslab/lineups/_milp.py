@@ -1,5 +1,6 @@
 """Integer programming, the one place that talks to PuLP: the best lineups one after another, and the best set."""
 
+from collections import defaultdict
 from itertools import combinations
 
 import numpy as np
@@ -15,38 +16,6 @@ OPTIMAL, INFEASIBLE = 1, -1
 """PuLP's status numbers, the same in its versions 3 and 4 (their names are not)."""
 
 
-def solve_binary(objective, rows) -> np.ndarray | None:
-    """Maximise `objective` (V,) over 0/1 vectors under `rows`; None when nothing is feasible.
-
-    Parameters
-    ----------
-    objective : (V,) float
-    rows : iterable of (columns, weights, low, high), each a constraint low ≤ Σ weights · x[columns] ≤ high
-
-    Returns
-    -------
-    (V,) bool, optimal with gap 0, or None. Any other end of the solver raises `RuntimeError`.
-    """
-    import pulp
-
-    problem = pulp.LpProblem("lineups", pulp.LpMaximize)
-    x = [problem.add_variable(f"x{i}", cat="Binary") for i in range(len(objective))]
-    problem += pulp.lpSum(float(c) * x[i] for i, c in enumerate(objective))
-    for columns, weights, low, high in rows:
-        total = pulp.lpSum(float(w) * x[i] for i, w in zip(columns, weights, strict=True))
-        if np.isfinite(low):
-            problem += total >= float(low)
-        if np.isfinite(high):
-            problem += total <= float(high)
-    result = problem.solve(pulp.getSolver("HiGHS", msg=False, gapRel=0.0, gapAbs=0.0))
-    status = int(getattr(result, "status", result))  # PuLP 4 returns a record, PuLP 3 the number itself
-    if status == INFEASIBLE:
-        return None
-    if status != OPTIMAL:
-        raise RuntimeError(f"HiGHS ended with status {status}, neither optimal nor infeasible; please report the model")
-    return np.array([v.varValue > 0.5 for v in x], bool)
-
-
 def search_milp(value, problem: LineupProblem, n: int, *, max_overlap=None, max_count=None) -> np.ndarray:
     """Return what `search_exact` returns by integer programming: solve, forbid the lineup, repeat.
 
@@ -56,68 +25,66 @@ def search_milp(value, problem: LineupProblem, n: int, *, max_overlap=None, max_
     objective = value * (LARGEST_VALUE / max(np.abs(value).max(initial=0.0), 1e-300))
     left = np.full(len(value), n) if max_count is None else np.array(max_count)
     most = problem.size - 1 if max_overlap is None else min(max_overlap, problem.size - 1)
-    rows, found = _rows(problem) + [([i], [1.0], -np.inf, 0.0) for i in np.flatnonzero(left <= 0)], []
+    alone, sides, found = np.eye(len(value)), _sides(problem), []
+    sides += [(alone[i], 0) for i in np.flatnonzero(left <= 0)]
     while len(found) < n:
-        chosen = solve_binary(objective, rows)
+        chosen = _solve(objective, sides, problem.size)
         if chosen is None:
             break
         lineup = np.flatnonzero(chosen)
         legal = bool(problem.legal(lineup[None])[0])  # the model is wider than the rules by the solver's tolerance
-        rows.append((lineup, np.ones(len(lineup)), -np.inf, float(most if legal else len(lineup) - 1)))
+        sides.append((chosen, most if legal else len(lineup) - 1))
         if legal:
             found.append(lineup)
             left[lineup] -= 1
-            rows += [([i], [1.0], -np.inf, 0.0) for i in lineup[left[lineup] == 0]]
+            sides += [(alone[i], 0) for i in lineup[left[lineup] == 0]]
     found = np.array(found, np.int64).reshape(-1, problem.size)
     return found[np.argsort(-value[found].sum(axis=1), kind="stable")]
 
 
-def _rows(problem: LineupProblem) -> list:
-    """Return the problem as rows for `solve_binary`, widened by the solver's own tolerance."""
-    everyone = np.arange(len(problem.salary))
-    rows = [(everyone, np.ones(len(everyone)), problem.size, problem.size)]
-    rows.append((everyone, problem.salary, -np.inf, problem.cap))
-    for group in () if problem.groups is None else np.unique(problem.groups):
-        members = np.flatnonzero(problem.groups == group)
-        rows.append((members, np.ones(len(members)), -np.inf, 1.0))
-    for weights, low, high in (rule.linear() for rule in problem.rules):
-        used = np.flatnonzero(weights)
-        rows.append((used, weights[used], low - SOLVER_SLACK, high + SOLVER_SLACK))
-    return rows
+def _sides(problem: LineupProblem) -> list:
+    """Return the problem as (weights (D,), most) with Σ weights ≤ most, widened by the solver's own tolerance."""
+    groups = [] if problem.groups is None else [problem.groups == group for group in np.unique(problem.groups)]
+    rules = [(weights, most + SOLVER_SLACK) for weights, most in (rule.side for rule in problem.rules)]
+    return [(problem.salary, problem.cap), *((members, 1) for members in groups), *rules]
 
 
-def choose_set(candidates, value, n: int, min_count, max_count, max_overlap=None) -> np.ndarray | None:
-    """Choose `n` of `candidates` (C, K) with the largest total value under counts per driver; None when impossible.
+def choose_set(pool, value, n: int, min_count, max_count, max_overlap) -> np.ndarray | None:
+    """Return the `n` of the lineups `pool` (C, K) of largest total value under counts per driver; None if impossible.
 
-    Parameters
-    ----------
-    candidates : (C, K) distinct lineups
-    value : (C,) float
-    min_count, max_count : (D,) how often each driver may appear
-    max_overlap : drivers two chosen lineups may share; two share more exactly when some set of `max_overlap + 1`
-        drivers lies in both, so each such set may be used once
-
-    Returns
-    -------
-    rows of `candidates`, (n,) int, in their order
+    Two share more than `max_overlap` drivers exactly when some set of one driver more lies in both, so each such set
+    may be used once.
     """
-    spread = max(float(np.ptp(value)), 1e-12)
-    rows = [(np.arange(len(value)), np.ones(len(value)), float(n), float(n))]
-    for i in np.flatnonzero((min_count > 0) | (max_count < n)):
-        holders = np.flatnonzero((candidates == i).any(axis=1))
-        if not holders.size and min_count[i] > 0:
-            return None
-        rows.append((holders, np.ones(holders.size), float(min_count[i]), float(max_count[i])))
-    if max_overlap is not None:
-        rows += [(m, np.ones(len(m)), -np.inf, 1.0) for m in _sharing(candidates, max_overlap + 1)]
-    chosen = solve_binary((value - value.min()) / spread, rows)
-    return None if chosen is None else np.flatnonzero(chosen)
+    holds, total = np.zeros((len(value), len(pool))), value[pool].sum(axis=1)
+    np.put_along_axis(holds, pool.T, 1, axis=0)
+    sides = [(-holds[i], -min_count[i]) for i in np.flatnonzero(min_count)]
+    sides += [] if max_count is None else list(zip(holds, max_count, strict=True))
+    sharing = defaultdict(list)
+    for row, lineup in enumerate(pool.tolist() if max_overlap is not None else ()):
+        for part in combinations(lineup, max_overlap + 1):
+            sharing[part].append(row)
+    sides += [(np.isin(np.arange(len(pool)), rows), 1) for rows in sharing.values() if len(rows) > 1]
+    chosen = _solve((total - total.min()) / max(np.ptp(total), 1e-12), sides, n)
+    return None if chosen is None else pool[chosen]
 
 
-def _sharing(candidates, size: int) -> list:
-    """Return, for every set of `size` drivers that lies in two or more candidates, the rows holding it."""
-    holders: dict[tuple, list] = {}
-    for row, lineup in enumerate(np.sort(candidates, axis=1).tolist()):
-        for part in combinations(lineup, size):
-            holders.setdefault(part, []).append(row)
-    return [np.array(rows) for rows in holders.values() if len(rows) > 1]
+def _solve(objective, sides, size: int) -> np.ndarray | None:
+    """Return the `size` things of the largest `objective` (V,) within the `sides`, (V,) bool; None where none are.
+
+    Optimal with gap 0; any other end of the solver raises `RuntimeError`.
+    """
+    import pulp
+
+    problem = pulp.LpProblem("lineups", pulp.LpMaximize)
+    x = [problem.add_variable(f"x{i}", cat="Binary") for i in range(len(objective))]
+    problem += pulp.lpSum(float(c) * x[i] for i, c in enumerate(objective))
+    problem += pulp.lpSum(x) == size
+    for weights, most in sides:
+        problem += pulp.lpSum(float(weights[i]) * x[i] for i in np.flatnonzero(weights)) <= float(most)
+    result = problem.solve(pulp.getSolver("HiGHS", msg=False, gapRel=0.0, gapAbs=0.0))
+    status = int(getattr(result, "status", result))  # PuLP 4 returns a record, PuLP 3 the number itself
+    if status == INFEASIBLE:
+        return None
+    if status != OPTIMAL:
+        raise RuntimeError(f"HiGHS ended with status {status}, neither optimal nor infeasible; please report the model")
+    return np.array([v.varValue > 0.5 for v in x], bool)

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 SMALLEST_SUM = 1e-250
-"""Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and logarithms are used."""
+"""Below this a path sum (terms scaled to at most 1) may have lost terms to underflow, and counts as none."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LineupSpace:
     """First item of the next layer, (M,)."""
     roster_size: int
     width: int
-    """Steps of budget + 1; 0 when no lineup is affordable."""
+    """Steps of budget + 1."""
     unit: int
     remainder: int
 
@@ -40,30 +40,27 @@ class LineupSpace:
         return np.arange(self.width) * self.unit + self.remainder
 
 
-def lineup_space(salary, roster_size: int, cap: int, *, groups=None, keep=None) -> LineupSpace:
+def lineup_space(salary, roster_size: int, cap: int, groups, keep) -> LineupSpace:
     """Return the space of lineups of `roster_size` kept drivers for at most `cap` dollars, one of a group at most.
 
     Parameters
     ----------
     salary : (D,) int dollars
     groups : (D,) int or None, at most one driver of each number
-    keep : (D,) bool or None, the drivers that may be used
+    keep : (D,) bool, the drivers that may be used
     """
-    salary = np.asarray(salary, np.int64)
-    rows = np.arange(len(salary)) if keep is None else np.flatnonzero(keep)
+    rows = np.flatnonzero(keep)
     following = np.arange(1, len(rows) + 1)
     if groups is not None:
-        rows, following = _layers(rows, np.asarray(groups)[rows])
-    if len(rows) == 0:
-        return LineupSpace(rows, rows, rows, roster_size, int(roster_size == 0 and cap >= 0), 1, max(cap, 0))
-    cheapest = int(salary[rows].min())
-    excess = salary[rows] - cheapest
-    unit = max(int(np.gcd.reduce(excess)), 1)
+        rows, following = _layers(rows, groups[rows])
+    cheapest = int(salary[rows].min(initial=cap + 1))
     budget = cap - roster_size * cheapest
     if budget < 0:
-        return LineupSpace(rows, excess // unit, following, roster_size, 0, unit, 0)
+        return LineupSpace(rows[:0], rows[:0], rows[:0], roster_size, 1, 1, 0)
+    excess = salary[rows] - cheapest
+    unit = max(int(np.gcd.reduce(excess)), 1)
     cost = excess // unit
-    steps = min(budget // unit, int(np.sort(cost)[-roster_size:].sum()) if roster_size else 0)
+    steps = min(budget // unit, int(np.sort(cost)[-roster_size:].sum()))
     return LineupSpace(rows, cost, following, roster_size, steps + 1, unit, budget - steps * unit)
 
 
@@ -109,24 +106,6 @@ def _completions(weight, cost, following, roster_size, terminal):
                 target[b] = without[b]
             for b in range(c, width):
                 target[b] = without[b] + w * source[b - c]
-    return table
-
-
-@njit(cache=True)
-def _log_completions(theta, cost, following, roster_size, terminal):
-    """Return the logarithm of `_completions`, safe for any size of theta."""
-    m, width = len(cost), len(terminal)
-    table = np.full((m + 1, roster_size + 1, width), -np.inf)
-    for j in range(m + 1):
-        table[j, 0] = terminal
-    for j in range(m - 1, -1, -1):
-        c = cost[j]
-        for k in range(1, min(roster_size, m - j) + 1):
-            for b in range(width):
-                without = table[j + 1, k, b]
-                taken = theta[j] + table[following[j], k - 1, b - c] if b >= c else -np.inf
-                high, low = max(without, taken), min(without, taken)
-                table[j, k, b] = high + np.log1p(np.exp(low - high)) if low > -np.inf else high
     return table
 
 
@@ -191,31 +170,6 @@ def _path_pairs(weight, cost, following, table):
 
 
 @njit(cache=True)
-def _flow(theta, cost, following, log_table):
-    """Return P(item held) (M,) and P(b steps left) by sending probability 1 down the paths; never under- or overflows
-    in a way that matters, whatever theta."""
-    m, size, width = log_table.shape[0] - 1, log_table.shape[1] - 1, log_table.shape[2]
-    reach = np.zeros((m + 1, size + 1, width))
-    reach[0, size, width - 1] = 1.0
-    held = np.zeros(m)
-    for j in range(m):
-        for k in range(1, size + 1):
-            for b in range(width):
-                mass = reach[j, k, b]
-                if mass == 0.0:
-                    continue
-                taken = 0.0
-                if b >= cost[j]:
-                    ahead = log_table[following[j], k - 1, b - cost[j]]
-                    taken = mass * np.exp(min(theta[j] + ahead - log_table[j, k, b], 0.0))
-                    reach[following[j], k - 1, b - cost[j]] += taken
-                held[j] += taken
-                if log_table[j + 1, k, b] > -np.inf:
-                    reach[j + 1, k, b] += mass - taken
-    return held, reach[:, 0, :].sum(axis=0)
-
-
-@njit(cache=True)
 def _draw(uniforms, columns, cost, following):
     """Return items (n, K): each pick inverts the distribution of the next item; `columns` is (K+1, width, M+1)."""
     n, size = uniforms.shape
@@ -255,7 +209,7 @@ def _scaled(space: LineupSpace, theta, taste):
 
 @dataclass(frozen=True)
 class Paths:
-    """Path sums of `exp(Σ theta + taste)` at one theta; `table` is None where logarithms were needed."""
+    """Path sums of `exp(Σ theta + taste)` at one theta; `log_normaliser` is -inf where no path can be summed."""
 
     space: LineupSpace
     log_normaliser: float
@@ -265,31 +219,24 @@ class Paths:
     """P(b steps left), (width,)."""
     weight: np.ndarray
     table: np.ndarray | None
-    log_table: np.ndarray | None
 
     @classmethod
     def at(cls, space: LineupSpace, theta, taste) -> "Paths":
+        nothing = cls(space, -np.inf, np.zeros(len(theta)), np.zeros(space.width), theta, None)
+        if not len(theta):
+            return nothing
         weight, terminal, shift = _scaled(space, theta, taste)
         table = _completions(weight, space.cost, space.following, space.roster_size, terminal)
         total = table[0, -1, -1]
         if not total > SMALLEST_SUM:
-            return cls._by_logarithms(space, theta, taste, weight)
+            return nothing
         sums, ends = _path_marginals(weight, space.cost, space.following, table)
-        return cls(space, np.log(total) + shift, sums / total, ends / total, weight, table, None)
-
-    @classmethod
-    def _by_logarithms(cls, space, theta, taste, weight):
-        table = _log_completions(theta, space.cost, space.following, space.roster_size, taste)
-        total = table[0, -1, -1]
-        if total == -np.inf:
-            return cls(space, -np.inf, np.zeros(len(theta)), np.zeros(space.width), weight, None, table)
-        held, ends = _flow(theta, space.cost, space.following, table)
-        return cls(space, total, held, ends, weight, None, table)
+        return cls(space, np.log(total) + shift, sums / total, ends / total, weight, table)
 
     def pairs(self) -> np.ndarray:
         """Return P(both held), (M, M), the marginals on the diagonal."""
         if self.table is None:
-            raise ValueError("pair marginals need log-worths within some 100 of each other")
+            raise np.linalg.LinAlgError("no path to be summed")
         pairs = _path_pairs(self.weight, self.space.cost, self.space.following, self.table) / self.table[0, -1, -1]
         pairs[np.diag_indices(len(pairs))] = self.marginals
         return pairs
@@ -297,8 +244,7 @@ class Paths:
     @cached_property
     def _columns(self) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            table = self.log_table if self.table is None else np.log(self.table)
-        return np.ascontiguousarray(table.transpose(1, 2, 0))
+            return np.ascontiguousarray(np.log(self.table).transpose(1, 2, 0))
 
     def draw(self, uniforms) -> np.ndarray:
         """Return a lineup of items for each row of `uniforms` (n, K) in [0, 1), exactly distributed."""

@@ -12,26 +12,27 @@ EXACT = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A linear rule on lineups, `low ≤ Σ weights over the drivers ≤ high`.
+    """A linear rule on lineups: Σ weights over the drivers is at most `limit`, or at least, where it is a `floor`.
 
-    A lock has low = 1 on one driver, a ban high = 0, a minimum salary a low on salaries, total ownership a high on
-    ownership; an overlap limit has a high on the drivers of another lineup. Rules of one name are given up together.
+    A lock is a floor of 1 on one driver, a ban a limit of 0, a minimum salary a floor on salaries, total ownership a
+    limit on ownership; an overlap limit counts the drivers of another lineup. Rules of one name are given up together.
 
     Parameters
     ----------
     name : what a message calls it
     weights : (D,) float
-    low, high : the bounds
-    each : the bounds are for every driver by himself instead of for the sum: nobody of a weight above `high`
-    unit : how its bound is printed: drivers, dollars, fraction, log, or "name" where the name says it all
+    limit : the bound
+    floor : whether it bounds from below
+    each : the limit is for every driver by himself instead of for the sum: nobody of a weight above it
+    unit : how the limit is printed: number, dollars, fraction, or "name" where the name says it all
     """
 
     name: str
     weights: np.ndarray
-    low: float = -np.inf
-    high: float = np.inf
+    limit: float
+    floor: bool = False
     each: bool = False
-    unit: str = "drivers"
+    unit: str = "number"
 
     def __post_init__(self):
         weights = np.array(self.weights, float)
@@ -40,38 +41,17 @@ class Rule:
             raise ValueError(f"rule {self.name}: weight of driver row {bad[0]} is not a finite number")
         object.__setattr__(self, "weights", weights)
 
-    @classmethod
-    def on(cls, name: str, drivers, n_drivers: int, **bounds) -> "Rule":
-        """Return the rule that counts `drivers` (rows of `n_drivers`) in a lineup."""
-        weights = np.zeros(n_drivers)
-        weights[np.asarray(drivers, np.int64)] = 1.0
-        return cls(name, weights, **bounds)
-
     @property
-    def is_floor(self) -> bool:
-        """Whether the bound that is given is the low one."""
-        return bool(np.isfinite(self.low))
-
-    @property
-    def limit(self) -> float:
-        """The bound that is given."""
-        return self.low if self.is_floor else self.high
-
-    def at(self, limit: float) -> "Rule":
-        """Return the rule with another bound."""
-        return replace(self, **{"low" if self.is_floor else "high": limit})
-
-    def linear(self) -> tuple[np.ndarray, float, float]:
-        """Return weights, low and high of the rule as a bound on the sum."""
-        if not self.each:
-            return self.weights, self.low, self.high
-        return (self.weights > self.high + EXACT) * 1.0, -np.inf, 0.0
+    def side(self) -> tuple[np.ndarray, float]:
+        """The rule as weights (D,) whose sum over a lineup is at most a number."""
+        if self.each:
+            return (self.weights > self.limit + EXACT) * 1.0, 0.0
+        return (-self.weights, -self.limit) if self.floor else (self.weights, self.limit)
 
     def holds(self, lineups) -> np.ndarray:
         """Return which `lineups` (L, K) obey the rule, (L,) bool."""
-        weights, low, high = self.linear()
-        total, slack = weights[lineups].sum(axis=1), EXACT * np.abs(weights).max(initial=0.0)
-        return (total >= low - slack) & (total <= high + slack)
+        weights, most = self.side
+        return weights[lineups].sum(axis=1) <= most + EXACT * np.abs(weights).max(initial=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +67,7 @@ class LineupProblem:
 
     Examples
     --------
-    >>> problem = LineupProblem([50, 40, 30], 2, 80, rules=(Rule.on("bans: Ann", [0], 3, high=0),))
+    >>> problem = LineupProblem([50, 40, 30], 2, 80, rules=(Rule("bans: Ann", [1, 0, 0], 0),))
     >>> problem.legal([[0, 2], [1, 2], [0, 1]]).tolist()
     [False, True, False]
     """
@@ -140,23 +120,11 @@ class LineupProblem:
             good &= rule.holds(rows)
         return good
 
-    def paths(self, keep=None) -> LineupSpace:
+    def paths(self, keep) -> LineupSpace:
         """Return the lineups of the drivers `keep` ((D,) bool) as paths, side rules apart."""
-        return lineup_space(self.salary, self.size, self.cap, groups=self.groups, keep=keep)
+        return lineup_space(self.salary, self.size, self.cap, self.groups, keep)
 
 
 def _all_different(rows) -> np.ndarray:
     rows = np.sort(rows, axis=1)
     return (rows[:, 1:] != rows[:, :-1]).all(axis=1)
-
-
-def is_legal(lineups, salary, rules, *, groups=None, out=None) -> np.ndarray:
-    """Return whether each lineup may be entered, (L,) bool.
-
-    `roster_size` different drivers of the slate, within the cap, none of them in `out` ((D,) bool), at most one of
-    each group.
-    """
-    problem = LineupProblem(salary, rules.roster_size, rules.salary_cap, groups)
-    if out is not None:
-        problem = problem.with_rules(Rule("out", np.array(out, float), high=0))
-    return problem.legal(lineups)

@@ -1,36 +1,32 @@
 """The audit: every rule checked again on the lineups that came out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from dfslab.lineups import distinct, is_legal
+from dfslab.lineups import distinct
 from dfslab.optimize import LeverageAwareOptimizer
 from dfslab.portfolio._greedy import Limits
-from dfslab.slate import Slate
 
 
 def audit(
-    slate: Slate,
-    lineups,
-    n: int,
-    *,
-    limits: Limits | None = None,
-    optimizer: LeverageAwareOptimizer | None = None,
-    regimes=(),
+    optimizer: LeverageAwareOptimizer, lineups, n: int, *, limits: Limits | None = None, regimes=()
 ) -> pd.DataFrame:
     """Re-check every rule on the final `lineups` (N, K) of `n` asked for, a row per rule: found, limit, holds.
 
     The rules of `optimizer` are checked one by one. With a quota among the limits, the `regimes` (N,) that the lineups
     lean on must be as many.
     """
-    size, cap = slate.rules.roster_size, slate.rules.salary_cap
+    slate, problem = optimizer.slate, optimizer.problem
+    size, cap = problem.size, problem.cap
     lineups = np.asarray(lineups, int).reshape(-1, size)
     limits = limits or Limits(1.0, size - 1)
     held = np.zeros((len(lineups), len(slate)), int)
     np.put_along_axis(held, lineups, 1, axis=1)
     shared = held @ held.T
     np.fill_diagonal(shared, 0)
-    legal = is_legal(lineups, slate.salary, slate.rules, groups=slate.groups, out=slate.out)
+    legal = replace(problem, rules=()).legal(lineups) & ~slate.out[lineups].any(axis=1)
     different = len(distinct(lineups)[0])
     cost, top = int(slate.salary[lineups].sum(axis=1).max(initial=0)), int(shared.max(initial=0))
     rows = [
@@ -41,8 +37,8 @@ def audit(
         ("drivers shared by two lineups, at most", top, limits.max_overlap, top <= limits.max_overlap),
         *_exposure_rows(held, limits, n),
     ]
-    if optimizer is not None and len(lineups):
-        rows += [_rule_row(optimizer.problem.called(name), lineups) for name in optimizer.problem.names]
+    if len(lineups):
+        rows += [_rule_row(problem.called(name), lineups) for name in problem.names]
     if limits.quota is not None:
         made = pd.Series(regimes, dtype=object).value_counts()
         off = int(made.sub(pd.Series(limits.quota), fill_value=0).abs().sum())
@@ -69,6 +65,6 @@ def _rule_row(rules, lineups) -> tuple:
     sums = np.concatenate(
         [(rule.weights[lineups].max if rule.each else rule.weights[lineups].sum)(axis=1) for rule in rules]
     )
-    found = sums.min() if np.isfinite(rules[0].low) else sums.max()
+    found = sums.min() if rules[0].floor else sums.max()
     holds = bool(np.all([rule.holds(lineups) for rule in rules]))
     return rules[0].name, round(float(found), 6), round(float(rules[0].limit), 6), holds

@@ -38,17 +38,16 @@ class Blend:
     se: pd.Series
     races: int
 
-    def shift(self, model, ownership, projected, racing, start=None) -> np.ndarray:
+    def shift(self, model, ownership, projected, racing, start) -> np.ndarray:
         """Return what is added to every driver's points, (D,), mean 0 over who races and 0 for who does not.
 
         Parameters
         ----------
         model, ownership, projected : (D,) mean points, forecast ownership (fraction), projected points (NaN unknown)
         racing : (D,) bool
-        start : (D,) grid places (NaN unknown: an average one), default all unknown
+        start : (D,) grid places (NaN unknown: an average one)
         """
         racing, model = np.asarray(racing, bool), np.asarray(model, float)
-        start = np.full(len(model), np.nan) if start is None else np.asarray(start, float)
         added = (self.weights["model"] - 1) * model + self.weights["ownership"] * np.sqrt(ownership)
         added = added + self.weights["start"] * _centred(start, racing)
         if "projected" in self.weights:

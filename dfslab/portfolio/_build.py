@@ -6,7 +6,6 @@ from functools import cached_property
 from inspect import signature
 
 import numpy as np
-import pandas as pd
 
 from dfslab.contest import FieldScores, OurEntries
 from dfslab.errors import UserError, number_between, whole_number
@@ -14,14 +13,11 @@ from dfslab.field import sample_fields
 from dfslab.metrics import mean_value
 from dfslab.optimize import LeverageAwareOptimizer, exposure_bounds, lineup_rows
 from dfslab.portfolio._candidates import PENALTIES, make_candidates, shifted
-from dfslab.portfolio._choose import Task, allocate_lineups_by_regime, check_regimes, weighted
-from dfslab.portfolio._greedy import SLACK, Limits
+from dfslab.portfolio._choose import Task, allocate_lineups_by_regime
+from dfslab.portfolio._greedy import Limits
 from dfslab.portfolio._portfolio import Portfolio
 from dfslab.slate import Contest, Slate
 
-REGIME_QUOTAS = False
-"""Whether the lineups that lean on a regime are as many as its probability asks for by default: on 21 races
-of ten simulated seasons quotas cost .02 ± .04 a dollar of fees (replays, paired)."""
 LEVERAGE_SHARE = 0.0
 """Share of the entering lineups chosen by what they add in the contest by default; the rest are the best by
 mean points beside them. On 41 races of ten simulated seasons a half gained .00 ± .04 a dollar of fees over the best by
@@ -53,11 +49,10 @@ def generate_regime_aware_portfolio(
         driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
         one lineup; one number for all gives way to a lock and to a larger minimum.
     max_overlap : drivers any two lineups may share, default all but one
-    regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
-        without a scenario goes to the others, with a note.
-    regime_quotas : True: the lineups that lean on a regime are as many as its probability asks for, and each lineup
-        added most to those before it until a quota is used up; regime → share of the lineups; False: none. None is
-        `REGIME_QUOTAS`.
+    regime_weights : regime → probability (default: what the scenarios' weights say)
+    regime_quotas : whether the lineups that lean on a regime are as many as its probability asks for; each lineup added
+        most to those before it until a quota is used up. On 21 races of ten simulated seasons quotas cost .02 ± .04 a
+        dollar of fees (replays, paired), so None is without.
     robustness : None, or a radius in nats: choose for the worst regime weights within this Kullback–Leibler divergence
         of the probabilities
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
@@ -119,8 +114,6 @@ class Workshop:
             )
         max_overlap = whole_number(most_shared if max_overlap is None else max_overlap, "max_overlap", 0)
         number_between(max_overlap, "max_overlap", 0, most_shared, ": drivers two different lineups share")
-        if not isinstance(max_exposure, Mapping | pd.Series):
-            number_between(max_exposure, "max_exposure", SLACK, 1, " (a share above 0)")
         sizes = {"n_candidates": n_candidates, "n_choose": n_choose, "n_fields": n_fields}
         self.sizes = {name: whole_number(size, name, 1) for name, size in sizes.items()}
         self.slate, self.ownership, self.contest, self.n = slate, slate.align(ownership, "ownership"), contest, n
@@ -164,10 +157,9 @@ class Workshop:
     @cached_property
     def candidates(self) -> np.ndarray:
         """Lineups made for every regime that would have one by its probability, and from the fields, (C, K)."""
-        shares, wanted = self.races.regime_shares(), self.optimizer.slate.names[self.limits.least(self.n) > 0]
-        quota = allocate_lineups_by_regime(self.n, (shares / shares.sum()).to_dict())
+        wanted = self.optimizer.slate.names[self.limits.least(self.n) > 0]
         size = self.sizes["n_candidates"], self._streams[0], self.penalties, tuple(wanted)
-        return make_candidates(self.optimizer, self.races, quota, self.fields[0], *size)
+        return make_candidates(self.optimizer, self.races, self._quota(self.races), self.fields[0], *size)
 
     @cached_property
     def paid(self) -> np.ndarray:
@@ -184,7 +176,7 @@ class Workshop:
         *,
         leverage_share: float | None = None,
         regime_weights: dict | None = None,
-        regime_quotas: bool | Mapping | None = None,
+        regime_quotas: bool | None = None,
         robustness: float | None = None,
         labels=None,
     ) -> Portfolio:
@@ -195,23 +187,27 @@ class Workshop:
         """
         number_between(robustness or 0, "robustness", 0, np.inf, " (nats)")
         races = self.races if labels is None else replace(self.races, regime=labels)
-        races, weights, notes = weighted(races, regime_weights)
-        asked = REGIME_QUOTAS if regime_quotas is None else regime_quotas
+        if regime_weights is not None:
+            allocate_lineups_by_regime(0, regime_weights)  # says what is wrong with them
+            races = races.reweight(regime_weights)
         if leverage_share is None:
-            given = self.leveraged or asked or robustness is not None
+            given = self.leveraged or regime_quotas or robustness is not None
             leverage_share = 1.0 if given else LEVERAGE_SHARE
         number_between(leverage_share, "leverage_share", 0, 1)
-        quota = allocate_lineups_by_regime(self.n, asked if isinstance(asked, Mapping) else weights)
-        check_regimes(quota, races.regime_names, "regime_quotas")
-        absent = [name for name, count in quota.items() if count and not weights.get(name)]
-        if absent:
-            raise UserError(f"regime_quotas: no scenario is {', '.join(absent)}, or its weight is 0; give it no share")
-        spread = dict.fromkeys(races.regime_names, 0) | quota if asked else None
+        quota = self._quota(races)
         few = races.take(slice(0, len(self.few)))
-        value, limits = mean_value(races.points, races.weight), replace(self.limits, quota=spread)
-        share = np.array([quota.get(name, 0) for name in races.regime_names]) / max(self.n, 1)
+        value, limits = (
+            mean_value(races.points, races.weight),
+            replace(self.limits, quota=quota if regime_quotas else None),
+        )
+        share = np.array(list(quota.values())) / max(self.n, 1)
         task = Task(self, few.weight, few.regime, value, share, limits, labels is None)
-        return task.portfolio(*task.chosen(leverage_share, robustness), notes)
+        return task.portfolio(*task.chosen(leverage_share, robustness))
+
+    def _quota(self, races) -> dict:
+        """Return how many of the lineups each regime gets by its probability."""
+        shares = races.regime_shares()
+        return allocate_lineups_by_regime(self.n, (shares / shares.sum()).to_dict())
 
 
 def _played_for(contest: Contest, objective: str) -> Contest:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from dfslab.contest import field_runs
 from dfslab.metrics import mean_value
@@ -29,12 +28,11 @@ def shifted(scenarios, shift, tick: float):
 
     `shift` is (D,) for all scenarios, or (n, D) for as many fields, each for its own run of scenarios.
     """
-    steps = np.rint(np.asarray(shift) / tick)
+    steps = np.rint(np.atleast_2d(shift) / tick)
     if not steps.any():
         return scenarios
-    if steps.ndim == 2:
-        runs = field_runs(len(scenarios), len(steps))
-        steps = np.repeat(steps[: len(runs)], [run.stop - run.start for run in runs], axis=0)
+    runs = field_runs(len(scenarios), len(steps))
+    steps = np.repeat(steps[: len(runs)], [run.stop - run.start for run in runs], axis=0)
     points = (np.rint(scenarios.points / tick) + steps) * tick
     return replace(scenarios, points=np.where(scenarios.finish > 0, points, scenarios.points))
 
@@ -86,19 +84,14 @@ def more_within_limits(optimizer, value, chosen, limits, n: int, penalties) -> n
     For each λ they respect the limits together, so that the rest of the way exists wherever the search finds it.
     """
     slate, stop = optimizer.slate, limits.stop(len(chosen) + 1, n)
-    used, rest = np.bincount(chosen.ravel(), minlength=len(slate)), stop - len(chosen)
-    left, need = limits.most(stop) - used, limits.least(stop) - used
-    shares = {
-        "max_exposure": pd.Series(np.clip(left / rest, 0.0, 1.0), slate.names),
-        "min_exposure": pd.Series(np.clip(need / rest, 0.0, 1.0), slate.names),
-    }
+    shares = limits.shares(stop, slate.names, chosen)
     given = {"excluded": chosen, "excluded_overlap": limits.max_overlap} if len(chosen) else {}
-    bans = (*optimizer.bans, *slate.names[(left <= 0) & ~slate.out])
+    bans = (*optimizer.bans, *slate.names[(shares["max_exposure"] == 0) & ~slate.out])
     found = [np.empty((0, slate.rules.roster_size), int)]
     for penalty in penalties:
         try:
             led = replace(optimizer, leverage_penalty=penalty, bans=bans, **given)
-            found.append(led.optimize(value, rest, max_overlap=limits.max_overlap, **shares))
+            found.append(led.optimize(value, stop - len(chosen), max_overlap=limits.max_overlap, **shares))
         except LineupShortage as short:
             found.append(short.lineups)
         except InfeasibleLineup:

@@ -119,8 +119,7 @@ class Task:
             more = more_within_limits(work.optimizer, self.value, so_far, self.limits, work.n, work.penalties)
             if not len(more):
                 break
-            alone = OurEntries(work.stage, more, weight).gains()
-            pool = pool.join(Candidates(more, np.full(len(more), short.label, object), alone))
+            pool = pool.join(self._screened(more))
         raise self._shortage(short)
 
     def _robust(self, plain: tuple[Choice, Candidates], radius: float) -> tuple[Choice, Candidates]:
@@ -145,20 +144,16 @@ class Task:
 
     def _shortage(self, short: TooFewLineups) -> UserError:
         """Return the error that says what to change for as many lineups as were out of reach, else `short`."""
-        names, n = self.work.optimizer.slate.names, self.work.n
-        stop = self.limits.stop(len(short.order) + 1, n)
-        shares = {
-            "max_exposure": pd.Series(np.minimum(self.limits.most(stop) / stop, 1.0), names),
-            "min_exposure": pd.Series(self.limits.least(stop) / stop, names),
-        }
+        work, stop = self.work, self.limits.stop(len(short.order) + 1, self.work.n)
+        shares = self.limits.shares(stop, work.optimizer.slate.names, ())
         try:
-            self.work.optimizer.optimize(self.value, stop, max_overlap=self.limits.max_overlap, **shares)
+            work.optimizer.optimize(self.value, stop, max_overlap=self.limits.max_overlap, **shares)
         except InfeasibleLineup as reason:
-            whose = "" if stop == n else f"the {stop} lineups that enter: "
+            whose = "" if stop == work.n else f"the {stop} lineups that enter: "
             return InfeasibleLineup(f"{whose}{reason}", reason.changes)
         return short
 
-    def portfolio(self, choice: Choice, pool: Candidates, notes) -> Portfolio:
+    def portfolio(self, choice: Choice, pool: Candidates) -> Portfolio:
         """Return the chosen lineups in the rows of the slate as given, with their metrics and their audit."""
         work, chosen, bound = self.work, pool.take(choice.order), pool.bound(len(choice.order))
         slate, own, alone, copies = work.optimizer.slate, work.optimizer.ownership, chosen.alone, np.empty(0)
@@ -168,44 +163,17 @@ class Task:
                 stage = FieldScores.from_field(work.fields, work.few.points, work.contest, slate.rules)
                 alone = OurEntries(stage, chosen.lineups, self.weight).gains()
         shown = {"expected_copies": copies, "low_ownership_threshold": work.optimizer.low_ownership_threshold}
-        metrics = lineup_metrics(slate, own, chosen.lineups, value=self.value, **shown)
-        for column, values in enumerate(
-            {"regime": chosen.regime, "gain": choice.gain, "expected_payout": alone}.items()
-        ):
-            metrics.insert(column, *values)
+        earned = pd.DataFrame({"regime": chosen.regime, "gain": choice.gain, "expected_payout": alone})
+        metrics = earned.join(lineup_metrics(slate, own, chosen.lineups, value=self.value, **shown))
         limits = replace(self.limits, quota=None) if choice.notes else self.limits  # the notes say what was given up
-        rules = {"limits": limits, "optimizer": work.optimizer, "regimes": chosen.regime}
         return Portfolio(
             np.sort(work.by_name[chosen.lineups], axis=1),
             metrics,
-            audit(slate, chosen.lineups, work.n, **rules),
+            audit(work.optimizer, chosen.lineups, work.n, limits=limits, regimes=chosen.regime),
             greedy_to_bound=float(choice.gain.sum() / bound) if bound else float("nan"),
             candidates=len(pool.lineups),
-            notes=(*notes, *choice.notes),
+            notes=choice.notes,
             slate=work.slate,
             ownership=work.ownership,
             contest=work.contest,
         )
-
-
-def check_regimes(given, names, option: str) -> None:
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise UserError(f"{option}: {', '.join(unknown)} unknown; the regimes are {', '.join(names)}")
-
-
-def weighted(scenarios, regime_weights: dict | None):
-    """Return the scenarios with the regimes' weights, the weights used, and what had to be changed."""
-    have = scenarios.regime_shares()
-    if regime_weights is None:
-        return scenarios, (have / have.sum()).to_dict(), ()
-    allocate_lineups_by_regime(0, regime_weights)
-    check_regimes(regime_weights, have.index, "regime_weights")
-    empty = [name for name, weight in regime_weights.items() if weight > 0 and have[name] == 0]
-    left = {name: 0.0 if name in empty else weight for name, weight in regime_weights.items()}
-    total = sum(left.values())
-    if not total > 0:
-        raise UserError(f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes")
-    left = {name: weight / total for name, weight in left.items()}
-    note = f"No simulated race is {' or '.join(empty)}: its probability and its lineups go to the other regimes."
-    return scenarios.reweight(left), left, (note,) if empty else ()

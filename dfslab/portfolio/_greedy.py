@@ -2,13 +2,14 @@
 
 Lazy greedy choice: gains known from earlier steps order the candidates, and only the front of that order is computed
 again, until the best fresh gain is above every stale one. Tiered prizes are not submodular, so a stale gain is no
-strict bound; `batch=None` computes every gain at every step, and the tests say how often the two differ.
+strict bound; the tests say how often the choice differs from one that computes every gain at every step.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from dfslab.contest import FieldScores, OurEntries
 from dfslab.errors import UserError
@@ -20,11 +21,11 @@ SLACK = 1e-9
 
 
 class TooFewLineups(UserError):
-    """The candidates ran out within the limits: `order` (m,) were chosen, `label` lacks most of its quota."""
+    """The candidates ran out within the limits after `order` (m,) were chosen."""
 
-    def __init__(self, message: str, order, label):
+    def __init__(self, message: str, order):
         super().__init__(message)
-        self.order, self.label = np.array(order, int), label
+        self.order = np.array(order, int)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class Limits:
     def least(self, n: int):
         """Return how many of `n` lineups must hold a driver."""
         return np.ceil(np.asarray(self.min_exposure, float) * n - SLACK).astype(int)
+
+    def shares(self, stop: int, names, chosen) -> dict[str, pd.Series]:
+        """Return the exposures by driver that the rest of the first `stop` lineups may have after the `chosen`."""
+        used, rest = np.bincount(np.asarray(chosen, int).ravel(), minlength=len(names)), stop - len(chosen)
+        bounds = {"max_exposure": self.most(stop), "min_exposure": self.least(stop)}
+        return {name: pd.Series(np.clip((bound - used) / rest, 0.0, 1.0), names) for name, bound in bounds.items()}
 
     def stop(self, k: int, n: int) -> int:
         """Return the number of lineups at which the shares must hold next, at or after the `k`-th of `n`."""
@@ -102,7 +109,6 @@ def choose_entries(
     limits: Limits,
     weight,
     *,
-    batch: int | None = BATCH,
     first=(),
     until: int | None = None,
 ) -> Choice:
@@ -113,7 +119,6 @@ def choose_entries(
     field : the field's scores in every scenario (see `contest.FieldScores`)
     candidates : their regimes are keys of `limits.quota`
     weight : (S,) scenario weights that sum to 1
-    batch : candidates computed again at a time; None computes all of them at every step
     first : rows that are chosen before all others, in this order
     until : end after so many of the `n`, default all
 
@@ -130,9 +135,8 @@ def choose_entries(
                 f"{len(order)} of {n} lineups found among {len(known):,} candidates; allow more exposure "
                 "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups",
                 order,
-                rules.neediest(),
             )
-        best = _best(ours, known, allowed, batch or len(known))
+        best = _best(ours, known, allowed)
         order.append(best)
         gain.append(known[best])
         ours.enter(best)
@@ -140,12 +144,12 @@ def choose_entries(
     return Choice(np.array(order, int), np.array(gain, float), tuple(rules.notes))
 
 
-def _best(ours: OurEntries, known, allowed, batch: int) -> int:
+def _best(ours: OurEntries, known, allowed) -> int:
     """Return the allowed candidate of largest fresh gain; `known` is brought up to date where it was computed."""
     front = allowed[np.argsort(-known[allowed], kind="stable")]
     best = -1
-    for first in range(0, len(front), batch):
-        rows = front[first : first + batch]
+    for first in range(0, len(front), BATCH):
+        rows = front[first : first + BATCH]
         if best >= 0 and known[best] >= known[rows[0]]:
             break
         known[rows] = ours.gains(rows)
@@ -161,12 +165,10 @@ class _Rules:
     def __init__(self, candidates: Candidates, limits: Limits, n: int, n_drivers: int):
         self.held = np.zeros((len(candidates.lineups), n_drivers), np.int8)
         np.put_along_axis(self.held, candidates.lineups, 1, axis=1)
-        quota = limits.quota or dict.fromkeys(candidates.regime, n)
-        self.names = list(quota)
-        self.label = np.array([self.names.index(name) for name in candidates.regime], int)
-        self.quota = np.array(list(quota.values()), float)
+        names, self.label = np.unique(candidates.regime.astype(str), return_inverse=True)
+        self.quota = np.array([n if limits.quota is None else limits.quota.get(name, 0) for name in names])
         self.limits, self.n, self.taken = limits, n, 0
-        self.filled = np.zeros(len(self.names), int)
+        self.filled = np.zeros(len(names), int)
         self.used = np.zeros(n_drivers, int)
         self.free = np.ones(len(self.held), bool)
         self.notes: list[str] = []
@@ -180,29 +182,18 @@ class _Rules:
         behind = due | (np.minimum(np.floor(np.asarray(limits.min_exposure) * k + SLACK) - self.used, need) > 0)
         pace = np.minimum(np.ceil(np.asarray(limits.max_exposure) * k - SLACK), most)
         for bound, wanted in ((pace, behind), (most, behind), (most, due)):
-            allowed = self._open(bound, self.quota, wanted)
-            if allowed.any():
-                return np.flatnonzero(allowed)
-        allowed = self._open(most, np.full(len(self.quota), self.n), due)
-        if allowed.any():
-            self._give_up()
-        return np.flatnonzero(allowed)
+            allowed = self._open(bound, wanted)
+            if len(allowed):
+                return allowed
+        kept, self.quota = self.quota, np.full(len(self.quota), self.n)
+        allowed = self._open(most, due)
+        if len(allowed) and (kept < self.n).any():
+            self.notes.append("Too few candidates of a regime within the limits: lineups of others took their place.")
+        return allowed
 
-    def _open(self, most, quota, wanted) -> np.ndarray:
-        free = self.free & (self.filled < quota)[self.label]
-        return free & ~self.held[:, self.used >= most].any(axis=1) & self.held[:, wanted].all(axis=1)
-
-    def _give_up(self) -> None:
-        left = {name: int(q - f) for name, q, f in zip(self.names, self.quota, self.filled, strict=True) if q > f}
-        listed = ", ".join(f"{count} for {name}" for name, count in left.items())
-        self.notes.append(
-            f"Too few candidates within the limits ({listed}): lineups of other regimes took their place."
-        )
-        self.quota = np.full(len(self.quota), float(self.n))
-
-    def neediest(self):
-        """Return the label that lacks most of its quota."""
-        return self.names[int(np.argmax(self.quota - self.filled))]
+    def _open(self, most, wanted) -> np.ndarray:
+        free = self.free & (self.filled < self.quota)[self.label]
+        return np.flatnonzero(free & ~self.held[:, self.used >= most].any(axis=1) & self.held[:, wanted].all(axis=1))
 
     def take(self, row: int) -> None:
         """Mark `row` as chosen."""

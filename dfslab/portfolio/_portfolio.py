@@ -40,17 +40,16 @@ class Portfolio:
 
     def __repr__(self) -> str:
         of = f" of {self.slate.race.race_id}" if self.slate is not None and self.slate.race else ""
-        most = "" if self.slate is None or not len(self) else f"; most used {self._most_used()}"
+        most = ""
+        if self.slate is not None and len(self):
+            top = self.exposures().iloc[0]
+            most = f"; most used {top['driver']} {top['exposure']:.0%}"
         return f"Portfolio({len(self)} lineups{of}{most})"
 
     def _repr_html_(self) -> str:
         shown = self.table().head(10).style.hide().format(precision=2, thousands=",", escape="html")
         room = {"min-width": "26em", "text-align": "left"}
         return f"<p>{html.escape(repr(self))}</p>{shown.set_properties(subset=['drivers'], **room).to_html()}"
-
-    def _most_used(self) -> str:
-        top = self.exposures().iloc[0]
-        return f"{top['driver']} {top['exposure']:.0%}"
 
     def table(self) -> pd.DataFrame:
         """Return one row a lineup in order of choice: drivers by name, regime, gain, salary, points, copies."""

@@ -14,8 +14,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dfslab.slate import Contest
-
 RATES = ("return", "cash", "top_1pct", "p_profit")
 """A dollar's return, shares of the entries in the money and in the top 1 %, chance to end with a profit."""
 
@@ -82,7 +80,7 @@ class PromiseMap:
         Parameters
         ----------
         promised : columns named as `RATES`
-        average : rate → that of the average entry (see `average_entry`)
+        average : rate → that of the average entry (see `Scores.average`)
 
         Returns
         -------
@@ -112,14 +110,3 @@ class PromiseMap:
 def defaults(part: str) -> dict:
     """Return the shipped figures of one part, promise or blend."""
     return json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))[part]
-
-
-def average_entry(contest: Contest) -> dict[str, float]:
-    """Return what the average entry of a full contest gets, exactly, by rate; its chance of a profit counts as 0."""
-    paid = float((contest.prizes > 0).mean())
-    return {
-        "return": -contest.rake,
-        "cash": paid,
-        "top_1pct": contest.top_ranks(0.01) / contest.entries,
-        "p_profit": 0.0,
-    }

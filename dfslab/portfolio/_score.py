@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 
 from dfslab.contest import field_runs, mean_and_error, simulate_contest
 from dfslab.errors import UserError
-from dfslab.metrics import quantile_value, scenario_weights, tail_weights
-from dfslab.portfolio._promise import RATES, PromiseMap, average_entry
+from dfslab.metrics import scenario_weights, tail_weights
+from dfslab.portfolio._promise import RATES, PromiseMap
 from dfslab.rules import DRAFTKINGS_NASCAR
 from dfslab.slate import Contest
 
@@ -72,7 +72,7 @@ class Scores:
             "cash": float(self.weight @ self.cash[name]),
             "top_1pct": float(self.weight @ self.top_1pct[name]),
             "p_win": float(self.weight @ (rank == 1)),
-            "median_best_rank": float(quantile_value(rank[:, None], 0.5, self.weight)[0]),
+            "median_best_rank": float(np.quantile(rank, 0.5, weights=self.weight, method="inverted_cdf")),
             "spread": self.spread.get(name, np.nan),
         }
 
@@ -100,8 +100,12 @@ class Scores:
 
     @property
     def average(self) -> dict[str, float]:
-        """What the average entry of the contest gets, exactly, by rate: its return is pool ÷ fees − 1."""
-        return average_entry(self.contest)
+        """What the average entry of a full contest gets, exactly, by rate (chance of a profit: 0, by convention)."""
+        shares = {
+            "cash": float((self.contest.prizes > 0).mean()),
+            "top_1pct": self.contest.top_ranks(0.01) / self.contest.entries,
+        }
+        return {"return": -self.contest.rake, **shares, "p_profit": 0.0}
 
     def calibrated(self, promises: PromiseMap | None = None) -> pd.DataFrame:
         """Return what each promise is worth, one row per portfolio (see `PromiseMap`), default by the shipped map."""

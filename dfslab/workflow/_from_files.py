@@ -58,7 +58,7 @@ def optimize_files(
     value = np.nan_to_num(points)
     exposure = {"max_exposure": max_exposure, "min_exposure": min_exposure}
     lineups = optimizer.optimize(value, n_lineups, max_overlap=max_overlap, **exposure)
-    rules = audit(slate, lineups, n_lineups, optimizer=optimizer)
+    rules = audit(optimizer, lineups, n_lineups)
     known = {"notes": (*slate.notes, *notes), "slate": slate, "ownership": ownership}
     found = Portfolio(lineups, lineup_metrics(slate, ownership, lineups, value=value), rules, **known)
     if out is not None:

@@ -8,9 +8,8 @@ import pandas as pd
 import pulp
 import pytest
 
-from dfslab.metrics import mean_value, quantile_value, upper_tail_mean
+from dfslab.metrics import mean_value, upper_tail_mean
 from dfslab.optimize import (
-    Group,
     InfeasibleLineup,
     LeverageAwareOptimizer,
     LineupShortage,
@@ -53,7 +52,7 @@ def brute_legal(slate, own, o):
     good = (cost <= slate.rules.salary_cap) & (cost >= o.get("min_salary", 0)) & ~slate.out[lineups].any(axis=1)
     good &= (count(o.get("locks", ())) == len(o.get("locks", ()))) & (count(o.get("bans", ())) == 0)
     for g in o.get("groups", ()):
-        good &= (count(g.drivers) >= g.at_least) & (count(g.drivers) <= (99 if g.at_most is None else g.at_most))
+        good &= (count(g["drivers"]) >= g.get("at_least", 0)) & (count(g["drivers"]) <= g.get("at_most", 99))
     good &= held.max(axis=1) <= o.get("max_ownership_per_driver", 9)
     good &= (held < o.get("low_ownership_threshold", 0.1)).sum(axis=1) >= o.get("min_low_ownership_drivers", 0)
     good &= held.sum(axis=1) <= o.get("max_total_ownership", 99) + 1e-12
@@ -83,8 +82,8 @@ def brute_optimize(slate, own, value, options, n, penalty=0.0, max_overlap=None,
 def combos(slate):
     """Options and limits for `optimize`, at least one of every kind, alone and together."""
     n, avoid = slate.names, np.array([[0, 1, 2, 3, 4, 5], [3, 4, 5, 6, 7, 8]])
-    trio = Group(tuple(n[:3]), at_least=2)
-    few = Group(tuple(n[4:9]), at_most=2)
+    trio = {"drivers": tuple(n[:3]), "at_least": 2}
+    few = {"drivers": tuple(n[4:9]), "at_most": 2}
     return [
         ({}, {}),
         ({"min_salary": 49_000}, {}),
@@ -184,13 +183,13 @@ def test_more_penalty_never_raises_the_penalised_ownership(power):
         assert all(b <= a + 1e-9 for a, b in pairwise(taken))
 
 
-def test_the_reported_score_is_the_objective():
+def test_the_objective_is_what_orders_the_lineups():
     slate, own, value = make_slate(7), make_ownership(7), make_value(7)
     opt = LeverageAwareOptimizer(slate, own, leverage_penalty=40, ownership_power=1.5)
     lineups = opt.optimize(value, 10)
     by_hand = [sum(value[i] - 40 * own[i] ** 1.5 for i in lineup) for lineup in lineups]
-    np.testing.assert_allclose(opt.score(lineups, value), by_hand)
-    assert (np.diff(opt.score(lineups, value)) <= 1e-9).all()
+    np.testing.assert_allclose(opt.objective(value)[lineups].sum(axis=1), by_hand)
+    assert (np.diff(opt.objective(value)[lineups].sum(axis=1)) <= 1e-9).all()
 
 
 def test_slate_groups_and_drivers_who_are_out():
@@ -245,8 +244,8 @@ def tight(name):
             "min_salary": {"min_salary": 50_100},
             "locks": {"locks": tuple(dear[:5])},
             "bans": {"bans": tuple(names[:19])},
-            "groups[0] at_least": {"groups": (Group(tuple(dear[:7]), at_least=6),)},
-            "groups[0] at_most": {"groups": (Group(tuple(names[:22]), at_most=3),)},
+            "groups[0] at_least": {"groups": ({"drivers": tuple(dear[:7]), "at_least": 6},)},
+            "groups[0] at_most": {"groups": ({"drivers": tuple(names[:22]), "at_most": 3},)},
             "max_ownership_per_driver": {"max_ownership_per_driver": 0.01},
             "min_low_ownership_drivers": {"min_low_ownership_drivers": 6, "low_ownership_threshold": 0.01},
             "max_total_ownership": {"max_total_ownership": 0.02, "locks": (popular[0],)},
@@ -261,7 +260,9 @@ def changed(options, name, works):
     """The options after the advice `name: works` was followed."""
     key = name.split(": ")[0]
     if name.startswith("groups"):
-        return {**options, "groups": (replace(options["groups"][0], **{name.split()[1]: works}),)}
+        return {**options, "groups": ({**options["groups"][0], name.split()[1]: works},)}
+    if works is None and name == key:
+        return {name: option for name, option in options.items() if name != key}
     if works is None:
         return {**options, key: tuple(n for n in options[key] if n != name.split(": ")[1])}
     return {**options, key: works}
@@ -309,7 +310,7 @@ def test_the_limit_that_works_is_the_nearest(name, step):
 def test_two_conflicts_are_named_with_changes_that_work_together():
     slate, own, options = tight("locks")
     options = {**options, "max_total_ownership": 0.01}
-    with pytest.raises(InfeasibleLineup, match="no single change is enough") as error:
+    with pytest.raises(InfeasibleLineup, match="No single change is enough") as error:
         LeverageAwareOptimizer(slate, own, **options).optimize(make_value(1, BIG))
     for name, works in error.value.changes.items():
         options = changed(options, name, works)
@@ -342,7 +343,7 @@ def test_asking_for_more_lineups_than_exist():
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("max_overlap", [None, 4])
 @pytest.mark.parametrize("seed", range(3))
-def test_minimum_exposure_is_the_best_set(seed, max_overlap, engine):
+def test_minimum_exposure_is_close_to_the_best_of_all_sets(seed, max_overlap, engine):
     rng = np.random.default_rng(seed)
     salary = rng.integers(70, 95, 9) * 100
     slate = Slate.from_frame(pd.DataFrame({"driver": [f"d{i}" for i in range(9)], "salary": salary}))
@@ -359,7 +360,7 @@ def test_minimum_exposure_is_the_best_set(seed, max_overlap, engine):
     wanted = {slate.names[w]: 0.6 for w in worst}
     opt = NASCAROptimizer(slate)
     found = opt.optimize(value, 3, max_overlap=max_overlap, min_exposure=wanted, engine=engine)
-    assert value[found].sum() == pytest.approx(best)
+    assert 0.99 * best <= value[found].sum() <= best + 1e-9
     assert all((found == w).any(axis=1).sum() >= 2 for w in worst)
     assert (np.diff(value[found].sum(axis=1)) <= 1e-9).all()
 
@@ -436,13 +437,9 @@ def test_further_upper_tail_lineups_keep_the_limits():
 def test_values_from_scenarios():
     points = np.random.default_rng(0).normal(30, 10, (400, 5))
     np.testing.assert_allclose(mean_value(points), points.mean(axis=0))
-    np.testing.assert_allclose(quantile_value(points, 0.9), np.quantile(points, 0.9, axis=0, method="inverted_cdf"))
     copies = np.random.default_rng(1).integers(0, 4, 400)
     repeated = np.repeat(points, copies, axis=0)
     np.testing.assert_allclose(mean_value(points, copies), repeated.mean(axis=0))
-    np.testing.assert_allclose(
-        quantile_value(points, 0.75, copies), np.quantile(repeated, 0.75, axis=0, method="inverted_cdf")
-    )
     best = np.sort(points[:, [0, 2]].sum(axis=1))[-40:].mean()
     np.testing.assert_allclose(upper_tail_mean([[0, 2]], points, 0.1), best)
     np.testing.assert_allclose(upper_tail_mean([[0, 2]], points, 1.0), points[:, [0, 2]].sum(axis=1).mean())

@@ -115,7 +115,7 @@ def test_the_shift_is_the_blended_mean_less_the_models():
     by_hand = [0.5 * 40 + 40 * 0.7 + 0.25 * 50 - 40, 0.75 * 20 + 40 * 0.3 - 20]
     by_hand += [0.5 * 30 + 40 * 0.5 + 0.25 * 25 - 30]
     expected = np.append(np.array(by_hand) - np.mean(by_hand), 0.0)
-    np.testing.assert_allclose(blend.shift(model, own, projected, racing), expected)
+    np.testing.assert_allclose(blend.shift(model, own, projected, racing, np.full(4, np.nan)), expected)
     placed = blend.shift(model, own, projected, racing, start=np.array([1.0, 2.0, 6.0, np.nan]))
     np.testing.assert_allclose(placed, expected - 0.2 * np.array([-2.0, -1.0, 3.0, 0.0]))
 

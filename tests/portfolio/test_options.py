@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from small_portfolio import OWNERSHIP, REGIMES, SCENARIOS, SLATE, build, contest_of
 
 from dfslab.contest import simulate_contest
-from dfslab.optimize import Group, InfeasibleLineup, LeverageAwareOptimizer
+from dfslab.optimize import InfeasibleLineup, LeverageAwareOptimizer
 from dfslab.portfolio._greedy import Limits
 from dfslab.portfolio._score import score_portfolios, worst_weights
 
@@ -30,7 +30,12 @@ RULES = {
     "locks": ({"locks": (NAMES[5],)}, lambda made: (count(made, [NAMES[5]]) == 1).all()),
     "bans": ({"bans": (NAMES[0], NAMES[1])}, lambda made: (count(made, NAMES[:2]) == 0).all()),
     "groups": (
-        {"groups": (Group(tuple(NAMES[6:11]), at_least=2, at_most=2), {"drivers": list(NAMES[12:15]), "at_most": 1})},
+        {
+            "groups": (
+                {"drivers": tuple(NAMES[6:11]), "at_least": 2, "at_most": 2},
+                {"drivers": list(NAMES[12:15]), "at_most": 1},
+            )
+        },
         lambda made: (
             set(count(made, NAMES[6:11]).tolist()) == {2} and set(count(made, NAMES[12:15]).tolist()) <= {0, 1}
         ),
@@ -62,7 +67,7 @@ def test_a_driver_out_of_the_grid_of_rules_all_together():
     options = {
         "locks": (NAMES[5],),
         "bans": (NAMES[0],),
-        "groups": (Group(tuple(NAMES[6:11]), at_least=1),),
+        "groups": ({"drivers": tuple(NAMES[6:11]), "at_least": 1},),
         "max_ownership_per_driver": 0.6,
         "min_low_ownership_drivers": 2,
         "low_ownership_threshold": 0.3,
@@ -176,15 +181,6 @@ def test_a_quota_cuts_nothing_from_the_few_that_enter():
     with_quotas, without = build(30, regime_quotas=True, **options), build(30, regime_quotas=False, **options)
     np.testing.assert_array_equal(with_quotas.lineups[:4], without.lineups[:4])
     assert with_quotas.audit["holds"].all()
-
-
-def test_quotas_may_be_given_by_regime():
-    made = build(10, regime_quotas={"chaos": 0.7, "balanced": 0.3})
-    assert made.metrics["regime"].value_counts().to_dict() == {"chaos": 7, "balanced": 3}
-    with pytest.raises(ValueError, match="regime_quotas: rain unknown"):
-        build(3, regime_quotas={"rain": 1.0})
-    with pytest.raises(ValueError, match="regime_quotas: no scenario is chaos"):
-        build(3, regime_quotas={"chaos": 1.0}, regime_weights={"balanced": 1.0})
 
 
 @pytest.mark.parametrize("objective", ["cash", "top1"])

@@ -8,7 +8,7 @@ import pytest
 
 from dfslab.errors import UserError
 from dfslab.portfolio import Scores, referee
-from dfslab.portfolio._promise import RATES, PromiseMap, Worth, average_entry
+from dfslab.portfolio._promise import RATES, PromiseMap, Worth
 from dfslab.slate import Contest
 
 WORTH = Worth(weight=0.8, sd=0.3, spread=0.6)
@@ -59,7 +59,8 @@ def test_eighty_per_cent_of_races_lie_inside_the_band():
 
 def test_the_shipped_map_leaves_the_average_entry_alone_and_learns_from_a_record():
     shipped = PromiseMap.shipped()
-    average = average_entry(Contest(5.0, 100, [{"min_rank": 1, "max_rank": 20, "prize": 21.0}]))
+    contest = Contest(5.0, 100, [{"min_rank": 1, "max_rank": 20, "prize": 21.0}])
+    average = replace(scores_of(nobody=np.zeros(400)), contest=contest).average
     assert average["return"] == pytest.approx(420 / 500 - 1) and average["cash"] == 0.2 and average["top_1pct"] == 0.01
     same = shipped(pd.DataFrame([average]), average).iloc[0]
     assert [same[rate] for rate in RATES] == pytest.approx([average[rate] for rate in RATES])

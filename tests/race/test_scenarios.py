@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfslab.errors import UserError
-from dfslab.lineups import enumerate_lineups
+from dfslab.lineups import best_lineups
 from dfslab.race import Scenarios
 from dfslab.regimes import RegimeThresholds
 from dfslab.rules import ContestRules
@@ -79,7 +79,7 @@ def test_optimal_shares_are_those_of_every_lineup_tried():
     slate = Slate.from_frame(
         pd.DataFrame({"driver": races.drivers, "salary": [10, 9, 8, 7, 6, 6, 5, 5]}), ContestRules(3, 22)
     )
-    lineups = enumerate_lineups(slate.salary, slate.rules)
+    lineups = best_lineups(np.zeros(len(slate)), slate.salary, slate.rules, 100)
     share = np.zeros(len(slate))
     for points, weight in zip(races.points, races.weight, strict=True):
         share[lineups[points[lineups].sum(axis=1).argmax()]] += weight

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfslab.field import expected_copies, fit_field, sample_field
-from dfslab.lineups import distinct, enumerate_lineups, is_legal
+from dfslab.lineups import LineupProblem, best_lineups, distinct
 from scripts.docs.field import field_comparison, summary
 from scripts.real.fields import infer_salaries, read_cup_contests, read_mma_fields
 from scripts.real.shapes import copy_numbers
@@ -76,7 +76,7 @@ def test_a_large_cup_field_is_owned_as_forecast_and_legal(races):
         field = sample_field(known.slate, known.ownership, 20_000, rng=np.random.default_rng(0))
         error = np.abs(np.bincount(field.ravel(), minlength=len(known.slate)) / 20_000 - known.ownership)
         assert error.mean() < 0.005 and error.max() < 0.02
-        assert is_legal(field, known.slate.salary, known.slate.rules).all()
+        assert LineupProblem(known.slate.salary, 6, 50_000).legal(field).all()
 
 
 def test_expected_copies_are_calibrated_on_real_lineups(fights):
@@ -86,7 +86,7 @@ def test_expected_copies_are_calibrated_on_real_lineups(fights):
         slate, digits = real.slate, len(real.slate) ** np.arange(6)
         lineups, copies = distinct(real.field)
         seen = dict(zip((lineups @ digits).tolist(), copies.tolist(), strict=True))
-        every = enumerate_lineups(slate.salary, slate.rules, groups=slate.groups)
+        every = best_lineups(np.zeros(len(slate)), slate.salary, slate.rules, 10**7, groups=slate.groups)
         expected.append(expected_copies(every, slate, real.ownership, len(real.field)))
         counted.append([seen.get(code, 0) for code in (every @ digits).tolist()])
     expected, counted = np.concatenate(expected), np.concatenate(counted)

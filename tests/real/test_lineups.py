@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.lineups import InfeasibleOwnership, LineupLaw, Rule, best_lineups, enumerate_lineups, is_legal
+from dfslab.lineups import InfeasibleOwnership, LineupLaw, LineupProblem, Rule, best_lineups
 from dfslab.rules import DRAFTKINGS_GOLF, DRAFTKINGS_MMA, DRAFTKINGS_NASCAR
 
 
@@ -45,7 +45,7 @@ def test_a_vendors_forecast_above_the_cap_is_refused_and_its_nearest_law_is_clos
 def test_law_equals_the_sum_over_all_lineups_of_a_real_slate(shared):
     _, salary = list(cup_salaries(shared))[1]
     theta = np.random.default_rng(0).normal(salary / 4_000, 1.0)
-    lineups = enumerate_lineups(salary, DRAFTKINGS_NASCAR)
+    lineups = best_lineups(np.zeros(len(salary)), salary, DRAFTKINGS_NASCAR, 10**7)
     log_weight = theta[lineups].sum(axis=1)
     total = np.logaddexp.reduce(log_weight)
     law = LineupLaw(theta, salary, DRAFTKINGS_NASCAR)
@@ -60,10 +60,10 @@ def test_best_lineups_of_every_real_slate_are_the_best_of_all(shared):
             continue
         rng = np.random.default_rng(len(race_id))
         value, own = salary / 200 + rng.normal(0, 8, len(salary)), rng.dirichlet(np.full(len(salary), 2.0)) * 6
-        lineups = enumerate_lineups(salary, DRAFTKINGS_NASCAR)
+        lineups = best_lineups(np.zeros(len(salary)), salary, DRAFTKINGS_NASCAR, 10**7)
         lineups = lineups[own[lineups].sum(axis=1) <= 0.9]
         order = np.argsort(-value[lineups].sum(axis=1), kind="stable")[:150]
-        found = best_lineups(value, salary, DRAFTKINGS_NASCAR, 150, limits=(Rule("total ownership", own, high=0.9),))
+        found = best_lineups(value, salary, DRAFTKINGS_NASCAR, 150, limits=(Rule("total ownership", own, 0.9),))
         np.testing.assert_array_equal(found, lineups[order], err_msg=race_id)
 
 
@@ -74,7 +74,7 @@ def test_overlap_and_exposure_hold_on_real_slates(shared):
         held = np.zeros((150, len(salary)), int)
         np.put_along_axis(held, found, 1, axis=1)
         shared_drivers = held @ held.T - 6 * np.eye(150, dtype=int)
-        assert is_legal(found, salary, DRAFTKINGS_NASCAR).all()
+        assert LineupProblem(salary, 6, 50_000).legal(found).all()
         assert shared_drivers.max() <= 4
         assert held.sum(axis=0).max() <= 75
 
@@ -98,4 +98,4 @@ def test_a_real_mma_field_is_met_with_its_bouts_as_groups(shared):
     law = LineupLaw.fit(ownership, salaries.reindex(names)["Salary"], DRAFTKINGS_MMA, groups=groups)
     assert np.abs(law.marginals() - ownership).max() <= 1e-8
     drawn = law.sample(20_000, np.random.default_rng(0))
-    assert is_legal(drawn, salaries.reindex(names)["Salary"], DRAFTKINGS_MMA, groups=groups).all()
+    assert LineupProblem(salaries.reindex(names)["Salary"], 6, 50_000, groups).legal(drawn).all()

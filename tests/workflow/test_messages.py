@@ -209,7 +209,7 @@ ONE, REST = contest_facts()["payouts"]
             contest_facts(payouts=[ONE, ONE]),
             r"payout 2: 777123, min_rank 1 is listed twice .first in payout 1.; keep one",
         ),
-        (contest_facts(payouts=[REST]), "rank 1 has no prize but rank 2 has; close the gap"),
+        (contest_facts(payouts=[REST]), "rank 2 comes where rank 1 is due; leave no gap"),
         ([contest_facts(), {"entries": 3}], "contest 2: 'payouts' is missing"),
         (contest_facts(max_entries_per_user=0), "max_entries_per_user is 0; it must be 1 or more"),
         (contest_facts(payouts=[ONE | {"max_rank": 1.5}]), "payout 1: max_rank is '1.5'; write a whole number"),
