@@ -3,7 +3,7 @@
 import math
 import re
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,10 +74,18 @@ def as_day(date, name: str = "date") -> "pd.Timestamp":
 
 
 def day_of(text: str, day_first: bool | None = None) -> "pd.Timestamp":
-    """Return the day that `text` names, NaT where it names none or, `day_first` being unknown, two."""
+    """Return the day that `text` names, NaT where it names none or, `day_first` being unknown, two.
+
+    A time with a zone names two days where it falls on another day in the eastern United States.
+    """
     import pandas as pd
 
-    text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$|^\s*[A-Za-z]+day,?\s+", "", text, flags=re.DOTALL)
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo and moment.astimezone(EASTERN).date() != moment.date():
+            return pd.NaT
+    text = re.sub(r"[T\s]+\d{1,2}:\d\d.*$|^\s*(sun|mon|tue|wed|thu|fri|sat)[a-z]*[,.]?\s+", "", text, flags=re.I | re.S)
+    text = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", text)
     text = re.sub(r"^(\d{4})(\d\d)(\d\d)$", r"\1 \2 \3", text.strip())
     days = {}
     for form in _FORMS:
@@ -89,7 +97,9 @@ def day_of(text: str, day_first: bool | None = None) -> "pd.Timestamp":
     return pd.Timestamp(found[0]) if len(found) == 1 else pd.NaT
 
 
-_FORMS = ("%Y %m %d", "%d %m %Y", "%m %d %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y")
+EASTERN = timezone(timedelta(hours=-5))
+"""The zone of most races, in winter; none starts within an hour of midnight."""
+_FORMS = ("%Y %m %d", "%d %m %Y", "%m %d %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y", "%Y %b %d", "%d%b%Y")
 """How a day may be written, separators apart; only the second and third can name two."""
 FIRST_YEAR, LAST_YEAR = 1949, 2100
 """NASCAR's first season, and a year beyond which a date is a typing error."""

@@ -110,5 +110,9 @@ def _parts(tier: dict, where) -> pd.DataFrame:
 
 
 def _stated(words: str) -> float:
-    found = re.search(r"\$\s*(\d[\d.,]*)", words)
-    return number_of(found[1].rstrip(".,")) if found else 0.0
+    """Return the dollars that the words of one prize name, 0 where they name none, or none that is sure."""
+    found = set(re.findall(r"\$\s*(\d[\d.,]*)(?![\d.,]|\s?(?:k|m|mm|mil|million|thousand)\b)", words, re.IGNORECASE))
+    several = re.search(
+        r"(?<![\d.,$])(?!1\D)\d+\s?([x×]|\$|tickets|entries)|\b[x×]\s?[2-9]|\$\s?\d{1,3}\.\d{3}\b", words, re.IGNORECASE
+    )
+    return number_of(found.pop().rstrip(".,")) if len(found) == 1 and not several else 0.0

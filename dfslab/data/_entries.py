@@ -11,7 +11,7 @@ import pandas as pd
 from dfslab.data._files import Sheet, as_frame, csv_text, decode, read_bytes, read_cells, write_text
 from dfslab.data._names import match_names
 from dfslab.data._schema import TABLES, header_key
-from dfslab.data._tables import conform, whole_id
+from dfslab.data._tables import conform, pool_in, table_of
 from dfslab.errors import InputError
 from dfslab.slate import Slate
 
@@ -35,12 +35,18 @@ def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
     for n, row in enumerate(rows, 1):
         if problem := _illegal(slate, row):
             raise InputError(f"{where}, lineup {n}: {problem}")
+    cells = cells_with_ids(slate, np.unique(rows))
+    return [[cells[d] for d in row] for row in rows]
+
+
+def cells_with_ids(slate: Slate, drivers) -> np.ndarray:
+    """Return the upload cell of every driver, (D,); raise `InputError` when one of `drivers` (rows) has no id."""
     cells = slate.drivers.get("name_id", pd.Series("", slate.drivers.index)).to_numpy(object)
-    lacking = [slate.names[d] for d in np.unique(rows) if not re.search(r"\d\)$", str(cells[d]))]
+    lacking = [slate.names[d] for d in drivers if not re.search(r"\d\)$", str(cells[d]))]
     if lacking:
         what = f"{lacking[0]} has no id" if "name_id" in slate.drivers else "no column 'Name + ID'"
-        raise InputError(f"DKSalaries.csv: {what}; DraftKings refuses a name without its id")
-    return [[cells[d] for d in row] for row in rows]
+        raise InputError(f"DKSalaries.csv: {what}; DraftKings refuses a name without its id; download it again")
+    return cells
 
 
 def _illegal(slate: Slate, row: np.ndarray) -> str:
@@ -148,20 +154,14 @@ def read_entries(path) -> Entries:
             cells[row][column] = number
     frame["locked"] = [LOCKED in "".join(cells[row][slots[0] : slots[-1] + 1]) for row in frame["row"]]
     newline = "\r\n" if "\r\n" in text else "\n"
-    return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(cells), newline)
+    return Entries(str(path), tuple(map(tuple, cells)), slots, frame, _player_pool(path, sheet), newline)
 
 
-def _player_pool(cells) -> dict[str, str]:
-    """Return id → name from the pool: wherever in the sheet a row is headed `Name + ID`, `Name`, `ID`."""
-    pool: dict[str, str] = {}
-    columns: tuple[int, int] | None = None
-    for row in cells:
-        keys = [header_key(cell) for cell in row]
-        if "name+id" in keys and "name" in keys and "id" in keys:
-            columns = keys.index("name"), keys.index("id")
-        elif columns and max(columns) < len(row) and (whole_id(row[columns[1]].strip()) or "").isdecimal():
-            pool[whole_id(row[columns[1]].strip())] = row[columns[0]].strip()
-    return pool
+def _player_pool(path, cells: Sheet) -> dict[str, str]:
+    """Return id → name from the pool, which is checked as a salary file is."""
+    pool = pool_in(cells)
+    frame = pd.DataFrame() if pool is None else table_of(path, pool, "salaries")
+    return dict(frame[["dk_id", "driver"]].dropna().to_numpy()) if "dk_id" in frame else {}
 
 
 def _refuse_other_slate(entries: Entries, slate: Slate) -> None:

@@ -27,11 +27,11 @@ class RaceTables:
 
 
 def _objects(item, name: str, where: str, optional: bool = False) -> list[dict]:
-    """Return the list `item[name]`, what is no object in it as one without fields; no list is a changed feed."""
+    """Return the list `item[name]` without nulls, what is no object in it without fields; no list is a changed feed."""
     found = item.get(name) if isinstance(item, dict) else None
     if not isinstance(found, list) and not (optional and found is None):
         raise InputError(f"{where}: '{name}' is missing or no list; the feed has changed its form")
-    return [one if isinstance(one, dict) else {} for one in found or ()]
+    return [one if isinstance(one, dict) else {} for one in found or () if one is not None]
 
 
 def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dict], list[str]]:
@@ -53,8 +53,9 @@ def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dic
     if len(odd) > len(entries) / 2:
         raise InputError(f"the feed has changed its form, {len(odd)} of {len(entries)} races cannot be read: {odd[0]}")
     once: dict[pd.Timestamp, dict] = {}
+    latest = {facts["feed_id"]: facts for facts in sorted(races, key=lambda facts: facts["date"])}
     for facts in sorted(races, key=lambda facts: -facts["race_laps"]):
-        if once.setdefault(facts["date"], facts) is not facts:
+        if latest[facts["feed_id"]]["date"] != facts["date"] or once.setdefault(facts["date"], facts) is not facts:
             skipped.append(f"{label(facts)}: listed twice, or a second race of that day")
     number = {day: n for n, day in enumerate(sorted(days - {pd.NaT}), 1)}
     left = [f"an entry that cannot be read: {error}" for error in odd]
@@ -144,9 +145,9 @@ def _with_loop(results: pd.DataFrame, loop, laps, facts: dict, where: str, notes
             raise InputError(f"{where}: the loop statistics have no 'fast_laps'; the feed has changed its form")
         notes += [f"{race_id}: no loop data for {', '.join(lacking)}."] if lacking else []
         return results.join(figures.set_axis(results.index))
-    if laps:
+    if laps and (counted := _fastest_laps(laps, where)):
         notes.append(f"{race_id}: no loop statistics, fastest laps counted from the lap times.")
-        return results.assign(fastest_laps=ids.map(_fastest_laps(laps, where)).fillna(0.0))
+        return results.assign(fastest_laps=ids.map(counted).fillna(0.0))
     notes.append(f"{race_id}: no loop statistics and no lap times, fastest laps are blank.")
     return results.assign(fastest_laps=np.nan)
 
@@ -158,11 +159,11 @@ def _fastest_laps(laps, where: str) -> dict[str, int]:
     total to the lap; between drivers 4 % of the laps are credited differently.
     """
     where, name = f"{where}, lap times", "NASCARDriverID"
-    flags = from_objects(_objects(laps, "flags", where), "feed_flags", where, "flag")
+    flags = from_objects(_objects(laps, "flags", where, True), "feed_flags", where, "flag")
     flags = flags.drop_duplicates("lap", keep="last")
     green = set(flags["lap"][flags["state"].isin(GREEN)])
-    cars = _objects(laps, "laps", where)
-    run = [{**lap, name: car.get(name)} for car in cars for lap in _objects(car, "Laps", where)]
+    cars = _objects(laps, "laps", where, True)
+    run = [{**lap, name: car.get(name)} for car in cars for lap in _objects(car, "Laps", where, True)]
     run = from_objects(run, "feed_laps", where, "lap")
     counted = run[run["lap"].isin(green) & (run["lap"] - 1).isin(green) & (run["seconds"] > 0)]
     best = counted.sort_values("seconds", kind="stable").drop_duplicates("lap")
@@ -172,7 +173,7 @@ def _fastest_laps(laps, where: str) -> dict[str, int]:
 def _practice_ranks(weekend: dict, where: str) -> pd.Series:
     """Return the rank of each driver's best lap over the weekend's practice sessions, by id."""
     runs = _objects(weekend, "weekend_runs", where, optional=True)
-    rows = [row for run in runs if run.get("run_type") == PRACTICE for row in _objects(run, "results", where)]
+    rows = [row for run in runs if run.get("run_type") == PRACTICE for row in _objects(run, "results", where, True)]
     laps = from_objects(rows, "feed_practice", where, "driver").query("seconds > 0")
     return laps.groupby("nascar_driver_id")["seconds"].min().rank(method="min")
 
@@ -187,7 +188,7 @@ def _green_runs(race: dict, cautions: float, race_laps: int, where: str) -> list
     """Return the lengths in laps of the green runs in order; empty when the caution segments do not fit the race."""
     parts = from_objects(_objects(race, "caution_segments", where, optional=True), "feed_cautions", where, "caution")
     parts = parts.sort_values(["start_lap", "end_lap"])
-    if len(parts) != cautions or (parts["end_lap"] > race_laps).any():
+    if len(parts) != cautions or not (parts["end_lap"] <= race_laps).all() or parts["start_lap"].isna().any():
         return []
     lengths = np.array([*parts["start_lap"], race_laps + 1]) - np.array([0, *parts["end_lap"]]) - 1
     return lengths[lengths > 0].tolist()

@@ -85,6 +85,7 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
     for path in (folder / "results.csv", folder / "races.csv"):
         if not path.exists() and not (without_races and results.empty):
             raise InputError(f"{path}: there is no race history; run `dfslab fetch --season 2025`, or put it there")
+    _refuse_contradictions(results, races, folder)
     tables = {"results.csv": results, "races.csv": races, "ownership.csv": contests}
     notes = tuple(f"history/{name}: {note}" for name, frame in tables.items() for note in frame.attrs.get("notes", ()))
     found = History(results, races, contests, partly, odds, notes)
@@ -93,6 +94,17 @@ def history(data_dir, before=None, series: str = "cup", *, without_races: bool =
         when = "" if before is None else f" before {as_day(before):%Y-%m-%d}"
         raise InputError(f"{folder / 'results.csv'}: no {series} race{when}; fetch earlier seasons")
     return found
+
+
+def _refuse_contradictions(results: pd.DataFrame, races: pd.DataFrame, folder: Path) -> None:
+    """Raise where the two tables date a race differently, or a race stands there under two ids."""
+    both = results.drop_duplicates("race_id").merge(races, on="race_id", suffixes=("", "_of_races"))
+    for row in both[both["date"] != both["date_of_races"]].itertuples():
+        days = f"{row.date:%Y-%m-%d} in results.csv, {row.date_of_races:%Y-%m-%d} in races.csv"
+        raise InputError(f"{folder}: {row.race_id} is of {days}; correct one of them")
+    twice = results.duplicated(["date", "driver", "start", "finish"]).groupby(results["race_id"]).mean()
+    for race_id in twice.index[twice > 0.5]:
+        raise InputError(f"{folder / 'results.csv'}: {race_id} is there under another id, too; keep one of the two")
 
 
 def _one_spelling(frame: pd.DataFrame) -> pd.DataFrame:

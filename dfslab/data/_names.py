@@ -4,12 +4,13 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
 
-_MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|[#*†‡§]", re.IGNORECASE)
+_MARKS = re.compile(r"\((?:p|i|r|c|rookie)\)|\(#\d+\)|#\d+\b|[#*†‡§]", re.IGNORECASE)
 _ID = re.compile(r"\s*\(\d+\)\s*$")
 _SUFFIXES = {"jr", "sr", "ii", "iii", "iv"}
 
@@ -32,14 +33,19 @@ class Matched:
 
 
 def clean_name(name) -> str:
-    """Return `name` without the marks of the feeds (`#`, `*`, `(P)`, `(i)`), an id, or odd spaces.
+    """Return `name` without the marks of the feeds (`#`, `*`, `(P)`, `(i)`), an id, a car number, or odd characters.
+
+    UTF-8 that was once read as Windows-1252 (`SuÃ¡rez`) is put right.
 
     Examples
     --------
     >>> clean_name("* Jesse  Love(i)"), clean_name("Kyle Larson (26774369)"), clean_name("Larson, Kyle")
     ('Jesse Love', 'Kyle Larson', 'Kyle Larson')
     """
-    name = _ID.sub("", str(name).replace("\u00a0", " "))
+    name = "".join(c for c in str(name) if unicodedata.category(c) != "Cf")
+    with suppress(UnicodeError):
+        name = name.encode("cp1252").decode("utf-8")
+    name = _ID.sub("", name.replace("\u00a0", " "))
     name = " ".join(_MARKS.sub(" ", name).split())
     last, comma, first = name.partition(",")
     if comma and first.strip() and name_key(first) not in _SUFFIXES:
@@ -156,16 +162,20 @@ def persons(frame: pd.DataFrame) -> pd.Series:
 
     Parameters
     ----------
-    frame : driver and, where known, race_id and nascar_driver_id, in order of date; an id that two drivers of one race
-        have decides nothing
+    frame : driver and, where known, race_id and nascar_driver_id, in order of date; 0 and an id that two drivers of one
+        race have decide nothing; a row goes by its id, not its name, where the id's latest name has no other id
     """
     key = frame["driver"].map({name: name_key(name) for name in frame["driver"].unique()})
     if "nascar_driver_id" not in frame:
         return key
     ids = frame["nascar_driver_id"]
-    ids = ids[~ids.isin(ids[frame.duplicated(["race_id", "nascar_driver_id"])])].dropna()
-    latest = dict(zip(key[ids.index], key[ids.index].groupby(ids).transform("last"), strict=True))
-    return key.map(lambda one: latest.get(one, one))
+    ids = ids[~ids.isin(["0", *ids[frame.duplicated(["race_id", "nascar_driver_id"])]])].dropna()
+    latest = key[ids.index].groupby(ids).transform("last")
+    sure = latest[latest.map(ids.groupby(key[ids.index]).nunique()) == 1]
+    unsure = set(key[ids.index.difference(sure.index)])
+    of_name = {one: who for one, who in zip(key[sure.index], sure, strict=True) if one not in unsure}
+    without = key.map(lambda one: of_name.get(one, one)).drop(ids.index)
+    return sure.reindex(key.index).fillna(without).fillna(key)
 
 
 def near_names(name: str, known, n: int = 1) -> list[str]:

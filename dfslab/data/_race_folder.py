@@ -1,17 +1,19 @@
 """One race folder: its facts, its slate with everything known before lock, its contests, its standings afterwards."""
 
+import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfslab.data._contests import read_contests
-from dfslab.data._entries import Entries, read_entries
+from dfslab.data._entries import Entries, cells_with_ids, read_entries
 from dfslab.data._files import read_json
 from dfslab.data._names import Matched, match_names, near_names
-from dfslab.data._schema import rows_of
+from dfslab.data._schema import TABLES, header_key, rows_of
 from dfslab.data._standings import Standings, read_all_standings, standings_files
 from dfslab.data._tables import days_apart, from_objects, of_series, read_table, stored
 from dfslab.errors import InputError
@@ -42,7 +44,7 @@ class RaceFolder:
     def facts(self) -> dict:
         """What race.json says: the columns of the table `race`, and the lists out and to_rear."""
         path, content = self.path / "race.json", read_json(self.path / "race.json")
-        content = content if isinstance(content, dict) else {}
+        content, notes = _known_keys(content) if isinstance(content, dict) else ({}, ())
         content["race_id"] = content.get("race_id") or self.race_id
         facts = from_objects([content], "race", path).iloc[0].to_dict()
         if facts["race_id"] != self.race_id:
@@ -52,7 +54,7 @@ class RaceFolder:
             facts[name] = content.get(name) or []
             if not isinstance(facts[name], list) or not all(isinstance(driver, str) for driver in facts[name]):
                 raise InputError(f"{path}: {name} must be a list of names; correct it")
-        return facts | {name: facts[name] or "" for name in ("track", "race_name")}
+        return facts | {name: facts[name] or "" for name in ("track", "race_name")} | {"notes": notes}
 
     @cached_property
     def race(self) -> Race:
@@ -63,7 +65,7 @@ class RaceFolder:
     @cached_property
     def slate(self) -> Slate:
         """The slate with everything known before lock (see `load_slate`)."""
-        notes: list[str] = []
+        notes = [*self.facts["notes"], *_unread(self.path)]
         path, race = _only(self.path, "DKSalaries.csv"), self.race
         drivers = _without_results(read_table(path, "salaries"), notes)
         drivers, starters = _with_lineup(drivers, self.path / "starting_lineup.csv", notes)
@@ -129,8 +131,17 @@ class RaceFolder:
         """Return the contest that `standings` finished: by id, or the only one when it has none and holds as many."""
         known = self.contests if any((self.path / name).exists() for name in CONTEST_FILES) else ()
         if len(known) == len(self.standings) == 1 and not known[0].contest_id:
-            return known[0] if len(standings) <= known[0].entries else None
-        return next((contest for contest in known if contest.contest_id == standings.contest_id), None)
+            return known[0] if known[0].entries / 2 <= len(standings) <= known[0].entries else None
+        found = next((contest for contest in known if contest.contest_id == standings.contest_id), None)
+        if found and len(standings) > found.entries:
+            where, most = self.path / standings.file, f"the contest holds {found.entries:,}"
+            raise InputError(f"{where}: {len(standings):,} entries, {most} by contest.json; correct its entries")
+        return found
+
+    def check_after_race(self) -> None:
+        """Raise `InputError` where an id that the upload needs is missing, or entries or standings cannot be used."""
+        cells_with_ids(self.slate, np.flatnonzero(~self.slate.out))
+        _ = self.entries, [self.contest_of(standings) for standings in self.standings]
 
     def standings_of(self, contest: Contest) -> Standings | None:
         """Return the standings that finished `contest`, or None; those of another contest are not played with it."""
@@ -174,6 +185,15 @@ def open_folder(race_id, data_dir) -> RaceFolder:
     raise InputError(f"{Path(data_dir) / 'races'}: no race '{race_id}'; {hint}")
 
 
+def _known_keys(content: dict) -> tuple[dict, tuple[str, ...]]:
+    """Return what race.json says under the names of the package, and a note for each further key that is nearly one."""
+    keys = {header_key(name): name for name in ("out", "to_rear", "name", *TABLES["race"].columns)}
+    odd = [key for key in content if header_key(key) not in keys]
+    near = {key: difflib.get_close_matches(header_key(key), keys, 1, cutoff=0.8) for key in odd}
+    notes = tuple(f"race.json: {key} was not read; is it {keys[own[0]]}?" for key, own in near.items() if own)
+    return {keys.get(header_key(key), key): value for key, value in content.items()}, notes
+
+
 def load_slate(race_id, data_dir) -> Slate:
     """Return the slate of a race folder with everything known before lock.
 
@@ -189,9 +209,31 @@ def _only(folder: Path, name: str) -> Path:
     """Return the file called `name`; raise when another download of it, such as `DKSalaries (1).csv`, differs."""
     path = folder / name
     for other in sorted(folder.glob(f"{path.stem}*{path.suffix}")) if path.exists() else ():
-        if re.fullmatch(rf"{path.stem} ?\(\d+\)", other.stem) and other.read_bytes() != path.read_bytes():
+        if (
+            re.fullmatch(rf"{path.stem}([ _-]*(\(\d+\)|\d+|copy))+", other.stem, re.IGNORECASE)
+            and other.read_bytes() != path.read_bytes()
+        ):
             raise InputError(f"{folder}: {name} and {other.name} differ; keep the one of this race, as {name}")
     return path
+
+
+READ = ("DKSalaries.csv", "DKEntries.csv", "starting_lineup.csv", "projections.csv", "odds.csv", "race.json")
+"""Files of a race besides its contest and its standings."""
+
+
+def _unread(folder: Path) -> tuple[str, ...]:
+    """Return a note for each file that is not read though it is called nearly as one that is."""
+    stems = {_letters(name): name for name in (*READ, *reversed(CONTEST_FILES), "contest-standings.csv")}
+    read = {*READ, *CONTEST_FILES, *(path.name for path in (*standings_files(folder), *_projection_files(folder)))}
+    names = sorted(path.name for path in folder.iterdir() if path.name not in read and not path.name.startswith("."))
+    near = {name: difflib.get_close_matches(_letters(name), stems, 1, cutoff=0.85) for name in names}
+    notes = [f"{name} is not read; is it {stems[found[0]]}?" for name, found in near.items() if found]
+    both = all((folder / name).exists() for name in CONTEST_FILES)
+    return (*notes, *(["contest.csv is not read, contest.json is."] if both else ()))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"copy( of)?|[^a-z]", "", name.lower().split(".")[0])
 
 
 def _projection_files(folder: Path) -> list[Path]:
@@ -280,7 +322,8 @@ def _with_facts(drivers: pd.DataFrame, starters, listed: dict, path, notes: list
     """Add what race.json lists and the salary file's Status: columns out and to_rear; out starters leave the race."""
     known = [*drivers["driver"], *starters["driver"]]
     out, rear = (_listed(listed.get(name, ()), name, known, path) for name in ("out", "to_rear"))
-    status = drivers.get("status", pd.Series("", drivers.index)).fillna("").str.upper().str.split().str.join(" ")
+    status = drivers.get("status", pd.Series("", drivers.index)).fillna("").str.upper()
+    status = status.str.split(r"[(\[:;,]|\s[-–]\s").str[0].str.strip(" .*!-").str.split().str.join(" ")
     said = status.map(STATUSES)
     out |= set(drivers.loc[said == "yes", "driver"])
     notes += [f"{name} is listed as out: never rostered." for name in drivers["driver"][~drivers["out"]] if name in out]

@@ -7,8 +7,9 @@ word    text without case, blanks as underscores; one of a few
 series  cup, xfinity or trucks, however it is written (`NASCAR Cup Series`); blank is cup
 id      digits or text, kept as text; `7000.0` is 7000, `2.68E+07` is refused
 digits  an id of digits alone
-int     a whole number; thousands commas and a dollar sign are accepted
-number  a number; the same
+int     a whole number; thousands commas and a dollar sign are accepted, `9.000` alone is refused
+number  a number; the same, but `9.000` is 9
+dollars a number; three decimals as in `1.250` are refused, they may be a thousand
 share   a fraction inside the package, percent in files: `52`, `0.52` and `52%`, decided once per column
 date    a day that can be read in one way only: 2025-04-13
 flag    0/1, true/false, yes/no

@@ -29,7 +29,8 @@ class Standings:
 
     `entries`: entry_id, rank, points, drivers (tuple of names, empty for an unfilled entry), in the file's order.
     `ownership`: fraction of all entries by driver; `points`: DraftKings points by driver (NaN where not given).
-    `file`: its name; `running`: it was exported while the race ran, so nothing in it is final. No handle is kept.
+    `file`: its name; `days`: those told by its name, and by the name of what is in it; `running`: it was exported while
+    the race ran, so nothing in it is final. No handle is kept.
     """
 
     contest_id: str
@@ -37,6 +38,7 @@ class Standings:
     ownership: pd.Series
     points: pd.Series
     file: str = ""
+    days: tuple[pd.Timestamp, ...] = ()
     running: bool = False
     notes: tuple[str, ...] = ()
 
@@ -80,8 +82,9 @@ def read_all_standings(folder, date) -> tuple[Standings, ...]:
     """
     found: dict[str, list[Standings]] = {}
     for path in standings_files(folder):
-        _refuse_other_day(path, date)
         new = read_standings(path)
+        for day in new.days:
+            _refuse_other_day(path, day, date)
         found.setdefault(new.contest_id, []).append(new)
     return tuple(_final(exports, Path(folder)) for exports in found.values())
 
@@ -101,24 +104,34 @@ def _final(exports: list[Standings], folder: Path) -> Standings:
     return replace(first, notes=(*first.notes, *notes))
 
 
-def _refuse_other_day(path: Path, date) -> None:
-    found = _DATE.search(path.stem)
-    day = day_of("-".join(found.groups())) if found else pd.NaT
+def _refuse_other_day(path: Path, day: pd.Timestamp, date) -> None:
     if not pd.isna(day) and not 0 <= (day - date).days <= EXPORTED_WITHIN:
         raise InputError(f"{path}: its name says {day:%Y-%m-%d}, the race is on {date:%Y-%m-%d}; move it to its race")
 
 
-_DATE = re.compile(r"(?<!\d)(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)(?!\d)")
+def _day_in(name: str) -> pd.Timestamp:
+    """Return the day that a file's name tells, or NaT."""
+    found = _DATE.search(name)
+    return day_of(found[0].replace("_", " ")) if found else pd.NaT
+
+
+_DATE = re.compile(
+    r"(?<!\d)(?:20\d\d[-_.]?[01]\d[-_.]?[0-3]\d|\d\d?[-_.]\d\d?[-_.]20\d\d|\d\d?[-_. ]?[a-z]{3,9}[-_. ]?20\d\d)(?!\d)",
+    re.IGNORECASE,
+)
 EXPORTED_WITHIN = 7
 """Days after a race on which its standings may have been saved under that day's name."""
 
 
 def standings_files(folder) -> list[Path]:
     """Return the exports in a race folder; an expired one (0 bytes) only where it is the only one of its contest."""
-    found = [p for p in sorted(Path(folder).glob("contest-standings*")) if p.suffix.lower() in (".csv", ".zip")]
+    found = [path for path in sorted(Path(folder).glob("*")) if _NAME.fullmatch(path.name) and not path.is_dir()]
     empty = {path for path in found if path.exists() and not path.stat().st_size}
     whole = {_contest_id(path) for path in found if path not in empty}
     return [path for path in found if path not in empty or _contest_id(path) not in whole]
+
+
+_NAME = re.compile(r"contest[-_ ]?standings.*\.(csv|zip)", re.IGNORECASE)
 
 
 def _number_in(name: str) -> str | None:
@@ -150,16 +163,22 @@ def read_standings(path) -> Standings:
     by_driver = pd.DataFrame({"ownership": drivers["drafted"], "points": drivers.get("fpts", np.nan)}).astype(float)
     by_driver.index = drivers["driver"].to_numpy(object)
     lineups = _lineups(entries["lineup"], set(by_driver.index), path)
-    remaining = pd.to_numeric(entries.get("time_remaining", pd.Series("", entries.index)), errors="coerce")
     return Standings(
         contest_id=_contest_id(path, inside),
         entries=entries[["entry_id", "rank", "points"]].assign(drivers=lineups).reset_index(drop=True),
         ownership=by_driver["ownership"],
         points=by_driver["points"],
         file=path.name,
-        running=bool((remaining[entries["lineup"].notna()] > 0).any()),
+        days=(_day_in(path.stem), _day_in(inside)),
+        running=_is_running(entries),
         notes=_checked_total(by_driver["ownership"], lineups, path),
     )
+
+
+def _is_running(entries: pd.DataFrame) -> bool:
+    """Return whether a filled entry still has time left, however it is written (`143`, `143 laps`, `0:45`, `LIVE`)."""
+    left = entries[entries["lineup"].notna()].get("time_remaining", pd.Series(dtype=object)).drop_duplicates()
+    return bool(left.fillna("").str.contains(r"(?i)(?<!-)[1-9]|live|progress|running").any())
 
 
 _EXPORT = re.compile(r"(?!.*__MACOSX/)(?:.*/)?(?!\._)[^/]+\.csv", re.IGNORECASE)
@@ -202,7 +221,7 @@ def _lineups(cells: pd.Series, known: set, where) -> list[tuple[str, ...]]:
 
 
 def _drivers_of(text: str, known: set, where: str) -> tuple[str, ...]:
-    parts = [part.strip() for part in re.split(r"(?:^|(?<=\s))D(?:\s+|$)", text)[1:]]
+    parts = [" ".join(part.split()) for part in re.split(r"(?:^|(?<=\s))D(?:\s+|$)", text)[1:]]
     if "LOCKED" in parts:
         raise InputError(f"{where}: a driver is still LOCKED; download the standings after the contest has ended")
     n = 0

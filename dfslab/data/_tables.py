@@ -81,16 +81,20 @@ def _parsed(cells: pd.Series, column: Column, where, header: str, semicolons: bo
     if column.needed == "yes":
         or_else = ", or remove the row" if pd.api.types.is_integer_dtype(cells.index) else ""
         refuse_first(blank, cells, where, header, f"blank; fill it in{or_else}")
-    if kind in ("int", "number"):
+    if kind in ("int", "number", "dollars"):
         beyond = ~blank & ~values.between(column.low, column.high)
         refuse_first(beyond, cells, where, header, f"{{}}; it must be {column.allowed}")
-    if semicolons and kind == "number":
+    if semicolons and kind in ("number", "dollars"):
         either = cells.str.fullmatch(r"[^,.]*\d,\d{3}") & (values / 1000).between(column.low, column.high)
-        refuse_first(either, cells, where, header, f"'{{}}', which has two meanings in {_SEMICOLONS}")
+        refuse_first(either, cells, where, header, f"'{{}}', {_TWO_MEANINGS}")
+    if kind in ("int", "dollars") and (dotted := cells.str.contains(".", regex=False)).any():
+        either = cells.str.fullmatch(r"\D*[1-9]\d{0,2}\.\d{3}") & (values * 1000).between(column.low, column.high)
+        refuse_first(either & (either == dotted).all(), cells, where, header, f"'{{}}', {_TWO_MEANINGS}")
     return values
 
 
-_SEMICOLONS = "a sheet cut at semicolons; write 1250 or 1.25, without a comma"
+_TWO_MEANINGS = "which has two meanings; write 1250 or 1.25"
+"""A thousand in one part of the world, a decimal in the other; another cell of the column may tell."""
 
 
 def fold(text: str) -> str:
@@ -114,15 +118,22 @@ def from_objects(objects: list, name: str, where, item: str = "") -> pd.DataFram
     """Return JSON objects as table `name` with all its columns; `item` is what one of several is called in errors."""
     table, objects = TABLES[name], [one if isinstance(one, dict) else {} for one in objects]
     cells = pd.DataFrame(objects, dtype=object) if objects else pd.DataFrame(columns=[*table.columns])
-    cells = cells.map(lambda value: "" if value is None or value is np.nan else " ".join(str(value).split()))
+    cells = cells.map(_text_of)
     cells.index = [f", {item} {n}" if item else "" for n in range(1, len(cells) + 1)]
     frame = conform(cells.astype(object), table, where)
     return finished(frame[[name for name in table.columns if name in frame]], table).reset_index(drop=True)
 
 
+def _text_of(value) -> str:
+    """Return a value of JSON as the cell of a table; a number with three decimals gets a fourth, it has one meaning."""
+    text = "" if value is None or value is np.nan else " ".join(str(value).split())
+    return f"{text}0" if isinstance(value, float) and re.search(r"\.\d{3}$", text) else text
+
+
 _REMEDY = {
     "int": "write a whole number",
     "number": "write a number such as 12.50",
+    "dollars": "write a number such as 12.50",
     "share": "write a share of 0 to 100 % such as 12.5%, all of a column with % or none",
     "date": "write it as 2025-04-13",
     "flag": "write 0 or 1",
@@ -150,10 +161,18 @@ def series_of(text) -> str | None:
 
 
 def whole_id(text: str) -> str | None:
-    """Return an id without what a data frame made of it (`7000.0`), or None where a spreadsheet cut it (`2.68E+07`)."""
-    if re.fullmatch(r"[+-]?\d+([.,]\d*)?[eE]\+?\d+", text):
-        return None
-    return re.sub(r"^(\d+)\.0*$", r"\1", text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", text) else text)
+    """Return an id without what a data frame or a spreadsheet added to it, or None where it may have lost digits.
+
+    Examples
+    --------
+    >>> whole_id("7000.0"), whole_id("26.774.369"), whole_id('="4001"'), whole_id("2.68E+07"), whole_id("7.000")
+    ('7000', '26774369', '4001', None, None)
+    """
+    text = re.sub(r"""^=?["']?(\d+)"?$""", r"\1", text)
+    if re.fullmatch(r"\d{1,3}((,\d{3})+|(\s\d{3})+|(\.\d{3}){2,})([.,]00?)?", text):
+        text = re.sub(r"\D", "", re.sub(r"[.,]00?$", "", text))
+    lost = re.fullmatch(r"[+-]?\d+([.,]\d*)?[eE]\+?\d+|\d{1,3}\.\d{3}|\d+[.,]0*[1-9]\d*|#+|#[A-Z]+[/\dA-Z]*[!?]?", text)
+    return None if lost else re.sub(r"^(\d+)[.,]0*$", r"\1", text)
 
 
 def _days(cells: pd.Series) -> pd.Series:
@@ -207,6 +226,7 @@ _READ = {
     "flag": _each(lambda text: FLAGS.get(text.lower())),
     "int": lambda cells: _numbers(cells).where(lambda values: values % 1 == 0),
     "number": _numbers,
+    "dollars": _numbers,
     "share": _shares,
     "date": _days,
 }
@@ -240,7 +260,13 @@ def days_apart(race_id: str, date: pd.Timestamp) -> int:
 
 
 def _refuse_other_day(frame: pd.DataFrame, where) -> None:
-    """Raise where a date contradicts the one a race id begins with."""
+    """Raise where a date contradicts the one a race id begins with, or a race or contest has two."""
+    name = "contest_id" if "contest_id" in frame else "race_id"
+    days = frame.drop_duplicates([name, "date"])
+    for row, one in days.loc[days[name].duplicated(), name].head(1).items():
+        raise InputError(
+            f"{at(where, row)}: {one} has a second date, {days.date[row]:%Y-%m-%d}; write one in all its rows"
+        )
     races = frame.drop_duplicates(["race_id", "date"])
     for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
         if days_apart(race_id, date) > POSTPONED:
@@ -254,8 +280,13 @@ def read_table(path, name: str) -> pd.DataFrame:
     ------
     InputError : a missing column, a cell that cannot be read or is not allowed, a row that comes twice
     """
-    table, cells = TABLES[name], read_cells(path)
-    cells = _from_pool_header(cells) if name == "salaries" else cells
+    cells = read_cells(path)
+    return table_of(path, (name == "salaries" and pool_in(cells)) or cells, name)
+
+
+def table_of(path, cells: Sheet, name: str) -> pd.DataFrame:
+    """Return the table `name` that stands in `cells` (see `read_table`)."""
+    table = TABLES[name]
     frame = finished(conform(as_frame(path, cells), table, path), table)
     return _MORE.get(name, lambda frame, path: frame)(frame, path).reset_index(drop=True)
 
@@ -297,15 +328,15 @@ def _split_id(cell: str, where: str) -> tuple[str, str | None]:
     return clean_name(parts[1] if parts else cell), found
 
 
-def _from_pool_header(cells: Sheet) -> Sheet:
-    """Return the sheet from the row and column where a player pool begins; all of it when the header is on top."""
+def pool_in(cells: Sheet) -> Sheet | None:
+    """Return the sheet from the row and column where a player pool begins, None where none does."""
     for n, row in enumerate(cells):
         keys = [header_key(cell) for cell in row]
         if {"name", "salary", "position"} <= set(keys):
             beside = "d" in keys or "".join(map("".join, cells[:n])).strip()
             first = keys.index("position") if beside else 0
             return Sheet([[]] * n + [below[first:] for below in cells[n:]], cells.semicolons)
-    return cells
+    return None
 
 
 def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -328,8 +359,9 @@ def finished(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     blanks = {name: [_BLANK.get(kind, np.nan)] * len(frame) for name, kind in absent.items()}
     texts = {name: object for name, kind in absent.items() if kind in _BLANK}
     whole = frame.assign(**changed, **blanks).astype(texts)
-    near = {name: difflib.get_close_matches(name, map(str, further), 1, cutoff=0.8) for name in absent}
-    notes = (f"column {found[0]} was not read; is it {name}?" for name, found in near.items() if found)
+    keys = {header_key(name): name for name in further}
+    near = {name: difflib.get_close_matches(header_key(name), keys, 1, cutoff=0.8) for name in absent}
+    notes = (f"column {keys[found[0]]} was not read; is it {name}?" for name, found in near.items() if found)
     whole.attrs["notes"] = tuple(notes)
     return whole
 

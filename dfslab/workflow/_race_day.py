@@ -119,8 +119,8 @@ class RaceDay:
         return f'<p class="headline mathjax_ignore tex2jax_ignore"><strong>{title}</strong> {" · ".join(facts)}</p>'
 
     def check_files(self) -> None:
-        """Read what only the last page needs, reserved entries and standings; raise `InputError` if it is broken."""
-        _ = self.files.entries, self.files.standings
+        """Read what only the last page needs (ids, entries, standings); raise `InputError` if it is broken."""
+        self.files.check_after_race()
 
     # ------------------------------------------------------------ questions of the past
 
@@ -248,6 +248,14 @@ def latest_race(data_dir=None) -> str:
     return max(found)
 
 
+def _refuse_own_race(race: Race, results: pd.DataFrame, path: Path) -> None:
+    """Raise where the race itself, by its id or the day its id names, is in the history before it."""
+    own = results[(results["race_id"] == race.race_id) | (results["date"].dt.strftime("%Y-%m-%d") == race.race_id[:10])]
+    for row in own.head(1).itertuples():
+        there = f"the history holds {row.race_id} on {row.date:%Y-%m-%d}"
+        raise InputError(f"{path}: date is {race.date:%Y-%m-%d}, {there}; correct one of the dates")
+
+
 def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     """Return a race day; without `race_id` the latest of the folder, without `data_dir` the bundled sample season.
 
@@ -265,6 +273,7 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     if lost:
         where = data_dir / "history" / "races.csv"
         raise InputError(f"{where}: {min(lost)} of results.csv is not there; add it, or fetch the season")
+    _refuse_own_race(slate.race, history.results, files.path / "race.json")
     names = pd.unique(np.concatenate([slate.names, slate.starters["driver"].to_numpy(object)]))
     history, slate = history.with_names(names), _with_market(slate, files.odds)
     known = known_before(history.results, slate.race.date).reindex(slate.names)

@@ -409,6 +409,9 @@ GOOD = [
         (listed(13, "Autumn 10", "2031-11-02", race_type_id=2), "an exhibition"),
         (listed(13, "Autumn 10", "2031-11-02", track_name=None), "cannot be read"),
         (GOOD[0], "listed twice"),
+        (GOOD[0] | {"race_date": "2031-02-15T15:00:00"}, "listed twice"),
+        (listed(13, "Autumn 10", "2031-11-02", race_date="2031-11-03T00:30:00Z"), "no date that can be read"),
+        (listed(13, "Autumn 10", "2031-11-02", race_date=48153), "no date that can be read"),
         (listed(13, "Oakfield 10 (postponed)", "2031-02-16"), "listed twice, or a second race of that day"),
         ("not an entry", "cannot be read"),
         ({"race_id": 13}, "cannot be read"),
@@ -447,6 +450,33 @@ def test_blanks_of_the_feed_and_withdrawn_drivers_cost_nothing(server, tmp_path,
     fetched = _fetch(server, tmp_path)
     assert fetched.races == IDS and not fetched.failed
     assert data.history(tmp_path).results.groupby("race_id").size()[IDS[1]] == kept
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"weekend": {"weekend_runs": None}},
+        {"weekend": {"weekend_runs": [None, {"run_type": 1, "results": None}, {"run_type": 1}]}},
+        {"race": {"caution_segments": None}},
+        {"race": {"caution_segments": [None]}},
+        {"race": {"caution_segments": [{"start_lap": None, "end_lap": None}]}},
+        {"laps": {"laps": None, "flags": None}},
+        {"laps": {"laps": [], "flags": []}},
+        {"laps": {"laps": [None, {"NASCARDriverID": 100, "Laps": None}], "flags": [None]}},
+        {"laps": {"laps": [{"NASCARDriverID": 100, "Laps": [{"Lap": None, "LapTime": None}]}], "flags": []}},
+    ],
+)
+def test_nulls_of_what_is_not_needed_cost_only_that(server, tmp_path, answer):
+    race = weekend(12)
+    race |= answer.get("weekend", {})
+    race["weekend_race"][0] |= answer.get("race", {})
+    server.content[WEEKEND.format(12)] = json.dumps(race).encode()
+    if "laps" in answer:
+        server.content[LOOP.format(12)] = b"null"
+        server.content[LAPS.format(12)] = json.dumps(answer["laps"]).encode()
+    assert _fetch(server, tmp_path).races == IDS
+    results = data.history(tmp_path).results
+    assert results[results["race_id"] == IDS[1]]["fastest_laps"].isna().all() == ("laps" in answer)
 
 
 @pytest.mark.parametrize("placeholder", ["weekend", "form", "loop", "empty", "names"])

@@ -28,9 +28,10 @@ from race_files import (
 
 from dfslab import data
 from dfslab.data._files import escape_cell
-from dfslab.data._names import spellings
+from dfslab.data._names import persons, spellings
 from dfslab.data._tables import read_table, series_of, whole_id
 from dfslab.errors import InputError, day_of
+from dfslab.workflow import open_race
 
 
 @pytest.fixture
@@ -54,6 +55,8 @@ def _write(path, rows, **how):
     [
         *("05.03.2032", "5/3/2032", "03-05-2032", "5-Mar", "March 5", "2032", "today", "now", "5.3.32", "2032-13-01"),
         *("2032-02-30", "1932-03-05", "20320305123", "Mar 2032", "10:30", "", "2032-3"),
+        *("2032/25/03", "48298", "25.3.32", "1963785600", "2032-W12-4", "2032-085", "25 mars 2032", "25032032"),
+        *("2032-03-26T01:30:00Z", "2032-03-25T02:00:00+02:00", "2032-03-25 22:30:00-08:00"),
     ],
 )
 def test_a_date_that_names_two_days_or_none_is_refused(tmp_path, folder, text):
@@ -68,6 +71,8 @@ def test_a_date_that_names_two_days_or_none_is_refused(tmp_path, folder, text):
     [
         *("2032-03-25", "2032/3/25", "20320325", "25.03.2032", "3/25/2032", "25 March 2032", "Mar 25, 2032"),
         *("25-Mar-2032", "Thursday, March 25, 2032", "2032-03-25T15:00:00", "2032-03-25 23:30:00-05:00"),
+        *("2032-03-25T19:00:00Z", "2032-03-25T23:30:00+02:00", "March 25th, 2032", "25MAR2032", "2032-Mar-25"),
+        *("Thu Mar 25 2032", "Thu, 25 Mar 2032 19:00:00 GMT", "25. March 2032"),
     ],
 )
 def test_a_date_that_names_one_day_is_that_day(text):
@@ -91,6 +96,41 @@ def test_a_column_of_dates_is_read_in_the_order_that_one_of_its_days_proves(tmp_
     assert data.history(tmp_path).results["date"].unique().tolist() == days
     write_history(tmp_path, result_rows([("r0", days[0].strftime(form))]))
     with pytest.raises(InputError, match=r"results.csv, row 2: date is .*write it as"):
+        data.history(tmp_path)
+
+
+def test_a_race_is_not_in_the_history_before_itself(tmp_path, folder):
+    races = [["race_id", "date", "track_type"], *[[r, d, "short"] for r, d in ((RACE, RACE[:10]), ("a", "2031-04-06"))]]
+    for race_id, date in ((RACE, "2031-05-05"), ("2031-05-04-oak", "2031-05-06")):
+        (folder / "race.json").write_text(json.dumps(race_facts(date=date)))
+        write_history(tmp_path, result_rows([(race_id, RACE[:10]), ("a", "2031-04-06")]))
+        races[1][0] = race_id
+        _write(tmp_path / "history" / "races.csv", races)
+        with pytest.raises(InputError, match=f"date is {date}, the history holds {race_id} on 2031-05-04; correct one"):
+            open_race(RACE, tmp_path)
+
+
+def test_two_dates_of_one_race_or_contest_are_refused(tmp_path, folder):
+    rows = result_rows()
+    rows[4][1] = "2031-04-07"
+    write_history(tmp_path, rows)
+    with pytest.raises(InputError, match=r"row 5: 2031-04-06-elmton has a second date, 2031-04-07; write one"):
+        data.history(tmp_path)
+    write_history(tmp_path)
+    _write(tmp_path / "history" / "races.csv", [["race_id", "date"], ["2031-04-06-elmton", "2031-04-08"]])
+    with pytest.raises(InputError, match=r"elmton is of 2031-04-06 in results.csv, 2031-04-08 in races.csv; correct"):
+        data.history(tmp_path)
+    write_history(tmp_path)
+    owned = [["contest_id", "race_id", "date", "driver", "ownership"]]
+    owned += [["7", "2031-04-06-elmton", f"2031-04-0{6 + (n == 3)}", name, "50"] for n, name in enumerate(DRIVERS)]
+    _write(tmp_path / "history" / "ownership.csv", owned)
+    with pytest.raises(InputError, match="row 5: 7 has a second date"):
+        data.history(tmp_path)
+
+
+def test_a_race_that_stands_in_the_history_under_two_ids_is_refused(tmp_path):
+    write_history(tmp_path, result_rows([("2031-04-06-elmton", "2031-04-06"), ("2031-04-06-elm", "2031-04-06")]))
+    with pytest.raises(InputError, match="2031-04-06-elm is there under another id, too; keep one"):
         data.history(tmp_path)
 
 
@@ -125,6 +165,49 @@ def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
         _slate(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["1.250", "$1.250", "12.505", "9.000"])
+def test_dollars_with_three_decimals_may_be_a_thousand(tmp_path, folder, text):
+    one, rest = contest_facts()["payouts"]
+    for changed in ({"payouts": [one | {"prize": text}, rest]}, {"entry_fee": text}, {"pool": text}):
+        (folder / "contest.json").write_text(json.dumps(contest_facts(**changed)))
+        with pytest.raises(InputError, match=r"has two meanings; write 1250 or 1\.25"):
+            _ = data.open_folder(RACE, tmp_path).contests
+    for separator in ",;":
+        rows = ("From,To,Payout,entry_fee,entries", f"1,1,{text},10,12")
+        (folder / "contest.csv").write_text("\n".join(rows).replace(",", separator))
+        with pytest.raises(InputError, match=r"row 2: Payout is .* has two meanings"):
+            data.read_contest(folder / "contest.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (("10500", "9.000", "8700"), None),
+        (("10.500", "9.000", "8.700"), None),
+        (("10500.000", "9000.000", "8700.000"), [10500, 9000, 8700]),
+        (("10,500", "9,000", "8,700"), [10500, 9000, 8700]),
+        (("10500.0", "9000.0", "8700.0"), [10500, 9000, 8700]),
+    ],
+)
+def test_a_salary_of_nine_dollars_is_asked_for(tmp_path, cells, read):
+    _write(tmp_path / "s.csv", [["Position", "Name", "Salary"], *[["D", f"{n} Reed", c] for n, c in enumerate(cells)]])
+    if read:
+        assert data.read_salaries(tmp_path / "s.csv")["salary"].tolist() == read
+    else:
+        with pytest.raises(InputError, match=r"Salary is '(9|10)\.[05]00'"):
+            data.read_salaries(tmp_path / "s.csv")
+
+
+def test_another_cell_of_the_column_tells_that_three_decimals_are_decimals(tmp_path):
+    rows = [[*row[:6], f"{row[6]:.3f}" if n else row[6], *row[7:]] for n, row in enumerate(result_rows())]
+    rows[2][6] = "1.000"
+    write_history(tmp_path, rows)
+    assert data.history(tmp_path).results["laps_led"].tolist()[:3] == [200, 1, 0]
+    contest = contest_facts(payouts=[{"min_rank": 1, "max_rank": 3, "prize": 33.333}])
+    (tmp_path / "c.json").write_text(json.dumps(contest))
+    assert data.read_contest(tmp_path / "c.json").prizes[0] == 3333
+
+
 @pytest.mark.parametrize(("text", "number"), [("$1,250.50", 1250.5), ("1,250", 1250), ("10", 10), ("2.50", 2.5)])
 def test_a_number_is_read(tmp_path, folder, text, number):
     (folder / "contest.json").write_text(json.dumps(contest_facts(entry_fee=text)))
@@ -134,7 +217,10 @@ def test_a_number_is_read(tmp_path, folder, text, number):
 @pytest.mark.parametrize(
     ("text", "number"),
     [("7000", "7000"), ("7000.0", "7000"), ("7000.00", "7000"), ("26,774,369", "26774369"), ("00123", "00123")]
-    + [(text, None) for text in ("2.68E+07", "2,68E+07", "3e7", "1E+10", "2.677E7")],
+    + [('="7000"', "7000"), ("'7000", "7000"), ("26.774.369", "26774369"), ("26 774 369", "26774369")]
+    + [("26\u00a0774\u00a0369", "26774369"), ("7000,00", "7000"), ("26,774,369.00", "26774369")]
+    + [(text, None) for text in ("2.68E+07", "2,68E+07", "3e7", "1E+10", "2.677E7")]
+    + [(text, None) for text in ("7.000", "777.123", "########", "#NUM!", "#N/A", "26774369.5", "7000,25")],
 )
 def test_ids_that_went_through_a_frame_are_whole_and_those_a_spreadsheet_cut_are_refused(
     tmp_path, folder, text, number
@@ -187,9 +273,38 @@ def test_an_id_of_two_drivers_is_refused_and_one_column_of_ids_is_enough(tmp_pat
         assert _slate(tmp_path).drivers["name_id"][3] == f"{DRIVERS[3]} (4003)"
 
 
+def test_ids_that_the_upload_needs_are_asked_for_before_a_page_is_made(tmp_path, folder):
+    rows = salary_rows()
+    rows[12][1], rows[12][3] = DRIVERS[11], ""
+    _write(folder / "DKSalaries.csv", rows)
+    with pytest.raises(InputError, match="Leon Mott has no id; DraftKings refuses a name without its id"):
+        data.open_folder(RACE, tmp_path).check_after_race()
+    (folder / "race.json").write_text(json.dumps(race_facts(out=[DRIVERS[11]])))
+    data.open_folder(RACE, tmp_path).check_after_race()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [
+        (15, "4.0E+03", "ID is '4.0E.03'; a spreadsheet has cut it"),
+        (15, "4.001", "ID is '4.001'; a spreadsheet has cut it"),
+        (15, "########", "a spreadsheet has cut it"),
+        (15, "4005", "Name is Bruno Mott, ID 4005, Name . ID 'Bruno Mott .4001.'"),
+        (13, "Zed Poe (4001)", "Name is Bruno Mott, ID 4001, Name . ID 'Zed Poe .4001.'"),
+        (14, "Zed Poe", "Name is Zed Poe, ID 4001"),
+    ],
+)
+def test_a_pool_is_checked_as_a_salary_file_is(tmp_path, folder, column, cell, says):
+    rows = entries_rows()
+    rows[8][column] = cell
+    _write(folder / "DKEntries.csv", rows)
+    with pytest.raises(InputError, match=rf"DKEntries.csv, row 9: {says}" if says[0] != "a" else says):
+        _ = data.open_folder(RACE, tmp_path).entries
+
+
 def test_a_pool_that_names_somebody_else_is_another_slates(tmp_path, folder):
     rows = entries_rows()
-    rows[8][14] = "Zeno Substitute"
+    rows[8][13], rows[8][14] = "Zeno Substitute (4001)", "Zeno Substitute"
     _write(folder / "DKEntries.csv", rows)
     race = data.open_folder(RACE, tmp_path)
     with pytest.raises(InputError, match=r"ID 4001 is Zeno Substitute there, Bruno Mott in DKSalaries.csv"):
@@ -235,10 +350,13 @@ def test_a_series_is_known_however_it_is_written(tmp_path, folder, text, series)
     ("status", "out", "said"),
     [
         (s, True, False)
-        for s in ("WD", "dnq", "DNS", "SUSP", "NA", "Inactive", "Scratched", "Withdrawn", "out", "IR", "O")
+        for s in (
+            *("WD", "dnq", "DNS", "SUSP", "NA", "Inactive", "Scratched", "Withdrawn", "out", "IR", "O", "O.", "WD*"),
+            *("Out (illness)", "Out - injury", "W/D", "DNP", "Not Starting", "Withdrew; no sponsor", "N/A"),
+        )
     ]
-    + [(s, False, False) for s in ("Q", "D", "P", "GTD", "", "Active")]
-    + [(s, False, True) for s in ("BENCH", "?", "late", "TBD", "Sick")],
+    + [(s, False, False) for s in ("Q", "D", "P", "GTD", "", "Active", "-", "--", "nan", "None", "Confirmed", "Q*")]
+    + [(s, False, True) for s in ("BENCH", "?", "late", "TBD", "Sick", "1", "Y")],
 )
 def test_a_status_is_out_racing_or_named(tmp_path, folder, status, out, said):
     rows = [[*row, "Status" if n == 0 else status if n == 3 else ""] for n, row in enumerate(salary_rows())]
@@ -319,6 +437,42 @@ def test_a_contest_is_known_by_its_number_and_a_date_is_none(folder, name, conte
     assert data.read_standings(folder / name).contest_id == contest_id
 
 
+@pytest.mark.parametrize(
+    "left", [143, "143.0", "143 laps", "Lap 143", "1:43", "00:01:00", "1,234", "45 min", "LIVE", "In Progress"]
+)
+def test_time_that_is_left_is_seen_however_it_is_written(tmp_path, folder, left):
+    rows = [[*row[:3], left, *row[4:]] if n and row[0] else row for n, row in enumerate(standings_rows())]
+    _write(folder / "contest-standings-777123.csv", rows)
+    with pytest.raises(InputError, match="exported while the race ran"):
+        data.ingest_standings(RACE, tmp_path)
+
+
+@pytest.mark.parametrize("left", [0, "0.0", "", "00:00:00", "0 laps", "Final", "F", "-", "N/A"])
+def test_an_export_with_no_time_left_is_final(folder, left):
+    rows = [[*row[:3], left, *row[4:]] if n and row[0] else row for n, row in enumerate(standings_rows())]
+    _write(folder / "contest-standings-777123.csv", rows)
+    assert not data.read_standings(folder / "contest-standings-777123.csv").running
+
+
+@pytest.mark.parametrize(
+    "name", ["Contest-Standings-777123.CSV", "contest_standings_777123.csv", "contest standings 777123.csv"]
+)
+def test_standings_are_found_under_a_name_that_was_changed_a_little(tmp_path, folder, name):
+    _write(folder / name, standings_rows())
+    (folder / "contest-standings-888456.csv").mkdir()
+    assert [one.contest_id for one in data.open_folder(RACE, tmp_path).standings] == ["777123"]
+
+
+def test_more_entries_than_the_contest_holds_are_another_contests(tmp_path, folder):
+    write_standings(folder)
+    (folder / "contest.json").write_text(json.dumps(contest_facts(entries=5, payouts=contest_facts()["payouts"][:1])))
+    with pytest.raises(InputError, match="zip: 6 entries, the contest holds 5 by"):
+        data.ingest_standings(RACE, tmp_path)
+    (folder / "contest.json").write_text(json.dumps(contest_facts(entries=5000, contest_id="")))
+    race = data.open_folder(RACE, tmp_path)
+    assert race.standings_of(race.contests[0]) is None
+
+
 def test_standings_without_a_number_do_not_replace_those_of_another_race(tmp_path):
     for race_id in (RACE, "2031-05-11-elmton"):
         _write(write_race(tmp_path, race_id=race_id) / "contest-standings.csv", standings_rows())
@@ -327,10 +481,24 @@ def test_standings_without_a_number_do_not_replace_those_of_another_race(tmp_pat
     assert stored.groupby("race_id").size().to_dict() == {RACE: 12, "2031-05-11-elmton": 12}
 
 
-@pytest.mark.parametrize("name", ["contest-standings-2031-04-27.csv", "contest-standings-777123_20310427.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("contest-standings-2031-04-27.csv", "contest-standings-777123_20310427.csv"),
+        *("contest-standings-777123-27.04.2031.csv", "contest-standings-777123 27apr2031.csv"),
+        *("contest-standings-777123_04-27-2031.csv", "contest-standings-777123-27-Apr-2031.csv"),
+    ],
+)
 def test_a_file_named_after_another_day_is_another_races(tmp_path, folder, name):
     _write(folder / name, standings_rows())
     with pytest.raises(InputError, match="its name says 2031-04-27, the race is on 2031-05-04"):
+        data.ingest_standings(RACE, tmp_path)
+
+
+def test_a_zip_whose_content_is_named_after_another_day_is_another_races(tmp_path, folder):
+    with zipfile.ZipFile(folder / "contest-standings-777123.zip", "w") as archive:
+        archive.writestr("contest-standings-777123-2031-04-27.csv", csv_bytes(standings_rows()))
+    with pytest.raises(InputError, match="its name says 2031-04-27"):
         data.ingest_standings(RACE, tmp_path)
 
 
@@ -394,6 +562,51 @@ def test_a_salary_file_that_lies_there_twice_is_refused_where_the_two_differ(tmp
         _slate(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["DKSalaries 2", "DKSalaries copy", "DKSalaries - Copy", "DKSalaries(1)"])
+def test_a_copy_of_the_salary_file_is_known_on_every_system(tmp_path, folder, name):
+    _write(folder / f"{name}.csv", salary_rows(salary=SALARY[::-1]))
+    with pytest.raises(InputError, match="differ; keep the one"):
+        _slate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("Projections.csv", "projections.csv"),
+        ("projections.csv.txt", "projections.csv"),
+        ("projections (1).csv", "projections.csv"),
+        ("Starting Lineup.csv", "starting_lineup.csv"),
+        ("starting_lineup - Copy.csv", "starting_lineup.csv"),
+        ("contest (2).json", "contest.json"),
+        ("Odds.xlsx", "odds.csv"),
+        ("contest-standings-777123.csv.gz", "contest-standings.csv"),
+        ("Copy of contest-standings-777123.csv", "contest-standings.csv"),
+        ("DKEntries (1).csv", "DKEntries.csv"),
+    ],
+)
+def test_a_file_that_is_not_read_but_nearly_called_so_is_named(tmp_path, folder, name, like):
+    assert not any("not read" in note for note in _slate(tmp_path).notes)
+    (folder / name).write_text("x")
+    (folder / "my notes.txt").write_text("x")
+    assert [note for note in _slate(tmp_path).notes if "not read" in note] == [f"{name} is not read; is it {like}?"]
+
+
+def test_of_two_contest_files_one_is_read_and_it_is_said(tmp_path, folder):
+    _write(folder / "contest.csv", [["From", "To", "Payout", "entry_fee", "entries"], [1, 1, 50, 10, 12]])
+    assert "contest.csv is not read, contest.json is." in _slate(tmp_path).notes
+
+
+@pytest.mark.parametrize(
+    ("key", "read"),
+    [("Out", True), ("OUT", True), ("outs", False), ("To Rear", None), ("toRear", None), ("to_rears", False)],
+)
+def test_a_key_of_race_json_that_nearly_fits_is_read_or_named(tmp_path, folder, key, read):
+    (folder / "race.json").write_text(json.dumps(race_facts() | {key: DRIVERS[:1]}))
+    slate = _slate(tmp_path)
+    assert slate.out[0] == bool(read) and slate.drivers["to_rear"][0] == (read is None)
+    assert any(f"race.json: {key} was not read; is it" in note for note in slate.notes) == (read is False)
+
+
 @pytest.mark.parametrize("name", ["2031-05-04 big lake", "2031-05-04-lake!", "big lake", "ein großer See & mehr"])
 def test_a_folder_whose_name_is_no_race_id_is_told_its_right_name(tmp_path, name):
     write_race(tmp_path).rename(tmp_path / "races" / name)
@@ -442,8 +655,39 @@ def test_a_history_joins_two_spellings_of_a_driver_and_says_so(tmp_path):
     assert past.notes == ("History: Abel B. Reed taken for Abel Reed.",)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("#5 Abel Reed", "Abel Reed (#5)", "Reed, Abel", "ABEL REED", "Abel\u00a0Reed", "Ab\u00adel Reed"),
+        *("\u200eAbel Reed\u200f", "Abel Reed (P)", "Abel Reed*", "Ábel Reed", "A\u0301bel Reed", "Ã¡bel Reed"),
+        *("Abel “Ace” Reed", "Abel Reed Jr"),
+    ],
+)
+def test_a_name_is_known_however_it_is_written(tmp_path, folder, written):
+    _write(folder / "projections.csv", [["Name", "Proj"], [written, 31], *[[name, 30] for name in DRIVERS[1:]]])
+    assert _slate(tmp_path).column("projected_points")[0] == 31
+
+
+@pytest.mark.parametrize(
+    ("ids", "names", "counts"),
+    [
+        ((7, 7, 8), ("Abel Reed", "Flash Reed", "Abel Reed"), {"Flash Reed": 2, "Abel Reed": 1}),
+        ((7, 8, 8), ("Abel Reed", "Abel Reed", "Flash Reed"), {"Abel Reed": 1, "Flash Reed": 2}),
+        ((7, 8, 8), ("Abel Reed", "Abel Reed", "Abel Reed"), {"Abel Reed": 3}),
+        ((7, "", 7), ("Abel Reed", "Abel Reed", "Flash Reed"), {"Flash Reed": 3}),
+        ((0, 0, 0), ("Abel Reed", "Bruno Mott", "Cyril Reed"), {"Abel Reed": 1, "Bruno Mott": 1, "Cyril Reed": 1}),
+        ((7, 8, 7), ("Abel Reed", "Bruno Mott", "Bruno Mott"), {"Abel Reed": 1, "Bruno Mott": 2}),
+    ],
+)
+def test_the_id_decides_where_a_name_is_taken_over(ids, names, counts):
+    frame = pd.DataFrame({"driver": names, "nascar_driver_id": ids, "race_id": list("abc")})
+    frame["nascar_driver_id"] = frame["nascar_driver_id"].astype(str).replace("", None)
+    who = persons(frame)
+    assert frame["driver"].groupby(who).transform("last").value_counts().to_dict() == counts
+
+
 def test_nascars_id_joins_a_driver_who_was_renamed(tmp_path):
-    rows = [[*row, "nascar_driver_id" if n == 0 else (n - 1) % 12] for n, row in enumerate(result_rows())]
+    rows = [[*row, "nascar_driver_id" if n == 0 else 100 + (n - 1) % 12] for n, row in enumerate(result_rows())]
     rows[13][3] = "Flash Reed"
     write_history(tmp_path, rows)
     assert data.history(tmp_path).results["driver"].value_counts()["Flash Reed"] == 2
@@ -471,6 +715,9 @@ def _api(*tiers, **changed):
         (_api((1, 2, {"Ticket": "Final Seat"}, [("Final Seat", 200)])), [200, 200], "2 prizes are tickets"),
         (_api((1, 1, {"Ticket": "A $50 Ticket"}, [("A $50 Ticket", 0)])), [50], "counted as the $50.00 it names"),
         (_api((1, 1, {"Ticket": "$1,500 Entry"}, [("$1,500 Entry", None)])), [1500], "counted as the $1,500.00"),
+        (_api((1, 1, {"Ticket": "A"}, [("Ticket worth $20 to $1M Maker", 0)])), [20], "counted as the $20.00"),
+        (_api((1, 1, {"Ticket": "A"}, [("1x $5.50 ticket", 0)])), [5.5], "counted as the $5.50"),
+        (_api((1, 1, {"Ticket": "A"}, [("NAS 2031 Ticket ($9)", 0)])), [9], "counted as the $9.00"),
         (_api((1, 1, {"Cash": "$20.00"}, [("$20.00", 20)])), [20], ""),
         (_api((1, 1, {"Cash": "$20", "Ticket": "Seat"}, [("$20", 20), ("Seat", 30)])), [50], "1 prizes are tickets"),
         (_api((1, 1, None, [("Golden ticket", 8)])), [8], "1 prizes are tickets"),
@@ -497,7 +744,13 @@ def test_tickets_and_freerolls_are_counted_and_said(tmp_path, content, prizes, s
         ),
         (_api((1, 3, {"Ticket": "Final Seat"}, [("Final Seat", None)])), "the ticket 'Final Seat' has no value"),
         (_api((1, 1, {"Cash": "none"}, [("a handshake", 0)])), "the prize 'a handshake' has no value"),
-        (_api((1, 1, {"Ticket": "Seat for 12,50"}, [("Seat for $12,50", 0)])), "has no value"),
+        *[
+            (_api((1, 1, {"Ticket": words}, [(words, 0)])), "has no value; write its worth")
+            for words in (
+                *("Seat for $12,50", "$1.5M Contest Ticket", "$1K ticket", "2x $5 tickets", "3 tickets of $5"),
+                *("$20 ticket to a $1,000,000 contest", "Ticket x 2 ($5)", "9 € ticket", "$1.250 Seat", "2 $5 Entries"),
+            )
+        ],
         (contest_facts(payouts=[{"min_rank": 1, "max_rank": 6, "prize": 0}]), "no rank is paid anything"),
         ([contest_facts(), contest_facts(entry_fee=99)], "contest_id 777123 stands for two contests"),
     ],

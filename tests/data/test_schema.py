@@ -20,6 +20,7 @@ SAMPLES = {
     "digits": "17",
     "int": "7",
     "number": "7.5",
+    "dollars": "7.5",
     "share": "12.5%",
     "date": "2031-05-04",
     "flag": "1",
@@ -31,7 +32,7 @@ def _row(table) -> dict:
     cells = {}
     for column in table.columns.values():
         cells[column.name] = column.one_of[0] if column.one_of else SAMPLES[column.kind]
-        if column.kind in ("int", "number") and not column.low <= float(cells[column.name]) <= column.high:
+        if column.kind in ("int", "number", "dollars") and not column.low <= float(cells[column.name]) <= column.high:
             cells[column.name] = f"{max(column.low, 0):g}"
     return cells
 
@@ -88,7 +89,7 @@ def _refused(table, **changed) -> bool:
 def test_bounds_hold_and_the_bound_itself_is_allowed(table):
     for column in table.columns.values():
         for bound, step in ((column.low, -1), (column.high, 1)):
-            if np.isfinite(bound) and column.kind in ("int", "number"):
+            if np.isfinite(bound) and column.kind in ("int", "number", "dollars"):
                 assert not _refused(table, **{column.name: f"{bound:.12g}"})
                 assert _refused(table, **{column.name: f"{bound + step:.12g}"})
 
