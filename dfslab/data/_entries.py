@@ -31,7 +31,8 @@ def upload_cells(slate: Slate, lineups, where="lineups") -> list[list[str]]:
         return []
     numbers = rows.ndim == 2 and rows.shape[1] == k and np.issubdtype(rows.dtype, np.integer)
     if not numbers or rows.min() < 0 or rows.max() >= len(slate):
-        raise InputError(f"{where}: a lineup is {k} row numbers of the slate, which has rows 0 to {len(slate) - 1}")
+        wanted = f"a lineup is {k} row numbers of the slate, which has rows 0 to {len(slate) - 1}"
+        raise InputError(f"{where}: an array of {rows.shape} given; {wanted}")
     for n, row in enumerate(rows, 1):
         if problem := _illegal(slate, row):
             raise InputError(f"{where}, lineup {n}: {problem}")

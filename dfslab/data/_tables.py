@@ -139,7 +139,7 @@ _REMEDY = {
     "flag": "write 0 or 1",
     "series": "write one of cup, xfinity, trucks",
     "id": "a spreadsheet has cut it; download the file again",
-    "digits": "which is not a whole number; download the file again",
+    "digits": "write a number of digits alone, or download the file again",
     "place": "NASCAR knows only D; the file is of another sport or game",
 }
 """What to do about a cell that is none of its kind."""

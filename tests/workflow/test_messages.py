@@ -259,7 +259,7 @@ def test_no_standings(tmp_path):
     [
         (lambda rows: rows.__delitem__(slice(1, 5)), "no row has an entry id; reserve entries on DraftKings"),
         (_cell(2, 0, "5001"), r"row 3: 5001 is listed twice .first in row 2.; keep one"),
-        (_cell(2, 0, "abc"), "row 3: entry id is 'abc', which is not a number"),
+        (_cell(2, 0, "abc"), "row 3: Entry ID is 'abc'; write a number of digits alone"),
         (_cell(0, 4, "G"), "the header must be Entry ID, .* six times D"),
     ],
 )
