@@ -44,7 +44,8 @@ def clean_name(name) -> str:
     """
     name = "".join(c for c in str(name) if unicodedata.category(c) != "Cf")
     with suppress(UnicodeError):
-        name = name.encode("cp1252").decode("utf-8")
+        while (once := name.encode("cp1252").decode("utf-8")) != name:
+            name = once
     name = _ID.sub("", name.replace("\u00a0", " "))
     name = " ".join(_MARKS.sub(" ", name).split())
     last, comma, first = name.partition(",")
