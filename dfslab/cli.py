@@ -42,20 +42,11 @@ SERIES = click.option(
     "--series", default="cup", show_default=True, type=click.Choice(["cup", "xfinity", "trucks"]), help="Which series."
 )
 QUIET = click.option("--quiet", is_flag=True, help="Print nothing but results and errors.")
-SINCE = click.option("--since", default="", help="First day to score, such as 2024-01-01.")
-UNTIL = click.option("--until", default="", help="As of this day; default: all of the history.")
 RACES = click.option("--races", help="Race ids, separated by commas; default: all.")
 WORKERS = click.option("--workers", type=click.IntRange(1), help="Processes on this machine; default: one per core.")
 PARAMETERS = click.option(
-    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat."
+    *("-p", "--parameter", "pairs"), multiple=True, metavar="NAME=VALUE", help="A parameter or a rule; repeat."
 )
-
-
-def _on_the_past(command):
-    """Give a command the options of all that is scored on past races."""
-    for option in (QUIET, SEED, UNTIL, SINCE, SERIES, OUT, DATA):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -213,79 +204,49 @@ def ingest(race_id, data_dir, quiet):
     _fail(done.failed)
 
 
-@cli.group()
-def tune():
-    """Score the models on your own history; pages go to reports/tuning, what was chosen to the models folder.
-
-    \b
-    dfslab tune ownership --data my-data
-    dfslab tune race --data my-data --since 2024-01-01
-    dfslab tune regimes --data my-data
-
-    Every forecast that is scored was made from earlier races or contests only.
-    """
+PAGES = {"ownership": "01_ownership_calibration", "race": "06_race_report_card", "regimes": "02_regime_tuning"}
+"""The notebook that tunes each model."""
 
 
-@tune.command("ownership")
-@_on_the_past
-@click.option("--learn", default=0, show_default=True, type=click.IntRange(0), help="First contests not scored.")
-@click.option("--last", default=0, type=click.IntRange(0), help="Score only so many of the latest contests; 0: all.")
+@cli.command()
+@click.argument("model", type=click.Choice(list(PAGES)))
+@DATA
+@OUT
+@SERIES
+@click.option("--since", default="", help="First day to score, such as 2024-01-01.")
+@click.option("--until", default="", help="As of this day; default: all of the history.")
+@click.option("--learn", type=click.IntRange(0), help="ownership: first contests not scored.")
+@click.option("--last", type=click.IntRange(0), help="ownership: score only so many of the latest contests.")
+@click.option("--figures", type=click.Path(exists=True, dir_okay=False), help="ownership: other cold-start figures.")
+@SEED
 @click.option(
-    "--figures", type=click.Path(exists=True, dir_okay=False), help="Cold-start figures in place of the shipped ones."
+    "-p", "--parameter", "--grid", "pairs", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat."
 )
-@PARAMETERS
-def tune_ownership(out_dir, pairs, quiet, figures, **given):
-    """Forecast every past contest from earlier ones; errors with standard errors, a page, and the pools saved.
+@click.option("--no-save", is_flag=True, help="Look only; later reports keep what is in use.")
+@QUIET
+def tune(model, out_dir, figures, pairs, no_save, quiet, **given):
+    """Score a model on your own history; its page goes to reports/tuning, what was chosen to the models folder.
 
     \b
-    dfslab tune ownership --data my-data
     dfslab tune ownership --data my-data --learn 4 --last 8
+    dfslab tune race --data my-data --since 2024-01-01
+    dfslab tune regimes --data my-data --grid leader_share=[.4,.5,.6] --no-save -p n_permutations=20
 
-    A folder with nothing but history/ownership.csv will do. With --figures nothing is saved.
+    Every forecast that is scored was made from earlier races or contests only. For ownership a folder with nothing but
+    history/ownership.csv will do, and with --figures nothing is saved; for the race nothing is chosen.
     """
-    given |= {"tune": True, "save": not figures, "figures": str(Path(figures).resolve()) if figures else ""}
-    _tuned_page("ownership", "01_ownership_calibration", out_dir, pairs, quiet, **given)
-
-
-def _tuned_page(name: str, stem: str, out_dir, pairs, quiet, **given) -> None:
-    """Run a notebook into the tuning folder, show its tables, and say where its page is."""
     from dfslab.data import files
     from dfslab.report import sweeps
 
+    given = {name: value for name, value in given.items() if value is not None}
+    given |= {"figures": str(Path(figures).resolve())} if figures else {}
+    given |= {"tune": True, "save": not (no_save or figures)} if model != "race" else {}
     if given.get("save") and Path(given["data_dir"]).resolve() == Path(_sample()).resolve():
         raise UserError(f"{given['data_dir']}: the bundled sample is not changed; name your own folder with --data")
-    folder, notebook = Path(out_dir) / "tuning" / name, files.shipped("notebooks") / f"{stem}.ipynb"
-    _progress(quiet)(f"{stem}: running; past races are simulated once and kept")
+    folder, notebook = Path(out_dir) / "tuning" / model, files.shipped("notebooks") / f"{PAGES[model]}.ipynb"
+    _progress(quiet)(f"{notebook.stem}: running; past races are simulated once and kept")
     click.echo(sweeps.run_notebook(notebook, folder, given | _parameters(pairs)))
-    click.echo(f"page: {folder / stem}.html")
-
-
-@tune.command("race")
-@_on_the_past
-@PARAMETERS
-def tune_race(out_dir, pairs, quiet, **given):
-    """Forecast past finishing orders from earlier races; scores beside a plain reference, calibration, favourites.
-
-    \b
-    dfslab tune race --data my-data --since 2024-01-01
-    """
-    _tuned_page("race", "06_race_report_card", out_dir, pairs, quiet, **given)
-
-
-@tune.command("regimes")
-@_on_the_past
-@click.option("--grid", "pairs", multiple=True, metavar="NAME=LIST", help="Values to try; repeat.")
-@click.option("-p", "--parameter", "more", multiple=True, metavar="NAME=VALUE", help="A notebook parameter; repeat.")
-@click.option("--no-save", is_flag=True, help="Look only; later reports keep the thresholds in use.")
-def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
-    """Choose the regime thresholds on races their scenarios had not seen; later reports use them.
-
-    \b
-    dfslab tune regimes --data my-data --since 2022-01-01
-    dfslab tune regimes --data my-data --grid leader_share=[.4,.5,.6] --no-save -p n_permutations=20
-    """
-    given |= {"tune": True, "save": not no_save}
-    _tuned_page("regimes", "02_regime_tuning", out_dir, (*pairs, *more), quiet, **given)
+    click.echo(f"page: {folder / notebook.stem}.html")
 
 
 @cli.command()
@@ -303,7 +264,7 @@ def tune_regimes(out_dir, pairs, more, no_save, quiet, **given):
 @click.option("--lock", "locks", multiple=True, help="A driver in every lineup; repeat.")
 @click.option("--ban", "bans", multiple=True, help="A driver in none; repeat.")
 @click.option("--out", default="lineups.csv", show_default=True, callback=_named, help="DraftKings' bulk upload.")
-@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A further rule; repeat.")
+@PARAMETERS
 @QUIET
 def optimize(salaries, projections, lineups, quiet, out, pairs, **options):
     """Write the best lineups of a salary file and a projections file, without any history.

@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 import os
 import re
 import subprocess
@@ -15,7 +14,7 @@ from markupsafe import escape
 
 from dfslab import __version__
 from dfslab.data import files
-from dfslab.errors import UserError, in_words
+from dfslab.errors import UserError, in_words, number_between, whole_number
 from dfslab.parallel import KERNELS, PACKAGE, child_environment
 from dfslab.report._parts import part_style
 
@@ -85,28 +84,26 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
 
 
 _WHOLE = {"seed": 0, "n_scenarios": 1, "n_draws": 1, "n_lineups": 1, "max_overlap": 0, "contest": 0}
-"""Parameters that are whole numbers, and their least values; a lineup shares five drivers with another at most."""
-_SHARES = ("max_exposure", "max_ownership_per_driver", "low_ownership_threshold")
-"""Parameters that are shares, above 0 and at most 1."""
+"""Parameters that are whole numbers, and their least values."""
+_BOUNDS = dict.fromkeys(("max_exposure", "max_ownership_per_driver", "low_ownership_threshold"), (0.001, 1))
+_BOUNDS["max_overlap"] = (0, 5)
+"""Parameters that are shares, and the drivers a lineup shares with another, and their bounds."""
 
 
 def check_parameters(notebooks, parameters: dict) -> None:
-    """Raise `ReportFailed` for a parameter that no notebook has, or a value that cannot be, before a kernel starts."""
+    """Raise `UserError` for a parameter that no notebook has, or a value that cannot be, before a kernel starts."""
     taken = {name for path in notebooks for name in parameters_of(path)}
     unknown = sorted(set(parameters) - taken)
     if unknown:
         names = ", ".join(Path(path).name for path in notebooks)
         raise ReportFailed(f"{names}: no parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
     for name, value in parameters.items():
-        need, right = "text, a number, a list or a dict", isinstance(value, int | float | str | list | dict | None)
         if name in _WHOLE:
-            least, most = _WHOLE[name], 5 if name == "max_overlap" else math.inf
-            right = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-            need = f"a whole number from {least} to {most}" if most < math.inf else f"a whole number of {least} or more"
-        elif name in _SHARES and not isinstance(value, dict | None):
-            right, need = isinstance(value, int | float) and 0 < value <= 1, "a share above 0, at most 1"
-        if not right:
-            raise ReportFailed(f"parameter {name} is {value!r}; it must be {need}")
+            whole_number(value, f"parameter {name}", _WHOLE[name])
+        if name in _BOUNDS and not isinstance(value, dict | None):
+            number_between(value, f"parameter {name}", *_BOUNDS[name])
+        elif not isinstance(value, int | float | str | list | dict | None):
+            raise ReportFailed(f"parameter {name} is {value!r}; it must be text, a number, a list or a dict")
 
 
 def _failure(name: str, node, at: int | None, error: Exception) -> ReportFailed:

@@ -162,30 +162,6 @@ def plot_reliability(bands, label="ownership (%)", ax=None):
     return ax
 
 
-def plot_bars(table, label="", level=None, ax=None):
-    """Draw grouped bars with their values, or with ± 2 of `x_se` where there is one.
-
-    A row of `table` is a group, a column a series; `level` marks what would be right.
-    """
-    ax = _axes(ax, WIDE, 2.8)
-    names = _series(table) if len(table) else []
-    x, width = np.arange(len(table)), 0.8 / max(len(names), 1)
-    for k, (name, colour) in enumerate(zip(names, (BLUE, "#b7c4d1", ORANGE, GREEN), strict=False)):
-        place, error = x + (k - (len(names) - 1) / 2) * width, _ranges(table, name)
-        bars = ax.bar(place, table[name], width * 0.94, color=colour, label=_words(name), yerr=error, capsize=3)
-        if error is None:
-            ax.bar_label(bars, fmt="%.0f", fontsize=9, padding=2, color=INK)
-    if level is not None and len(table):
-        ax.axhline(level, color=GREY, linewidth=1, linestyle="--")
-    ax.set_xticks(x, [_words(name) for name in table.index])
-    ax.margins(y=0.12)
-    ax.grid(axis="x", visible=False)
-    ax.set(xlabel=table.index.name or "", ylabel=label)
-    if len(names) > 1:
-        _legend(ax)
-    return ax
-
-
 def plot_histogram(values, ours, label="", names=("all", "ours"), ax=None):
     """Draw `values` as a histogram with a mark for each of `ours`, the first on top; `names` says what the two are."""
     ax = _axes(ax, WIDE, 2.7)

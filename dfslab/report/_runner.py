@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,8 +21,6 @@ LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
 PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
 """Whose versions a manifest tells."""
-_WRITTEN = re.compile(r"\d\d_\w+\.(ipynb|html)|lineups\w*\.csv|(exposures|DKEntries)\.csv|metrics\.json|card\.png")
-"""Names of the files that pages write."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +126,10 @@ def _check_replaced(folder: Path, data_dir: Path) -> None:
 
 
 def _is_ours(place: Path, race_id: str) -> bool:
-    """Whether `place` is free, empty or made by an earlier run; failed runs once had no manifest, only our files."""
+    """Whether `place` is free, empty or made by an earlier run."""
     if place.is_symlink() or not place.is_dir():
         return not os.path.lexists(place)
-    names = {path.name for path in place.iterdir()}
-    old = place.name.endswith(".failed") and all(map(_WRITTEN.fullmatch, names))
-    return not names or old or manifest_of(place).get("race_id") == race_id
+    return not any(place.iterdir()) or manifest_of(place).get("race_id") == race_id
 
 
 def _run_page(run: _Run, source: Path, aside: Path) -> None:
@@ -169,10 +164,9 @@ def _write_manifest(folder: Path, name: str, run: _Run) -> None:
 
 
 def _keep_failed(aside: Path, failed: Path, manifest: dict) -> None:
-    """Put what was made of a report that failed where it can be looked at; a full disk keeps what it can."""
+    """Put what was made of a report that failed where it can be looked at; a full disk keeps nothing."""
     with suppress(OSError):
         (aside / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    with suppress(OSError):
         shutil.rmtree(failed, ignore_errors=True)
         os.replace(aside, failed)
         os.chmod(failed, 0o755)

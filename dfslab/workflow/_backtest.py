@@ -19,7 +19,7 @@ from dfslab.portfolio import score_portfolios
 from dfslab.workflow._cache import cached_walk
 from dfslab.workflow._promises import season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
-from dfslab.workflow._review import by_slate, play_real_field, read_outcome
+from dfslab.workflow._review import by_slate, earned, play_real_field, read_outcome
 from dfslab.workflow._verbs import baselines, choose_portfolio, forecast_ownership, simulate_race
 from dfslab.workflow._verbs import score_portfolios as score_fresh
 
@@ -196,17 +196,12 @@ def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
     table = predicted.table().set_index("portfolio")
     gaps = predicted.differences("portfolio").set_index("against")
     contest, rows = day.contest, []
-    top = contest.top_ranks(0.01)
     for name, lineups in strategies.items():
         sets = np.reshape(lineups, (-1, *np.shape(lineups)[-2:]))
-        real = pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets])
+        real = earned(pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets]), contest)
         forecast = table.loc[name]
-        row = {"strategy": name, "fees": forecast["fees"], "beaten": 100 * real["beaten"].mean()}
-        row |= {
-            "won": real["prize"].sum() / len(sets),
-            "cash": (real["prize"] > 0).mean(),
-            "top_1pct": (real["rank"] <= top).mean(),
-        }
+        row = {"strategy": name, "fees": forecast["fees"], "beaten": 100 * real["beaten"]}
+        row |= {"won": real["won"] / len(sets), "cash": real["cash"], "top_1pct": real["top_1pct"]}
         shown = ("expected_payout", "expected_payout_se", "sd", "p_profit", "cash", "top_1pct")
         row |= {f"predicted_{k}": forecast[k] for k in shown}
         row |= {f"average_{rate}": value for rate, value in predicted.average.items()}

@@ -46,12 +46,7 @@ def cached(function, /, *args, **kwargs):
     ------
     TypeError : an argument has no content to be known by (a generator, a path, a function without a name)
     """
-    path = _place(key_of(function, *args, **kwargs))
-    kept = _read(path)
-    if kept is None:
-        kept = pickle.dumps(function(*args, **kwargs), protocol=5)
-        _write(path, kept)
-    return pickle.loads(kept)
+    return cached_walk(lambda _: {"": function(*args, **kwargs)}, {"": (args, kwargs)}, function)[""]
 
 
 _last: dict[str, object] = {}
@@ -86,8 +81,9 @@ def cached_walk(compute, items: Mapping, *settings, wanted=None) -> dict:
     kept = {name: _read(place) for name, place in places.items()}
     found = {name: pickle.loads(value) for name, value in kept.items() if value is not None}
     for name, value in (compute(found) if len(found) < len(places) else {}).items():
-        _write(places[name], pickle.dumps(value, protocol=5))
-        found[name] = value
+        written = pickle.dumps(value, protocol=5)
+        _write(places[name], written)
+        found[name] = pickle.loads(written)
     return {name: found[name] for name in places}
 
 

@@ -31,17 +31,17 @@ def promises_before(data_dir, date) -> PromiseMap:
     return PromiseMap.shipped().learned(pd.DataFrame([_outcome(row) for row in rows]))
 
 
-def remember(day, scores, summary: pd.Series, contest, name: str = CHOSEN) -> Path:
+def remember(day, scores, summary: pd.Series, contest) -> Path:
     """Put what a portfolio promised and won into the user's record, in place of an earlier row of the contest.
 
     A damaged record stays as it is: the user may repair it.
 
     Parameters
     ----------
-    scores : of the portfolio called `name`, on fresh draws
+    scores : of the portfolio called `CHOSEN`, on fresh draws
     summary : fees, won, cash and top_1pct after the race, as `review` counts them
     """
-    path, promised = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[name]
+    path, promised = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[CHOSEN]
     row = {"race_id": day.race.race_id, "contest_id": contest.contest_id, "date": f"{day.race.date:%Y-%m-%d}"}
     row |= {key: float(summary[key]) for key in ("fees", "won", "cash", "top_1pct")}
     row |= {f"predicted_{key}": float(promised[key]) for key in (*_RATES.values(), "sd")}
@@ -78,14 +78,13 @@ def _sound(row: dict) -> bool:
     )
 
 
-def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]:
-    """Return the scored races with what their promises are worth, each from `known` and the races of earlier dates.
+def with_worth(found: list[dict]) -> list[dict]:
+    """Return the scored races with what their promises are worth, by the shipped map and the races of earlier dates.
 
     Parameters
     ----------
     found : what `score_race` gives: `race` with a date, `money` rows with predicted and average rates, and replayed
         ones or those of the standings
-    known : the map before the first race, default the shipped one
 
     Returns
     -------
@@ -93,7 +92,7 @@ def with_worth(found: list[dict], known: PromiseMap | None = None) -> list[dict]
     calibrated_shared_sd (of the part that all races share), all dollars, calibrated_cash, calibrated_top_1pct and
     calibrated_p_profit
     """
-    known, out = known or PromiseMap.shipped(), []
+    known, out = PromiseMap.shipped(), []
     days = pd.Series(found, [one["race"]["date"] for one in found], dtype=object).sort_index(kind="stable")
     for _, day in days.groupby(level=0):
         scored = [one | {"money": [row | _worth(row, known) for row in one["money"]]} for one in day]

@@ -147,11 +147,6 @@ class RaceDay:
         nearest = away.sort_values(kind="stable").index[:n]
         return self.past_regimes().reindex(nearest).assign(distance=away[nearest])
 
-    def ownership_history(self, driver: str) -> pd.DataFrame:
-        """Return what a driver drew in past contests: date, contest, salary and ownership (fraction)."""
-        past = self.history.ownership
-        return past.loc[past["driver"] == driver].sort_values("date", ignore_index=True)
-
     # ------------------------------------------------------------ what if
 
     def replace(

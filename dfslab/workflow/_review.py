@@ -108,10 +108,7 @@ def review(
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
-        paid, top = entries["prize"] > 0, entries["rank"] <= contest.top_ranks(0.01)
-        counts = {"entering": len(entries), "fees": len(entries) * contest.entry_fee, "won": entries["prize"].sum()}
-        shares = {"beaten": entries["beaten"].mean(), "cash": paid.mean(), "top_1pct": top.mean()}
-        summary = pd.Series(counts | shares | {"best_rank": entries["rank"].min()})
+        summary = earned(entries, contest)
         order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
     if scores is not None and len(summary):
         missed = _missed(day, crowd, mine, scores, outcome, regime, summary["won"])
@@ -200,6 +197,14 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     beaten = stats.percentileofscore(theirs, scores, kind="mean") / 100
     columns = {"points": scores * rules.tick, "rank": played.rank[0], "beaten": beaten, "prize": played.payout[0]}
     return pd.DataFrame(columns)
+
+
+def earned(entries: pd.DataFrame, contest: Contest) -> pd.Series:
+    """Return entering, fees, won, beaten, cash, top_1pct and best_rank of entries in the real field."""
+    paid, top = entries["prize"] > 0, entries["rank"] <= contest.top_ranks(0.01)
+    counts = {"entering": len(entries), "fees": len(entries) * contest.entry_fee, "won": entries["prize"].sum()}
+    shares = {"beaten": entries["beaten"].mean(), "cash": paid.mean(), "top_1pct": top.mean()}
+    return pd.Series(counts | shares | {"best_rank": entries["rank"].min()})
 
 
 def _with_room(contest: Contest, outcome: Outcome, lineups) -> Contest:

@@ -10,7 +10,7 @@ from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import InputError, as_day
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_races, walk_forward
-from dfslab.race import FinishModel, FinishRecord, finish_record, report_card
+from dfslab.race import FinishModel, FinishRecord, finish_record
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached, cached_walk
@@ -111,7 +111,6 @@ def check_finishes(
     until=None,
     seed=1,
     n_scenarios=20_000,
-    progress=lambda line: None,
 ) -> FinishRecord:
     """Forecast the finishing order of past races from earlier ones, beside attrition on driver and start alone.
 
@@ -124,7 +123,6 @@ def check_finishes(
     since, until : first and last day scored; without `since` the last third of the history
     """
     since, until = _since(history, since or None), as_day(until, "until") if until else None
-    progress(f"race: finishing orders from {since:%Y-%m-%d}, each forecast from earlier races")
     odds = history.odds if len(history.odds) else None
     lent = None if data_dir is None else lent_history(data_dir, series)
     given = {"odds": odds, "others": lent, "n_scenarios": int(n_scenarios), "seed": int(seed)}
@@ -203,23 +201,3 @@ def _since(history, since) -> pd.Timestamp:
             "needed before and after; choose another date"
         )
     return first
-
-
-# ---------------------------------------------------------------- how forecasts before a race day turned out
-
-CARD_YEARS = 3
-"""Years before the race over which the simulator is checked."""
-CARD_LEARNS_DAYS = 200
-"""Days at the beginning of the history from which the simulator only learns."""
-
-
-def check_simulator(day: RaceDay) -> pd.DataFrame:
-    """Forecast the races of this track type of the last years, each by a model that had not seen it, and compare."""
-    results, races, kind = day.history.results, day.history.races, day.race.track_type
-    learned = races["date"].min() + pd.Timedelta(days=CARD_LEARNS_DAYS)
-    recent = races["date"] >= max(day.race.date - pd.DateOffset(years=CARD_YEARS), learned)
-    drawn = past_races(results, races, races["race_id"][recent & (races["track_type"] == kind)], day.seed)
-    if not drawn:
-        return pd.DataFrame()
-    card = report_card(drawn, results, races, day.rng("past races"))
-    return card[card["track_type"] == kind].reset_index(drop=True)

@@ -54,9 +54,9 @@ def test_help_teaches_by_example(name, capsys):
     [
         (["report", "nowhere", "--data", "DATA"], "no race 'nowhere'"),
         (["report", RACE, "--data", "DATA", "-p", "sead=3"], "no parameter sead"),
-        (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups is 'many'; it must be a whole"),
-        (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "a whole number from 0 to 5"),
-        (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a share above 0, at most 1"),
+        (["report", RACE, "--data", "DATA", "-p", "n_lineups=many"], "n_lineups: many given; a whole number"),
+        (["report", RACE, "--data", "DATA", "-p", "max_overlap=6"], "max_overlap: 6 given; a number from 0 to 5"),
+        (["report", RACE, "--data", "DATA", "-p", "max_exposure=60"], "a number from 0.001 to 1"),
         (["report", RACE, "--data", "DATA", "--out", "SALARIES"], "this is among your races; choose another --out"),
         (["report", RACE, "--data", "DATA", "--out", "PROJECTIONS"], "cannot be written (Not a directory)"),
         (["season", "--data", "DATA", "--out", "RACES"], "this is among your races; choose another --out"),

@@ -269,8 +269,8 @@ FOREIGN = {
         _with(out, f"{RACE}.failed/notes.txt"),
         "not an earlier report",
     ),
-    "a failed folder with a file more than ours": lambda data, out: (
-        _with(_with(out, f"{RACE}.failed/{FIRST}.html"), f"{RACE}.failed/budget.xlsx"),
+    "a failed folder without a manifest": lambda data, out: (
+        _with(out, f"{RACE}.failed/{FIRST}.html"),
         "not an earlier report",
     ),
     "a failed folder of another race": lambda data, out: (
@@ -327,25 +327,6 @@ def test_reports_beside_the_races_are_fine_and_are_replaced(folder, tmp_path):
     assert not (made / "odd.txt").exists(), "what a page wrote goes with it"
     assert {(made / name).read_text() for name in ("my notes.txt", "plans/a.txt")} == {"mine"}
     assert (out / RACE / "manifest.json").exists() and (folder / "races" / RACE / "DKSalaries.csv").exists()
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        [f"{FIRST}.ipynb"],
-        [f"{FIRST}.html", f"{FIRST}.ipynb", f"{SECOND}.ipynb", f"{SECOND}.html"],
-        ["metrics.json", f"{THIRD}.ipynb", "lineups.csv", "lineups_700099253.csv", "lineups_metrics.csv"],
-        ["card.png", "exposures.csv", "DKEntries.csv", f"{THIRD}.html"],
-        [],
-    ],
-)
-def test_what_an_early_dfslab_left_of_a_failed_report_gives_way(names, folder, tmp_path):
-    failed = tmp_path / "out" / f"{RACE}.failed"
-    failed.mkdir(parents=True)
-    for name in names:
-        (failed / name).write_text("left")
-    assert run_report(RACE, folder, failed.parent, notebooks=_toys(tmp_path / "toys")).is_dir()
-    assert not failed.exists()
 
 
 # ---------------------------------------------------------------- the index

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dfslab.report._parts import CheckFailed, checks, figure, notes, stats, table
-from dfslab.report._plots import plot_bars
+from dfslab.report._plots import plot_lines
 
 
 def _cells(part) -> list[str]:
@@ -116,7 +116,7 @@ def test_an_audit_is_checked_line_by_line(capsys):
 
 def test_a_figure_carries_alt_and_caption_escaped_and_the_same_bytes_twice():
     frame = pd.DataFrame({"x": [1.0]}, index=["a"])
-    texts = [figure(plot_bars(frame), 'A "quoted" <alt>', "One < two.").markup for _ in range(2)]
+    texts = [figure(plot_lines(frame), 'A "quoted" <alt>', "One < two.").markup for _ in range(2)]
     assert "&lt;alt&gt;" in texts[0] and "One &lt; two." in texts[0] and '"quoted"' not in texts[0]
     assert texts[0] == texts[1]
 
@@ -124,7 +124,7 @@ def test_a_figure_carries_alt_and_caption_escaped_and_the_same_bytes_twice():
 def test_a_picture_is_wide_enough_and_not_empty():
     from matplotlib import image
 
-    markup = figure(plot_bars(pd.DataFrame({"x": [1.0, 2.0]}, index=["a", "b"])), "Two bars").markup
+    markup = figure(plot_lines(pd.DataFrame({"x": [1.0, 2.0]}, index=["a", "b"])), "A line").markup
     pixels = image.imread(io.BytesIO(b64decode(re.search(r"base64,([^\"]+)", markup)[1])))
     assert pixels.shape[1] > 1000 and np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0).shape[0] > 9
 

@@ -6,7 +6,6 @@ import pytest
 
 from dfslab.report._plots import (
     COLOURS,
-    plot_bars,
     plot_dots,
     plot_heat,
     plot_histogram,
@@ -74,14 +73,13 @@ ODD = [
     [
         lambda x: plot_dots(pd.DataFrame({x: [1.0, 2.0], "other": [2.0, 1.0]}, index=[x, "B"]), x),
         lambda x: plot_lines(pd.DataFrame({x: [1.0, 2.0]}, index=pd.Index([1.0, 2.0], name=x)), x),
-        lambda x: plot_bars(pd.DataFrame({x: [1.0, 2.0]}, index=[x, "B"]), x),
         lambda x: plot_scatter(pd.DataFrame({x: [1.0, 2.0], "y": [2.0, 1.0]}), x, "y"),
         lambda x: plot_heat(pd.DataFrame({x: [1.0, 2.0]}, index=[x, "B"]), x),
         lambda x: plot_dots(pd.DataFrame({"gain": [5.0, 1.0], "gain_se": [1.0, 1.0]}, index=[x, "b"]), x, level=0),
         lambda x: plot_histogram(np.arange(9.0), 3.0, x, (x, "ours")),
         lambda x: plot_lines(pd.DataFrame({"y": [100.0, 50.0]}, index=pd.Index([-10.0, 40.0], name=x)), log=True),
     ],
-    ids=["dots", "lines", "bars", "scatter", "heat", "differences", "histogram", "chances"],
+    ids=["dots", "lines", "scatter", "heat", "differences", "histogram", "chances"],
 )
 def test_text_of_a_file_is_drawn_letter_by_letter(plot, name):
     from matplotlib.text import Text
@@ -111,7 +109,7 @@ def test_a_heat_map_prints_every_number_readably():
 
 def test_series_of_a_frame_are_drawn_each_under_its_name():
     table = pd.DataFrame({"pool": [10.0, 20.0], "salary_only": [5.0, 30.0]}, index=["A", "B"])
-    for ax in (plot_dots(table, "%"), plot_bars(table, "%")):
+    for ax in (plot_dots(table, "%"), plot_lines(table, "%")):
         _closing(ax)
         assert [t.get_text() for t in ax.get_legend().get_texts()] == ["pool", "salary only"]
 
@@ -121,11 +119,11 @@ def test_bands_below_zero_are_not_cut():
     assert _closing(plot_dots(table)).get_xlim()[0] < -9
 
 
-def test_two_errors_stand_around_bars_and_lines_that_have_some():
+def test_two_errors_stand_around_lines_that_have_some():
     table = pd.DataFrame({"share": [5.0, 6.0], "share_se": [1.0, 2.0]}, [0, 1])
-    for ax in (plot_bars(table, level=5.5), plot_lines(table)):
-        ends = np.concatenate([part.get_segments() for part in _closing(ax).collections])[:, :, 1]
-        assert ends.tolist() == [[3, 7], [2, 10]] and ax.get_legend() is None
+    ax = _closing(plot_lines(table))
+    ends = np.concatenate([part.get_segments() for part in ax.collections])[:, :, 1]
+    assert ends.tolist() == [[3, 7], [2, 10]] and ax.get_legend() is None
 
 
 def test_reliability_is_drawn_in_percent_with_two_errors():
@@ -148,7 +146,7 @@ def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():
 def test_a_picture_without_anything_to_draw_holds_no_data():
     none = pd.DataFrame(columns=["low", "high", "forecast", "actual", "share", "se"], dtype=float)
     gaps = pd.DataFrame({"gain": [], "gain_se": []})
-    for ax in (plot_reliability(none), plot_bars(none, level=1), plot_lines(none), plot_dots(gaps, level=0)):
+    for ax in (plot_reliability(none), plot_lines(none), plot_dots(gaps, level=0)):
         assert not _closing(ax).has_data()
 
 
