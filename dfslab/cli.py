@@ -306,10 +306,7 @@ def backtest(data_dir, out_dir, races, workers, seed, quiet):
     from dfslab.sample import replay
     from dfslab.workflow import run_backtest, summarise
 
-    def count(done, total):
-        _progress(quiet)(f"{done} of {total} races")
-
-    options = {"races": _listed(races), "workers": workers, "seed": seed, "progress": count}
+    options = {"races": _listed(races), "workers": workers, "seed": seed, "progress": _progress(quiet)}
     frames = run_backtest(data_dir, Path(out_dir) / "backtest", replay=replay, **options)
     for row in frames["failed"].itertuples():
         _progress(quiet)(f"{row.race_id}: {row.error}")

@@ -175,7 +175,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done, total: None, instead=None) -> list:
+def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda line: None, instead=None) -> list:
     """Return `[function(*job) for job in jobs]`, computed side by side.
 
     Parameters
@@ -183,7 +183,7 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
     function : a module-level function (it travels to other processes)
     jobs : tuples of arguments
     workers : processes on this machine (default: one per core); 1 runs here, without any
-    progress : called with (finished, total) after each job that ends
+    progress : called with a line after each job that ends, such as `3 of 8 done`
     instead : called with (job, error) for a job that failed, `WorkerDied` where its process died or its cluster is
         gone: what it returns stands in the job's place, and the other jobs go on; left out, the error is raised
 
@@ -210,7 +210,7 @@ def map_jobs(function, jobs, *, workers: int | None = None, progress=lambda done
                 if instead is None:
                     raise
                 results[k] = instead(jobs[k], error)
-            progress(len(results), len(jobs))
+            progress(f"{len(results)} of {len(jobs)} done")
     return [results[k] for k in range(len(jobs))]
 
 

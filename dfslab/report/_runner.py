@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -21,17 +21,6 @@ LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
 PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy", "papermill")
 """Whose versions a manifest tells."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Notebooks that make one folder, with the parameters given, and the frame around their pages."""
-
-    page: Page
-    sources: tuple[Path, ...]
-    parameters: dict
-    data_dir: Path
-    inputs: dict[str, str]
 
 
 def run_report(
@@ -64,7 +53,7 @@ def run_report(
     day.check_files()
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
-    _make(_Run(page, sources, parameters, data_dir, dict(day.hashes)), out_dir / race_id, progress)
+    _make(out_dir / race_id, sources, page, data_dir, dict(day.hashes), progress)
     with files.locked(out_dir / ".locks", tell=say):
         write_index(out_dir)
     return out_dir / race_id
@@ -85,7 +74,7 @@ def run_notebook(notebook, folder, parameters=None) -> str:
     title = str(parameters.get("race_id") or "on its own")
     page = Page(title, data_dir == Path(SAMPLE).resolve(), parameters, alone=True)
     inputs = files.input_digests(data_dir, parameters.get("race_id") or "*")
-    _make(_Run(page, (notebook,), parameters, data_dir, inputs), folder)
+    _make(folder, (notebook,), page, data_dir, inputs)
     cells = nbformat.read(folder / notebook.name, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type != "stream"]
     texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
@@ -95,17 +84,22 @@ def run_notebook(notebook, folder, parameters=None) -> str:
 # ---------------------------------------------------------------- one folder, whole or not at all
 
 
-def _make(run: _Run, folder: Path, progress=lambda line: None) -> None:
-    """Run the notebooks into `folder`; what fails is kept as `<folder>.failed`, and the earlier folder stays."""
+def _make(
+    folder: Path, sources, page: Page, data_dir: Path, inputs: dict[str, str], progress=lambda line: None
+) -> None:
+    """Run the notebooks into `folder`; what fails is kept as `<folder>.failed`, and the earlier folder stays.
+
+    `page` holds the parameters that were given, `inputs` digests of the files that went in.
+    """
     failed = folder.with_name(f"{folder.name}.failed")
-    _check_replaced(folder, run.data_dir)
+    _check_replaced(folder, data_dir)
     with files.locked(folder.parent / ".locks" / folder.name, LONGEST_REPORT, say):
         with files.write_folder_atomically(folder) as aside:
             try:
-                for number, source in enumerate(run.sources, 1):
-                    progress(f"{folder.name}: page {number} of {len(run.sources)}, {title_of(source.stem).lower()}")
-                    _run_page(run, source, aside)
-                _write_manifest(aside, folder.name, run)
+                for number, source in enumerate(sources, 1):
+                    progress(f"{folder.name}: page {number} of {len(sources)}, {title_of(source.stem).lower()}")
+                    _run_page(source, aside, page, data_dir)
+                _write_manifest(aside, folder.name, page.shown, inputs)
                 written = manifest_of(folder).get("files", {})
                 files.keep_others((path for path in folder.glob("*") if path.name not in written), folder, aside)
             except Exception as error:
@@ -132,12 +126,12 @@ def _is_ours(place: Path, race_id: str) -> bool:
     return not any(place.iterdir()) or manifest_of(place).get("race_id") == race_id
 
 
-def _run_page(run: _Run, source: Path, aside: Path) -> None:
-    taken, target, label = parameters_of(source), aside / source.name, shown_as(run.data_dir)
-    shown = {name: value for name, value in (run.page.shown | {"data_dir": label}).items() if name in taken}
-    places = {str(aside): ".", str(aside.parent): "<reports>", str(run.data_dir): label}
-    page = replace(run.page, shown=shown, places=places | {str(source.parent.resolve()): "notebooks"}, stopped=True)
-    own = {"data_dir": str(run.data_dir), "out_dir": str(aside)}
+def _run_page(source: Path, aside: Path, page: Page, data_dir: Path) -> None:
+    taken, target, label = parameters_of(source), aside / source.name, shown_as(data_dir)
+    shown = {name: value for name, value in (page.shown | {"data_dir": label}).items() if name in taken}
+    places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): label}
+    page = replace(page, shown=shown, places=places | {str(source.parent.resolve()): "notebooks"}, stopped=True)
+    own = {"data_dir": str(data_dir), "out_dir": str(aside)}
     try:
         execute(source, target, shown | {name: value for name, value in own.items() if name in taken})
         page = replace(page, stopped=False)
@@ -151,13 +145,13 @@ def shown_as(data_dir: Path) -> str:
     return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 
 
-def _write_manifest(folder: Path, name: str, run: _Run) -> None:
+def _write_manifest(folder: Path, name: str, parameters: dict, inputs: dict[str, str]) -> None:
     manifest = {
         "race_id": name,
         "dfslab": __version__,
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "parameters": run.parameters,
-        "inputs": run.inputs,
+        "parameters": parameters,
+        "inputs": inputs,
         "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -40,11 +40,7 @@ def report_season(
     jobs = [(race_id, str(data_dir), str(out_dir), parameters or {}) for race_id in races]
     files.check_out(out_dir, data_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-
-    def count(done, total):
-        progress(f"{done} of {total} races reported")
-
-    ended = parallel.map_jobs(run_report, jobs, workers=workers, progress=count, instead=_failed)
+    ended = parallel.map_jobs(run_report, jobs, workers=workers, progress=progress, instead=_failed)
     write_index(out_dir)
     return _sorted_out(races, ended)
 

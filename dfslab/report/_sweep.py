@@ -49,13 +49,9 @@ def sweep(
     files.check_out(folder, shared.get("data_dir") or SAMPLE)
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     jobs = [(str(notebook.resolve()), str(folder), point, shared) for point in points]
-
-    def count(done, total):
-        progress(f"{done} of {total} runs")
-
     path = folder / "runs.csv"
     _ = _earlier(path)
-    ended = parallel.map_jobs(_run, jobs, workers=workers, progress=count, instead=lambda job, error: error)
+    ended = parallel.map_jobs(_run, jobs, workers=workers, progress=progress, instead=lambda job, error: error)
     good = [row for row in ended if isinstance(row, dict)]
     with files.locked(folder / ".locks" / "runs"):
         runs = pd.concat([*_earlier(path), pd.DataFrame(good)], ignore_index=True)

@@ -54,7 +54,7 @@ def run_backtest(
     replay=None,
     workers: int | None = None,
     seed: int = 1,
-    progress=lambda done, total: None,
+    progress=lambda line: None,
     **settings,
 ) -> dict[str, pd.DataFrame]:
     """Choose lineups for every race of a season with standings, then score them on what happened.
@@ -67,7 +67,7 @@ def run_backtest(
     replay : `sample.replay`, or what runs a race again as it does: judges portfolios of a simulated season by the law
         that made it; without it, and on real seasons, they are judged by our own simulator on fresh draws
     workers : processes, default one per core; the numbers do not depend on it
-    progress : called with (done, total) after each race
+    progress : called with a line after each race
     settings : see `SETTINGS`
 
     Returns

@@ -70,6 +70,9 @@ class AfterRace:
         return self.outcome.points[self.outcome.field].sum(axis=1)
 
     def __repr__(self) -> str:
+        return f"AfterRace({self})"
+
+    def __str__(self) -> str:
         errors, ours = 100 * self.ownership["share_error"].abs(), ""
         wrong = f"wrong by {errors.mean():.1f} points a driver" if len(errors) else "not known"
         if len(self.summary):
@@ -77,7 +80,7 @@ class AfterRace:
             ours += f"${self.summary['fees']:,.2f}, {self.summary['beaten']:.0%} of the field beaten on average"
             ours += f"; promised and scored order of the lineups correlate at {self.order:+.2f}"
         notes = "".join(f"; {note.rstrip('.')}" for note in self.outcome.notes)
-        return f"AfterRace(ownership {wrong}{ours}{notes})"
+        return f"ownership {wrong}{ours}{notes}"
 
 
 ENTRIES = ("lineup", "drivers", "regime", "points", "rank", "beaten", "prize")

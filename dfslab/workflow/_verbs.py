@@ -5,7 +5,7 @@ calling the room himself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
@@ -29,7 +29,7 @@ from dfslab.portfolio import (
 from dfslab.portfolio import score_portfolios as play
 from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
-from dfslab.slate import Contest, Slate
+from dfslab.slate import Contest
 from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached, cached_walk, last
 from dfslab.workflow._past import fill_history
@@ -51,11 +51,8 @@ def fit_race_model(day: RaceDay) -> RaceModel:
     """Return the race model fitted on the races before the day, with the day's regime thresholds."""
     past, lent = day.history, lent_history(day.data_dir, day.race.series, day.race.date)
     prices = past.odds if len(past.odds) else None
-    return cached(_fit_model, past.results, past.races, day.race.date, day.thresholds, day.reweights, prices, lent)
-
-
-def _fit_model(results, races, date, thresholds, reweights, odds, others) -> RaceModel:
-    return RaceModel.fit(results, races, date, thresholds, reweights=reweights, odds=odds, others=others)
+    options = {"reweights": day.reweights, "odds": prices, "others": lent}
+    return cached(RaceModel.fit, past.results, past.races, day.race.date, day.thresholds, **options)
 
 
 def simulate_race(
@@ -118,33 +115,11 @@ def _forecast(slate, past, contest, n_draws, seed, estimator) -> OwnershipForeca
 # ------------------------------------------------------------ what the field knows
 
 
-@dataclass(frozen=True)
-class _Market:
-    """The blend of the day: what the field's ownership and projections add to the simulated points."""
-
-    blend: object
-    slate: Slate
-    projected: np.ndarray
-    means: dict[str, float]
-
-    def races(self, races: Scenarios, crowd: OwnershipForecast) -> Scenarios:
-        own, model = self.slate.align(crowd.ownership), races.mean().to_numpy()
-        shift = self.blend.shift(model, own, self.projected, ~self.slate.out, self.slate.column("start"))
-        if self.means:
-            rows = self.slate.rows(self.means)
-            shift[rows] = np.fromiter(self.means.values(), float) - model[rows]
-        return shifted(races, shift, self.slate.rules.tick)
-
-    def surprises(self, draws) -> np.ndarray:
-        return self.blend.surprises(draws, ~self.slate.out)
-
-
-def _market(day: RaceDay, crowd: OwnershipForecast) -> _Market:
+def _blend(day: RaceDay, crowd: OwnershipForecast):
     racing, projected = ~day.slate.out, day.slate.column("projected_points")
     rows = past_rows(past_contests(day), day.history.ownership.get("projected_points"), crowd.past)
     known = np.isfinite(projected[racing])
-    blend = fit_blend(rows, with_projected=len(known) > 0 and known.mean() > 0.5)
-    return _Market(blend, day.slate, projected, day.means)
+    return fit_blend(rows, with_projected=len(known) > 0 and known.mean() > 0.5)
 
 
 def blend_races(day: RaceDay, races: Scenarios, crowd: OwnershipForecast) -> Scenarios:
@@ -152,8 +127,18 @@ def blend_races(day: RaceDay, races: Scenarios, crowd: OwnershipForecast) -> Sce
 
     The means of these are the points that count; `day.replace(points=...)` sets a driver's.
     """
-    market = _market(day, crowd)
-    return replace(market.races(races, crowd), notes=(*races.notes, market.blend.note))
+    blend, slate = _blend(day, crowd), day.slate
+    own, model = slate.align(crowd.ownership), races.mean().to_numpy()
+    shift = blend.shift(model, own, slate.column("projected_points"), ~slate.out, slate.column("start"))
+    if day.means:
+        rows = slate.rows(day.means)
+        shift[rows] = np.fromiter(day.means.values(), float) - model[rows]
+    return replace(shifted(races, shift, slate.rules.tick), notes=(*races.notes, blend.note))
+
+
+def _surprises(day: RaceDay, crowd: OwnershipForecast, draws: np.ndarray) -> np.ndarray:
+    """Return by how many points drivers are better than forecast where the field likes them more, (n, D)."""
+    return _blend(day, crowd).surprises(draws, ~day.slate.out)
 
 
 # ------------------------------------------------------------ the portfolio
@@ -200,11 +185,11 @@ _WISHES = [p.name for p in signature(choose_portfolio).parameters.values() if p.
 
 def _chosen(day, races, crowd, n_lineups, contest, wishes, labels=None) -> Portfolio:
     """Return the portfolio under some wishes; other `labels` (S,) may stand for the races' regimes."""
-    market, draws = _market(day, crowd), crowd.draws
+    draws = crowd.draws[: wishes.get("n_fields", N_FIELDS)]
     ways = {name: wishes[name] for name in signature(Workshop.choose).parameters if name in wishes}
-    given = {"ownership_draws": draws, "surprises": market.surprises(draws[: wishes.get("n_fields", N_FIELDS)])}
+    given = {"ownership_draws": crowd.draws, "surprises": _surprises(day, crowd, draws)}
     given |= {"n_fields": N_FIELDS} | {name: wish for name, wish in wishes.items() if name not in ways}
-    inputs = crowd.slate, market.races(races, crowd), crowd.ownership, day.find_contest(contest), n_lineups
+    inputs = crowd.slate, blend_races(day, races, crowd), crowd.ownership, day.find_contest(contest), n_lineups
     return replace(cached(_choose, inputs, day.seed, given, ways | {"labels": labels}), options=wishes)
 
 
@@ -274,7 +259,6 @@ def fresh_races(
     stage: str = "fresh",
 ) -> tuple[Scenarios, np.ndarray]:
     """Return races that nothing was chosen on, and the draws (n_fields, D) of ownership whose fields play them."""
-    market = _market(day, crowd)
-    drawn = simulate_race(day, n_scenarios, model, stage=f"{stage} race")
+    drawn = blend_races(day, simulate_race(day, n_scenarios, model, stage=f"{stage} race"), crowd)
     draws = np.roll(crowd.draws, n_fields if stage == "referee" else 0, axis=0)[-n_fields:]
-    return shifted(market.races(drawn, crowd), market.surprises(draws), crowd.slate.rules.tick), draws
+    return shifted(drawn, _surprises(day, crowd, draws), crowd.slate.rules.tick), draws

@@ -156,7 +156,7 @@ def main(seeds, out, name, every, replays, workers, run, compare, write):
         from scripts.bench.seasons import score  # by its name, which travels to other processes
 
         jobs = jobs_of(numbers, out, store, every, settings)
-        map_jobs(score, jobs, workers=workers, progress=lambda done, total: click.echo(f"{done} of {total}", err=True))
+        map_jobs(score, jobs, workers=workers, progress=lambda line: click.echo(line, err=True))
     tables = {f"{name}: seasons": season_bands(numbers, out, store, settings)}
     stores = {name: store}
     if compare:

@@ -375,7 +375,7 @@ def test_season_lists_the_races_that_failed_and_writes_the_index(folder, tmp_pat
     run = ["season", "--data", str(folder / "data"), "--out", str(tmp_path / "reports"), "--workers", "1"]
     assert main(run) == 1
     out, error = capsys.readouterr()
-    assert not out and "1 of 1 races reported" in error and f"1 failed\n  {RACE}: " in error and "empty" in error
+    assert not out and "1 of 1 done" in error and f"1 failed\n  {RACE}: " in error and "empty" in error
     assert "No report has been made yet" in (tmp_path / "reports/index.html").read_text()
 
 

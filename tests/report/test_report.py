@@ -66,7 +66,7 @@ def test_a_report_holds_pages_and_a_manifest_of_what_it_was_made_of(good, folder
     assert {f"{stem}{ending}" for stem in NOTEBOOKS for ending in (".ipynb", ".html")} <= set(_content(good))
     assert f"{RACE} 3" in (good / f"{FIRST}.html").read_text("utf-8")
     manifest = json.loads((good / "manifest.json").read_text("utf-8"))
-    assert manifest["parameters"] == {"seed": 3} and manifest["race_id"] == RACE
+    assert manifest["parameters"] == {"seed": 3, "race_id": RACE} and manifest["race_id"] == RACE
     digests = {n: hashlib.sha256(b).hexdigest() for n, b in _content(good).items() if n != "manifest.json"}
     assert manifest["files"] == digests
     salaries = hashlib.sha256((folder / "races" / RACE / "DKSalaries.csv").read_bytes()).hexdigest()

@@ -102,10 +102,10 @@ def season(tmp_path_factory):
         races=RACES,
         workers=1,
         replay=replay,
-        progress=lambda a, b: seen.append((a, b)),
+        progress=seen.append,
         **SMALL,
     )
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == ["1 of 2 done", "2 of 2 done"]
     return folder, frames
 
 
