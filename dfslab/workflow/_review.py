@@ -15,13 +15,11 @@ from dfslab.data import match_names
 from dfslab.errors import UserError
 from dfslab.ownership import OwnershipForecast
 from dfslab.portfolio import Portfolio, Scores
-from dfslab.portfolio import score_portfolios as play
 from dfslab.race import Scenarios
 from dfslab.regimes import classify_scenario_regime, race_features
 from dfslab.slate import Contest
-from dfslab.workflow._promises import CHOSEN, remember
+from dfslab.workflow._promises import remember
 from dfslab.workflow._race_day import RaceDay
-from dfslab.workflow._verbs import fresh_races
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class AfterRace:
     `drivers`: driver, points, expected, points_error, below (share of simulated points below), laps_led,
     expected_laps_led. `ownership`: driver, forecast, actual, share_error, low_80, high_80, inside (bool).
     `regime`: regime, probability, happened (bool); empty while the history does not hold the race.
-    `missed`: part, dollars, se: from what was promised to what was won; empty without the scores that promised it.
     """
 
     outcome: Outcome
@@ -60,7 +57,6 @@ class AfterRace:
     drivers: pd.DataFrame
     ownership: pd.DataFrame
     regime: pd.DataFrame
-    missed: pd.DataFrame
     order: float
     """Rank correlation, over all our lineups, of the payout promised for each alone with the points it scored."""
 
@@ -105,7 +101,7 @@ def review(
     if outcome is None:
         return None
     entries, summary, scored = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float), np.empty(0)
-    regime, missed, order = _regime(day, races, outcome), pd.DataFrame(columns=["part", "dollars", "se"]), np.nan
+    order = np.nan
     if mine is not None and len(outcome.field):
         scored = outcome.points[mine.lineups].sum(axis=1)
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
@@ -113,12 +109,10 @@ def review(
         entries = pd.concat([shown, entries], axis=1)
         summary = earned(entries, contest)
         order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
-    if scores is not None and len(summary):
-        missed = _missed(day, crowd, mine, scores, outcome, regime, summary["won"])
-        if not day.simulated and summary["fees"] > 0:
-            remember(day, scores, summary, contest)
-    drivers, owned = _drivers(day, races, outcome), ownership_errors(crowd, outcome)
-    return AfterRace(outcome, scored, entries, summary, drivers, owned, regime, missed, order)
+    if scores is not None and len(summary) and not day.simulated and summary["fees"] > 0:
+        remember(day, scores, summary, contest)
+    frames = _drivers(day, races, outcome), ownership_errors(crowd, outcome), _regime(day, races, outcome)
+    return AfterRace(outcome, scored, entries, summary, *frames, order)
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
@@ -194,7 +188,7 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     if not len(outcome.field):
         raise UserError(f"the contest's standings are not there; {' '.join(outcome.notes)}")
     lineups = np.asarray(lineups)[: contest.entering(len(lineups))]
-    larger = _with_room(contest, outcome, lineups)
+    larger = replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
     played = simulate_contest(lineups, outcome.field, outcome.points[None], larger, rules=rules)
     scores, theirs = (np.round(outcome.points[rows].sum(axis=1) / rules.tick) for rows in (lineups, outcome.field))
     beaten = stats.percentileofscore(theirs, scores, kind="mean") / 100
@@ -208,36 +202,6 @@ def earned(entries: pd.DataFrame, contest: Contest) -> pd.Series:
     counts = {"entering": len(entries), "fees": len(entries) * contest.entry_fee, "won": entries["prize"].sum()}
     shares = {"beaten": entries["beaten"].mean(), "cash": paid.mean(), "top_1pct": top.mean()}
     return pd.Series(counts | shares | {"best_rank": entries["rank"].min()})
-
-
-def _with_room(contest: Contest, outcome: Outcome, lineups) -> Contest:
-    """Return the contest grown so that our lineups enter beside everybody who was in it."""
-    return replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
-
-
-def _missed(day, crowd, mine: Portfolio, scores: Scores, outcome: Outcome, regime, won: float) -> pd.DataFrame:
-    """Return how what was promised became what was won, one part of the truth put in after the other, dollars ± se.
-
-    The races behind the promise are played against the real field (`ownership`: its shares and copies), then only those
-    of the regime that came count (`kind of race`); what is left of the prizes is the `luck` of this one race and what
-    was wrong with the drivers' means. Without results the kind of race is not known and stays part of the luck.
-    """
-    promised, n_fields = scores.payout[CHOSEN], len(np.unique(scores.run))
-    fresh, _ = fresh_races(day, crowd, len(promised), n_fields)
-    rules, entering = day.slate.rules, mine.lineups[: scores.contest.entering(len(mine))]
-    contest = _with_room(scores.contest, outcome, entering)
-    met = play({CHOSEN: entering}, fresh.points, outcome.field[None], contest, weight=fresh.weight, rules=rules)
-    real = met.payout[CHOSEN]
-    parts = [("promised", *scores.mean(promised)), ("ownership", *scores.mean(real - promised))]
-    expected = met.mean(real)[0]
-    for name in regime.loc[regime["happened"], "regime"]:
-        here = scores.regime == scores.regime_names.index(name)
-        chance = scores.weight @ here
-        change, se = scores.mean(here / chance * (real - expected)) if chance else (0.0, np.nan)
-        parts.append((f"kind of race: {name}", change, se))
-        expected += change
-    parts += [("luck", won - expected, np.nan), ("won", won, np.nan)]
-    return pd.DataFrame(parts, columns=["part", "dollars", "se"])
 
 
 def ownership_errors(crowd: OwnershipForecast, outcome: Outcome) -> pd.DataFrame:

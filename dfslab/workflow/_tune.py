@@ -103,14 +103,7 @@ def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_finishes(
-    history,
-    data_dir=None,
-    *,
-    series="cup",
-    since=None,
-    until=None,
-    seed=1,
-    n_scenarios=20_000,
+    history, data_dir=None, *, series="cup", since=None, until=None, seed=1, n_scenarios=20_000
 ) -> FinishRecord:
     """Forecast the finishing order of past races from earlier ones, beside attrition on driver and start alone.
 
@@ -136,15 +129,7 @@ LEARNED_RACES = 40
 
 
 def tune_thresholds(
-    day,
-    *,
-    grid=None,
-    since=None,
-    until=None,
-    seed=1,
-    n_scenarios=500,
-    progress=lambda line: None,
-    **choices,
+    day, *, grid=None, since=None, until=None, seed=1, n_scenarios=500, progress=lambda line: None, **choices
 ) -> TuningResult:
     """Choose the regime thresholds on past races that their scenarios had not seen; nothing is saved.
 

@@ -13,19 +13,9 @@ import pandas as pd
 
 from dfslab.field import sample_fields
 from dfslab.optimize import NASCAROptimizer
-from dfslab.ownership import (
-    HybridOwnershipEstimator,
-    OwnershipForecast,
-)
+from dfslab.ownership import HybridOwnershipEstimator, OwnershipForecast
 from dfslab.ownership import forecast as forecast_shares
-from dfslab.portfolio import (
-    Portfolio,
-    Scores,
-    Workshop,
-    fit_blend,
-    past_rows,
-    shifted,
-)
+from dfslab.portfolio import Portfolio, Scores, Workshop, fit_blend, past_rows, shifted
 from dfslab.portfolio import score_portfolios as play
 from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
@@ -235,16 +225,22 @@ def score_portfolios(
     n_fields: int = N_FRESH_FIELDS,
     model: RaceModel | None = None,
     stage: str = "fresh",
+    field: np.ndarray | None = None,
 ) -> Scores:
     """Play portfolios on fresh races against fresh fields, ownership uncertainty included.
 
     Every field plays a run of races of its own, in which the drivers it likes more than forecast are better. `stage`
-    names the draws: `fresh` for what is promised, `referee` for a choice between portfolios.
+    names the draws: `fresh` for what is promised, `referee` for a choice between portfolios. A `field` (F, K) that is
+    known, such as the real one after the race, is played in place of those fields, and the contest grows to hold it.
     """
     contest, slate = day.find_contest(contest), crowd.slate
     fresh, draws = fresh_races(day, crowd, n_scenarios, n_fields, model=model, stage=stage)
-    fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
+    if field is None:
+        fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
+    else:
+        ours = max(contest.entering(np.shape(lineups)[-2]) for lineups in sets.values())
+        fields, contest = np.asarray(field)[None], replace(contest, entries=max(contest.entries, len(field) + ours))
     labels = {"regime": fresh.regime, "regime_names": fresh.regime_names}
     return play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules, **labels)
 
