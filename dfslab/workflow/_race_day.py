@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import data
-from dfslab.errors import InputError, UserError
+from dfslab.errors import InputError, UserError, whole_number
 from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, SavedRegimes, label_races, race_features
@@ -259,8 +259,7 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     InputError : a file of the race or of the history cannot be used; the sentence says which, where, and how to fix it
     """
     data_dir = Path(data_dir or SAMPLE)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed is {seed!r}; it must be a whole number of 0 or more")
+    seed = whole_number(seed, "seed", 0)
     files = data.open_folder(str(race_id) or latest_race(data_dir), data_dir)
     slate, contests = files.slate, files.contests
     history = data.history(data_dir, before=slate.race.date, series=slate.race.series)
@@ -278,4 +277,4 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     market = () if files.odds is None else files.odds.attrs["notes"]
     notes = (*slate.notes, *theirs, *market, *history.notes, *late, *filter(None, [read_record(data_dir)[1]]))
     hashes = data.files.input_digests(data_dir, files.race_id)
-    return RaceDay(slate, contests, history, files, data_dir, int(seed), files.simulated, hashes, notes, saved)
+    return RaceDay(slate, contests, history, files, data_dir, seed, files.simulated, hashes, notes, saved)

@@ -37,6 +37,10 @@ class Outcome:
     race: pd.DataFrame | None
     notes: tuple[str, ...] = ()
 
+    def totals(self, lineups) -> np.ndarray:
+        """Return the points that lineups (n, K) scored, (n,)."""
+        return self.points[np.asarray(lineups)].sum(axis=1)
+
 
 @dataclass(frozen=True)
 class AfterRace:
@@ -50,8 +54,6 @@ class AfterRace:
     """
 
     outcome: Outcome
-    lineup_points: np.ndarray
-    """Points of all our lineups in order of choice, (N,), whether they enter or not."""
     entries: pd.DataFrame
     summary: pd.Series
     drivers: pd.DataFrame
@@ -59,11 +61,6 @@ class AfterRace:
     regime: pd.DataFrame
     order: float
     """Rank correlation, over all our lineups, of the payout promised for each alone with the points it scored."""
-
-    @property
-    def field_points(self) -> np.ndarray:
-        """Points of every entry of the real field, (F,)."""
-        return self.outcome.points[self.outcome.field].sum(axis=1)
 
     def __repr__(self) -> str:
         return f"AfterRace({self})"
@@ -100,19 +97,17 @@ def review(
     outcome = read_outcome(day, contest)
     if outcome is None:
         return None
-    entries, summary, scored = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float), np.empty(0)
-    order = np.nan
+    entries, summary, order = pd.DataFrame(columns=ENTRIES), pd.Series(dtype=float), np.nan
     if mine is not None and len(outcome.field):
-        scored = outcome.points[mine.lineups].sum(axis=1)
         entries = play_real_field(mine.lineups, outcome, contest, day.slate.rules)
         shown = mine.table().head(len(entries))[["lineup", "drivers", "regime"]]
         entries = pd.concat([shown, entries], axis=1)
         summary = earned(entries, contest)
-        order = float(pd.Series(scored).corr(mine.metrics["expected_payout"], method="spearman"))
+        order = float(pd.Series(outcome.totals(mine.lineups)).corr(mine.metrics["expected_payout"], method="spearman"))
     if scores is not None and len(summary) and not day.simulated and summary["fees"] > 0:
         remember(day, scores, summary, contest)
     frames = _drivers(day, races, outcome), ownership_errors(crowd, outcome), _regime(day, races, outcome)
-    return AfterRace(outcome, scored, entries, summary, *frames, order)
+    return AfterRace(outcome, entries, summary, *frames, order)
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
@@ -190,7 +185,7 @@ def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.Da
     lineups = np.asarray(lineups)[: contest.entering(len(lineups))]
     larger = replace(contest, entries=max(contest.entries, len(outcome.field) + len(lineups)))
     played = simulate_contest(lineups, outcome.field, outcome.points[None], larger, rules=rules)
-    scores, theirs = (np.round(outcome.points[rows].sum(axis=1) / rules.tick) for rows in (lineups, outcome.field))
+    scores, theirs = (np.round(outcome.totals(rows) / rules.tick) for rows in (lineups, outcome.field))
     beaten = stats.percentileofscore(theirs, scores, kind="mean") / 100
     columns = {"points": scores * rules.tick, "rank": played.rank[0], "beaten": beaten, "prize": played.payout[0]}
     return pd.DataFrame(columns)

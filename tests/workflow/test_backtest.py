@@ -232,7 +232,7 @@ def test_after_the_race_every_number_is_read_back_from_the_files():
     paid = simulate_contest(mine.lineups[: len(after.entries)], field, fresh.points, one).payout.sum(axis=1)
     assert met.table()["expected_payout"][0] == pytest.approx(fresh.weight @ paid)
     promised = stats.rankdata(mine.metrics["expected_payout"])
-    assert after.order == pytest.approx(np.corrcoef(stats.rankdata(after.lineup_points), promised)[0, 1])
+    assert after.order == pytest.approx(np.corrcoef(stats.rankdata(after.outcome.totals(mine.lineups)), promised)[0, 1])
 
 
 def test_before_the_race_there_is_nothing_to_look_back_on(tmp_path):
