@@ -124,11 +124,8 @@ def report(race_id, data_dir, out_dir, pairs, quiet):
     Without RACE_ID the latest race of the folder is taken.
     """
     from dfslab.report import run_report
-    from dfslab.workflow import open_race
 
-    parameters = _parameters(pairs)
-    race_id = race_id or open_race("", data_dir).race.race_id
-    click.echo(run_report(race_id, data_dir, out_dir, parameters, progress=_progress(quiet)))
+    click.echo(run_report(race_id or "", data_dir, out_dir, _parameters(pairs), progress=_progress(quiet)))
 
 
 @cli.command()

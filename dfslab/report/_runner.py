@@ -30,7 +30,7 @@ def run_report(
 
     Parameters
     ----------
-    race_id, data_dir : the race and the data folder
+    race_id, data_dir : the race (empty: the latest of the folder) and the data folder
     out_dir : the folder of all reports; the race gets `out_dir/race_id`
     parameters : notebook parameters by name; one that no notebook has is an error
     notebooks : the folder that holds the notebooks named in `NOTEBOOKS`, default those that come with the package
@@ -45,12 +45,13 @@ def run_report(
     InputError : the input is not usable, or something would be replaced that is no earlier report; nothing was run
     ReportFailed : a cell failed; `out_dir/<race_id>.failed` keeps what was made, with the failed page
     """
-    race_id, data_dir, out_dir = str(race_id), Path(data_dir).resolve(), Path(out_dir).resolve()
+    data_dir, out_dir = Path(data_dir).resolve(), Path(out_dir).resolve()
     notebooks = files.shipped("notebooks") if notebooks is None else Path(notebooks)
     sources, parameters = tuple(notebooks / f"{stem}.ipynb" for stem in NOTEBOOKS), parameters or {}
     check_parameters(sources, parameters)
-    day = open_race(race_id, data_dir)
-    day.check_files()
+    day = open_race(str(race_id), data_dir)
+    race_id = day.race.race_id
+    day.files.check_after_race()
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
     _make(out_dir / race_id, sources, page, data_dir, dict(day.hashes), progress)

@@ -110,7 +110,5 @@ def _write_page(folder: Path, stem: str, runs: pd.DataFrame, swept: list[str], m
         v4.new_code_cell('pd.read_csv("runs.csv")', outputs=outputs),
     ]
     page = folder / "index.html"
-    with files.write_atomically(page) as aside:
-        frame = Page("sweep", alone=True).frame(stem)
-        aside.write_text(to_html(v4.new_notebook(cells=cells), frame), "utf-8")
+    files.write_text(page, to_html(v4.new_notebook(cells=cells), Page("sweep", alone=True).frame(stem)))
     return page

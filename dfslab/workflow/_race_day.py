@@ -118,10 +118,6 @@ class RaceDay:
         title, *facts = (html.escape(text) for text in (self.race.name or self.race.race_id, *self.facts()))
         return f'<p class="headline mathjax_ignore tex2jax_ignore"><strong>{title}</strong> {" · ".join(facts)}</p>'
 
-    def check_files(self) -> None:
-        """Read what only the last page needs (ids, entries, standings); raise `InputError` if it is broken."""
-        self.files.check_after_race()
-
     # ------------------------------------------------------------ questions of the past
 
     def past_regimes(self) -> pd.DataFrame:
