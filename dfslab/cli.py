@@ -78,15 +78,12 @@ def _literal(text: str):
     return text if isinstance(value, int) and "_" in text else value
 
 
-def _parameters(pairs) -> dict:
-    return {name: _literal(value) for name, value in _pairs(pairs).items()}
-
-
-def _pairs(pairs) -> dict[str, str]:
+def _parameters(pairs, read=_literal) -> dict:
+    """Return NAME=VALUE pairs by name, each value as `read` takes it."""
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise click.BadParameter(f"{wrong[0]} is not NAME=VALUE", param_hint="-p")
-    return dict(pair.split("=", 1) for pair in pairs)
+    return {name: read(value) for name, value in (pair.split("=", 1) for pair in pairs)}
 
 
 def _listed(races: str | None) -> list[str] | None:
@@ -350,7 +347,7 @@ def sweep(notebook, pairs, race_id, data_dir, out_dir, metric, workers, quiet):
 
     path = Path(notebook) if Path(notebook).exists() else files.shipped("notebooks") / Path(notebook).name
     shared = {"data_dir": data_dir} | ({"race_id": race_id} if race_id else {})
-    grid = {name: _values(text) for name, text in _pairs(pairs).items()}
+    grid = _parameters(pairs, _values)
     done = sweeps.sweep(path, grid, out_dir, shared, metric=metric, workers=workers, progress=_progress(quiet))
     click.echo(done.page)
     _fail(done.failed)
