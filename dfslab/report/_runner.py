@@ -54,7 +54,7 @@ def run_report(
     day.files.check_after_race()
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
-    _make(out_dir / race_id, sources, page, data_dir, dict(day.hashes), progress)
+    _make(out_dir / race_id, sources, page, data_dir, progress)
     with files.locked(out_dir / ".locks", tell=say):
         write_index(out_dir)
     return out_dir / race_id
@@ -74,8 +74,7 @@ def run_notebook(notebook, folder, parameters=None) -> str:
     check_parameters([notebook], parameters)
     title = str(parameters.get("race_id") or "on its own")
     page = Page(title, data_dir == Path(SAMPLE).resolve(), parameters, alone=True)
-    inputs = files.input_digests(data_dir, parameters.get("race_id") or "*")
-    _make(folder, (notebook,), page, data_dir, inputs)
+    _make(folder, (notebook,), page, data_dir)
     cells = nbformat.read(folder / notebook.name, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type != "stream"]
     texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
@@ -85,12 +84,10 @@ def run_notebook(notebook, folder, parameters=None) -> str:
 # ---------------------------------------------------------------- one folder, whole or not at all
 
 
-def _make(
-    folder: Path, sources, page: Page, data_dir: Path, inputs: dict[str, str], progress=lambda line: None
-) -> None:
-    """Run the notebooks into `folder`; what fails is kept as `<folder>.failed`, and the earlier folder stays.
+def _make(folder: Path, sources, page: Page, data_dir: Path, progress=lambda line: None) -> None:
+    """Run the notebooks into `folder`, with the parameters that `page` shows.
 
-    `page` holds the parameters that were given, `inputs` digests of the files that went in.
+    What fails is kept as `<folder>.failed`, and the earlier folder stays.
     """
     failed = folder.with_name(f"{folder.name}.failed")
     _check_replaced(folder, data_dir)
@@ -100,11 +97,11 @@ def _make(
                 for number, source in enumerate(sources, 1):
                     progress(f"{folder.name}: page {number} of {len(sources)}, {title_of(source.stem).lower()}")
                     _run_page(source, aside, page, data_dir)
-                _write_manifest(aside, folder.name, page.shown, inputs)
+                _write_manifest(aside, folder.name, page.shown, data_dir)
                 written = manifest_of(folder).get("files", {})
                 files.keep_others((path for path in folder.glob("*") if path.name not in written), folder, aside)
             except Exception as error:
-                _keep_failed(aside, failed, {"race_id": folder.name, "dfslab": "", "failed": in_words(error)})
+                _keep_failed(aside, failed, in_words(error))
                 raise
         shutil.rmtree(failed, ignore_errors=True)
 
@@ -146,21 +143,22 @@ def shown_as(data_dir: Path) -> str:
     return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 
 
-def _write_manifest(folder: Path, name: str, parameters: dict, inputs: dict[str, str]) -> None:
+def _write_manifest(folder: Path, name: str, parameters: dict, data_dir: Path) -> None:
     manifest = {
         "race_id": name,
         "dfslab": __version__,
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "parameters": parameters,
-        "inputs": inputs,
+        "inputs": files.input_digests(data_dir, parameters.get("race_id") or "*"),
         "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
-def _keep_failed(aside: Path, failed: Path, manifest: dict) -> None:
+def _keep_failed(aside: Path, failed: Path, why: str) -> None:
     """Put what was made of a report that failed where it can be looked at; a full disk keeps nothing."""
     with suppress(OSError):
+        manifest = {"race_id": failed.stem, "dfslab": "", "failed": why}
         (aside / "manifest.json").write_text(json.dumps(manifest), "utf-8")
         shutil.rmtree(failed, ignore_errors=True)
         os.replace(aside, failed)
@@ -172,4 +170,4 @@ def keep_lost(race_id: str, out_dir: Path, why: str) -> None:
     failed = out_dir / f"{race_id}.failed"
     for aside in out_dir.glob(f".{race_id}.????????.partial") if _is_ours(failed, race_id) else ():
         with suppress(OSError), files.locked(out_dir / ".locks" / race_id):
-            _keep_failed(aside, failed, {"race_id": race_id, "dfslab": "", "failed": why})
+            _keep_failed(aside, failed, why)
