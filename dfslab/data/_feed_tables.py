@@ -40,12 +40,13 @@ def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dic
     A race counts as run when it has a winner and laps (lists that do not name winners: when it has laps). An entry that
     cannot be read costs only itself; a list most of whose entries cannot be read is an `InputError`.
     """
-    races, skipped, odd, days = [], [], [], set()
+    races, skipped, odd, days = [], [], [], {}
     entries = _objects(listed, f"series_{series_id}", where)
     for entry in entries:
         try:
             known = from_objects([entry], "feed_list", where).iloc[0].to_dict()
-            days.add(day_of(known["date"] or "") if known["race_type"] == POINTS_RACE else pd.NaT)
+            day = day_of(known["date"] or "") if known["race_type"] == POINTS_RACE else pd.NaT
+            days[known["feed_id"]] = max(filter(pd.notna, (day, days.get(known["feed_id"]))), default=pd.NaT)
             found = _facts(known, series, entry.get("winner_driver_id", True))
             (skipped if isinstance(found, str) else races).append(found)
         except InputError as error:
@@ -57,7 +58,7 @@ def scheduled(listed, series_id: int, series: str, where: str) -> tuple[list[dic
     for facts in sorted(races, key=lambda facts: -facts["race_laps"]):
         if latest[facts["feed_id"]]["date"] != facts["date"] or once.setdefault(facts["date"], facts) is not facts:
             skipped.append(f"{label(facts)}: listed twice, or a second race of that day")
-    number = {day: n for n, day in enumerate(sorted(days - {pd.NaT}), 1)}
+    number = {day: n for n, day in enumerate(sorted({*days.values()} - {pd.NaT}), 1)}
     left = [f"an entry that cannot be read: {error}" for error in odd]
     return [{**once[day], "race_no": number[day]} for day in sorted(once)], skipped + left
 
