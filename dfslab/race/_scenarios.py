@@ -7,7 +7,7 @@ import pandas as pd
 
 from dfslab.errors import UserError
 from dfslab.lineups import best_lineups
-from dfslab.regimes import REGIMES, RegimeThresholds, feature_matrix, regime_codes
+from dfslab.regimes import REGIMES, RegimeThresholds, race_features, regime_codes
 from dfslab.slate import Slate
 
 PER_DRIVER = ("start", "finish", "laps_led", "fastest_laps", "points", "dropped_out", "crashed")
@@ -203,7 +203,7 @@ class Scenarios:
 
     def relabel(self, thresholds: RegimeThresholds) -> "Scenarios":
         """Return the same races labelled by other thresholds, each with the weight the simulator drew it with."""
-        codes = regime_codes(feature_matrix(self), thresholds)
+        codes = regime_codes(race_features(self), thresholds)
         return replace(self, regime=codes, weight=np.full(len(self), 1.0 / len(self)))
 
     def reweight(self, regime_weights: dict) -> "Scenarios":

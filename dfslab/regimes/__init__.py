@@ -7,7 +7,7 @@ the thresholds by what reweighted scenarios were worth on later seasons; its `Tu
 `.verdict` in words, `.scores` (one score frame) with `.comparison`, `.by_season`, `.by_race` and `.parts`, `.table`
 over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
 races, `.confusion` with a clustering, `.skill()` and `.reliability()` of what was forecast before, and `.save()` for
-later reports of the data folder, which read it as `SavedRegimes`.
+later reports of the data folder.
 
 >>> import pandas as pd
 >>> features = race_features(pd.DataFrame({
@@ -22,18 +22,16 @@ from dfslab.regimes._features import (
     REGIMES,
     RegimeThresholds,
     classify_scenario_regime,
-    feature_matrix,
     label_races,
     race_features,
     regime_codes,
 )
 from dfslab.regimes._model import RegimeModel, past_conditions, race_conditions, regime_weights
-from dfslab.regimes._result import SavedRegimes, TuningResult
+from dfslab.regimes._result import TuningResult
 from dfslab.regimes._tune import tune_thresholds
 
 __all__ = [
     "classify_scenario_regime",
-    "feature_matrix",
     "label_races",
     "past_conditions",
     "race_conditions",
@@ -43,7 +41,6 @@ __all__ = [
     "REGIMES",
     "RegimeThresholds",
     "regime_weights",
-    "SavedRegimes",
     "tune_thresholds",
     "TuningResult",
 ]

@@ -87,24 +87,18 @@ def race_features(outcomes, races=None) -> pd.DataFrame:
     frame with the columns `FEATURES`; the index is race_id for history, the scenario number otherwise. What was not
     recorded is NaN.
     """
-    if not isinstance(outcomes, pd.DataFrame):
-        return pd.DataFrame(feature_matrix(outcomes), columns=list(FEATURES))
-    ids, arrays = _history_arrays(outcomes)
-    table = pd.DataFrame({"race_id": ids}) if races is None else races
-    table = table.set_index("race_id").reindex(index=ids, columns=[*OF_RACE, "track_length_mi"]).to_numpy(float)
-    return pd.DataFrame(_matrix(*arrays, table[:, :-1], table[:, -1]), ids, list(FEATURES))
-
-
-def feature_matrix(scenarios) -> np.ndarray:
-    """Return `race_features` of `scenarios` as (S, 12) float, without a frame."""
-    facts = np.column_stack([getattr(scenarios, name) for name in OF_RACE]).astype(float)
-    start, length = np.asarray(scenarios.start, float), float(scenarios.track_length_mi)
-    return _matrix(start, scenarios.finish, scenarios.laps_led, scenarios.points, scenarios.dropped_out, facts, length)
-
-
-def _matrix(start, finish, led, points, dropped, facts, miles) -> np.ndarray:
-    per_driver = _driver_features(start, finish, led, points, dropped)
-    return np.column_stack([per_driver, facts, facts[:, 3] * miles])
+    ids = None
+    if isinstance(outcomes, pd.DataFrame):
+        ids, arrays = _history_arrays(outcomes)
+        table = pd.DataFrame({"race_id": ids}) if races is None else races
+        table = table.set_index("race_id").reindex(index=ids, columns=[*OF_RACE, "track_length_mi"])
+        facts, miles = table[[*OF_RACE]].to_numpy(float), table["track_length_mi"].to_numpy(float)
+    else:
+        arrays = (getattr(outcomes, name) for name in ("start", "finish", "laps_led", "points", "dropped_out"))
+        facts = np.column_stack([getattr(outcomes, name) for name in OF_RACE]).astype(float)
+        miles = float(outcomes.track_length_mi)
+    columns = [_driver_features(*arrays), facts, facts[:, 3] * miles]
+    return pd.DataFrame(np.column_stack(columns), ids, list(FEATURES))
 
 
 @njit(cache=True, nogil=True)
@@ -122,7 +116,7 @@ def _driver_features(start, finish, led, points, dropped):
         out[s, 2] = (laps**2).sum() / total**2
         out[s, 3] = value[n - top :].mean() / max(value[: n - top].sum() / max(n - top, 1), 1.0)
         out[s, 4], out[s, 5] = value.var(), dropped[s][there].sum() / n
-        x, y = start[s][there], finish[s][there].astype(np.float64)
+        x, y = start[s][there].astype(np.float64), finish[s][there].astype(np.float64)
         x, y = x - x.mean(), y - y.mean()
         spread = np.sqrt((x * x).sum() * (y * y).sum())
         out[s, 6] = (x * y).sum() / spread if spread > 0.0 else 0.0
@@ -143,32 +137,28 @@ def _history_arrays(results: pd.DataFrame):
 def classify_scenario_regime(features: pd.DataFrame, thresholds: RegimeThresholds | None = None) -> pd.Series:
     """Return the regime of every row of `features` (see `race_features`), a Series of names on its index.
 
-    A feature that is NaN reaches no threshold; `known_regimes` says which labels rest on recorded features only. For
-    one race pass a frame of one row.
+    A feature that is NaN reaches no threshold; `label_races` says which labels rest on recorded features only.
     """
-    frame = features.to_frame().T if isinstance(features, pd.Series) else features
-    matrix = frame.reindex(columns=list(FEATURES)).to_numpy(float)
-    codes = regime_codes(matrix, thresholds or RegimeThresholds())
-    return pd.Series(np.array(REGIMES, object)[codes], index=frame.index, name="regime")
+    codes = regime_codes(features.reindex(columns=list(FEATURES)), thresholds or RegimeThresholds())
+    return pd.Series(np.array(REGIMES, object)[codes], index=features.index, name="regime")
 
 
-def regime_codes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarray:
-    """Return the index into `REGIMES` of every row of a (R, 12) feature matrix."""
-    column = {name: matrix[:, i] for i, name in enumerate(FEATURES)}
-    dominator = column["leader_share"] >= thresholds.leader_share
-    chaos = column["dropout_share"] >= thresholds.dropout_share
-    chaos |= column["cautions"] >= thresholds.cautions
-    fuel = column["final_green_miles"] >= thresholds.fuel_miles
+def regime_codes(features: pd.DataFrame, thresholds: RegimeThresholds) -> np.ndarray:
+    """Return the index into `REGIMES` of every row of `features` (R rows, see `race_features`), (R,) int8."""
+    dominator = features["leader_share"] >= thresholds.leader_share
+    chaos = features["dropout_share"] >= thresholds.dropout_share
+    chaos |= features["cautions"] >= thresholds.cautions
+    fuel = features["final_green_miles"] >= thresholds.fuel_miles
     return np.select([dominator, chaos, fuel], [0, 1, 2], default=3).astype(np.int8)
 
 
-def known_regimes(matrix: np.ndarray, thresholds: RegimeThresholds) -> np.ndarray:
-    """Return whether everything that decides each of `REGIMES` was recorded, (R, 4) bool, by feature matrix (R, 12).
+def known_regimes(features: pd.DataFrame, thresholds: RegimeThresholds) -> np.ndarray:
+    """Return whether everything that decides each of `REGIMES` was recorded, (R, 4) bool, by `race_features`.
 
     A regime is the first whose threshold is reached, so it rests on the features of those before it, too; on green
     runs only where `fuel_miles` is set.
     """
-    recorded = dict(zip(FEATURES, ~np.isnan(matrix.T), strict=True))
+    recorded = features.notna()
     dominator = recorded["leader_share"]
     chaos = dominator & recorded["dropout_share"] & recorded["cautions"]
     fuel = chaos & (recorded["final_green_miles"] | (thresholds.fuel_miles >= NEVER))
@@ -180,8 +170,7 @@ def label_races(frame: pd.DataFrame, thresholds: RegimeThresholds) -> pd.DataFra
 
     It is where what decides it was recorded: a threshold that was reached needs no more than the features before it.
     """
-    matrix = frame[list(FEATURES)].to_numpy(float)
-    codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
+    codes, known = regime_codes(frame, thresholds), known_regimes(frame, thresholds)
     decides = np.where(codes == len(REGIMES) - 1, codes, np.maximum(codes - 1, 0))
     known = known[np.arange(len(codes)), decides]
     return frame.assign(regime=np.array(REGIMES, object)[codes], known=known)

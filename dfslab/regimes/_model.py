@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from dfslab.regimes._features import FEATURES, REGIMES, RegimeThresholds, known_regimes, regime_codes
+from dfslab.metrics import damped_newton
+from dfslab.regimes._features import REGIMES, RegimeThresholds, known_regimes, regime_codes
 
 CONDITIONS = ("superspeedway", "road", "favourite")
 """What is known before the race and moves a regime's probability."""
-RIDGE = 1.0
-"""Squared penalty on standardised slopes; .3 to 10 score alike on the same races."""
+RIDGE = 0.1
+"""Squared penalty on slopes; .1 to 1 score alike on the same races."""
 BASE_RACES = 8.0
 """Weight, in races, of all track types in the base rate of one."""
 FEWEST_RACES = 30
@@ -56,8 +57,6 @@ class RegimeModel:
 
     coefficients: np.ndarray
     """(1 + conditions,) intercept and slopes of dominator; NaN where the simulator stands."""
-    centre: np.ndarray
-    scale: np.ndarray
     base_rates: pd.DataFrame
     """See `base_rates`."""
 
@@ -71,21 +70,17 @@ class RegimeModel:
         thresholds : `RegimeThresholds`; the labels follow from them
         reweights : False, and scenarios keep the simulator's frequencies
         """
-        matrix = features.reindex(conditions.index)[list(FEATURES)].to_numpy(float)
-        thresholds = thresholds or RegimeThresholds()
-        codes, known = regime_codes(matrix, thresholds), known_regimes(matrix, thresholds)
-        raw = conditions[list(CONDITIONS)].to_numpy(float)
-        centre, scale = standard_of(raw)
-        dominated = dominators(codes, known & reweights)[None]
-        found = fit_logits(design_of(raw, centre, scale), dominated)[0]
-        return cls(found, centre, scale, base_rates(conditions["track_type"], codes, known))
+        features, thresholds = features.reindex(conditions.index), thresholds or RegimeThresholds()
+        codes, known = regime_codes(features, thresholds), known_regimes(features, thresholds)
+        found = fit_logit(design_of(conditions), dominators(codes, known & reweights))
+        return cls(found, base_rates(conditions["track_type"], codes, known))
 
     def probabilities(self, conditions: dict, simulated) -> np.ndarray:
         """Return the probability of each of `REGIMES`, (4,), given the simulator's own, `simulated` (4,)."""
         if np.isnan(self.coefficients).any():
             return np.asarray(simulated, float)
-        raw = np.array([[conditions[k] for k in CONDITIONS]], float)
-        return with_dominator(simulated, expit(design_of(raw, self.centre, self.scale) @ self.coefficients)[0])
+        design = design_of(pd.DataFrame([conditions]))
+        return with_dominator(simulated, expit(design @ self.coefficients)[0])
 
 
 def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> pd.DataFrame:
@@ -123,40 +118,30 @@ def with_dominator(simulated, chance) -> np.ndarray:
     return np.concatenate([chance[..., None], simulated[..., 1:] * rest[..., None]], -1)
 
 
-def standard_of(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and spread of every column of (R, conditions)."""
-    return raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
+def design_of(conditions: pd.DataFrame) -> np.ndarray:
+    """Return the `CONDITIONS` of R races behind a column of ones, (R, 1 + conditions)."""
+    return np.column_stack([np.ones(len(conditions)), conditions[list(CONDITIONS)]])
 
 
-def design_of(raw, centre, scale) -> np.ndarray:
-    """Return the standardised conditions behind a column of ones, (R, 1 + conditions)."""
-    return np.column_stack([np.ones(len(raw)), (raw - centre) / scale])
+def fit_logit(design, outcome, ridge=RIDGE) -> np.ndarray:
+    """Fit a ridge logit of `outcome` (R,), 1, 0 or −1 (left out), by `design` (R, p) with ones in its first column.
 
-
-def fit_logits(design, outcomes, ridge=RIDGE, fewest=FEWEST_RACES):
-    """Fit one ridge logit per row of `outcomes` by Newton's method, thousands of permuted labels at once.
-
-    `design` (R, p) with ones in the first column, `outcomes` (B, R) of 1, 0 and −1 (left out). Returns (B, p); a row
-    of NaN where fewer than `fewest` count, or all that count are alike. The intercept is not penalised; without
-    penalty it equals statsmodels' `Logit`.
+    Returns (p,), NaN where fewer than `FEWEST_RACES` count or all that count are alike. The intercept is not penalised;
+    without penalty it equals statsmodels' `Logit`.
     """
-    counts, yes = outcomes >= 0, outcomes == 1
-    n, share = counts.sum(axis=1), yes.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-    able, p = (n >= fewest) & (share > 0) & (share < 1), design.shape[1]
-    counts, yes, found = counts[able], yes[able], np.full((len(outcomes), p), np.nan)
-    penalty, products = ridge * np.diag(np.arange(p) > 0), (design[:, :, None] * design[:, None]).reshape(-1, p * p)
-    beta = np.column_stack([logit(share[able]), np.zeros((able.sum(), p - 1))])
-    for _ in range(25):
-        chance = expit(beta @ design.T)
-        slope = ((yes - chance) * counts) @ design - beta @ penalty
-        curve = ((chance * (1 - chance) * counts) @ products).reshape(-1, p, p) + penalty
-        step = np.linalg.solve(curve, slope[..., None])[..., 0]
-        size = np.abs(step).max(axis=1, initial=0.0, keepdims=True)
-        beta += step / np.maximum(1.0, size)  # at most 1 in any coefficient: far from the optimum Newton overshoots
-        if size.max(initial=0.0) < 1e-9:
-            break
-    found[able] = beta
-    return found
+    design, yes = design[outcome >= 0], outcome[outcome >= 0] == 1
+    penalty = ridge * (np.arange(design.shape[1]) > 0)
+    if len(yes) < FEWEST_RACES or yes.all() or not yes.any():
+        return np.full(len(penalty), np.nan)
+
+    def loss(beta):
+        utility = design @ beta
+        chance = expit(utility)
+        value = np.logaddexp(0.0, utility).sum() - utility[yes].sum() + 0.5 * penalty @ beta**2
+        curve = (design.T * (chance * (1.0 - chance))) @ design + np.diag(penalty)
+        return value, design.T @ (chance - yes) + penalty * beta, lambda: curve
+
+    return damped_newton(loss, np.zeros(len(penalty)), tolerance=1e-12).x
 
 
 def regime_weights(codes, probabilities) -> np.ndarray:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from dfslab import metrics
 from dfslab.data import files
-from dfslab.errors import UserError
 from dfslab.regimes._features import RegimeThresholds
 
 FEWEST_PERMUTATIONS = 200
@@ -18,25 +17,6 @@ FEWEST_PERMUTATIONS = 200
 LEVEL = 0.05
 EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Bands of a regime's probability in `TuningResult.reliability`."""
-
-
-@dataclass(frozen=True)
-class SavedRegimes:
-    """What a report needs of `models/regimes.json`."""
-
-    thresholds: RegimeThresholds
-    reweights: bool
-    """Whether the chance of a dominator is predicted; not where the verdict was against it."""
-
-    @classmethod
-    def from_dict(cls, saved: dict) -> "SavedRegimes":
-        """Return what `TuningResult.to_dict` saved; raise `UserError` where it is damaged or out of bounds."""
-        if not isinstance(saved, dict) or not isinstance(saved.get("thresholds"), dict):
-            raise UserError("regime thresholds: none in the file; tune again, or remove it")
-        predicted = saved.get("predicted", [])  # a file written by hand has no verdict
-        if not isinstance(predicted, list):
-            raise UserError(f"regimes: predicted is {predicted!r}; a list is needed")
-        return cls(RegimeThresholds.from_dict(saved["thresholds"]), "dominator" in predicted)
 
 
 @dataclass(frozen=True, repr=False)

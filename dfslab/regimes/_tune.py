@@ -15,19 +15,16 @@ from dfslab.regimes._features import (
     FEATURES,
     REGIMES,
     RegimeThresholds,
-    feature_matrix,
     known_regimes,
     label_races,
     race_features,
     regime_codes,
 )
 from dfslab.regimes._model import (
-    CONDITIONS,
     base_rates,
     design_of,
     dominators,
-    fit_logits,
-    standard_of,
+    fit_logit,
     with_dominator,
 )
 from dfslab.regimes._result import TuningResult, gains, hits, kappa
@@ -194,8 +191,8 @@ def _reduce(drawn, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
     (C, 3, 4) mean distance from the scenarios of a regime to what came, by candidate and part; (C, 3, 4, 4) mean
     distance between the scenarios of two regimes; (C, 4) scenarios of each regime.
     """
-    features = feature_matrix(drawn)
-    near, between = _distances(drawn, features[:, FEATURES.index("leader_share")], results)
+    features = race_features(drawn)
+    near, between = _distances(drawn, features["leader_share"].to_numpy(), results)
     codes = np.array([regime_codes(features, c) for c in listed])
     member = (codes[..., None] == np.arange(len(REGIMES))).astype(float)
     counts = member.sum(axis=1)
@@ -227,12 +224,11 @@ class _Walk:
 
     def __init__(self, past: pd.DataFrame, candidates: _Candidates, simulated, results, weights):
         self.past, self.candidates, self.weights = past, candidates, weights
-        features, season = past[list(FEATURES)].to_numpy(float), past["season"].to_numpy()
-        self.scored = np.flatnonzero(past["scored"])
-        self.season = season[self.scored]
+        self.design, self.scored = design_of(past), np.flatnonzero(past["scored"])
+        self.season = past["season"].to_numpy()[self.scored]
         self.later = np.flatnonzero(self.season > self.season.min())
-        self.codes = np.array([regime_codes(features, c) for c in candidates.listed])
-        self.known = np.array([known_regimes(features, c) for c in candidates.listed])
+        self.codes = np.array([regime_codes(past, c) for c in candidates.listed])
+        self.known = np.array([known_regimes(past, c) for c in candidates.listed])
         by_race = dict(iter(results.groupby("race_id")))
         forms = [_reduce(simulated[r], by_race[r], candidates.listed) for r in past.index[self.scored]]
         self.near, self.between, self.counts = (np.array(x) for x in zip(*forms, strict=True))
@@ -241,21 +237,15 @@ class _Walk:
         self.unweighted = self.even[:, 0]
         every = [dominators(*labels) for labels in zip(self.codes, self.known, strict=True)]
         self.dominated, self.of = np.unique(every, axis=0, return_inverse=True)
-        self.designs = [self._design(season < year, year) for year in np.unique(self.season) if season.min() < year]
-
-    def _design(self, before, year) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the design of the races before a season, scored rows of the season, their design."""
-        raw, rows = self.past[list(CONDITIONS)].to_numpy(float), np.flatnonzero(self.season == year)
-        standard = standard_of(raw[before])
-        return design_of(raw[before], *standard), rows, design_of(raw[self.scored[rows]], *standard)
 
     def probabilities(self, permuted=None) -> np.ndarray:
         """Return the chance of each regime before each scored race, (R, C, 4)."""
         chance = np.full(self.simulated.shape[:2], np.nan)
         dominated = self.dominated if permuted is None else self.dominated[:, permuted]
-        for before, rows, design in self.designs:
-            coefficients = fit_logits(before, dominated[:, : len(before)])
-            chance[rows] = expit(design @ coefficients.T)[:, self.of.ravel()]
+        for year in np.unique(self.season):
+            before, rows = (self.past["season"] < year).to_numpy(), self.season == year
+            fitted = np.array([fit_logit(self.design[before], labels[before]) for labels in dominated])
+            chance[rows] = expit(self.design[self.scored[rows]] @ fitted.T)[:, self.of.ravel()]
         return with_dominator(self.simulated, chance)
 
     def gains(self, probabilities) -> np.ndarray:

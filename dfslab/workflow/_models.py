@@ -5,7 +5,7 @@ from pathlib import Path
 from dfslab.data import files
 from dfslab.errors import InputError, as_day
 from dfslab.ownership import HybridOwnershipEstimator
-from dfslab.regimes import SavedRegimes
+from dfslab.regimes import RegimeThresholds
 
 
 def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
@@ -30,5 +30,11 @@ def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
     return found, tuple(notes)
 
 
-_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": SavedRegimes.from_dict}
+def _read_regimes(saved: dict) -> None:
+    RegimeThresholds.from_dict(saved["thresholds"])
+    if not isinstance(saved.get("predicted", []), list):  # a file written by hand has no verdict
+        raise TypeError(f"predicted is {saved['predicted']!r}; a list is needed")
+
+
+_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": _read_regimes}
 """What tuning saves for later reports, by name, and what reads it."""

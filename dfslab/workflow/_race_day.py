@@ -12,7 +12,7 @@ from dfslab import data
 from dfslab.errors import InputError, UserError, whole_number
 from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
-from dfslab.regimes import RegimeThresholds, SavedRegimes, label_races, race_features
+from dfslab.regimes import RegimeThresholds, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._models import load_models
@@ -80,13 +80,12 @@ class RaceDay:
         if self.chosen_thresholds is not None:
             return self.chosen_thresholds
         saved = self.saved.get("regimes")
-        return SavedRegimes.from_dict(saved).thresholds if saved else RegimeThresholds()
+        return RegimeThresholds.from_dict(saved["thresholds"]) if saved else RegimeThresholds()
 
     @property
     def reweights(self) -> bool:
         """Whether a dominator's chance is predicted: by tuning's verdict, else regimes keep the simulator's odds."""
-        saved = self.saved.get("regimes")
-        return bool(saved) and SavedRegimes.from_dict(saved).reweights
+        return "dominator" in self.saved.get("regimes", {}).get("predicted", ())
 
     @property
     def promises(self) -> PromiseMap:

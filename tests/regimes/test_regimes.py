@@ -12,7 +12,6 @@ from dfslab.regimes._features import (
     FEATURES,
     RegimeThresholds,
     classify_scenario_regime,
-    feature_matrix,
     known_regimes,
     race_features,
     regime_codes,
@@ -22,7 +21,7 @@ from dfslab.regimes._model import (
     REGIMES,
     RegimeModel,
     dominators,
-    fit_logits,
+    fit_logit,
     past_conditions,
     race_conditions,
     regime_weights,
@@ -137,7 +136,7 @@ def test_drivers_who_did_not_race_do_not_count():
     }
     facts = {k: getattr(drawn, k) for k in ("cautions", "caution_laps", "longest_green_run", "final_green_run")}
     out = Drawn(drawn.drivers, **wide, crashed=drawn.crashed, **facts)
-    assert np.allclose(feature_matrix(out), feature_matrix(drawn))
+    assert np.allclose(race_features(out), race_features(drawn))
 
 
 def test_what_history_lacks_is_missing_not_zero():
@@ -189,7 +188,7 @@ def test_labels_belong_to_rows_and_keep_their_index():
     assert labels.index.equals(features.index)
     one_by_one = [classify_scenario_regime(features.iloc[[k]], FUEL).iloc[0] for k in range(50)]
     assert labels.iloc[:50].tolist() == one_by_one
-    codes = regime_codes(feature_matrix(drawn), FUEL)
+    codes = regime_codes(race_features(drawn), FUEL)
     assert [REGIMES[c] for c in codes] == labels.tolist()
 
 
@@ -222,13 +221,13 @@ def test_thresholds_out_of_bounds_are_refused(values):
 
 
 def test_a_label_is_known_where_its_features_and_those_of_the_labels_before_it_are():
-    matrix = np.zeros((4, len(FEATURES)))
+    features = pd.DataFrame(0.0, range(4), list(FEATURES))
     for row, name in enumerate(("final_green_miles", "cautions", "leader_share"), start=1):
-        matrix[row, FEATURES.index(name)] = np.nan
+        features.loc[row, name] = np.nan
     expected = [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    assert known_regimes(matrix, FUEL).astype(int).tolist() == expected
+    assert known_regimes(features, FUEL).astype(int).tolist() == expected
     expected[1] = [1, 1, 1, 1]
-    assert known_regimes(matrix, RegimeThresholds()).astype(int).tolist() == expected
+    assert known_regimes(features, RegimeThresholds()).astype(int).tolist() == expected
 
 
 # ---------------------------------------------------------------- before the race
@@ -284,17 +283,17 @@ def test_without_a_penalty_the_kernel_is_the_logit_of_statsmodels():
     design = np.column_stack([np.ones(150), rng.normal(size=(150, 3))])
     outcomes = (rng.random((4, 150)) < 1 / (1 + np.exp(-design @ [0.4, -1.0, 0.5, 2.0]))).astype(np.int8)
     outcomes[2, rng.random(150) < 0.3] = -1
-    fitted = fit_logits(design, outcomes, ridge=0.0)
-    for row, found in zip(outcomes, fitted, strict=True):
+    for row in outcomes:
+        found = fit_logit(design, row, ridge=0.0)
         assert found == pytest.approx(Logit(row[row >= 0], design[row >= 0]).fit(disp=0).params, abs=1e-6)
-    assert np.abs(fit_logits(design, outcomes, ridge=50.0)[:, 1:]).sum() < np.abs(fitted[:, 1:]).sum()
+        assert np.abs(fit_logit(design, row, ridge=50.0)[1:]).sum() < np.abs(found[1:]).sum()
 
 
 def test_a_logit_with_nothing_to_learn_from_is_missing():
     design = np.ones((FEWEST_RACES, 1))
-    alike, few = np.zeros((1, FEWEST_RACES), np.int8), np.full((1, FEWEST_RACES), -1, np.int8)
-    few[0, :5] = [0, 1, 0, 1, 1]
-    assert np.isnan(fit_logits(design, alike)).all() and np.isnan(fit_logits(design, few)).all()
+    alike, few = np.zeros(FEWEST_RACES, np.int8), np.full(FEWEST_RACES, -1, np.int8)
+    few[:5] = [0, 1, 0, 1, 1]
+    assert np.isnan(fit_logit(design, alike)).all() and np.isnan(fit_logit(design, few)).all()
 
 
 def test_short_history_leaves_the_simulator_as_it_is():

@@ -9,9 +9,9 @@ import pytest
 
 from dfslab import metrics
 from dfslab.errors import UserError
-from dfslab.regimes._features import FEATURES, RegimeThresholds, feature_matrix, race_features, regime_codes
+from dfslab.regimes._features import FEATURES, RegimeThresholds, race_features, regime_codes
 from dfslab.regimes._model import RegimeModel, regime_weights
-from dfslab.regimes._result import SavedRegimes, kappa
+from dfslab.regimes._result import kappa
 from dfslab.regimes._tune import (
     _Candidates,
     _counts,
@@ -59,8 +59,8 @@ def test_tuning_sees_when_regimes_help(helpful):
     told = found.skill().set_index(["regime", "model"]).loc["dominator"]
     assert told.loc["forecast", "t"] < -3 and told.loc["forecast", "difference"] < told.loc["simulated", "difference"]
     assert found.reweights == (found.comparison.set_index("model").loc["yours", "p"] <= 0.05)
-    kept = SavedRegimes.from_dict(found.to_dict())
-    assert kept.thresholds == found.use and kept.reweights == found.reweights
+    saved = found.to_dict()
+    assert saved["thresholds"] == found.use.to_dict() and saved["predicted"] == ["dominator"] * found.reweights
     assert replace(found, use=None).reweights and replace(found, use=None).thresholds == found.best
 
 
@@ -69,7 +69,7 @@ def test_tuning_sees_when_regimes_do_not_help():
     assert not found.helps and found.p > 0.05
     assert "keep the simulator's own" in found.verdict
     assert found.thresholds == RegimeThresholds(), "the thresholds in use stay"
-    assert not SavedRegimes.from_dict(found.to_dict()).reweights
+    assert found.to_dict()["predicted"] == []
     assert -1.0 <= found.kappa <= 1.0
 
 
@@ -123,7 +123,7 @@ def test_gains_equal_double_sums_over_reweighted_scenarios():
     for row, candidate in ((0, 0), (25, 3), (39, 5)):
         race_id = task[3].index[walk.scored[row]]
         drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
-        codes = regime_codes(feature_matrix(drawn), walk.candidates.listed[candidate])
+        codes = regime_codes(race_features(drawn), walk.candidates.listed[candidate])
         even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))
         told = slow_scores(drawn, real, regime_weights(codes, chances[row, candidate]))
         assert gains[row, candidate] == pytest.approx(np.subtract(even, told), rel=1e-3, abs=1e-4)
@@ -135,7 +135,7 @@ def test_unweighted_scenarios_have_the_crps_of_metrics():
     walk = make_walk(task)
     race_id = task[3].index[walk.scored[4]]
     real = task[1][task[1]["race_id"] == race_id]
-    share = feature_matrix(task[0][race_id])[:, [0]]
+    share = race_features(task[0][race_id])[["leader_share"]]
     expected = metrics.crps(share, [real["laps_led"].max() / real["laps_led"].sum()])[0]
     assert walk.unweighted[4, 1] == pytest.approx(expected, rel=1e-4)
 
@@ -150,7 +150,7 @@ def test_chances_are_those_of_a_model_fitted_on_the_seasons_before():
         year = pd.Timestamp(conditions.loc[race_id, "date"].year, 1, 1)
         thresholds = walk.candidates.listed[candidate]
         model = RegimeModel.fit(conditions[conditions["date"] < year], features, thresholds)
-        codes = regime_codes(feature_matrix(task[0][race_id]), thresholds)
+        codes = regime_codes(race_features(task[0][race_id]), thresholds)
         simulated = np.bincount(codes, minlength=4) / len(codes)
         assert chances[row, candidate] == pytest.approx(model.probabilities(conditions.loc[race_id], simulated))
 
@@ -208,7 +208,7 @@ def test_knowing_a_regime_is_reweighting_by_what_came():
     total, base = [], []
     for race_id in task[0]:
         drawn, real = task[0][race_id], task[1][task[1]["race_id"] == race_id]
-        codes = regime_codes(feature_matrix(drawn), found.best)
+        codes = regime_codes(race_features(drawn), found.best)
         came = found.timeline.set_index("race_id").loc[race_id, "regime"] == "dominator"
         even = slow_scores(drawn, real, np.full(len(codes), 1 / len(codes)))[1]
         within = (codes == 0) == came
@@ -282,22 +282,17 @@ def test_a_series_without_cautions_is_tuned_on_what_it_has(recwarn):
     assert set(found.skill()["regime"]) == {"dominator"}
 
 
-def test_what_is_saved_comes_back_and_damage_is_refused(helpful, tmp_path):
+def test_what_is_saved_comes_back(helpful, tmp_path):
     _, found = helpful
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "races.csv").write_text("race_id\n")
     saved = json.loads(found.save(tmp_path).read_text())
-    kept = SavedRegimes.from_dict(saved)
-    assert kept.thresholds == found.thresholds and kept.reweights == bool(saved["predicted"])
+    assert RegimeThresholds.from_dict(saved["thresholds"]) == found.thresholds
+    assert found.reweights == bool(saved["predicted"])
     for name in ("table", "by_season"):
         assert pd.DataFrame(saved[name])["skill"].to_numpy() == pytest.approx(getattr(found, name)["skill"].to_numpy())
-    by_hand = SavedRegimes.from_dict({"through": "2026-01-01", "thresholds": {"leader_share": 0.4}})
-    assert not by_hand.reweights
     assert {"since", "until", "through", "p", "verdict", "helps", "by_season", "sources"} <= set(saved)
     assert len(saved["table"]) == len(found.table) and len(saved["by_race"]) == found.n_races
-    for damage in ({"thresholds": {"leader_share": 7}}, {"thresholds": 3}, {"predicted": "dominator"}):
-        with pytest.raises(UserError):
-            SavedRegimes.from_dict(saved | damage)
 
 
 def test_a_result_speaks(helpful):
