@@ -25,7 +25,7 @@ from dfslab.sample._weeks import (
     race_week,
     tout_ownership,
 )
-from dfslab.sample._world import BUNDLED, Law, World, draw_law, stream
+from dfslab.sample._world import BUNDLED, World, WorldFactors, draw_factors, stream
 
 SEASON = Path(__file__).resolve().parents[2] / "data" / "sample"
 """The bundled season."""
@@ -111,15 +111,15 @@ def _simulated(race: Path) -> bool:
 
 
 def _write_season(folder: Path, seed: int, n_races: int, on_race) -> None:
-    law = draw_law(seed)
-    record, weeks = play_season(World(seed, law), n_races)
+    factors = draw_factors(seed)
+    record, weeks = play_season(World(seed, factors), n_races)
     write_history(record, folder / "history")
     for n, week in enumerate(weeks):
         _write_race(record, week, folder, n, upcoming=n == n_races - 1)
         on_race(week.weekend.race_id)
     facts = {"simulated": True, "seed": int(seed), "version": VERSION, "n_races": n_races}
-    if law != Law():
-        facts["law"] = asdict(law)
+    if factors != WorldFactors():
+        facts["law"] = asdict(factors)
     (folder / "seed.json").write_text(json.dumps(facts, indent=1) + "\n")
     (folder / "README.md").write_text(LABEL)
     (folder / "history" / ".lock").unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def _week_of(race_id: str, data_dir) -> RaceWeek:
     facts = files.read_json(path)
     if facts.get("version") != VERSION:
         raise InputError(f"{path}: written by version {facts.get('version')}; run 'dfslab sample' to write it again")
-    world = World(facts["seed"], Law(**facts.get("law", {})))
+    world = World(facts["seed"], WorldFactors(**facts.get("law", {})))
     for number in range(FIRST_SLATE, FIRST_SLATE + facts["n_races"]):
         weekend = world.weekend(number)
         if weekend.race_id == race_id:

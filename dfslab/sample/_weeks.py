@@ -229,7 +229,7 @@ def _salaries(record: Record, weekend: Weekend, listed) -> np.ndarray:
 def _touts(world: World, weekend: Weekend) -> np.ndarray:
     """Return two touts' projected points by row of the weekend's frame, (2, D): races run on guessed paces."""
     rng = stream(world.seed, "vendor", weekend.number)
-    error = TOUT_ERROR * world.law.doubt
+    error = TOUT_ERROR * world.factors.doubt
     v, cars = weekend.venue, weekend.cars
     views = np.empty((2, len(cars.pace)))
     for tout in range(2):
@@ -254,7 +254,7 @@ def _facts(record, weekend, listed, salary, on_track, touts) -> Facts:
     return Facts(
         rows, salary[rows], weekend.frame["start"].to_numpy()[on_track[rows]].astype(float), touts[0, rows],
         touts[1, rows], record.average[who], record.recent[who], record.by_type[who, kind], record.world.fame[who],
-        talk, record.world.law.doubt,
+        talk, record.world.factors.doubt,
     )  # fmt: skip
 
 
@@ -270,7 +270,7 @@ def plan_contests(world: World, number: int) -> tuple[ContestPlan, ...]:
         drawn = (drawn + any(plan.contest_id % 1000 == drawn for plan in plans)) % 1000
         contest_id = 700_000_000 + 1000 * number + drawn
         pool = float(np.floor(fee * entries * paid / 100) * 100)
-        plans.append(ContestPlan(contest_id, fee, entries, most, pool, world.law.top_heavy))
+        plans.append(ContestPlan(contest_id, fee, entries, most, pool, world.factors.top_heavy))
     return tuple(plans)
 
 

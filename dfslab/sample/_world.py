@@ -102,7 +102,7 @@ def stream(seed: int, stage: str, *key: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Law:
+class WorldFactors:
     """What differs between simulated worlds, as factors on the figures of the bundled one.
 
     doubt : on the errors of touts and players: how little the field knows
@@ -115,18 +115,18 @@ class Law:
     top_heavy: float = 1.0
 
 
-LAW_RANGE = {"doubt": (0.7, 1.4), "favourites": (0.75, 1.3), "top_heavy": (0.8, 1.2)}
-"""Between which factors a seed draws its law, evenly in the logarithm; wide enough that no figure fits one world."""
+FACTOR_RANGE = {"doubt": (0.7, 1.4), "favourites": (0.75, 1.3), "top_heavy": (0.8, 1.2)}
+"""Between which ends a seed draws its factors, evenly in the logarithm; wide enough that no figure fits one world."""
 BUNDLED = 7
-"""The seed of the bundled season, whose law is the plain one."""
+"""The seed of the bundled season, whose factors are all 1."""
 
 
-def draw_law(seed: int) -> Law:
-    """Return the law of the world grown from `seed`."""
+def draw_factors(seed: int) -> WorldFactors:
+    """Return the factors of the world grown from `seed`."""
     if seed == BUNDLED:
-        return Law()
+        return WorldFactors()
     rng = stream(seed, "law")
-    return Law(**{name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in LAW_RANGE.items()})
+    return WorldFactors(**{name: float(np.exp(rng.uniform(*np.log(ends)))) for name, ends in FACTOR_RANGE.items()})
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ class Weekend:
 class World:
     """The hidden strengths of every driver and team in every race, grown from a seed."""
 
-    def __init__(self, seed: int, law: Law = Law()):
-        self.seed, self.law = int(seed), law
+    def __init__(self, seed: int, factors: WorldFactors = WorldFactors()):
+        self.seed, self.factors = int(seed), factors
         rng = stream(seed, "world")
         p, n = len(DRIVERS), RACES_A_SEASON * len(SEASONS)
         seat = np.arange(p)
@@ -181,7 +181,7 @@ class World:
         season = number // RACES_A_SEASON
         kind = self.type_skill[:, TYPES.index(track_type)]
         own = 0.75 * self.skill + 0.85 * self.team_level[season, self.team] + kind + self.form[number]
-        return self.law.favourites * own
+        return self.factors.favourites * own
 
     def venue(self, number: int) -> Venue:
         """Return where race `number` is run."""

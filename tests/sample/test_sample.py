@@ -21,7 +21,7 @@ from dfslab.sample._crowd import Crowd, Facts, crowd_ownership, gather_crowd, so
 from dfslab.sample._files import payout_ladder
 from dfslab.sample._race import Cars, run_races
 from dfslab.sample._weeks import FIRST_SLATE, ContestPlan, plan_contests, race_points
-from dfslab.sample._world import DRIVERS, LAW_RANGE, TEAMS, TRACKS, Law, World, draw_law
+from dfslab.sample._world import DRIVERS, FACTOR_RANGE, TEAMS, TRACKS, World, WorldFactors, draw_factors
 from scripts.docs.data_readme import readme_text, shape_table
 
 PACKAGE = Path(dfslab.__file__).parent
@@ -107,14 +107,14 @@ def test_another_seed_is_another_season_and_tuned_models_stay(short, tmp_path):
 
 
 def test_seeds_differ_in_the_law_and_the_bundled_one_has_the_plain_law(tmp_path):
-    assert draw_law(sample.SEED) == Law() and draw_law(101) == draw_law(101) != draw_law(102)
-    drawn = pd.DataFrame([vars(draw_law(seed)) for seed in range(300)])
-    for name, (low, high) in LAW_RANGE.items():
+    assert draw_factors(sample.SEED) == WorldFactors() and draw_factors(101) == draw_factors(101) != draw_factors(102)
+    drawn = pd.DataFrame([vars(draw_factors(seed)) for seed in range(300)])
+    for name, (low, high) in FACTOR_RANGE.items():
         assert drawn[name].between(low, high).all()
         assert drawn[name].median() == pytest.approx((low * high) ** 0.5, rel=0.1)
     assert "law" not in json.loads((SEASON / "seed.json").read_text())
     other = sample.write_sample(tmp_path / "other", 102, n_races=2)
-    assert json.loads((other / "seed.json").read_text())["law"] == vars(draw_law(102))
+    assert json.loads((other / "seed.json").read_text())["law"] == vars(draw_factors(102))
 
 
 def test_contests_of_a_race_never_share_an_id():
@@ -128,7 +128,7 @@ def test_each_part_of_the_law_moves_what_it_says():
     own = [gather_crowd(replace(known, doubt=d), 800, 1, np.random.default_rng(2)) for d in (0.7, 1.4)]
     sharp, vague = (np.sort(crowd_ownership(crowd, 30))[-6:].sum() for crowd in own)
     assert vague < sharp - 0.2
-    paces = [World(3, Law(favourites=f)).pace(5, "short").std() for f in (1.0, 1.3)]
+    paces = [World(3, WorldFactors(favourites=f)).pace(5, "short").std() for f in (1.0, 1.3)]
     assert paces[1] == pytest.approx(1.3 * paces[0])
     first = [payout_ladder(ContestPlan(1, 5, 2352, 1, 9900, t))[0]["prize"] for t in (0.8, 1.0, 1.2)]
     assert first == sorted(first) and first[2] > 1.5 * first[0]
@@ -304,7 +304,7 @@ def test_crowd_ownership_counts_entries():
     assert crowd_ownership(crowd, 8).tolist() == [1, 1, 1, 1, 1, 0.5, 0.5, 0]
 
 
-@pytest.mark.parametrize("top_heavy", [*LAW_RANGE["top_heavy"], 1.0])
+@pytest.mark.parametrize("top_heavy", [*FACTOR_RANGE["top_heavy"], 1.0])
 @pytest.mark.parametrize("fee, entries, pool", [(1, 4756, 3900), (12, 1176, 11900), (5, 2352, 9900), (0.25, 1111, 200)])
 def test_a_ladder_adds_up_to_its_pool_and_never_rises(fee, entries, pool, top_heavy):
     rows = payout_ladder(ContestPlan(1, fee, entries, 1, pool, top_heavy))
