@@ -12,7 +12,7 @@ from benchmarks.field import made_up_slate
 from dfslab import data
 from dfslab.field import sample_field
 from dfslab.lineups import LineupLaw, LineupProblem
-from dfslab.ownership import HybridOwnershipEstimator, score_races, walk_forward
+from dfslab.ownership import HybridOwnershipEstimator, walk_forward
 from dfslab.workflow import tune
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -109,9 +109,9 @@ def golf_ownership(shared: Path) -> list[dict]:
     from scripts.real.golf import figures, golf
 
     estimator = HybridOwnershipEstimator(prior=figures())
-    walk = walk_forward(golf(shared), estimator, first=GOLF_LEARNS).late(last=GOLF_SCORED)
+    walk = walk_forward(golf(shared), estimator).late(last=GOLF_SCORED, first=GOLF_LEARNS)
     scores = walk.table().set_index("model")
-    own, plain = scores.loc["hybrid"], scores.loc["salary_only", "mean error"]
+    own, plain = scores.loc["hybrid"], scores.loc["salary only", "mean error"]
     what = f"golf ownership, the last {GOLF_SCORED} contests, mean error, points"
     return [
         figure(what, "3.23", "≤ 2.9", own["mean error"], f"salary only in this run {plain:.2f}", own["± mean error"])
@@ -140,7 +140,7 @@ CUP = (
 def cup_ownership(cup: Path) -> list[dict]:
     """Return the mean errors of a cold start on Cup contests, each race forecast without it, in points."""
     keys = ["date", "case", "kind", "basis", "model"]
-    scored = score_races(tune.known_contests(cup)).scores.pivot_table("value", keys, "score").reset_index()
+    scored = tune.cold_start(cup).scores.pivot_table("value", keys, "score").reset_index()
     hybrid = scored[scored["model"] == "hybrid"]
     rows = []
     for what, date, kind, basis, error, first, goal in CUP:
@@ -148,8 +148,8 @@ def cup_ownership(cup: Path) -> list[dict]:
         note = f"{len(mine)} contests" if len(mine) > 1 else "1 contest"
         rows.append(figure(f"Cup ownership, {what}, points", first, goal, mine[error].mean(), note))
     sold = scored[scored["basis"] == "a vendor's ownership"].groupby("model")[KNOWN].mean()
-    gain = sold["vendor"] - sold["hybrid"]
-    note = f"vendor alone {sold['vendor']:.2f}, seven contests, known drivers"
+    gain = sold["vendor as published"] - sold["hybrid"]
+    note = f"vendor alone {sold['vendor as published']:.2f}, seven contests, known drivers"
     return [*rows, figure("Cup ownership with a vendor's, gain over the vendor, points", "−0.2", "≥ .4", gain, note)]
 
 

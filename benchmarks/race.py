@@ -30,7 +30,7 @@ def rows() -> list[dict]:
     ours, seconds = seconds_of(lambda: model.simulate(drivers, race, SCENARIOS, np.random.default_rng(1)), repeats=3)
     worth = np.asarray(model.finish.log_worth(drivers, race), float)
     team = model.finish.teams(drivers, race)
-    law = model.mechanics[race.track_type].law(race, worth, team)
+    law = model.mechanics[race.track_type].for_race(race, worth, team)
     scoring = rules_on(race.date).scoring
     looped, loop = seconds_of(lambda: race_after_race(law, scoring, LOOPED, np.random.default_rng(2)), repeats=1)
     leaders = [drawn.max(axis=1).mean() / race.sched_laps for drawn in (ours.laps_led, looped["laps_led"])]

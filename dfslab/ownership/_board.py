@@ -29,8 +29,6 @@ COMPLETE_SHARE = 0.9
 """A contest whose ownerships add up to less than this share of K misses drivers (real complete ones: .98 to 1)."""
 MATCH_STEPS, MATCH_ERROR, MATCH_RIDGE, MATCH_REACH = 20, 1e-4, 1e-3, 8.0
 """Newton steps, the error in ownership that ends them, the ridge, and how far one step moves a log-worth."""
-EXACT_DRIVERS = 60
-"""Up to so many drivers the exact covariance is cheap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +81,13 @@ class ContestBoard:
         return None if self.level else exposures(self)
 
 
-def covariance(law: LineupLaw, exact: bool = False) -> np.ndarray:
+def covariance(law: LineupLaw) -> np.ndarray:
     """Return an approximate covariance of the drivers of a lineup of `law`, (D, D).
 
     As if drivers were drawn apart, but with their number fixed and the lineup's salary at its true variance: the cap
     ties drivers together through little else. The exact one costs D passes instead of one.
     """
     pi = law.marginals()
-    if exact:
-        return law.pair_marginals() - np.outer(pi, pi)
     left, probability = law.unspent_distribution()
     spread = (probability @ left**2 - (probability @ left) ** 2) / 1e6
     weight = pi * (1 - pi)
@@ -108,7 +104,8 @@ def match_known(board: ContestBoard, log_worths, ownership, *, ridge=MATCH_RIDGE
     projection [csiszar1975], by Newton steps on the convex `log Z − θ·o + ½ ε Σ o·(θ − log_worths)²`. The small ridge
     ε stands for ownership that no law has: a vendor's may cost more than the cap.
     """
-    known, exact = ~np.isnan(ownership), len(board) <= EXACT_DRIVERS
+    known = ~np.isnan(ownership)
+    both = np.ix_(known, known)
     start, own = np.array(log_worths, float), np.clip(ownership[known], LEAST, 1 - LEAST)
 
     def loss(moved):
@@ -116,8 +113,9 @@ def match_known(board: ContestBoard, log_worths, ownership, *, ridge=MATCH_RIDGE
         theta[known] += moved
         law = board.law(theta)
         value = law.log_normaliser - own @ theta[known] + 0.5 * ridge * own @ moved**2
-        slope = law.marginals()[known] - own + ridge * own * moved
-        return value, slope, lambda: covariance(law, exact)[np.ix_(known, known)] + ridge * np.diag(own)
+        pi = law.marginals()
+        slope = pi[known] - own + ridge * own * moved
+        return value, slope, lambda: (law.pair_marginals() - np.outer(pi, pi))[both] + ridge * np.diag(own)
 
     found = damped_newton(loss, np.zeros(known.sum()), error=error, reach=MATCH_REACH, max_steps=MATCH_STEPS)
     start[known] += found.x

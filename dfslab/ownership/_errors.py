@@ -27,26 +27,24 @@ SOLVER_STEPS = 20
 class Residuals:
     """Errors of log-odds by level of the forecast: of past contests, and shipped quantiles for a thin history.
 
-    `vendor` (contests,) says where most drivers had a vendor's projected ownership.
+    `contests` holds what `errors_of` says of each past contest, in order; `weights` (contests,) how much it counts.
     """
 
-    levels: tuple
-    errors: tuple
+    contests: tuple
     weights: np.ndarray
-    vendor: np.ndarray
     shipped: Mapping
 
     @classmethod
-    def of(cls, errors, shipped: Mapping) -> "Residuals":
+    def of(cls, contests, shipped: Mapping) -> "Residuals":
         """Return the errors of past contests, what `errors_of` says of each, in order."""
-        levels, found, vendor = zip(*errors, strict=True) if errors else ((), (), ())
-        weights = [number / (number + EARLY) for number in range(1, len(errors) + 1)]
-        return cls(levels, found, np.array(weights), np.array(vendor, bool), shipped)
+        number = np.arange(1.0, len(contests) + 1)
+        return cls(tuple(contests), number / (number + EARLY), shipped)
 
     def like(self, board) -> "Residuals":
         """Return the same errors, those of contests forecast from the same sources as `board` counting most."""
         sold = _has_vendor(board)
-        weights = self.weights * np.where(self.vendor == sold, 1.0, OTHER_SOURCES)
+        alike = np.array([vendor == sold for *_, vendor in self.contests], bool)
+        weights = self.weights * np.where(alike, 1.0, OTHER_SOURCES)
         return replace(self, weights=weights, shipped=self.shipped.get("vendor" if sold else "", self.shipped))
 
     def draw(self, level, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -66,12 +64,12 @@ class Residuals:
         return errors * widened * np.sqrt(len(level) / max(len(level) - 2, 1))
 
     def _of_contest(self, contest, level, uniform) -> np.ndarray:
-        if contest == len(self.levels):
+        if contest == len(self.contests):
             return _from_quantiles(self.shipped, level, uniform)
-        known = self.levels[contest]
+        known, errors, _ = self.contests[contest]
         reach = max(2, round(NEIGHBOURS * len(known)))
         place = np.searchsorted(known, level) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
-        return self.errors[contest][np.clip(place, 0, len(known) - 1)]
+        return errors[np.clip(place, 0, len(known) - 1)]
 
 
 def errors_of(board, log_worths) -> tuple[np.ndarray, np.ndarray, bool]:

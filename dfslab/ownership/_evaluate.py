@@ -6,12 +6,13 @@ fitted on the other races (`score_races`): what a new user's forecast is worth.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dfslab import metrics
-from dfslab.lineups import LineupLaw
+from dfslab.data import files
 from dfslab.ownership._board import VENDORS, ContestBoard, read_history
 from dfslab.ownership._errors import LEAST, Residuals, draw_ownership, errors_of
 from dfslab.ownership._fit import Prior, log_score
@@ -23,8 +24,6 @@ from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 LEVELS = (0.5, 0.8, 0.95)
 SIZES = {"under 1,000": 0.0, "1,000 to 10,000": 1_000.0, "over 10,000": 10_000.0}
 """Sizes of contests, and the entries each begins at."""
-PUBLISHED = "vendor as published"
-"""The forecaster that is a vendor's projected ownership as it came."""
 ALONE, POINTS, VENDOR = "no vendor", "a vendor's points", "a vendor's ownership"
 CASH_UNSEEN = 1.0
 """Scale of cash contests where no other cash contest was seen: what 1.6 rests on must not score itself."""
@@ -63,23 +62,23 @@ class OwnershipRecord:
         scores = pd.DataFrame([row for rows, _ in scored for row in rows])
         return cls(scores.assign(cluster=scores["date"]), pd.concat([d for _, d in scored], ignore_index=True))
 
-    def only(self, cases) -> "OwnershipRecord":
-        """Return the same for some of the contests."""
+    def late(self, since=None, last: int | None = None, first: int = 0) -> "OwnershipRecord":
+        """Return the same without the `first` contests, for those from the day `since` on, or the `last` so many."""
+        dates = self.scores.drop_duplicates("case").set_index("case")["date"].sort_values(kind="stable").iloc[first:]
+        cases = dates[dates >= (since or dates.min())].index[-(last or 0) :]
         frames = {name: getattr(self, name) for name in ("scores", "drivers", "weights")}
         return replace(self, **{name: frame[frame["case"].isin(cases)] for name, frame in frames.items()})
 
-    def late(self, since=None, last: int | None = None) -> "OwnershipRecord":
-        """Return the same for the contests from the day `since` on, or the `last` so many of these."""
-        dates = self.scores.drop_duplicates("case").set_index("case")["date"].sort_values(kind="stable")
-        return self.only(dates[dates >= (since or dates.min())].index[-(last or 0) :])
+    def save(self, where) -> Path:
+        """Write the pools to `<data>/models/ownership.json`, for reports of races after their last contest.
+
+        `where` is the data folder, or a race's day that knows it.
+        """
+        return files.write_model(getattr(where, "data_dir", where), "ownership", self.pools)
 
     def table(self, by: Sequence[str] = ("model",), scores: Sequence[str] = SHOWN) -> pd.DataFrame:
         """Return mean scores ± their standard errors by model, or by other columns, smallest error first; contests."""
-        by = list(by)
-        found = metrics.summarise(self.scores, [*by, "score"])
-        contests = found[found["score"] == "mean error"].set_index(by)[["mean", "n"]]
-        table = _side_by_side(found, by, scores, "mean").join(contests.rename(columns={"n": "contests"}), on=by)
-        return table.sort_values([*by[:-1], "mean"], kind="stable", ignore_index=True).drop(columns="mean")
+        return _side_by_side(metrics.summarise(self.scores, [*by, "score"]), list(by), scores, "mean")
 
     def gains(
         self, by: Sequence[str] = (), scores: Sequence[str] = ("log score", "mean error", "CRPS")
@@ -88,45 +87,40 @@ class OwnershipRecord:
 
         One row per other model (and value of `by`): against, contests (that both forecast), and the gain in each score.
         """
-        found, rows = metrics.compare(self.scores, "hybrid", [*by, "score"]), [*by, "model"]
+        found = metrics.compare(self.scores, "hybrid", [*by, "score"])
         found["difference"] *= np.where(found["score"].isin(BETTER_HIGH), -1.0, 1.0)
-        contests = found[found["score"] == "mean error"].set_index(rows)["n"].rename("contests")
-        table = _side_by_side(found, rows, scores, "difference").join(contests, on=rows)
-        return table.rename(columns={"model": "against"})
+        return _side_by_side(found, [*by, "model"], scores, "difference").rename(columns={"model": "against"})
 
 
 def _side_by_side(found, by, scores, value) -> pd.DataFrame:
-    """Return `value` of each score ± its standard error as columns, one row per `by` in the order they come."""
-    rows, wide = found.set_index([*by, "score"]), found[by].drop_duplicates().reset_index(drop=True)
-    for score in scores:
-        mine = rows.xs(score, level="score") if score in rows.index.get_level_values("score") else rows.iloc[:0]
-        wide = wide.join(mine.rename(columns={value: score, "se": f"± {score}"})[[score, f"± {score}"]], on=by)
-    return wide
+    """Return `value` of each score ± its standard error as columns, one row per `by`, and the number of contests."""
+    cells = found.pivot(index=by, columns="score", values=[value, "se", "n"])
+    names = {(kind, score): f"{sign}{score}" for score in scores for kind, sign in ((value, ""), ("se", "± "))}
+    table = cells.reindex(columns=pd.MultiIndex.from_tuples(names)).set_axis(list(names.values()), axis=1)
+    table = table.assign(contests=cells["n", "mean error"].astype(int), least=cells[value, "mean error"]).reset_index()
+    return table.sort_values([*by[:-1], "least"], kind="stable", ignore_index=True).drop(columns="least")
 
 
 # ---------------------------------------------------------------- what is scored
 
 
 def walk_forward(
-    history, estimator=None, *, first: int = 0, n_draws: int = 400, seed: int = 0, keep: Callable = compute_all
+    history, estimator=None, *, n_draws: int = 400, seed: int = 0, keep: Callable = compute_all
 ) -> OwnershipRecord:
     """Forecast every past contest from the contests of earlier dates and score it.
 
-    Beside the hybrid stand its sources, `uniform`, `salary_only`, and `vendor as published` where projected ownership
-    is known of every driver.
+    Beside the hybrid stand its sources, `salary only`, `uniform`, and `vendor as published`: what was projected.
 
     Parameters
     ----------
     history : tidy frame, see `HybridOwnershipEstimator.fit`
     estimator : the hybrid to score; default the one that ships
-    first : the number of earliest contests that are only learned from
     n_draws, seed : draws of the whole vector for CRPS and intervals
     keep : walks through past contests, see `HybridOwnershipEstimator.fit`
     """
     fitted = (estimator or HybridOwnershipEstimator()).fit(history, keep)
     settings = "scored contests", replace(fitted.estimator, pools=()), n_draws, seed
     scored = keep(lambda kept: _score_days(fitted, n_draws, seed, kept), fitted.days, *settings)
-    late = [board.contest_id for board in fitted.boards[first:]]
     rows = [
         (r.board.contest_id, r.board.date, source, weight, r.pool.temperature)
         for r in fitted.rolled
@@ -134,7 +128,7 @@ def walk_forward(
     ]
     weights = pd.DataFrame(rows, columns=["case", "date", "estimator", "weight", "temperature"])
     record = OwnershipRecord.of([one for day in scored.values() for found, _ in day for one in found])
-    return replace(record, weights=weights, pools=fitted.to_dict(), notes=fitted.notes).only(late)
+    return replace(record, weights=weights, pools=fitted.to_dict(), notes=fitted.notes)
 
 
 def _score_days(fitted, n_draws: int, seed: int, kept: Mapping) -> dict:
@@ -142,10 +136,14 @@ def _score_days(fitted, n_draws: int, seed: int, kept: Mapping) -> dict:
     rolled, found, errors, number = {(r.board.date, r.board.contest_id): r for r in fitted.rolled}, {}, {}, 0
     for date, boards in fitted.days.items():
         if date not in kept:
-            streams = [np.random.SeedSequence(seed, spawn_key=(number + k,)) for k in range(len(boards))]
-            pairs = [(board, rolled.get((date, board.contest_id))) for board in boards]
-            shipped = fitted.estimator.prior.residuals
-            found[date] = [_score_contest(*p, errors, shipped, n_draws, s) for p, s in zip(pairs, streams, strict=True)]
+            known = {model: Residuals.of(made, fitted.estimator.prior.residuals) for model, made in errors.items()}
+            found[date] = []
+            for k, board in enumerate(boards, number):
+                one, stream = rolled.get((date, board.contest_id)), np.random.SeedSequence(seed, spawn_key=(k,))
+                thetas = {} if one is None else {"hybrid": one.log_worths, "salary only": one.base, **one.sources}
+                made = {model: errors_of(board, theta) for model, theta in thetas.items()}
+                first = dict.fromkeys(thetas, Residuals.of((), fitted.estimator.prior.residuals))
+                found[date].append((_score_contest(board, thetas, first | known, n_draws, stream), made))
         number += len(boards)
         for _, made in kept[date] if date in kept else found[date]:
             for model, error in made.items():
@@ -153,27 +151,20 @@ def _score_days(fitted, n_draws: int, seed: int, kept: Mapping) -> dict:
     return found
 
 
-def _score_contest(board, rolled, errors, shipped, n_draws, stream) -> tuple[list, dict]:
-    """Return the scores of every forecast of a contest, and the errors of those that have any, by model."""
-    said = {} if rolled is None else {"hybrid": rolled.log_worths, "salary_only": rolled.base, **rolled.sources}
-    found = []
-    for model, theta in said.items():
-        own, known = board.law(theta).marginals(), Residuals.of(errors.get(model, ()), shipped).like(board)
-        draws = draw_ownership(own, board.salary, known, n_draws, np.random.default_rng(stream))
-        found.append(_scored(model, board, own, theta, draws, ""))
-    found.append(_scored("uniform", board, _uniform(board), None, None, ""))
-    if not np.isnan(board.column(VENDORS[0])).any():
-        found.append(_scored(PUBLISHED, board, _published(board), None, None, ""))
-    return found, {model: errors_of(board, theta) for model, theta in said.items()}
+def _score_contest(board: ContestBoard, thetas, residuals, n_draws, stream, basis="") -> list:
+    """Return what `_scored` says of forecasts θ by model, with their residuals, and of what they have to beat.
 
-
-def _uniform(board: ContestBoard) -> np.ndarray:
-    return np.full(len(board), board.rules.roster_size / len(board))
-
-
-def _published(board: ContestBoard) -> np.ndarray:
-    """Return a vendor's projected ownership, (D,); drivers it does not name are owned by nobody."""
-    return np.clip(np.nan_to_num(board.column(VENDORS[0])), LEAST, 1 - LEAST)
+    That is equal ownership, and a vendor's as published where it names more drivers than a lineup holds.
+    """
+    found, size = [], board.rules.roster_size
+    for model, theta in thetas.items():
+        own, rng = board.law(theta).marginals(), np.random.default_rng(stream)
+        draws = draw_ownership(own, board.salary, residuals[model].like(board), n_draws, rng)
+        found.append(_scored(model, board, own, theta, draws, basis))
+    plain, sold = {"uniform": np.full(len(board), size / len(board))}, board.column(VENDORS[0])
+    if (~np.isnan(sold)).sum() > size:
+        plain["vendor as published"] = np.clip(np.nan_to_num(sold), LEAST, 1 - LEAST)
+    return found + [_scored(model, board, own, None, None, basis) for model, own in plain.items()]
 
 
 def fit_races(contests: pd.DataFrame, rules: ContestRules = DRAFTKINGS_NASCAR) -> Prior:
@@ -200,8 +191,14 @@ def score_races(
     for race in races_of(boards):
         prior = fit_start([b for b in boards if b.date != race[0].date], Prior.shipped("assumed"))
         for board in race:
-            basis = board.contest_id.split("/")[1]
-            found += [_scored(*one, basis) for one in _cold_forecasts(board, prior, basis, n_draws, seed)]
+            scales = {"hybrid": prior.cash_scale}
+            if board.kind == "cash":
+                scales = {"hybrid": CASH_UNSEEN, "hybrid, cash scaled": prior.cash_scale}
+            fits = {k: HybridOwnershipEstimator(rules, replace(prior, cash_scale=x)).fit() for k, x in scales.items()}
+            thetas = {model: fitted.log_worths(board) for model, fitted in fits.items()}
+            thetas["salary only"] = salary_log_worths(board, fits["hybrid"].past, prior)
+            residuals = dict.fromkeys(thetas, fits["hybrid"].residuals)
+            found += _score_contest(board, thetas, residuals, n_draws, seed, board.contest_id.split("/")[1])
     return OwnershipRecord.of(found)
 
 
@@ -221,26 +218,6 @@ def _having(frame, contests, column, rules) -> pd.DataFrame:
     """Return the contests of `frame` where `column` is known for more drivers than a lineup holds."""
     known = contests[column].notna().groupby(contests["contest_id"]).transform("sum")
     return frame[known > rules.roster_size]
-
-
-def _cold_forecasts(board: ContestBoard, prior: Prior, basis, n_draws, seed):
-    """Yield model, board, ownership (D,), θ or None, draws or None of the forecast and of what it has to beat."""
-    scales = {"hybrid": CASH_UNSEEN, "hybrid, cash scaled": prior.cash_scale}
-    for model, scale in scales.items() if board.kind == "cash" else [("hybrid", prior.cash_scale)]:
-        fitted = HybridOwnershipEstimator(board.rules, replace(prior, cash_scale=scale)).fit()
-        theta = fitted.log_worths(board)
-        own = board.law(theta).marginals()
-        draws = draw_ownership(own, board.salary, fitted.residuals.like(board), n_draws, np.random.default_rng(seed))
-        yield model, board, own, theta, draws
-    if basis == VENDOR:
-        published = _published(board)
-        law = LineupLaw.fit(published, board.salary, board.rules, nearest=True)
-        yield "vendor", board, published, None, None
-        yield "vendor on the law", board, law.marginals(), law.theta, None
-    elif basis == ALONE:
-        theta = salary_log_worths(board, fitted.past, prior)
-        yield "salary only", board, board.law(theta).marginals(), theta, None
-        yield "uniform", board, _uniform(board), None, None
 
 
 # ---------------------------------------------------------------- the scores of one forecast

@@ -293,13 +293,11 @@ class FittedOwnership:
 
     def available(self, board: ContestBoard, past=None) -> tuple[dict, dict]:
         """Return the inputs of each source that is available, by name, and why the others are not."""
-        said, missing = {}, {}
-        for name, part in self.parts.items():
-            try:
-                said[name] = part.inputs(board, past or self.past)
-            except ValueError as why:
-                missing[name] = f"The source {name.replace('_', ' ')} is left out: {why}."
-        return said, missing
+        found = {name: part.inputs(board, past or self.past) for name, part in self.parts.items()}
+        lacks = {name: " or ".join(self.parts[name].source.own) for name, inputs in found.items() if not inputs}
+        said = "The source {} is left out: no {} is known."
+        missing = {k: said.format(k.replace("_", " "), lack.replace("_", " ")) for k, lack in lacks.items()}
+        return {name: inputs for name, inputs in found.items() if inputs}, missing
 
     @property
     def days(self) -> dict:
@@ -359,10 +357,14 @@ class FittedOwnership:
             self.fits[key] = estimator.fit_boards([b for b in self.boards if b.date < board.date], keep=self.keep)
         return self.fits[key]
 
+    @property
+    def through(self) -> pd.Timestamp:
+        """The day of the last contest of the history."""
+        return max((b.date for b in self.boards), default=FIRST_DAY)
+
     def board(self, slate, contest=None) -> ContestBoard:
         """Return the slate as of its race's date, else the day after the last contest of the history."""
-        last = max((b.date for b in self.boards), default=FIRST_DAY)
-        return board_of(slate, contest, last + pd.Timedelta(days=1))
+        return board_of(slate, contest, self.through + pd.Timedelta(days=1))
 
     def predict(self, slate, contest=None) -> pd.Series:
         """Return ownership by driver, fractions that sum to K; 0 for drivers who do not race.
@@ -402,7 +404,8 @@ class FittedOwnership:
     def to_dict(self) -> dict:
         """Return what `HybridOwnershipEstimator.from_dict` reads: a pool for every set of sources of the past."""
         pools = [asdict(self.pool(names)) for names in dict.fromkeys(tuple(r.sources) for r in self.rolled)]
-        return {"pools": pools, "contests": len(self.boards), "prior": self.estimator.prior.source}
+        facts = {"contests": len(self.boards), "prior": self.estimator.prior.source}
+        return {"pools": pools, "through": f"{self.through:%Y-%m-%d}", **facts}
 
 
 def roll(estimator: HybridOwnershipEstimator, days: Mapping, kept: Mapping) -> dict:

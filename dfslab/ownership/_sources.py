@@ -62,16 +62,10 @@ class FittedSource:
         return cls(source, prior, dict(zip(sizes, np.split(beta, np.cumsum([*sizes.values()])[:-1]), strict=True)))
 
     def inputs(self, board: ContestBoard, past: PastOwnership) -> dict[str, np.ndarray]:
-        """Return what each input adds to θ, (D,) each; together they are the forecast.
-
-        Raises
-        ------
-        ValueError : none of the features of its own is known
-        """
+        """Return what each input adds to θ, (D,) each, together the forecast; none if nothing of its own is known."""
         known, found = past.features(board), {}
         if not set(known) & set(self.source.own):
-            wanted = " or ".join(f.replace("_", " ") for f in self.source.own)
-            raise ValueError(f"no {wanted} is known")
+            return found
         for feature, beta in self.beta.items():
             if feature in known:
                 name = FEATURES[feature][0]

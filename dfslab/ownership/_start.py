@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dfslab.ownership._errors import Residuals, errors_of
+from dfslab.ownership._errors import errors_of
 from dfslab.ownership._features import PastOwnership
 from dfslab.ownership._fit import Prior
 from dfslab.ownership._hybrid import HybridOwnershipEstimator, Pool, Rolled, believed_pool, solve_pool
@@ -96,8 +96,8 @@ def _fit_residuals(rolled, prior: Prior) -> dict:
 
 def _error_table(rolled, prior: Prior) -> dict:
     thetas = [believed_pool(r.sources, prior).log_worths(r.board, r.base, r.sources) for r in rolled]
-    errors = Residuals.of([errors_of(r.board, theta) for r, theta in zip(rolled, thetas, strict=True)], {})
-    level, error = np.concatenate(errors.levels), np.concatenate(errors.errors)
+    found = zip(*(errors_of(r.board, theta) for r, theta in zip(rolled, thetas, strict=True)), strict=True)
+    level, error = (np.concatenate(part) for part in [*found][:2])
     weight = np.repeat(_votes([r.board for r in rolled]), [len(r.board) for r in rolled])
     near = [weight * np.exp(-0.5 * ((level - at) / NEAR) ** 2) for at in LEVELS]
     quantiles = [np.quantile(error, PROBABILITY, weights=w, method="inverted_cdf").round(3).tolist() for w in near]

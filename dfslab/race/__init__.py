@@ -3,7 +3,7 @@
 A finish model (attrition: who leaves next from the back) learns from earlier races what a driver, his team and his car
 are worth, from the grid and from practice; around it a simulator draws cautions, drop-outs, laps led and fastest laps
 with figures of the kind of track, and scores every race by DraftKings' rules. `RaceModel.fit` learns, `simulate` gives
-`Scenarios`; `finish_record` and `report_card` say how forecasts of past races turned out.
+`Scenarios`; `finish_record` and `simulator_record` say how forecasts of past races turned out.
 
 >>> import numpy as np, pandas as pd
 >>> from dfslab import race, slate
@@ -23,7 +23,7 @@ with figures of the kind of track, and scores every race by DraftKings' rules. `
 """
 
 from dfslab.race._calibrate import fit_mechanics
-from dfslab.race._evaluate import forecast_races, report_card
+from dfslab.race._evaluate import forecast_races, simulator_record
 from dfslab.race._finish import FinishModel
 from dfslab.race._market import market_chances
 from dfslab.race._orders import RankModel, fit_attrition, fit_plackett_luce
@@ -44,6 +44,6 @@ __all__ = [
     "Mechanics",
     "RaceModel",
     "RankModel",
-    "report_card",
     "Scenarios",
+    "simulator_record",
 ]

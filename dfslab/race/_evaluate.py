@@ -9,7 +9,7 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.errors import UserError
 from dfslab.race._finish import Course, working_course
-from dfslab.race._form import KNOWN, history_table
+from dfslab.race._form import KNOWN
 from dfslab.race._scenarios import Scenarios
 from dfslab.race._simulator import RaceModel
 from dfslab.race._tracks import USUAL_MILES
@@ -17,30 +17,28 @@ from dfslab.regimes import race_features
 from dfslab.slate import Race
 
 
-def forecast_races(
-    results, races, since, *, n_scenarios=1000, rng, months=6, others=None, skip=()
-) -> dict[str, Scenarios]:
+def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, only=None) -> dict[str, Scenarios]:
     """Return scenarios of every race from the date `since`, each by a model that had not seen it.
 
     Models are refitted every `months` on the races before, shrunk to the shipped figures as a user's are; records of
-    drivers are always up to date. `others` are results and races of other series. A race's scenarios depend on the
-    races before it alone, not on `since`, nor on `skip`, the race_ids of races that are not asked for.
+    drivers are always up to date. `only` are the race_ids asked for; left out, all. A race's scenarios depend on the
+    races before it alone, neither on `since` nor on `only`.
     """
-    course, seed = working_course(history_table(results, races, others), others), int(rng.integers(2**63))
+    course, seed = working_course(results, races), int(rng.integers(2**63))
     numbers = {race_id: k for k, race_id in enumerate(_by_date(races)["race_id"])}
     return {
         row.race_id: model.simulate(
             entry, past_race(row), n_scenarios, np.random.default_rng((seed, numbers[row.race_id]))
         )
-        for row, entry, model in walk_forward(course, results, races, since, None, months, skip=skip)
+        for row, entry, model in walk_forward(course, results, races, since, None, months, only=only)
     }
 
 
-def walk_forward(course: Course, results, races, since, until, months, odds=None, skip=()) -> Iterator[tuple]:
+def walk_forward(course: Course, results, races, since, until, months, odds=None, only=None) -> Iterator[tuple]:
     """Yield every race from `since` to `until`: its row of `races`, its entry list, the model that forecasts it.
 
     A model is that of the first of its block of `months`; before the second block, of the race itself. `odds` are
-    prices of past races, see `RaceModel.fit`; `skip` are race_ids that are passed over.
+    prices of past races, see `RaceModel.fit`; `only` are race_ids to stop at.
     """
     races = _by_date(races)
     wanted = races[races["date"].between(pd.to_datetime(since), pd.to_datetime(until or races["date"].max()))]
@@ -49,7 +47,7 @@ def walk_forward(course: Course, results, races, since, until, months, odds=None
     block = (races["date"].dt.year * 12 + races["date"].dt.month - 1) // months
     first = races.groupby(block)["date"].transform("min")
     first, fitted = first.where(first > races["date"].min(), races["date"]), None
-    for row in wanted[~wanted["race_id"].isin(skip)].itertuples():
+    for row in (wanted if only is None else wanted[wanted["race_id"].isin(only)]).itertuples():
         if first[row.Index] != fitted:
             fitted = first[row.Index]
             seen = races[races["date"] < fitted]
@@ -77,13 +75,13 @@ def past_race(row) -> Race:
     return Race(row.race_id, row.date, row.track, row.track_type, length, int(laps), facts.get("series", "cup"))
 
 
-# ---------------------------------------------------------------- report card
+# ---------------------------------------------------------------- the simulator beside what happened
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng) -> pd.DataFrame:
-    """Return how the simulator compares with what happened, by track type and over all (`all`).
+def simulator_record(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng) -> pd.DataFrame:
+    """Return how the simulator compares with what happened, over the races of `scenarios`.
 
     Parameters
     ----------
@@ -92,22 +90,18 @@ def report_card(scenarios: dict, results: pd.DataFrame, races: pd.DataFrame, rng
 
     Returns
     -------
-    frame track_type, measure, races, real, simulated, difference, real_se, difference_se; the errors are over races.
+    frame measure, races, real, simulated, difference, real_se, difference_se; the errors are over races.
     Measures: mean and sd of points, leader's share and how often it stays below the simulated 10/25/50/75/90 %
     quantiles, top-two share, drop-outs, crash drop-outs, start-finish correlation, laps led-fastest laps correlation,
     mean and sd of the probability integral transform of finish and of points (uniform: .5 and .289), share of points
     inside the 80 % bands, CRPS of points, simulated, against climatology by start position, real (lower is better).
     """
-    facts = races.drop_duplicates("race_id").set_index("race_id")[["date", "track_type"]]
-    facts = facts.assign(date=pd.to_datetime(facts["date"]))
+    facts = _by_date(races).drop_duplicates("race_id").set_index("race_id")[["date", "track_type"]]
     known = results.drop(columns=facts.columns, errors="ignore").join(facts, on="race_id")
-    rows = []
-    for race_id, real in known[known["race_id"].isin(list(scenarios))].groupby("race_id"):
-        pairs = _compare(scenarios[race_id], real.set_index("driver"), known, rng)
-        for kind in (facts.loc[race_id, "track_type"], "all"):
-            rows += [(kind, name, *pair) for name, pair in pairs.items()]
-    table = pd.DataFrame(rows, columns=["track_type", "measure", "real", "simulated"]).dropna()
-    groups = table.assign(difference=table["simulated"] - table["real"]).groupby(["track_type", "measure"], sort=False)
+    asked = known[known["race_id"].isin(list(scenarios))].groupby("race_id")
+    pairs = [_compare(scenarios[race_id], real.set_index("driver"), known, rng) for race_id, real in asked]
+    table = pd.concat(pd.DataFrame(one, ["real", "simulated"]).T for one in pairs).rename_axis("measure").dropna()
+    groups = table.assign(difference=table["simulated"] - table["real"]).groupby("measure", sort=False)
     errors = groups[["real", "difference"]].sem().add_suffix("_se")
     return groups.size().to_frame("races").join(groups.mean()).join(errors).reset_index()
 
@@ -145,10 +139,8 @@ def _shapes(races: Scenarios) -> dict[str, np.ndarray]:
     features = race_features(races)
     shapes = {"points mean": races.points.mean(axis=1), "points sd": races.points.std(axis=1)}
     shapes |= {"drop-outs": races.dropped_out.sum(axis=1), "crash drop-outs": races.crashed.sum(axis=1)}
-    a, b = (x - x.mean(axis=1, keepdims=True) for x in (races.laps_led, races.fastest_laps))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        together = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    shapes["led-fastest correlation"] = together
+    led, fastest = (pd.DataFrame(laps.T) for laps in (races.laps_led, races.fastest_laps))
+    shapes["led-fastest correlation"] = led.corrwith(fastest).to_numpy()
     return shapes | {k: features[k].to_numpy() for k in ("leader_share", "top2_share", "start_finish_correlation")}
 
 

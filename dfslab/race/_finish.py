@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dfslab.race._form import KNOWN, elsewhere, features, flag, history_table, number, plain, race_starts
+from dfslab.race._form import KNOWN, features, flag, history_table, number, plain, race_starts
 from dfslab.race._market import POOL, market_chances, market_worths
 from dfslab.race._orders import Choices, maximise
 
@@ -53,12 +53,11 @@ class FinishModel:
         races : history frame with race_id, date, track, track_type
         others : results and races of other series, from which drivers new to this one borrow their record
         """
-        table = history_table(results, races, others)
-        if before is not None:
-            table = table[table["date"] < pd.to_datetime(before)].reset_index(drop=True)
-        if table.empty:
+        course = working_course(results, races, others)
+        rows = len(course.table) if before is None else course.rows_before(before)
+        if not rows:
             raise ValueError(f"results: no race before {before}; the finish model needs history")
-        return working_course(table, others).model(len(table))
+        return course.model(rows)
 
     def log_worth(self, drivers: pd.DataFrame, race) -> np.ndarray:
         """Return the log-worth of each row of `drivers` in `race`, (D,), mean zero.
@@ -72,7 +71,7 @@ class FinishModel:
         """
         past, rows = self._rows(drivers, race)
         both = pd.concat([past, rows.reindex(columns=past.columns)], ignore_index=True)
-        design = features(both).iloc[len(past) :]
+        design = features(both, self.others).iloc[len(past) :]
         worth = design.to_numpy() @ self.coefficients[design.columns].to_numpy()
         worth += self.coefficients.reindex("driver " + rows["who"]).fillna(0.0).to_numpy()
         worth = TEMPERATURE * (worth - worth.mean())
@@ -91,7 +90,7 @@ class FinishModel:
         last = past.drop_duplicates("who", keep="last").set_index("who")
         for name in ("car", "team", "manufacturer"):
             rows[name] = rows[name].astype(object).fillna(rows["who"].map(last[name]))
-        return past, rows.assign(**elsewhere(rows, self.others))
+        return past, rows
 
     def _pooled(self, worth, drivers) -> np.ndarray:
         odds = pd.DataFrame({"driver": drivers["driver"], "probability": number(drivers["market"])}).dropna()
@@ -174,12 +173,13 @@ class Course:
         return int(self.first[min(race, len(self.first) - 1)])
 
 
-def working_course(table, others=None) -> Course:
+def working_course(results, races, others=None) -> Course:
     """Return history with the design of the working model; `others` are results and races of other series."""
-    known = features(table)
+    lent = None if others is None else history_table(*others)
+    table = history_table(results, races)
+    known = features(table, lent)
     ridge = np.where(known.columns.str.contains("|", regex=False), RIDGE_FAMILY, RIDGE_BASE)
     ridge[known.columns == "practice"] = RIDGE_PRACTICE
-    lent = None if others is None else history_table(*others)
     return Course(table, known, ridge, ~flag(table["dnf"]), RIDGE_DRIVER, lent)
 
 

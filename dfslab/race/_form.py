@@ -61,11 +61,10 @@ def _decayed(first, day, key, value, rate, prior):  # pragma: no cover - compile
     return mean, weight
 
 
-def history_table(results, races, others=None) -> pd.DataFrame:
+def history_table(results, races) -> pd.DataFrame:
     """Return history as one frame sorted by date and race, with every column of KNOWN and SEEN.
 
-    `who` is the driver by a name that every spelling shares: sources differ in accents, dots and case. `others` are
-    results and races of other series, from which `elsewhere` takes its columns.
+    `who` is the driver by a name that every spelling shares: sources differ in accents, dots and case.
     """
     for name, frame, needed in (
         ("results", results, ("race_id", "driver", "finish")),
@@ -81,9 +80,7 @@ def history_table(results, races, others=None) -> pd.DataFrame:
         raise ValueError(f"races: race {lost} of results has no row with a date; add it to races")
     columns = {name: results.get(name, np.nan) for name in KNOWN + SEEN}
     columns |= {"who": plain(results["driver"]), "date": pd.to_datetime(table["date"])}
-    table = table.assign(**columns)
-    table = table.sort_values(["date", "race_id"], kind="stable", ignore_index=True)
-    return table.assign(**elsewhere(table, None if others is None else history_table(*others)))
+    return table.assign(**columns).sort_values(["date", "race_id"], kind="stable", ignore_index=True)
 
 
 ELSEWHERE_DAYS, ELSEWHERE_RACES = 500.0, 3.0
@@ -97,7 +94,7 @@ def elsewhere(rows: pd.DataFrame, others: pd.DataFrame | None) -> dict[str, np.n
     `rows` and `others` are frames as `history_table` gives them; races of the same day are not looked at.
     """
     if others is None:
-        return {"rated": np.zeros(len(rows)), "met": np.zeros(len(rows))}
+        return {"met": np.zeros(len(rows)), "rated": np.zeros(len(rows))}
     rating = _seen(others, pd.factorize(others["race_id"])[0])["rating"]
     value = np.concatenate([np.full(len(rows), np.nan), rating])
     names = ["date", "race_id", "who"]
@@ -106,7 +103,7 @@ def elsewhere(rows: pd.DataFrame, others: pd.DataFrame | None) -> dict[str, np.n
     race, key = pd.factorize(both["race_id"])[0], pd.factorize(both["who"])[0]
     rate = np.log(2) / ELSEWHERE_DAYS
     mean, count = _decayed(race_starts(race), _days(both), key, value[both.index], rate, ELSEWHERE_RACES)
-    found = pd.DataFrame({"rated": mean, "met": count / (count + ELSEWHERE_RACES)}, both.index).sort_index()
+    found = pd.DataFrame({"met": count / (count + ELSEWHERE_RACES), "rated": mean}, both.index).sort_index()
     return {name: column.to_numpy()[: len(rows)] for name, column in found.items()}
 
 
@@ -194,10 +191,11 @@ def _keys(table, first, day) -> dict[str, np.ndarray]:
     return {key: pd.factorize(sum((" | " + x for x in rest), one))[0] for key, (one, *rest) in whole.items()}
 
 
-def features(table: pd.DataFrame) -> pd.DataFrame:
+def features(table: pd.DataFrame, others: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the design of every row of `table`, from its own known columns and from earlier races only.
 
-    A missing start is what the driver usually starts; missing practice counts as average.
+    A missing start is what the driver usually starts; missing practice counts as average. `others` are races of other
+    series, see `elsewhere`.
     """
     race = pd.factorize(table["race_id"])[0]
     first, day = race_starts(race), _days(table)
@@ -214,5 +212,5 @@ def features(table: pd.DataFrame) -> pd.DataFrame:
     family = table["track_type"].map(FAMILIES).to_numpy()
     for kind in sorted(set(FAMILIES.values())):
         out |= {f"{name} | {kind}": out[name] * (family == kind) for name in tuple(out) if "|" not in name}
-    out |= {f"newcomer {name} elsewhere": out["newcomer"] * table[name].to_numpy() for name in ("met", "rated")}
+    out |= {f"newcomer {name} elsewhere": out["newcomer"] * lent for name, lent in elsewhere(table, others).items()}
     return pd.DataFrame(out)

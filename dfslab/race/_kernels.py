@@ -1,7 +1,7 @@
 """The race around the finish order, as numba kernels: cautions, drop-outs, the order itself, laps led, fastest laps.
 
 Every kernel walks through its scenarios in order and draws from one generator, so more scenarios extend fewer ones.
-`law` is a `_tracks.Law`. A driver is a column; positions count from 1; laps are whole laps of the scheduled distance.
+`race` is a `_tracks.RaceFigures`. A driver is a column; positions count from 1; laps are whole laps of the distance.
 """
 
 import numpy as np
@@ -36,26 +36,26 @@ def _negative_binomial(mean, size, rng):
 
 
 @njit(cache=True, nogil=True)
-def _caution_starts(law, n_random, starts, lengths, rng):
+def _caution_starts(race, n_random, starts, lengths, rng):
     """Fill `starts` and `lengths` (both unsorted) and return how many cautions there are."""
     k = 0
-    for lap in law.stage_laps:
-        if rng.random() < law.figures.stage_probability:
+    for lap in race.stage_laps:
+        if rng.random() < race.figures.stage_probability:
             starts[k] = lap + 1
-            lengths[k] = _length(STAGE_RATIO * law.caution_laps, rng)
+            lengths[k] = _length(STAGE_RATIO * race.caution_laps, rng)
             k += 1
     for _ in range(n_random):
-        if rng.random() < law.figures.late:
-            starts[k] = law.laps - int(rng.random() * law.late_laps)
+        if rng.random() < race.figures.late:
+            starts[k] = race.laps - int(rng.random() * race.late_laps)
         else:
-            starts[k] = 2 + int(rng.random() * (law.laps - 2))
-        lengths[k] = _length(law.caution_laps, rng)
+            starts[k] = 2 + int(rng.random() * (race.laps - 2))
+        lengths[k] = _length(race.caution_laps, rng)
         k += 1
     return k
 
 
 @njit(cache=True, nogil=True)
-def draw_cautions(law, n, rng):
+def draw_cautions(race, n, rng):
     """Draw the cautions of `n` scenarios and place them on laps.
 
     Returns
@@ -65,31 +65,31 @@ def draw_cautions(law, n, rng):
     is lost when no lap is left (overtime and finishes under caution are not simulated).
     """
     out = np.zeros((n, 5), np.int32)
-    starts = np.zeros(MAX_CAUTIONS + len(law.stage_laps), np.int64)
+    starts = np.zeros(MAX_CAUTIONS + len(race.stage_laps), np.int64)
     lengths = np.zeros(len(starts), np.int64)
     for s in range(n):
-        n_random = min(_negative_binomial(law.figures.caution_mean, law.figures.caution_size, rng), MAX_CAUTIONS)
-        k = _caution_starts(law, n_random, starts, lengths, rng)
+        n_random = min(_negative_binomial(race.figures.caution_mean, race.figures.caution_size, rng), MAX_CAUTIONS)
+        k = _caution_starts(race, n_random, starts, lengths, rng)
         green_from, longest = 1, 0
         for j in np.argsort(starts[:k]):
             first = max(starts[j], green_from + 1)
-            last = min(first + lengths[j] - 1, law.laps - 1)
+            last = min(first + lengths[j] - 1, race.laps - 1)
             if last < first:
                 continue
             longest = max(longest, first - green_from)
             out[s, COUNT] += 1
             out[s, SLOW] += last - first + 1
             green_from = last + 1
-        out[s, FINAL] = law.laps - green_from + 1
+        out[s, FINAL] = race.laps - green_from + 1
         out[s, LONGEST] = max(longest, out[s, FINAL])
         out[s, OTHERS] = n_random
     return out
 
 
 @njit(cache=True, nogil=True)
-def draw_dropouts(law, cautions, rng):
+def draw_dropouts(race, cautions, rng):
     """Draw how many crash and how many break down, (n, 2) int; two drivers at least run to the end."""
-    n, drivers, figures = len(cautions), len(law.worth), law.figures
+    n, drivers, figures = len(cautions), len(race.worth), race.figures
     out = np.empty((n, 2), np.int64)
     for s in range(n):
         ratio = (cautions[s, OTHERS] + 1.0) / (figures.caution_mean + 1.0)
@@ -115,23 +115,23 @@ def _leave(left, last, exits, scale, worth, life, finish, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_order(law, cautions, dropouts, rng):
+def draw_order(race, cautions, dropouts, rng):
     """Draw finishing orders by attrition in three parts, (n, D) int16 positions, 1 = winner.
 
     As many as drop out leave first, their lives exponential with mean exp(out · worth); then those who run to the end,
     with mean exp(running · worth), but for the last `FRONT`, who have exp(front · worth), scaled as `Mechanics` says.
     Teammates share a normal draw in their log-worths.
     """
-    n, d, figures = len(cautions), len(law.worth), law.figures
+    n, d, figures = len(cautions), len(race.worth), race.figures
     finish = np.empty((n, d), np.int16)
     life, everybody, worth = np.empty(d), np.arange(d), np.empty(d)
-    day = np.zeros(law.team.max() + 2)
-    usual = figures.caution_mean + figures.stage_probability * len(law.stage_laps)
+    day = np.zeros(race.team.max() + 2)
+    usual = figures.caution_mean + figures.stage_probability * len(race.stage_laps)
     for s in range(n):
         for k in range(len(day) - 1):
-            day[k] = law.team_day * rng.standard_normal()
+            day[k] = race.team_day * rng.standard_normal()
         for i in range(d):
-            worth[i] = law.worth[i] + day[law.team[i]]
+            worth[i] = race.worth[i] + day[race.team[i]]
         shuffle = ((cautions[s, COUNT] + 1.0) / (usual + 1.0)) ** figures.order_by_caution
         out = dropouts[s, 0] + dropouts[s, 1]
         left = _leave(everybody, d, out, figures.order_out, worth, life, finish[s], rng)
@@ -142,7 +142,7 @@ def draw_order(law, cautions, dropouts, rng):
 
 
 @njit(cache=True, nogil=True)
-def draw_reasons(law, finish, dropouts, rng):
+def draw_reasons(race, finish, dropouts, rng):
     """Draw who is counted as a drop-out and after how many laps.
 
     Returns
@@ -152,7 +152,7 @@ def draw_reasons(law, finish, dropouts, rng):
     """
     n, d = finish.shape
     reason = np.zeros((n, d), np.int8)
-    completed = np.full((n, d), law.laps, np.int32)
+    completed = np.full((n, d), race.laps, np.int32)
     who = np.empty(d, np.int64)
     key = np.empty(d)
     for s in range(n):
@@ -162,13 +162,13 @@ def draw_reasons(law, finish, dropouts, rng):
         for i in range(d):
             who[finish[s, i] - 1] = i
         for p in range(1, d):
-            key[p] = law.figures.steepness * p - np.log(rng.standard_exponential())
+            key[p] = race.figures.steepness * p - np.log(rng.standard_exponential())
         key[0] = -np.inf
         chosen = np.sort(np.argsort(key)[d - out :])
-        ran = np.sort(rng.random(out) ** (1.0 / law.figures.lap_shape))
+        ran = np.sort(rng.random(out) ** (1.0 / race.figures.lap_shape))
         for k in range(out):
             i = who[chosen[out - 1 - k]]
-            completed[s, i] = int(ran[k] * (law.laps - 1))
+            completed[s, i] = int(ran[k] * (race.laps - 1))
             crash = rng.random() * (out - k) < crashed
             reason[s, i] = 1 if crash else 2
             crashed -= crash
@@ -217,7 +217,7 @@ def _cap(laps, completed, finish, bonus):
 
 
 @njit(cache=True, nogil=True)
-def draw_laps(law, finish, start, reason, completed, cautions, rng):
+def draw_laps(race, finish, start, reason, completed, cautions, rng):
     """Draw laps led and fastest laps.
 
     Parameters
@@ -234,22 +234,22 @@ def draw_laps(law, finish, start, reason, completed, cautions, rng):
     led = np.zeros((n, d), np.int32)
     fast = np.zeros((n, d), np.int32)
     weight, share = np.empty(d), np.empty(d)
-    lead, fastest = law.figures.lead, law.figures.fast
+    lead, fastest = race.figures.lead, race.figures.fast
     for s in range(n):
         final = cautions[s, FINAL]
-        tie = 0 if final < law.short_run else (2 if final >= law.fuel_window else 1)
+        tie = 0 if final < race.short_run else (2 if final >= race.fuel_window else 1)
         for i in range(d):
-            x = law.lead_finish[tie, finish[s, i] - 1] + law.lead_start[start[s, i] - 1] + lead.worth * law.worth[i]
-            weight[i] = np.exp(x + (lead.dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+            x = race.lead_finish[tie, finish[s, i] - 1] + race.lead_start[start[s, i] - 1] + lead.worth * race.worth[i]
+            weight[i] = np.exp(x + (lead.dropout if reason[s, i] else 0.0)) * completed[s, i] / race.laps
         _shares(weight, lead.power, share, rng)
-        _whole_laps(share, law.laps - 1, rng.random(), led[s])
+        _whole_laps(share, race.laps - 1, rng.random(), led[s])
         _cap(led[s], completed[s], finish[s], 1)
         for i in range(d):
-            x = law.fast_finish[finish[s, i] - 1] + law.fast_start[start[s, i] - 1] + fastest.worth * law.worth[i]
+            x = race.fast_finish[finish[s, i] - 1] + race.fast_start[start[s, i] - 1] + fastest.worth * race.worth[i]
             x += fastest.led * np.log(led[s, i] + 1.0)
-            weight[i] = np.exp(x + (fastest.dropout if reason[s, i] else 0.0)) * completed[s, i] / law.laps
+            weight[i] = np.exp(x + (fastest.dropout if reason[s, i] else 0.0)) * completed[s, i] / race.laps
         _shares(weight, fastest.power, share, rng)
-        total = law.laps - cautions[s, SLOW] - round(LOST + cautions[s, COUNT])
+        total = race.laps - cautions[s, SLOW] - round(LOST + cautions[s, COUNT])
         _whole_laps(share, max(0, total), rng.random(), fast[s])
         _cap(fast[s], completed[s], finish[s], 0)
     return led, fast

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, minimize, root
+from scipy.optimize import brentq, root
 
 from dfslab.errors import UserError
+from dfslab.metrics import damped_newton
 from dfslab.race._orders import Choices
 
 POOL = (0.9, 0.1)
@@ -121,8 +122,6 @@ def fit_pool(worth: pd.DataFrame, results: pd.DataFrame, odds: pd.DataFrame, pri
     market = [market_worths(market_chances(prices[g["race_id"].iloc[0]], g["driver"])) for g in races]
     design = -np.column_stack([np.concatenate(market), table["log_worth"]])
     choices = Choices(design, np.cumsum([0, *map(len, races)]), np.ones(len(races)))
-    prior = np.asarray(prior)
-    found = minimize(
-        lambda x: choices.objective(x, POOL_PRECISION, prior)[:2], prior, jac=True, bounds=[(0.0, None)] * 2, tol=1e-10
-    )
+    prior, precision = np.asarray(prior), np.full(2, POOL_PRECISION)
+    found = damped_newton(lambda x: choices.objective(x, precision, prior), prior, tolerance=1e-12, lower=np.zeros(2))
     return tuple(found.x.tolist())

@@ -9,7 +9,6 @@ import pandas as pd
 from dfslab import metrics
 from dfslab.race._evaluate import past_race, walk_forward
 from dfslab.race._finish import reference_course, working_course
-from dfslab.race._form import history_table
 from dfslab.race._market import market_chances, market_worths
 from dfslab.race._orders import sample_finish
 
@@ -38,13 +37,6 @@ class FinishRecord:
 
     scores: pd.DataFrame
     drivers: pd.DataFrame
-
-    @classmethod
-    def joined(cls, records: Iterable["FinishRecord"]) -> "FinishRecord":
-        """Return several records, such as those of several series, as one; a case is then named with its series."""
-        records = list(records)
-        joined = (pd.concat([getattr(r, name) for r in records], ignore_index=True) for name in ("scores", "drivers"))
-        return cls(*(frame.assign(case=frame["series"] + " " + frame["case"]) for frame in joined))
 
     def __repr__(self) -> str:
         models = ", ".join(self.scores["model"].unique())
@@ -120,8 +112,8 @@ def finish_record(
     n_scenarios : orders drawn per race and model
     months : coefficients are refitted so often; records of drivers are always up to date
     """
-    table = history_table(results, races, others)
-    course, reference = working_course(table, others), reference_course(table)
+    course = working_course(results, races, others)
+    table, reference = course.table, reference_course(course.table)
     scores, drivers = [], []
     for k, (row, entry, model) in enumerate(walk_forward(course, results, races, since, until, months, odds)):
         prices = None if odds is None else odds[odds["race_id"] == row.race_id]

@@ -83,19 +83,19 @@ class Scenarios:
         return pd.DataFrame(found.T, index=self.drivers, columns=levels)
 
     def probability(self, event) -> float | pd.Series:
-        """Return the probability of `event`: an (S,) or (S, D) bool array, or a function of the scenarios giving one.
+        """Return the probability of `event`, an (S,) or (S, D) bool array: a number, or one by driver.
 
         Examples
         --------
         ``races.probability(races.finish == 1)`` is every driver's chance to win.
         """
-        happens = np.asarray(event(self) if callable(event) else event, bool)
+        happens = np.asarray(event, bool)
         return self.mean(happens).rename("probability") if happens.ndim == 2 else float(self.weight @ happens)
 
     def given(self, event=None, *, regime: str | None = None) -> "Scenarios":
-        """Return the scenarios of a `regime`, or those where `event` (S,) holds (array or function)."""
-        event = np.ones(len(self), bool) if event is None else event(self) if callable(event) else event
-        return self.take(event if regime is None else np.asarray(event, bool) & (self.regime == self._code(regime)))
+        """Return the scenarios of a `regime`, those where `event` (S,) holds, or both."""
+        event = np.ones(len(self), bool) if event is None else np.asarray(event, bool)
+        return self.take(event if regime is None else event & (self.regime == self._code(regime)))
 
     def regime_shares(self) -> pd.Series:
         """Return the probability of each regime."""

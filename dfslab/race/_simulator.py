@@ -9,18 +9,18 @@ import pandas as pd
 from dfslab.errors import UserError, as_day, whole_number
 from dfslab.race._calibrate import fit_mechanics
 from dfslab.race._finish import FinishModel
+from dfslab.race._form import flag
 from dfslab.race._kernels import OTHERS, draw_cautions, draw_dropouts, draw_laps, draw_order, draw_reasons
 from dfslab.race._market import fit_pool
 from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import Scenarios
-from dfslab.race._tracks import Law, Mechanics
+from dfslab.race._tracks import Mechanics, RaceFigures
 from dfslab.regimes import (
     RegimeModel,
     RegimeThresholds,
     past_conditions,
     race_conditions,
     race_features,
-    regime_weights,
 )
 from dfslab.rules import points_of, rules_on
 
@@ -94,8 +94,8 @@ class RaceModel:
         if race.track_type not in self.mechanics:
             known = ", ".join(self.mechanics)
             raise ValueError(f"race {race.race_id}: track_type '{race.track_type}' is unknown; use one of {known}")
-        law = self.mechanics[race.track_type].law(race, worth, self.finish.teams(racing, race))
-        start, finish, led, fast, reason, cautions = _draw(law, grid, n, rng, threads)
+        here = self.mechanics[race.track_type].for_race(race, worth, self.finish.teams(racing, race))
+        start, finish, led, fast, reason, cautions = _draw(here, grid, n, rng, threads)
         scored = start if places is None else np.broadcast_to(places, finish.shape)
         points = points_of(scored, finish, led, fast, rules_on(race.date).scoring)
 
@@ -116,11 +116,14 @@ class RaceModel:
         )
         scenarios = scenarios.relabel(self.thresholds)
         conditions = race_conditions(worth, grid, race.track_type)
-        forecast = self.regime_model.probabilities(conditions, scenarios.regime_shares().to_numpy())
-        return replace(scenarios, weight=regime_weights(scenarios.regime, forecast))
+        shares = scenarios.regime_shares().to_numpy()
+        # a regime that no scenario shows leaves its chance to the others
+        forecast = np.where(shares > 0, self.regime_model.probabilities(conditions, shares), 0.0)
+        count = np.maximum(np.bincount(scenarios.regime, minlength=len(shares)), 1)
+        return replace(scenarios, weight=(forecast / forecast.sum() / count)[scenarios.regime])
 
 
-def _draw(law: Law, grid, n: int, rng, threads) -> list[np.ndarray]:
+def _draw(here: RaceFigures, grid, n: int, rng, threads) -> list[np.ndarray]:
     """Draw `n` races in chunks, each from its own stream.
 
     Returns start, finish, laps led, fastest laps and reason (see `draw_reasons`), all (n, D), and cautions (n, 5).
@@ -131,13 +134,14 @@ def _draw(law: Law, grid, n: int, rng, threads) -> list[np.ndarray]:
         size = min(CHUNK, n - k * CHUNK)
         seed_of_chunk = np.random.SeedSequence(seed, spawn_key=(k,))
         streams = np.random.Generator(np.random.PCG64(seed_of_chunk)).spawn(6)
-        cautions = draw_cautions(law, size, streams[0])
-        dropouts = draw_dropouts(law, cautions, streams[1])
-        finish = draw_order(law, cautions, dropouts, streams[2])
-        start = sample_finish(law.worth, size, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
+        cautions = draw_cautions(here, size, streams[0])
+        dropouts = draw_dropouts(here, cautions, streams[1])
+        finish = draw_order(here, cautions, dropouts, streams[2])
+        start = sample_finish(here.worth, size, streams[3]) if grid is None else np.broadcast_to(grid, finish.shape)
         start = np.ascontiguousarray(start, np.int16)
-        reason, completed = draw_reasons(law, finish, dropouts, streams[4])
-        return start, finish, *draw_laps(law, finish, start, reason, completed, cautions, streams[5]), reason, cautions
+        reason, completed = draw_reasons(here, finish, dropouts, streams[4])
+        laps = draw_laps(here, finish, start, reason, completed, cautions, streams[5])
+        return start, finish, *laps, reason, cautions
 
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(chunk, range(-(-n // CHUNK))))
@@ -163,20 +167,16 @@ def _racing(drivers: pd.DataFrame) -> np.ndarray:
     names = drivers["driver"]
     if names.duplicated().any():
         raise ValueError(f"drivers: {names[names.duplicated()].iloc[0]} is listed twice")
-    rows = np.flatnonzero(~_flag(drivers, "out"))
+    rows = np.flatnonzero(~flag(pd.Series(drivers.get("out", False), drivers.index)))
     if len(rows) < 3:
         raise ValueError(f"drivers: {len(rows)} race; the simulator needs at least 3")
     return rows[np.argsort(names.iloc[rows].astype(str), kind="stable")]
 
 
-def _flag(drivers, name) -> np.ndarray:
-    return pd.Series(drivers.get(name, False), drivers.index).map(lambda x: bool(x) and x == x).to_numpy(bool)
-
-
 def _grid(racing: pd.DataFrame):
     """Return the places to start from (1 … D), the places that score, and notes."""
     start = pd.to_numeric(pd.Series(racing.get("start", np.nan), racing.index), errors="coerce")
-    known, rear, notes = start.notna(), _flag(racing, "to_rear"), []
+    known, rear, notes = start.notna(), flag(pd.Series(racing.get("to_rear", False), racing.index)), []
     if not known.any():
         note = "No starting grid is known: it is drawn anew in every scenario from the drivers' strength."
         return None, None, (note,)

@@ -1,4 +1,4 @@
-"""The figures of the race around the finish order, by track type, and the laws the kernels take from them."""
+"""The figures of the race around the finish order, by track type, and those of one race."""
 
 import json
 from functools import cache
@@ -109,12 +109,12 @@ class Mechanics(NamedTuple):
             mechanical_mean=self.mechanical_mean * drivers / FIELD,
         )
 
-    def law(self, race, worth, team) -> "Law":
-        """Return the law of `race` among drivers of log-worths `worth` (D,) and numbers of teams `team` (D,)."""
+    def for_race(self, race, worth, team) -> "RaceFigures":
+        """Return the figures of `race` among drivers of log-worths `worth` (D,) and numbers of teams `team` (D,)."""
         length = race.track_length_mi
         usual, lead_start = self.lead.by_place(len(worth))
         fast_finish, fast_start = self.fast.by_place(len(worth))
-        return Law(
+        return RaceFigures(
             figures=self.of(race, len(worth)),
             laps=int(race.sched_laps),
             stage_laps=np.rint(np.array(self.stage_ends) * race.sched_laps).astype(np.int64),
@@ -132,7 +132,7 @@ class Mechanics(NamedTuple):
         )
 
 
-class Law(NamedTuple):
+class RaceFigures(NamedTuple):
     """What the kernels draw one race from: its figures, and how they turn out at its track and in its field."""
 
     figures: Mechanics

@@ -6,7 +6,7 @@ measure a finished race and a simulated one alike, `classify_scenario_regime` la
 the thresholds by what reweighted scenarios were worth on later seasons; its `TuningResult` says if they were worth it:
 `.verdict` in words, `.scores` (one score frame) with `.comparison`, `.by_season`, `.by_race` and `.parts`, `.table`
 over the grid, `.placebo` with `.p`, `.knowing` (what a perfect forecast would gain), `.timeline` of past
-races, `.confusion` with a clustering, `.skill()` and `.reliability()` of what was forecast before, and `.save()` for
+races, `.confusion` with a clustering, `.forecasts` with their `.skill()`, and `.save()` for
 later reports of the data folder.
 
 >>> import pandas as pd
@@ -26,7 +26,7 @@ from dfslab.regimes._features import (
     race_features,
     regime_codes,
 )
-from dfslab.regimes._model import RegimeModel, past_conditions, race_conditions, regime_weights
+from dfslab.regimes._model import RegimeModel, past_conditions, race_conditions
 from dfslab.regimes._result import TuningResult
 from dfslab.regimes._tune import tune_thresholds
 
@@ -40,7 +40,6 @@ __all__ = [
     "RegimeModel",
     "REGIMES",
     "RegimeThresholds",
-    "regime_weights",
     "tune_thresholds",
     "TuningResult",
 ]

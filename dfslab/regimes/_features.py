@@ -69,7 +69,7 @@ class RegimeThresholds:
         unknown = set(values) - set(BOUNDS)
         if unknown:
             raise UserError(f"regime thresholds: unknown {', '.join(sorted(unknown))}; have {', '.join(BOUNDS)}")
-        return cls(**{k: number_between(v, f"regime threshold {k}", *BOUNDS[k]) for k, v in values.items()})
+        return cls(**values)
 
 
 def race_features(outcomes, races=None) -> pd.DataFrame:

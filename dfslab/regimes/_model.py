@@ -1,4 +1,4 @@
-"""Regimes before the race: their probabilities, and the weights that give scenarios these probabilities."""
+"""Regimes before the race: what is known of it, and the probabilities that follow from it."""
 
 from dataclasses import dataclass
 
@@ -142,16 +142,3 @@ def fit_logit(design, outcome, ridge=RIDGE) -> np.ndarray:
         return value, design.T @ (chance - yes) + penalty * beta, lambda: curve
 
     return damped_newton(loss, np.zeros(len(penalty)), tolerance=1e-12).x
-
-
-def regime_weights(codes, probabilities) -> np.ndarray:
-    """Return scenario weights (S,) that sum to 1 and give every regime its probability.
-
-    `codes` (S,) index into `REGIMES`. A regime that no scenario shows leaves its probability to the others in
-    proportion; within a regime all scenarios weigh the same.
-    """
-    counts = np.bincount(codes, minlength=len(REGIMES))
-    share = np.where(counts > 0, probabilities, 0.0)
-    if share.sum() <= 0:
-        return np.full(len(codes), 1.0 / len(codes))
-    return (share / share.sum() / np.maximum(counts, 1))[codes]

@@ -15,8 +15,6 @@ from dfslab.regimes._features import RegimeThresholds
 FEWEST_PERMUTATIONS = 200
 """Fewer are run when asked, with a note: p is then coarse."""
 LEVEL = 0.05
-EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0)
-"""Bands of a regime's probability in `TuningResult.reliability`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,11 +141,6 @@ class TuningResult:
         scores = scores.assign(case=scores["race_id"], value=metrics.brier(scores["value"], scores["actual"]))
         happened = known.groupby("regime")["actual"].mean().rename("happened")
         return metrics.compare(scores, "base", ["regime"]).drop(columns="p").join(happened, on="regime")
-
-    def reliability(self, regime="dominator") -> pd.DataFrame:
-        """Return forecast against what came of a regime, by band of the forecast (see `metrics.reliability`)."""
-        rows = self.forecasts[self.forecasts["regime"] == regime].dropna(subset="actual")
-        return metrics.reliability(rows["forecast"], rows["actual"], rows["race_id"], EDGES)
 
     def to_dict(self) -> dict:
         """Return what is saved, as plain values for a JSON file: see `save`."""

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import rankdata, sem
+from scipy.stats import sem
 
 from dfslab.errors import UserError, as_day, whole_number
 from dfslab.regimes._features import (
@@ -55,7 +55,7 @@ def tune_thresholds(
     grid: Mapping | None = None,
     score: str = "energy+leader+crash",
     in_use: RegimeThresholds | None = None,
-    use: RegimeThresholds | Mapping | None = None,
+    use: Mapping | None = None,
     n_permutations: int = 200,
     n_resamples: int = 100,
 ) -> TuningResult:
@@ -72,10 +72,10 @@ def tune_thresholds(
     conditions : `past_conditions` of history, as known before each race
     since : first day of the races scored; left out, all that are simulated
     until : as of this day: races on it or later are not looked at
-    grid : threshold → values to try (default `GRID`); thresholds left out, or without values, stay as they are in use
+    grid : threshold → values to try; thresholds left out, or without values, stay as they are in use; default `GRID`
     score : parts of the score joined by +, see Notes
     in_use : the thresholds in use, which win ties (default `RegimeThresholds()`)
-    use : thresholds of one's own, compared on the same races; a dict may leave out what stays in use
+    use : thresholds of one's own by name, compared on the same races; what is left out stays as in use
     n_permutations : of the placebo; 200 are needed for a verdict that stands
     n_resamples : bootstrap choices behind κ
 
@@ -99,12 +99,11 @@ def tune_thresholds(
 
 
 def _grid(grid: Mapping | None) -> dict[str, tuple[float, ...]]:
-    grid = GRID if grid is None else grid
-    unknown = set(grid) - set(BOUNDS)
+    unknown = set(grid or ()) - set(BOUNDS)
     if unknown:
         raise UserError(f"grid: {', '.join(sorted(unknown))} unknown; thresholds are {', '.join(BOUNDS)}")
-    lists = {name: np.unique(np.atleast_1d(np.asarray(values, float))) for name, values in grid.items()}
-    return {name: tuple(values.tolist()) for name, values in lists.items() if len(values)}
+    lists = {name: np.unique(np.asarray(values, float)).tolist() for name, values in (grid or {}).items()}
+    return {name: tuple(values) for name, values in lists.items() if values} or GRID
 
 
 def _weights(score: str) -> np.ndarray:
@@ -131,12 +130,12 @@ class _Candidates:
     @classmethod
     def of(cls, grid, in_use, use) -> "_Candidates":
         own = in_use.to_dict()
-        nearest = [sorted(values, key=lambda v, at=own[name]: abs(v - at)) for name, values in grid.items()]
-        steps = sorted(product(*map(enumerate, nearest)), key=lambda step: sum(k for k, _ in step))
-        listed = [replace(in_use, **{name: v for name, (_, v) in zip(grid, step, strict=True)}) for step in steps]
-        place = rankdata([[v for _, v in step] for step in steps], "dense", axis=0)
-        near = np.abs(place[:, None, :] - place).sum(axis=2) <= 1
-        mine = None if use is None else _thresholds(use, in_use)
+        home = [np.abs(np.subtract(values, own[name])).argmin() for name, values in grid.items()]
+        steps = np.array([*product(*(range(len(values)) for values in grid.values()))])
+        steps = steps[np.abs(steps - home).sum(axis=1).argsort(kind="stable")]
+        listed = [replace(in_use, **{n: grid[n][k] for n, k in zip(grid, step, strict=True)}) for step in steps]
+        near = np.abs(steps[:, None] - steps).sum(axis=2) <= 1
+        mine = None if use is None else RegimeThresholds.from_dict(own | use)
         every = [*listed, *dict.fromkeys(c for c in (in_use, mine) if c is not None and c not in listed)]
         use = None if mine is None else every.index(mine)
         return cls(every, len(listed), every.index(in_use), use, near / near.sum(axis=1, keepdims=True))
@@ -150,10 +149,6 @@ class _Candidates:
         """Return the candidate of each model of the score frame; None where it changes from season to season."""
         held = {"walk-forward": None, "in use": self.in_use, "best": best}
         return held if self.use is None else held | {"yours": self.use}
-
-
-def _thresholds(use, in_use: RegimeThresholds) -> RegimeThresholds:
-    return use if isinstance(use, RegimeThresholds) else RegimeThresholds.from_dict(in_use.to_dict() | dict(use))
 
 
 def _past(results, races, conditions, simulated, since, until) -> pd.DataFrame:
@@ -255,7 +250,7 @@ class _Walk:
     def _scores(self, probabilities) -> np.ndarray:
         share = np.where(self.counts > 0, probabilities, 0.0)
         total = share.sum(axis=2, keepdims=True)
-        share = np.where(total > 0, share / np.where(total > 0, total, 1.0), self.simulated)  # as `regime_weights`
+        share = np.where(total > 0, share / np.where(total > 0, total, 1.0), self.simulated)  # as `RaceModel.simulate`
         same = (share**2 / np.maximum(self.counts, 1.0)).sum(axis=2)
         column = share[:, :, None, :, None]
         spread = (column.swapaxes(-1, -2) @ self.between @ column)[..., 0, 0] / np.maximum(1.0 - same, 1e-9)[..., None]

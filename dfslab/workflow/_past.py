@@ -24,9 +24,8 @@ def past_races(results, races, wanted, seed: int, n_scenarios: int = PAST_SCENAR
 
     def simulate(kept):
         asked = wanted - set(kept)
-        since, others = order["date"][order["race_id"].isin(asked)].min(), set(order["race_id"]) - asked
-        rng = stream(seed, "past races")
-        return forecast_races(results, order, since, n_scenarios=n_scenarios, rng=rng, skip=others)
+        since, rng = order["date"][order["race_id"].isin(asked)].min(), stream(seed, "past races")
+        return forecast_races(results, order, since, n_scenarios=n_scenarios, rng=rng, only=asked)
 
     return cached_walk(simulate, items, "past races", seed, n_scenarios, wanted=wanted)
 

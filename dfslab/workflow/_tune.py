@@ -1,6 +1,6 @@
 """Between races: score every model walk-forward on your own history, choose what has to be chosen, and save it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,27 +26,10 @@ FEWEST_CONTESTS = 3
 """Past contests below which nothing is shown of how forecasts turned out."""
 
 
-@dataclass(frozen=True)
-class OwnershipTuning:
-    """How ownership forecasts turned out: of past contests, each from earlier ones (`past`), and as a new user's of
-    real contests whose race was left out (`cold`); None where there are too few, or none.
-    """
-
-    past: OwnershipRecord | None
-    cold: OwnershipRecord | None
-    through: pd.Timestamp
-    """The day of the last contest that was looked at."""
-
-    def save(self, data_dir) -> Path | None:
-        """Write the pools fitted on all past contests to `<data>/models/ownership.json`, for reports of later races."""
-        through = f"{self.through:%Y-%m-%d}"
-        return self.past and files.write_model(data_dir, "ownership", {"through": through, **self.past.pools})
-
-
 def tune_ownership(
     where, *, series="cup", since=None, until=None, learn=0, last=None, figures=None, estimator=None, seed=1
-) -> OwnershipTuning:
-    """Forecast every past contest from earlier ones and score it, real contests of a folder besides; nothing is saved.
+) -> OwnershipRecord | None:
+    """Forecast every past contest from earlier ones and score it; nothing is saved. None: there are too few.
 
     Parameters
     ----------
@@ -60,19 +43,23 @@ def tune_ownership(
     history = day.history if day else data.history(where, until or None, series, without_races=True)
     past = cached(fill_history, history, int(seed))
     contests, needed = past["contest_id"].nunique(), learn + FEWEST_CONTESTS
-    real = past.iloc[:0] if day else known_contests(where, series, seed)
-    if contests < needed and real.empty and day is None:
+    if contests < needed and day is None and history.partial.empty:
         problem = f"{contests} contests in history/ownership.csv, {needed} needed; run dfslab ingest"
         raise InputError(f"{where}: {problem}")
+    if contests < needed:
+        return None
     estimator = estimator or HybridOwnershipEstimator()
     if figures:
         shipped = files.read_json(Path(figures))
         estimator = replace(estimator, prior=Prior(**shipped.get("neutral", shipped)))
-    record, cold = None, None if real.empty else cached(score_races, real, seed=int(seed))
-    if contests >= needed:
-        record = walk_forward(past, estimator, first=int(learn), seed=int(seed), keep=cached_walk)
-        record = record.late(as_day(since, "since") if since else None, last=last or None)
-    return OwnershipTuning(record, cold, past["date"].max())
+    record = walk_forward(past, estimator, seed=int(seed), keep=cached_walk)
+    return record.late(as_day(since, "since") if since else None, last, int(learn))
+
+
+def cold_start(data_dir, series: str = "cup", seed: int = 1) -> OwnershipRecord | None:
+    """Score the forecasts of `known_contests`, each as a new user's whose figures never saw its race; None without."""
+    contests = known_contests(data_dir, series, seed)
+    return None if contests.empty else cached(score_races, contests, seed=int(seed))
 
 
 KNOWN_SCENARIOS = 10_000
@@ -145,7 +132,6 @@ def tune_thresholds(
     """
     history = day.history if isinstance(day, RaceDay) else day
     choices = {"in_use": day.thresholds, **choices} if isinstance(day, RaceDay) else choices
-    grid = {name: values for name, values in (grid or {}).items() if len(values)} or None
     results, races = history.results, history.races
     dates = pd.to_datetime(races["date"])
     if until not in (None, ""):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfslab.ownership import score_races
 from dfslab.workflow import tune
 from scripts.docs.results import write_results
 
@@ -38,7 +37,7 @@ def main() -> None:
     """Score every contest and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    scored = score_races(tune.known_contests(parser.parse_args().data))
+    scored = tune.cold_start(parser.parse_args().data)
     keys = ["date", "case", "entries", "kind", "known", "drivers", "basis", "model"]
     table = scored.scores.pivot_table("value", keys, "score")[[*SHOWN]].rename(columns=SHOWN).reset_index()
     table = table.rename_axis(columns=None).sort_values(["date", "case", "basis"], key=_order, kind="stable")

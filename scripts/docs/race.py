@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from dfslab import metrics
 from dfslab.data import match_names
-from dfslab.race import FinishRecord, finish_record, fit_attrition, forecast_races, market_chances, report_card
+from dfslab.race import FinishRecord, finish_record, fit_attrition, forecast_races, market_chances, simulator_record
 from scripts.docs.results import write_results
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
@@ -43,7 +43,9 @@ def finishing_orders(shared: Path, periods: dict, n_scenarios: int) -> dict[str,
         )
         for series, period in periods.items()
     ]
-    record = FinishRecord.joined(found)
+    parts = {name: pd.concat([getattr(one, name) for one in found]) for name in ("scores", "drivers")}
+    named = {name: part.assign(case=part["series"] + " " + part["case"]) for name, part in parts.items()}
+    record = FinishRecord(**named)
     tables = {"finishing order": record.skill(["series"])}
     for name in ("season", "track_type"):
         table = record.skill([name])
@@ -52,14 +54,13 @@ def finishing_orders(shared: Path, periods: dict, n_scenarios: int) -> dict[str,
 
 
 def points(shared: Path, since="2022-01-01", until="2025-06-30") -> pd.DataFrame:
-    """Return the report card of points and of pairs of drivers, over all Cup races of the period."""
+    """Return the record of the simulator's points and of pairs of drivers, over all Cup races of the period."""
     results, races = history(shared, "cup")
     races = races[races["date"] <= until]
     results = results[results["race_id"].isin(races["race_id"])]
     drawn = forecast_races(results, races, since, n_scenarios=300, rng=np.random.default_rng(1))
-    card = report_card(drawn, results, races, np.random.default_rng(2))
-    card = card[(card["track_type"] == "all") & card["measure"].isin(SHOWN)].drop(columns="track_type")
-    return pd.concat([card, companions(drawn, results)])
+    card = simulator_record(drawn, results, races, np.random.default_rng(2))
+    return pd.concat([card[card["measure"].isin(SHOWN)], companions(drawn, results)])
 
 
 def companions(drawn: dict, results: pd.DataFrame) -> pd.DataFrame:
@@ -95,9 +96,8 @@ def matchups(shared: Path) -> pd.DataFrame:
     lines = pd.read_csv(shared / "market" / "matchups_2026.csv", parse_dates=["date"])
     lines = lines.assign(line=[_fair(row.odds_a, row.odds_b) for row in lines.itertuples()])
     results, races = history(shared, "cup")
-    rest = set(races["race_id"]) - set(lines["race_id"])
-    settings = {"n_scenarios": 20_000, "months": 1, "skip": rest, "rng": np.random.default_rng(1)}
-    drawn = forecast_races(results, races, lines["date"].min(), **settings)
+    settings = {"n_scenarios": 20_000, "months": 1, "rng": np.random.default_rng(1)}
+    drawn = forecast_races(results, races, lines["date"].min(), only=set(lines["race_id"]), **settings)
     parts = [_with_forecasts(group, drawn[race_id], results) for race_id, group in lines.groupby("race_id")]
     lines = pd.concat(parts).sort_values("date", kind="stable")
     lines["blend"] = _walk_forward_blend(lines)

@@ -387,7 +387,7 @@ def test_what_tuning_saves_is_used_for_later_races_only(tmp_path, capsys):
     (tmp_path / "history/ownership.csv").write_text("\n".join([header, *kept]) + "\n")
     assert main(["tune", "ownership", "--data", str(tmp_path), "--out", str(tmp_path / "reports"), "--quiet"]) == 0
     out, error = capsys.readouterr()
-    assert "hybrid" in out and "salary_only" in out and "saved: ownership.json" in out and not error
+    assert "hybrid" in out and "salary only" in out and "saved: ownership.json" in out and not error
     page = (tmp_path / "reports/tuning/ownership/01_ownership_calibration.html").read_text("utf-8")
     assert "What the pool gains" in page and str(tmp_path) not in page
     saved = json.loads((tmp_path / "models" / "ownership.json").read_text())

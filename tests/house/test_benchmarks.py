@@ -52,7 +52,7 @@ def loop_and_package():
     model, race = RaceModel.fit(*make_history(24)), make_race(0)
     drivers = make_entry(20).assign(team=[f"team {k // 3}" if k < 15 else None for k in range(20)])
     worth = model.finish.log_worth(drivers, race)
-    law = model.mechanics[race.track_type].law(race, worth, model.finish.teams(drivers, race))
+    law = model.mechanics[race.track_type].for_race(race, worth, model.finish.teams(drivers, race))
     loop = twin.race_after_race(law, rules_on(race.date).scoring, 3000, np.random.default_rng(2))
     cautions = pd.DataFrame([twin._cautions(law, np.random.default_rng(3 + k)) for k in range(3000)])
     ours = model.simulate(drivers, race, 20_000, np.random.default_rng(1))

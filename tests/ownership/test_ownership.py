@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
 from dfslab.errors import UserError
 from dfslab.ownership import (
@@ -421,16 +421,22 @@ WALK = walk_forward(history(14), n_draws=100, **HYBRID)
 def test_the_walk_scores_every_forecaster_on_every_contest():
     table = WALK.scores[WALK.scores["score"] == "mean error"]
     count = table["model"].value_counts()
-    assert {"hybrid", "salary_only", "uniform", "salary_skill"} <= set(count[count == 14].index)
+    assert {"hybrid", "salary only", "uniform", "salary_skill"} <= set(count[count == 14].index)
     assert count["historical"] == count["recent_form"] == 13
     rows = WALK.drivers[(WALK.drivers["model"] == "hybrid") & (WALK.drivers["case"] == "c05")]
     error = table[(table["model"] == "hybrid") & (table["case"] == "c05")]["value"].iloc[0]
     assert error == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
 
 
+def test_a_vendor_is_scored_as_a_source_and_as_published():
+    told = history(4, projected_ownership=lambda rng, theta: np.clip(3 * softmax(theta), 0, 0.9))
+    gains = walk_forward(told, n_draws=10, **HYBRID).gains()
+    assert {"vendor", "vendor as published"} <= set(gains["against"])
+
+
 def test_gains_point_the_same_way_for_scores_and_errors():
     gains = WALK.late(last=8).gains().set_index("against")
-    assert (gains.loc["salary_only", ["mean error", "log score"]] > 0).all()
+    assert (gains.loc["salary only", ["mean error", "log score"]] > 0).all()
     assert WALK.gains().set_index("against").loc["uniform", "mean error"] > 0
 
 
@@ -451,9 +457,9 @@ def test_the_tables_say_what_the_scores_say():
         assert scores.loc["hybrid", name] == pytest.approx(hybrid.mean())
         assert scores.loc["hybrid", f"± {name}"] == pytest.approx(hybrid.std() / np.sqrt(14))
     assert np.isnan(scores.loc["uniform", "log score"])
-    bands = WALK.table(scores=["inside 50%", "interval score 95%"]).set_index("model").loc["salary_only"]
+    bands = WALK.table(scores=["inside 50%", "interval score 95%"]).set_index("model").loc["salary only"]
     for name in ("inside 50%", "interval score 95%"):
-        assert bands[name] == pytest.approx(values.loc[name, "salary_only"].mean())
+        assert bands[name] == pytest.approx(values.loc[name, "salary only"].mean())
     errors = values.loc["mean error"]
     assert gains.loc["uniform", "mean error"] == pytest.approx((errors["uniform"] - errors["hybrid"]).mean())
     by_size = WALK.table(["size", "model"]).set_index(["size", "model"])
@@ -480,8 +486,8 @@ def test_draws_are_whole_vectors_and_extend():
 
 def test_draws_take_one_contest_at_a_time():
     level = np.linspace(-3, 0, 12)
-    apart = (np.full(12, 0.5), np.full(12, -0.5))
-    bank = Residuals((level, level), apart, np.ones(2), np.zeros(2, bool), Prior.shipped().residuals)
+    apart = tuple((level, np.full(12, error), False) for error in (0.5, -0.5))
+    bank = Residuals(apart, np.ones(2), Prior.shipped().residuals)
     errors = bank.draw(level, 500, np.random.default_rng(1))
     whole = np.ptp(errors, axis=1) < 1e-12
     assert 0.5 < whole.mean() < 0.85
@@ -490,8 +496,8 @@ def test_draws_take_one_contest_at_a_time():
 
 def test_errors_of_contests_forecast_from_the_same_sources_count_most():
     level, quiet = np.linspace(-3, 0, 12), {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
-    errors, spoke = (np.full(12, 0.2), np.full(12, 2.0)), np.array([True, False])
-    bank = Residuals((level, level), errors, np.ones(2), spoke, quiet)
+    known = (level, np.full(12, 0.2), True), (level, np.full(12, 2.0), False)
+    bank = Residuals(known, np.ones(2), quiet)
     silent = board_with(2 * PRICE)
     told = replace(silent, columns={**silent.columns, "projected_ownership": silent.ownership})
     for board, mine in ((silent, 2.0), (told, 0.2)):
@@ -502,7 +508,7 @@ def test_errors_of_contests_forecast_from_the_same_sources_count_most():
 
 
 def test_bands_cover_what_they_say_on_made_contests():
-    walk = walk_forward(history(45, seed=11, noise=0.45), first=15, n_draws=150, **HYBRID)
+    walk = walk_forward(history(45, seed=11, noise=0.45), n_draws=150, **HYBRID).late(first=15)
     levels = {"inside 50%": 0.06, "inside 80%": 0.06, "inside 95%": 0.03}
     inside = walk.table(scores=[*levels]).set_index("model").loc["hybrid"]
     for level, off in levels.items():
@@ -520,7 +526,7 @@ def test_a_number_of_draws_that_is_none_is_refused(n):
 def test_a_forecast_without_errors_is_drawn_as_it_is():
     centre = board_with(2 * PRICE).ownership
     quiet = {"levels": [-9, 9], "probability": [0, 1], "quantiles": [[0, 0], [0, 0]]}
-    nothing = Residuals((), (), np.array([]), np.array([], bool), quiet)
+    nothing = Residuals.of((), quiet)
     draws = draw_ownership(centre, SALARY, nothing, 3, np.random.default_rng(0))
     np.testing.assert_allclose(draws, np.tile(centre, (3, 1)), atol=1e-9)
 

@@ -9,7 +9,7 @@ from race_history import TRACKS, make_entry, make_history, make_race
 from scipy import stats
 
 from dfslab.race._calibrate import fit_mechanics
-from dfslab.race._evaluate import forecast_races, report_card
+from dfslab.race._evaluate import forecast_races, simulator_record
 from dfslab.race._finish import FinishModel, reference_course
 from dfslab.race._form import history_table
 from dfslab.race._kernels import (
@@ -28,6 +28,7 @@ from dfslab.race._orders import fit_attrition
 from dfslab.race._record import FinishRecord, finish_record
 from dfslab.race._simulator import CHUNK, RaceModel
 from dfslab.race._tracks import Mechanics, Weights, default_mechanics
+from dfslab.regimes import RegimeThresholds
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points, points_of
 from dfslab.slate import Slate
 from scripts.fit import race as fit_race
@@ -96,6 +97,18 @@ def test_points_are_those_of_the_rules(scenarios):
 def test_the_points_table_follows_the_day_of_the_race(model):
     old = model.simulate(make_entry(20), make_race(0, "2019-03-03"), 20, np.random.default_rng(0))
     assert np.allclose(old.points, by_table(old, DRAFTKINGS_NASCAR_2019))
+
+
+def test_a_predicted_dominator_gets_its_chance_and_one_that_nobody_shows_leaves_it_to_the_others(model):
+    ahead = replace(model.regime_model, coefficients=np.array([1.0, 0.0, 0.0, 0.0]))
+    drawn = [
+        replace(model, regime_model=ahead, thresholds=RegimeThresholds(leader_share=share)).simulate(
+            make_entry(20), make_race(0), 500, np.random.default_rng(1)
+        )
+        for share in (0.4, 1.0)
+    ]
+    assert drawn[0].regime_shares()["dominator"] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert drawn[1].regime_shares()["dominator"] == 0 and drawn[1].weight == pytest.approx(np.full(500, 1 / 500))
 
 
 # ---------------------------------------------------------------- what must not matter
@@ -197,7 +210,7 @@ def law(worth=(0.0, 0.0), team=None, laps=400, track=0, **figures):
     """Return the law of a made-up race: shipped figures of intermediates, 400 laps of a mile, changed as told."""
     here = replace(make_race(track), track_length_mi=1.0, sched_laps=laps)
     told = default_mechanics()["intermediate"]._replace(**figures)
-    return told.law(here, np.asarray(worth), np.full(len(worth), -1) if team is None else team)
+    return told.for_race(here, np.asarray(worth), np.full(len(worth), -1) if team is None else team)
 
 
 FEW = {"stage_ends": (0.25, 0.5), "caution_mean": 4.0, "caution_size": 6.0, "caution_miles": 4.0, "late": 0.0}
@@ -337,7 +350,7 @@ def test_whole_laps_are_rounded_running_totals():
 
 def test_a_dropout_leads_no_lap_after_leaving(model):
     here, worth, rng = make_race(0), np.linspace(1, -1, 20), np.random.default_rng(0)
-    told = model.mechanics["intermediate"].law(here, worth, NO_TEAMS[:20])
+    told = model.mechanics["intermediate"].for_race(here, worth, NO_TEAMS[:20])
     cautions = draw_cautions(told, 3000, rng)
     dropouts = draw_dropouts(told, cautions, rng)
     finish = draw_order(told, cautions, dropouts, rng)
@@ -350,7 +363,7 @@ def test_a_dropout_leads_no_lap_after_leaving(model):
 
 
 def test_a_long_final_run_loosens_the_tie_between_leading_and_winning():
-    told = default_mechanics()["intermediate"].law(make_race(0), np.zeros(20), NO_TEAMS[:20])
+    told = default_mechanics()["intermediate"].for_race(make_race(0), np.zeros(20), NO_TEAMS[:20])
     n = 8000
     place = np.tile(np.arange(1, 21, dtype=np.int16), (n, 1))
     start = np.tile(np.arange(20, 0, -1, dtype=np.int16), (n, 1))
@@ -466,10 +479,10 @@ def test_green_runs_come_from_segments():
     assert runs["final_green_run"].tolist() == [20, 0]
 
 
-# ---------------------------------------------------------------- report card
+# ---------------------------------------------------------------- the simulator beside what happened
 
 
-def test_the_report_card_finds_a_model_that_told_the_truth(history):
+def test_the_record_of_the_simulator_finds_a_model_that_told_the_truth(history):
     results, races = history
     model = RaceModel.fit(results, races)
     here = make_race(0)
@@ -481,8 +494,7 @@ def test_the_report_card_finds_a_model_that_told_the_truth(history):
         for k, r in enumerate(facts["race_id"])
     }
     facts = facts.assign(date="2024-06-02")
-    card = report_card(told, made, facts, np.random.default_rng(0)).set_index(["track_type", "measure"])
-    card = card.loc["all"]
+    card = simulator_record(told, made, facts, np.random.default_rng(0)).set_index("measure")
     checked = ["points mean", "drop-outs", "leader_share", "start_finish_correlation", "PIT mean of points"]
     assert (card.loc[checked, "difference"].abs() < 3.5 * card.loc[checked, "difference_se"]).all()
     assert card.loc["PIT sd of finish", "real"] == pytest.approx(1 / np.sqrt(12), abs=0.02)
@@ -546,7 +558,9 @@ def test_records_of_two_series_stay_apart(history):
     since = races["date"].iloc[21]
     one = finish_record(results, races, since, n_scenarios=100)
     other = finish_record(results, races.assign(series="xfinity"), since, n_scenarios=100)
-    both = FinishRecord.joined([one, other])
+    frames = {name: [getattr(record, name) for record in (one, other)] for name in ("scores", "drivers")}
+    named = {name: pd.concat(f.assign(case=f["series"] + f["case"]) for f in both) for name, both in frames.items()}
+    both = FinishRecord(**named)
     assert both.scores["case"].nunique() == 6 and set(both.skill(["series"])["n"]) == {3}
     best = both.drivers.sort_values("win", kind="stable").drop_duplicates(["case", "model"], keep="last")
     shown = both.favourites().set_index(["model", "event"]).loc[("model", "top 5")]

@@ -52,7 +52,7 @@ def test_means_spreads_and_quantiles_count_every_race_as_often_as_it_weighs():
 def test_probabilities_count_every_race_as_often_as_it_weighs():
     races = scenarios()
     np.testing.assert_allclose(races.probability(races.finish <= 3), repeated(races.finish <= 3).mean(axis=0))
-    assert races.probability(lambda r: r.cautions > 4) == pytest.approx(repeated(races.cautions > 4).mean())
+    assert races.probability(races.cautions > 4) == pytest.approx(repeated(races.cautions > 4).mean())
     shares = races.regime_shares()
     assert shares["dominator"] == pytest.approx(4 / 18) and shares["fuel_mileage"] == 0
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dfslab import race
-from dfslab.race import forecast_races, report_card
+from dfslab.race import forecast_races, simulator_record
 from dfslab.regimes import race_features
 from dfslab.slate import Race
 
@@ -66,8 +66,8 @@ def season(cup):
 
 
 def test_points_beat_climatology_and_are_calibrated(cup, season):
-    card = report_card(season, cup.results, cup.races, np.random.default_rng(1))
-    card = card[card["track_type"] == "all"].set_index("measure")
+    card = simulator_record(season, cup.results, cup.races, np.random.default_rng(1))
+    card = card.set_index("measure")
     score = card.loc["CRPS of points"]
     assert score["difference"] < -2 * score["difference_se"]
     measures = ("points mean", "points sd", "leader_share", "start_finish_correlation", "drop-outs", "crash drop-outs")

@@ -24,7 +24,6 @@ from dfslab.regimes._model import (
     fit_logit,
     past_conditions,
     race_conditions,
-    regime_weights,
     with_dominator,
 )
 
@@ -353,21 +352,3 @@ def test_past_conditions_are_in_order_of_date():
     assert past.index.tolist() == ["a", "b"]
     assert past["favourite"].tolist() == pytest.approx([0.2 + 0.2, 1.0 - 1.0])
     assert past["track_type"].tolist() == ["short", "road"]
-
-
-# ---------------------------------------------------------------- weights
-
-
-def test_weights_give_every_regime_its_probability():
-    codes = np.random.default_rng(0).integers(0, 4, 500)
-    told = np.array([0.4, 0.3, 0.1, 0.2])
-    weight = regime_weights(codes, told)
-    assert np.bincount(codes, weight) == pytest.approx(told)
-    for k in range(4):
-        assert np.ptp(weight[codes == k]) == 0.0
-
-
-def test_a_regime_nobody_shows_leaves_its_probability_to_the_others():
-    weight = regime_weights(np.array([0, 0, 1, 3]), np.array([0.4, 0.2, 0.25, 0.15]))
-    assert weight == pytest.approx(np.array([0.2, 0.2, 0.2, 0.15]) / 0.75)
-    assert regime_weights(np.array([2, 2]), np.array([1.0, 0, 0, 0])).tolist() == [0.5, 0.5]

@@ -176,7 +176,7 @@ def test_a_pool_fitted_once_forecasts_and_is_scored_as_one_fitted_anew(night):
     )
     pd.testing.assert_frame_equal(night.crowd.table, fresh.table)
     np.testing.assert_array_equal(night.crowd.draws, fresh.draws)
-    scored = tune.tune_ownership(night.day).past
+    scored = tune.tune_ownership(night.day)
     pd.testing.assert_frame_equal(scored.scores, walk_forward(past, estimator, seed=1).scores)
 
 
