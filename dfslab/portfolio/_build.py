@@ -49,10 +49,12 @@ def generate_regime_aware_portfolio(
         driver → share; they hold for the lineups that enter the contest and for all. Any share above 0 allows a driver
         one lineup; one number for all gives way to a lock and to a larger minimum.
     max_overlap : drivers any two lineups may share, default all but one
-    regime_weights : regime → probability (default: what the scenarios' weights say)
-    regime_quotas : whether the lineups that lean on a regime are as many as its probability asks for; each lineup added
-        most to those before it until a quota is used up. On 21 races of ten simulated seasons quotas cost .02 ± .04 a
-        dollar of fees (replays, paired), so None is without.
+    regime_weights : regime → probability (default: what the scenarios' weights say). The probability of a regime
+        without a scenario goes to the others, with a note.
+    regime_quotas : True: the lineups that lean on a regime are as many as its probability asks for; each lineup added
+        most to those before it until a quota is used up; regime → share of the lineups in place of the probabilities.
+        On 21 races of ten simulated seasons quotas cost .02 ± .04 a dollar of fees (replays, paired), so None is
+        without.
     robustness : None, or a radius in nats: choose for the worst regime weights within this Kullback–Leibler divergence
         of the probabilities
     ownership_draws : (n, D) draws of the forecast; the fields use the first `n_fields` of them, else all its mean
@@ -176,7 +178,7 @@ class Workshop:
         *,
         leverage_share: float | None = None,
         regime_weights: dict | None = None,
-        regime_quotas: bool | None = None,
+        regime_quotas: bool | Mapping | None = None,
         robustness: float | None = None,
         labels=None,
     ) -> Portfolio:
@@ -194,15 +196,14 @@ class Workshop:
             given = self.leveraged or regime_quotas or robustness is not None
             leverage_share = 1.0 if given else LEVERAGE_SHARE
         number_between(leverage_share, "leverage_share", 0, 1)
-        quota = self._quota(races)
+        quota = self._quota(races.reweight(regime_quotas) if isinstance(regime_quotas, Mapping) else races)
         few = races.take(slice(0, len(self.few)))
-        value, limits = (
-            mean_value(races.points, races.weight),
-            replace(self.limits, quota=quota if regime_quotas else None),
-        )
+        value = mean_value(races.points, races.weight)
+        limits = replace(self.limits, quota=quota if regime_quotas else None)
         share = np.array(list(quota.values())) / max(self.n, 1)
         task = Task(self, few.weight, few.regime, value, share, limits, labels is None)
-        return task.portfolio(*task.chosen(leverage_share, robustness))
+        mine = task.portfolio(*task.chosen(leverage_share, robustness))
+        return replace(mine, notes=(*races.notes[len(self.races.notes) :], *mine.notes))
 
     def _quota(self, races) -> dict:
         """Return how many of the lineups each regime gets by its probability."""

@@ -209,18 +209,21 @@ class Scenarios:
     def reweight(self, regime_weights: dict) -> "Scenarios":
         """Return the scenarios with weights scaled so that each regime has its given probability (0 if not named).
 
-        A regime with a probability but without a scenario raises `UserError`.
+        The probability of a regime without a scenario goes to the others, with a note; `UserError` where none is left.
         """
         codes = [self._code(name) for name in regime_weights]
         wanted = np.zeros(len(self.regime_names))
         wanted[codes] = list(regime_weights.values())
         have = self.regime_shares().to_numpy()
         empty = [name for name, w, h in zip(self.regime_names, wanted, have, strict=True) if w > 0 and h == 0]
-        if empty:
-            raise UserError(f"regime_weights: no scenario is {', '.join(empty)}; simulate more, or give it weight 0")
+        if not wanted[have > 0].any():
+            raise UserError(
+                f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes"
+            )
+        note = f"No simulated race is {' or '.join(empty)}: its probability goes to the other regimes."
         factor = np.divide(wanted, have, out=np.zeros(len(wanted)), where=have > 0)
         weight = self.weight * factor[self.regime]
-        return replace(self, weight=weight / weight.sum())
+        return replace(self, weight=weight / weight.sum(), notes=(*self.notes, *([note] if empty else ())))
 
     def _code(self, regime: str) -> int:
         if regime not in self.regime_names:

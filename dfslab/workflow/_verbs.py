@@ -156,7 +156,7 @@ def choose_portfolio(
     low_ownership_threshold: float = 0.10,
     max_total_ownership: float | None = None,
     regime_weights: Mapping[str, float] | None = None,
-    regime_quotas: bool | None = None,
+    regime_quotas: bool | Mapping[str, float] | None = None,
     robustness: float | None = None,
     leverage_share: float | None = None,
     **sizes,

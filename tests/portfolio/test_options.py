@@ -175,6 +175,15 @@ def test_without_quotas_every_lineup_added_most_to_those_before_it():
     np.testing.assert_array_equal(build(8).lineups, build(8, regime_quotas=False).lineups)
 
 
+def test_quotas_may_be_given_by_regime():
+    made = build(10, regime_quotas={"chaos": 0.7, "balanced": 0.3})
+    assert made.metrics["regime"].value_counts().to_dict() == {"chaos": 7, "balanced": 3}
+    with pytest.raises(ValueError, match="rain"):
+        build(3, regime_quotas={"rain": 1.0})
+    with pytest.raises(ValueError, match="no scenario is chaos"):
+        build(3, regime_quotas={"chaos": 1.0}, regime_weights={"balanced": 1.0})
+
+
 def test_a_quota_cuts_nothing_from_the_few_that_enter():
     """Of 30 lineups 4 enter: far from any quota used up, they are those chosen without quotas."""
     options = {"contest": contest_of(150, max_entries_per_user=4), "n_fields": 1, "leverage_share": 1.0}

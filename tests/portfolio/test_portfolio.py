@@ -201,10 +201,14 @@ def test_given_regime_weights_decide_the_allocation():
     assert made.metrics["regime"].value_counts().to_dict() == {"chaos": 9, "dominator": 3}
 
 
-def test_a_regime_without_a_scenario_can_have_no_probability():
+def test_a_regime_without_a_scenario_passes_its_lineups_on_and_says_so():
     calm = SCENARIOS.take(SCENARIOS.regime != 2)
+    weights = {"dominator": 0.5, "chaos": 0.25, "fuel_mileage": 0.25}
+    made = build(12, regime_quotas=True, scenarios=calm, regime_weights=weights)
+    assert made.metrics["regime"].value_counts().to_dict() == {"dominator": 8, "chaos": 4}
+    assert "No simulated race is fuel_mileage" in made.notes[0]
     with pytest.raises(ValueError, match="no scenario is fuel_mileage"):
-        build(12, scenarios=calm, regime_weights={"dominator": 0.5, "chaos": 0.25, "fuel_mileage": 0.25})
+        build(12, scenarios=calm, regime_weights={"fuel_mileage": 1.0})
 
 
 def test_a_regime_seen_only_after_the_first_scenarios_still_gets_its_lineups():
@@ -216,7 +220,7 @@ def test_a_regime_seen_only_after_the_first_scenarios_still_gets_its_lineups():
 
 
 def test_unknown_regimes_are_refused():
-    with pytest.raises(ValueError, match="rain unknown; the regimes are dominator"):
+    with pytest.raises(ValueError, match="'rain' is unknown; the regimes are dominator"):
         build(regime_weights={"rain": 0.5, "chaos": 0.5})
 
 

@@ -116,6 +116,9 @@ def test_new_regime_weights_keep_the_races_of_a_regime_in_proportion():
     np.testing.assert_allclose(races.weight, [0.125, 0, 1 / 3, 1 / 6, 0, 0.375])
     with pytest.raises(UserError, match="no scenario is fuel_mileage"):
         races.reweight({"fuel_mileage": 1.0})
+    moved = scenarios().reweight({"dominator": 0.4, "chaos": 0.4, "fuel_mileage": 0.2})
+    np.testing.assert_allclose(moved.weight, races.weight)
+    assert "No simulated race is fuel_mileage" in moved.notes[-1]
 
 
 def test_they_speak_in_one_line_and_show_drivers_by_name():
