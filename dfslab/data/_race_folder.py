@@ -15,7 +15,7 @@ from dfslab.data._files import read_json
 from dfslab.data._names import Matched, match_names, near_names
 from dfslab.data._schema import TABLES, header_key, rows_of
 from dfslab.data._standings import Standings, read_all_standings, standings_files
-from dfslab.data._tables import days_apart, from_objects, of_series, read_table, stored
+from dfslab.data._tables import days_apart, from_objects, of_series, read_salaries, read_table, stored
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, rules_on
 from dfslab.slate import Contest, Race, Results, Slate, SlateError
@@ -67,7 +67,7 @@ class RaceFolder:
         """The slate with everything known before lock (see `load_slate`)."""
         notes = [*self.facts["notes"], *_unread(self.path)]
         path, race = _only(self.path, "DKSalaries.csv"), self.race
-        drivers = _without_results(read_table(path, "salaries"), notes)
+        drivers = _without_results(read_salaries(path), notes)
         drivers, starters = _with_lineup(drivers, self.path / "starting_lineup.csv", notes)
         drivers, starters = _with_facts(drivers, starters, self.facts, self.path / "race.json", notes)
         if days_apart(race.race_id, race.date):
@@ -251,7 +251,7 @@ VENDORS = 2
 def read_slate(salaries, projections) -> Slate:
     """Return the slate of a salary file and a projections file alone: without a race, everybody in it is to start."""
     notes: list[str] = []
-    drivers = _without_results(read_table(salaries, "salaries"), notes).assign(out=False)
+    drivers = _without_results(read_salaries(salaries), notes).assign(out=False)
     drivers, _ = _with_facts(drivers, drivers, {}, salaries, notes)
     drivers = _with_projections(drivers, Path(projections), notes)
     return _slate(salaries, drivers, notes=notes)

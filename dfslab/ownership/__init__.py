@@ -7,7 +7,7 @@ a vendor's forecast (`ProjectionOwnership`), salary, skill and start (`SalarySki
 `HybridOwnershipEstimator` pools them by how they did on past contests, each forecast from earlier ones alone. Without
 any past contest the figures that ship stand in: NASCAR's for a race. `forecast` gives the table with its bands, which
 answers `why(driver)` and `given({driver: share})`; `walk_forward` says how past forecasts turned out, and
-`score_races` how those of races that were left out of all that was learned.
+`score_cold_start` how those of races that were left out of all that was learned.
 
 >>> import numpy as np
 >>> from dfslab import ownership
@@ -19,7 +19,7 @@ answers `why(driver)` and `given({driver: share})`; `walk_forward` says how past
 """
 
 from dfslab.ownership._board import simulated_columns
-from dfslab.ownership._evaluate import OwnershipRecord, fit_races, score_races, walk_forward
+from dfslab.ownership._evaluate import OwnershipRecord, fit_cold_start, score_cold_start, walk_forward
 from dfslab.ownership._fit import Prior
 from dfslab.ownership._forecast import OwnershipForecast, forecast
 from dfslab.ownership._hybrid import (
@@ -41,9 +41,9 @@ __all__ = [
     "ProjectionOwnership",
     "RecentFormOwnership",
     "SalarySkillOwnership",
-    "fit_races",
+    "fit_cold_start",
     "forecast",
-    "score_races",
+    "score_cold_start",
     "simulated_columns",
     "walk_forward",
 ]

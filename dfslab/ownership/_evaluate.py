@@ -1,7 +1,7 @@
 """How ownership forecasts turned out, scored against plain baselines, when nothing was learned from what they score.
 
 Either every past contest is forecast from earlier ones (`walk_forward`), or every race of a few real ones by figures
-fitted on the other races (`score_races`): what a new user's forecast is worth.
+fitted on the other races (`score_cold_start`): what a new user's forecast is worth.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +42,8 @@ class OwnershipRecord:
     points, a vendor's ownership; blank where it was whatever the history holds), model, score, value; contests of one
     date are one cluster. Errors are in ownership points (percent) over the known drivers; "least mean error" is the
     least it can be over all, the unknown sharing what is left. `drivers` has a row per contest, model and driver:
-    forecast and actual (fractions). `weights` has a row per contest and pooled source;
-    `pools` is what a later forecast can be given (`HybridOwnershipEstimator.from_dict`).
+    forecast and actual (fractions), and place, the share of the draws below the actual. `weights` has a row per
+    contest and pooled source; `pools` is what a later forecast can be given (`HybridOwnershipEstimator.from_dict`).
     """
 
     scores: pd.DataFrame
@@ -167,12 +167,12 @@ def _score_contest(board: ContestBoard, thetas, residuals, n_draws, stream, basi
     return found + [_scored(model, board, own, None, None, basis) for model, own in plain.items()]
 
 
-def fit_races(contests: pd.DataFrame, rules: ContestRules = DRAFTKINGS_NASCAR) -> Prior:
-    """Return the figures that NASCAR's forecasts start from, fitted on all of `contests` (see `score_races`)."""
+def fit_cold_start(contests: pd.DataFrame, rules: ContestRules = DRAFTKINGS_NASCAR) -> Prior:
+    """Return the figures that NASCAR's forecasts start from, fitted on all of `contests` (see `score_cold_start`)."""
     return fit_start(_by_basis(contests, rules), Prior.shipped("assumed"))
 
 
-def score_races(
+def score_cold_start(
     contests: pd.DataFrame, *, n_draws: int = 400, seed: int = 0, rules: ContestRules = DRAFTKINGS_NASCAR
 ) -> OwnershipRecord:
     """Score a cold start on real contests, every race forecast by figures fitted on all other races.
@@ -228,7 +228,8 @@ def _scored(model, board, own, theta, draws, basis) -> tuple[list[dict], pd.Data
     known, case = ~np.isnan(board.ownership), board.contest_id.removesuffix(f"/{basis}")
     about = {"case": case, "date": board.date, "model": model}
     rows = pd.DataFrame({**about, "driver": board.names, "salary": board.salary})
-    drivers = rows.assign(forecast=own, actual=board.ownership)[known]
+    place = np.nan if draws is None else (draws < board.ownership).mean(axis=0)
+    drivers = rows.assign(forecast=own, actual=board.ownership, place=place)[known]
     size = next((name for name, least in reversed(SIZES.items()) if board.entries >= least), "unknown")
     about |= {"track_type": board.track_type, "kind": board.kind, "size": size, "entries": board.entries}
     about |= {"drivers": len(board), "known": int(known.sum()), "basis": basis}

@@ -15,8 +15,8 @@ from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
-from dfslab.workflow._models import load_models
 from dfslab.workflow._promises import promises_before, read_record
+from dfslab.workflow._saved import read_saved
 
 SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
@@ -267,7 +267,7 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     history, slate = history.with_names(names), _with_market(slate, files.odds)
     known = known_before(history.results, slate.race.date).reindex(slate.names)
     slate = replace(slate, drivers=slate.drivers.assign(**{name: known[name].to_numpy() for name in known}))
-    saved, late = load_models(data_dir, slate.race.date)
+    saved, late = read_saved(data_dir, slate.race.date)
     theirs = (note for contest in contests for note in contest.notes)
     market = () if files.odds is None else files.odds.attrs["notes"]
     notes = (*slate.notes, *theirs, *market, *history.notes, *late, *filter(None, [read_record(data_dir)[1]]))

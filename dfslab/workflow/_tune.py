@@ -1,4 +1,4 @@
-"""Between races: score every model walk-forward on your own history, choose what has to be chosen, and save it."""
+"""Between races: score every model walk-forward on your own history, and choose what has to be chosen."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from dfslab import data, regimes
 from dfslab.data import files
 from dfslab.errors import InputError, as_day
-from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_races, walk_forward
+from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_cold_start, walk_forward
 from dfslab.race import FinishModel, FinishRecord, finish_record
 from dfslab.regimes import TuningResult
 from dfslab.workflow._as_of import fill_slate
@@ -59,7 +59,7 @@ def tune_ownership(
 def cold_start(data_dir, series: str = "cup", seed: int = 1) -> OwnershipRecord | None:
     """Score the forecasts of `known_contests`, each as a new user's whose figures never saw its race; None without."""
     contests = known_contests(data_dir, series, seed)
-    return None if contests.empty else cached(score_races, contests, seed=int(seed))
+    return None if contests.empty else cached(score_cold_start, contests, seed=int(seed))
 
 
 KNOWN_SCENARIOS = 10_000
@@ -70,7 +70,7 @@ def known_contests(data_dir, series: str = "cup", seed: int = 1) -> pd.DataFrame
     """Return real contests of known or partly known ownership, with what could be known before each.
 
     They are those of `contests_*/ownership_partial.csv` whose race has a folder; form, rating and simulated races come
-    from the history before the race's day. The frame is what `ownership.score_races` reads; empty without contests.
+    from the history before the race's day. The frame is what `ownership.score_cold_start` reads; it may be empty.
     """
     partial = data.history(data_dir, series=series, without_races=True).partial.dropna(subset="race_id")
     parts = [_before_race(open_race(race_id, data_dir, seed), rows) for race_id, rows in partial.groupby("race_id")]

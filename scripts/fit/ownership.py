@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from dfslab.ownership import fit_races
+from dfslab.ownership import fit_cold_start
 from dfslab.workflow import tune
 
 DEFAULTS = Path(__file__).parents[2] / "dfslab" / "ownership" / "defaults.json"
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     contests = tune.known_contests(parser.parse_args().data)
-    fitted = fit_races(contests)
+    fitted = fit_cold_start(contests)
     tables = {name: _spread(name, rows) for name, rows in fitted.coefficients.items()}
     pool = {**fitted.pool, "weight_sd": WEIGHT_SPREAD}
     found = replace(fitted, coefficients=tables, pool=pool, source=_source(contests))

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from dfslab.errors import UserError
-from dfslab.ownership import HybridOwnershipEstimator, OptimizerOwnership, score_races
+from dfslab.ownership import HybridOwnershipEstimator, OptimizerOwnership, score_cold_start
 from dfslab.ownership import _features as evidence
 from dfslab.ownership._board import ContestBoard
 from dfslab.ownership._entrants import exposures
@@ -174,7 +174,9 @@ def contests() -> list[pd.DataFrame]:
 
 def test_a_race_helps_to_fit_nothing_that_it_is_scored_by(contests):
     spoiled = [c.assign(ownership=c["ownership"].to_numpy()[::-1]) if k == 1 else c for k, c in enumerate(contests)]
-    first, again = (score_races(pd.concat(parts), n_draws=20, rules=RULES).drivers for parts in (contests, spoiled))
+    first, again = (
+        score_cold_start(pd.concat(parts), n_draws=20, rules=RULES).drivers for parts in (contests, spoiled)
+    )
     forecasts = [d[d["model"] == "hybrid"].set_index(["case", "driver"])["forecast"] for d in (first, again)]
     np.testing.assert_array_equal(*(f["c1"] for f in forecasts))
     assert np.abs(forecasts[0]["c0"] - forecasts[1]["c0"]).max() > 1e-3
@@ -182,7 +184,7 @@ def test_a_race_helps_to_fit_nothing_that_it_is_scored_by(contests):
 
 def test_scores_of_races_left_out_are_those_of_the_forecasts(contests):
     parts = contests
-    scored = score_races(pd.concat(parts, ignore_index=True), n_draws=50, rules=RULES)
+    scored = score_cold_start(pd.concat(parts, ignore_index=True), n_draws=50, rules=RULES)
     table = scored.scores.set_index(["case", "model"])
     errors = table[table["score"] == "mean error"]["value"]
     assert "4 contests of 4 days" in repr(scored)

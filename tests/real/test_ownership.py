@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.ownership import HybridOwnershipEstimator, Prior, fit_races, score_races, walk_forward
+from dfslab.ownership import HybridOwnershipEstimator, Prior, fit_cold_start, score_cold_start, walk_forward
 from dfslab.rules import DRAFTKINGS_GOLF
 from dfslab.slate import Slate
 from dfslab.workflow import tune
@@ -77,7 +77,7 @@ def contests(shared):
 
 @pytest.fixture(scope="module")
 def scores(contests):
-    scored = score_races(contests).scores
+    scored = score_cold_start(contests).scores
     return scored.set_index(["date", "basis", "model", "score"]).sort_index()["value"]
 
 
@@ -120,7 +120,7 @@ def test_bands_of_cup_contests_cover_what_they_say(scores):
 
 
 def test_the_shipped_figures_are_what_the_script_gives(contests):
-    again = fit_races(contests)
+    again = fit_cold_start(contests)
     shipped = json.loads((ROOT / "dfslab/ownership/defaults.json").read_text(encoding="utf-8"))["nascar"]
     for name, rows in shipped["coefficients"].items():
         mean = np.array(rows)[:, 0]

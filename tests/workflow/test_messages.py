@@ -23,8 +23,8 @@ from dfslab import data
 from dfslab.errors import InputError, UserError
 from dfslab.report import run_report
 from dfslab.workflow import open_race, optimize_files
-from dfslab.workflow._models import load_models
 from dfslab.workflow._review import play_real_field, read_outcome
+from dfslab.workflow._saved import read_saved
 
 
 def _cell(row, column, value):
@@ -340,13 +340,13 @@ def test_saved_tuning_that_is_none(tmp_path, name, saved, says):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / f"{name}.json").write_text(json.dumps(saved))
     says = f"{name}.json: not what `dfslab tune {name}` saves .*{says}.*; tune again, or remove it"
-    _refused(says, lambda: load_models(tmp_path, "2031-05-04"))
+    _refused(says, lambda: read_saved(tmp_path, "2031-05-04"))
 
 
 def test_other_files_beside_the_saved_tuning_are_let_alone(tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "notes.json").write_text("[1]")
-    assert load_models(tmp_path, "2031-05-04") == ({}, ())
+    assert read_saved(tmp_path, "2031-05-04") == ({}, ())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.regimes import RegimeThresholds
 
 
-def load_models(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
+def read_saved(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
     """Return what tuning saved before a date, by name, and a note for each model that has seen the date or later."""
     found, notes = {}, []
     for name, read in _MODELS.items():
