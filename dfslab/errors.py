@@ -60,12 +60,13 @@ def number_between(number, name: str, low: float, high: float, hint: str = "") -
 def as_day(date, name: str = "date") -> "pd.Timestamp":
     """Return `date`, a text such as 2025-04-13 or anything of datetime, pandas or numpy, as a day without a time zone.
 
-    A text that can be read as two days (`05.03.2032`) or names none (`2032`, `today`) raises `UserError`.
+    A text that can be read as two days (`05.03.2032`) or names none (`2032`, `today`) raises `UserError`; midnight is
+    how programs write a day.
     """
     import pandas as pd
 
     if isinstance(date, str):
-        day = day_of(date)
+        day = day_of(re.sub(r"T00:00[:0.]*(Z|[+-]00:?00)$", "", date.strip()))
     else:
         day = pd.NaT if isinstance(date, int | float) else pd.to_datetime(date, errors="coerce")
     if not isinstance(day, pd.Timestamp):

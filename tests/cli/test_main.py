@@ -79,7 +79,7 @@ def test_help_teaches_by_example(name, capsys):
         (["season", "--data", "DATA", "--races", "2001-01-01-x"], "no race 2001-01-01-x"),
         (["tune", "regimes"], "the bundled sample is not changed; name your own folder with --data"),
         (["tune", "ownership"], "the bundled sample is not changed; name your own folder with --data"),
-        (["report", "--data", "absent"], "put DKSalaries.csv into absent/races"),
+        (["report", "--data", "absent"], "absent/races/<race_id>"),
         (["ingest", "--data", "absent"], "no race has contest standings"),
         (["sample", "DATA"], "holds something else than a simulated season"),
         (["optimize", "SALARIES", "SALARIES", "--out", "x.csv"], "neither projected_points nor projected_ownership"),

@@ -43,7 +43,7 @@ def test_every_python_line_runs(folder, monkeypatch, capsys):
         assert size in code
         code = code.replace(size, small)
     exec(compile(code, "guide.md", "exec"), {})
-    assert "AfterRace(" in capsys.readouterr().out and (folder / "lineups.csv").stat().st_size
+    assert "points a driver" in capsys.readouterr().out and (folder / "lineups.csv").stat().st_size
 
 
 COMMANDS = [line for kind, text in BLOCKS[1:] if kind == "sh" for line in text.splitlines()]

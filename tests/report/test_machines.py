@@ -290,7 +290,7 @@ FOREIGN = {
     "a page of somebody's": lambda data, out: (_with(out, "index.html", "<h1>My site</h1>"), "not of dfslab"),
     "a link in place of the report": lambda data, out: (
         _link(out / RACE, data / "races" / RACE).parent,
-        "not an earlier report",
+        "among your races",
     ),
 }
 

@@ -25,7 +25,7 @@ from dfslab.workflow import (
     simulate_race,
     tune,
 )
-from dfslab.workflow._verbs import _market, past_contests
+from dfslab.workflow._verbs import _blend, _surprises, past_contests
 
 RACE = "2026-05-31-ocotillo-bend"
 
@@ -43,8 +43,8 @@ class Night:
         return self.crowd.slate
 
     @cached_property
-    def market(self):
-        return _market(self.day, self.crowd)
+    def blend(self):
+        return _blend(self.day, self.crowd)
 
     @cached_property
     def blended(self) -> Scenarios:
@@ -67,9 +67,7 @@ def test_points_of_a_race_are_shifted_by_a_constant_in_whole_ticks(night):
     moved = after.points - before.points
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
     own, projected = night.slate.align(night.crowd.ownership), night.day.slate.column("projected_points")
-    shift = night.market.blend.shift(
-        before.mean().to_numpy(), own, projected, ~night.slate.out, night.slate.column("start")
-    )
+    shift = night.blend.shift(before.mean().to_numpy(), own, projected, ~night.slate.out, night.slate.column("start"))
     np.testing.assert_allclose(moved[0], shift, atol=tick / 2 + 1e-9)
     assert np.abs(moved).max() > 1
     ticks = after.points / tick
@@ -91,9 +89,9 @@ def test_the_races_of_a_run_move_with_the_field_they_are_played_against(night, m
     lineup = np.flatnonzero(~night.slate.out)[-6:][None]
     score_portfolios(night.day, {"portfolio": lineup}, night.crowd, n_scenarios=300)
     drawn = simulate_race(night.day, 300, stage="fresh race")
-    moved = (seen[0] - night.market.races(drawn, night.crowd).points).reshape(10, 30, -1)
+    moved = (seen[0] - blend_races(night.day, drawn, night.crowd).points).reshape(10, 30, -1)
     np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-9)
-    worth = night.market.surprises(night.crowd.draws[-10:])
+    worth = _surprises(night.day, night.crowd, night.crowd.draws[-10:])
     np.testing.assert_allclose(moved[:, 0], worth, atol=0.026)
     assert np.std(worth, axis=0)[~night.slate.out].mean() > 0.5
 
@@ -106,7 +104,7 @@ def test_the_lineups_are_chosen_where_a_field_that_likes_a_driver_knows_more_of_
     choose_portfolio(night.day, night.races, night.crowd, 150, n_choose=200)
     by_name = np.argsort(night.slate.names.astype(str), kind="stable")
     moved = (seen[0].points - night.blended.points[:200][:, by_name]).reshape(20, 10, -1)
-    worth = night.market.surprises(night.crowd.draws[:20])[:, by_name]
+    worth = _surprises(night.day, night.crowd, night.crowd.draws[:20])[:, by_name]
     np.testing.assert_allclose(moved, np.broadcast_to(worth[:, None], moved.shape), atol=0.026)
 
 
@@ -121,7 +119,7 @@ def test_the_blend_sees_no_contest_of_the_race_or_later(night, tmp_path):
     told.loc[later, ["ownership", "points"]] = turned
     told.to_csv(path, index=False)
     again = night_of(RACE, tmp_path / "season")
-    pd.testing.assert_series_equal(again.market.blend.weights, night.market.blend.weights)
+    pd.testing.assert_series_equal(again.blend.weights, night.blend.weights)
     history, projected = past_contests(night.day), night.day.history.ownership["projected_points"]
     assert history["date"].max() < pd.Timestamp("2026-05-31")
     rows = past_rows(history, projected, night.crowd.past)
@@ -142,7 +140,7 @@ def test_the_means_of_past_races_do_not_know_what_was_projected(night):
 
 def test_a_first_race_is_blended_as_believed_before_any():
     first = night_of("2026-02-15-gulfbreeze", n_scenarios=60)
-    assert first.market.blend.races == 0
+    assert first.blend.races == 0
     moved = first.blended.points[0] - first.races.points[0]
     assert np.abs(moved).max() > 1
 
