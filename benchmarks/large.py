@@ -4,15 +4,13 @@ Each case runs in a process of its own, which says at the end how much memory it
 """
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import compared, empty_cache
+from benchmarks.timing import compared, in_new_process
 
 STATUS = Path("/proc/self/status")
 CASES = {
@@ -22,6 +20,12 @@ CASES = {
     "scenarios": (50_000, "{n:,} scenarios: 150 lineups chosen on all of them, scored on as many fresh ones"),
     "candidates": (5_000, "150 of {n:,} candidates of the user's own, 10,000 scenarios"),
 }
+OTHERS = {
+    "field": ("loops", 1, "drawing and playing loops, scaled from 1,500 lineups and one scenario"),
+    "slate": ("alone", 10, "a session for each contest"),
+    "slates": ("alone", 100, "a session for each contest"),
+}
+"""What does the same another way, how often, and its words."""
 
 
 def field(n: int) -> None:
@@ -47,6 +51,26 @@ def slate(n: int) -> None:
 
 
 slates = slate
+
+
+def alone(n: int) -> None:
+    """Choose the lineups of one contest in a session of its own."""
+    slate(1)
+
+
+def loops(n: int) -> float:
+    """Return the CPU seconds that a loop over entries and one over scenarios would take for `field`."""
+    from benchmarks.contest import ladder, made_up_race, naive_payouts
+    from benchmarks.field import LOOP_ENTRIES, draw_with_rejection
+    from dfslab.field import sample_field
+
+    entries, scenarios = CASES["field"][0], 10_000
+    slate, ownership, points = made_up_race()
+    field, start = sample_field(slate, ownership, entries - 150, rng=np.random.default_rng(1)), time.process_time()
+    draw_with_rejection(slate, ownership, LOOP_ENTRIES, np.random.default_rng(2))
+    drawn = time.process_time()
+    naive_payouts(field[:150], field, points[:1], ladder(entries))
+    return (drawn - start) * entries / LOOP_ENTRIES + (time.process_time() - drawn) * scenarios
 
 
 def scenarios(n: int) -> None:
@@ -81,18 +105,19 @@ def _race_day(n_scenarios: int):
 def run(case: str) -> None:
     """Run a case in this process and print its seconds and its peak of memory as JSON."""
     started = time.process_time()
-    globals()[case](CASES[case][0])
+    spent = globals()[case](CASES[case][0] if case in CASES else 1)
     peak = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"cpu": time.process_time() - started, "gib": int(peak.split()[1]) / 2**20}))
+    print(json.dumps({"cpu": spent or time.process_time() - started, "gib": int(peak.split()[1]) / 2**20}))
 
 
 def rows() -> list[dict]:
     """Return a row per case: CPU seconds, and the peak of memory."""
     table = []
     for case, (n, text) in CASES.items():
-        command = [sys.executable, "-c", f"from benchmarks import large; large.run({case!r})"]
-        with empty_cache():
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = json.loads(said.splitlines()[-1])
-        table.append(compared(text.format(n=n), found["cpu"], None, f"CPU seconds; at most {found['gib']:.1f} GiB"))
+        found = in_new_process("large", case)
+        note, seconds = f"CPU seconds; at most {found['gib']:.1f} GiB", None
+        if case in OTHERS:
+            other, times, words = OTHERS[case]
+            note, seconds = f"{note}; other: {words}", times * in_new_process("large", other)["cpu"]
+        table.append(compared(text.format(n=n), found["cpu"], seconds, note))
     return table

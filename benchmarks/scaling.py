@@ -6,8 +6,6 @@ A process of its own gives CPU seconds of one case alone. What is measured goes 
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.contest import ladder, made_up_race
-from benchmarks.timing import compared, empty_cache
+from benchmarks.timing import compared, in_new_process
 
 PICTURE = Path(__file__).parents[1] / "docs" / "img" / "scaling.png"
 SIZES = {
@@ -27,7 +25,7 @@ SIZES = {
     "races": (1, 6, 36),
 }
 TEXTS = {
-    "contests": "ownership stages, {n} × the sample's contests in the history, first time",
+    "contests": "ownership stages, {n} × the sample's contests in the history, second time",
     "entries": "contest of {n:,} entries, 150 of ours, 10,000 scenarios",
     "scenarios": "race day from {n:,} simulated races to 20 lineups",
     "lineups": "portfolio of {n} lineups from 6,000 candidates",
@@ -105,15 +103,6 @@ def _cpu(work) -> tuple[float, object]:
     return sum(os.times()[:2]) - before, result
 
 
-def measured(case: str, n: int) -> dict:
-    """Run a case in a new process, its stages in an empty cache; return cpu (seconds, children included) and more."""
-    code = "import sys; from benchmarks import scaling; scaling.run(*sys.argv[1:])"
-    with empty_cache():
-        command = [sys.executable, "-c", code, case, str(n)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(said.splitlines()[-1])
-
-
 def run(case: str, n: str) -> None:
     """Measure a case in this process and print what was found as JSON."""
     found = CASES[case](int(n))
@@ -122,13 +111,14 @@ def run(case: str, n: str) -> None:
 
 def rows() -> list[dict]:
     """Return a row per case and size, CPU seconds; draw the picture."""
-    found = {case: {n: measured(case, n) for n in sizes} for case, sizes in SIZES.items()}
+    found = {case: {n: in_new_process("scaling", case, n) for n in sizes} for case, sizes in SIZES.items()}
     table = []
     for case, sizes in found.items():
         for n, one in sizes.items():
-            more = f"; the second time {one['again']:.2f} s" if "again" in one else ""
+            ours, other = (one["again"], one["cpu"]) if "again" in one else (one["cpu"], None)
+            more = "; other: nothing kept" if other else ""
             more += f"; at most {one['peak']:.1f} GiB in all processes" if "peak" in one else ""
-            table.append(compared(TEXTS[case].format(n=n), one["cpu"], None, f"CPU seconds{more}"))
+            table.append(compared(TEXTS[case].format(n=n), ours, other, f"CPU seconds{more}"))
     draw(found)
     return table
 

@@ -1,7 +1,10 @@
 """Seconds of a piece of work, and a row of the results table."""
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy as np
 
 from dfslab import parallel
 
-__all__ = ["compared", "empty_cache", "seconds_of"]
+__all__ = ["compared", "empty_cache", "in_new_process", "seconds_of"]
 
 
 def seconds_of(work, repeats: int):
@@ -29,6 +32,15 @@ def compared(what: str, ours: float, naive: float | None, note: str = "") -> dic
     """Return a row of the results; `naive` is None where there is nothing to compare with."""
     ratio = None if naive is None else naive / ours
     return {"what": what, "ours_s": ours, "naive_s": naive, "ratio": ratio, "note": note}
+
+
+def in_new_process(module: str, *case) -> dict:
+    """Return what `benchmarks.<module>.run(*case)` prints as JSON in a process of its own, where no stage is kept."""
+    code = f"import sys; from benchmarks import {module}; {module}.run(*sys.argv[1:])"
+    with empty_cache():
+        command = [sys.executable, "-c", code, *map(str, case)]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(said.splitlines()[-1])
 
 
 @contextlib.contextmanager
