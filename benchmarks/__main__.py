@@ -13,7 +13,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-MODULES = ("law", "optimize", "field", "contest", "race", "portfolio", "reuse", "large", "report", "season", "scaling")
+MODULES = ("report", "reuse", "large", "season", "scaling", "law", "optimize", "field", "contest", "race", "portfolio")
 ACCURACY = "accuracy"
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PACKAGES = ("dfslab", "numpy", "numba", "pandas", "scipy", "statsmodels", "pulp", "highspy")

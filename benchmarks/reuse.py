@@ -59,16 +59,16 @@ def variants() -> dict:
 def slider() -> dict:
     """Answer the live page's question again and again with another λ, and each time from nothing."""
     import dfslab as dfs
-    from dfslab.report import Bench
+    from dfslab.report import live
 
     day = dfs.open_race()
-    bench = Bench(day)
+    bench = live.Bench(day)
     bench.ask(leverage_penalty=1.0)
     kept, ours = _cpu(lambda: [bench.ask(leverage_penalty=x) for x in LAMBDAS])
 
     def from_nothing(x):
         with empty_cache():
-            return Bench(dfs.open_race()).ask(leverage_penalty=x)
+            return live.Bench(dfs.open_race()).ask(leverage_penalty=x)
 
     anew, other = _cpu(lambda: [from_nothing(x) for x in LAMBDAS])
     same = [(a.portfolio.lineups == b.portfolio.lineups).all() for a, b in zip(kept, anew, strict=True)]
