@@ -178,7 +178,7 @@ def read_standings(path) -> Standings:
 def _is_running(entries: pd.DataFrame) -> bool:
     """Return whether a filled entry still has time left, however it is written (`143`, `143 laps`, `0:45`, `LIVE`)."""
     left = entries[entries["lineup"].notna()].get("time_remaining", pd.Series(dtype=object)).drop_duplicates()
-    return bool(left.fillna("").str.contains(r"(?i)(?<!-)[1-9]|live|progress|running").any())
+    return bool(left.fillna("").str.contains(r"(?i)(?<![-\d])0*[1-9]|\.0*[1-9]|live|progress|running").any())
 
 
 _EXPORT = re.compile(r"(?!.*__MACOSX/)(?:.*/)?(?!\._)[^/]+\.csv", re.IGNORECASE)

@@ -152,13 +152,18 @@ def test_a_race_that_rain_moved_is_said(tmp_path, folder):
 # --- numbers, ids, headers, words --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["12,50", "1.000,50", "0,125", "1,2345", "12,5", ",5", "1,23,456", "١٢", "1e400", "$"])
-def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
+def _refused_in_a_contest(tmp_path, folder, text, words):
+    """Check that a prize, the fee and the pool of `text` are refused in contest.json, each by itself."""
     one, rest = contest_facts()["payouts"]
     for changed in ({"payouts": [one | {"prize": text}, rest]}, {"entry_fee": text}, {"pool": text}):
         (folder / "contest.json").write_text(json.dumps(contest_facts(**changed)))
-        with pytest.raises(InputError, match=r"contest.json.* is .*; write a number such as 12.50"):
+        with pytest.raises(InputError, match=words):
             _ = data.open_folder(RACE, tmp_path).contests
+
+
+@pytest.mark.parametrize("text", ["12,50", "1.000,50", "0,125", "1,2345", "12,5", ",5", "1,23,456", "١٢", "1e400", "$"])
+def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
+    _refused_in_a_contest(tmp_path, folder, text, r"contest.json.* is .*; write a number such as 12.50")
     rows = [["driver", "projected_points"], [DRIVERS[0], text], *[[name, 30] for name in DRIVERS[1:]]]
     _write(folder / "projections.csv", rows)
     with pytest.raises(InputError, match=r"row 2: projected_points is .*; write a number"):
@@ -167,11 +172,7 @@ def test_a_number_that_is_none_is_refused_in_every_file(tmp_path, folder, text):
 
 @pytest.mark.parametrize("text", ["1.250", "$1.250", "12.505", "9.000"])
 def test_dollars_with_three_decimals_may_be_a_thousand(tmp_path, folder, text):
-    one, rest = contest_facts()["payouts"]
-    for changed in ({"payouts": [one | {"prize": text}, rest]}, {"entry_fee": text}, {"pool": text}):
-        (folder / "contest.json").write_text(json.dumps(contest_facts(**changed)))
-        with pytest.raises(InputError, match=r"has two meanings; write 1250 or 1\.25"):
-            _ = data.open_folder(RACE, tmp_path).contests
+    _refused_in_a_contest(tmp_path, folder, text, r"has two meanings; write 1250 or 1\.25")
     for separator in ",;":
         rows = ("From,To,Payout,entry_fee,entries", f"1,1,{text},10,12")
         (folder / "contest.csv").write_text("\n".join(rows).replace(",", separator))
@@ -447,7 +448,7 @@ def test_time_that_is_left_is_seen_however_it_is_written(tmp_path, folder, left)
         data.ingest_standings(RACE, tmp_path)
 
 
-@pytest.mark.parametrize("left", [0, "0.0", "", "00:00:00", "0 laps", "Final", "F", "-", "N/A"])
+@pytest.mark.parametrize("left", [0, "0.0", "", "00:00:00", "0 laps", "-12", "Final", "F", "-", "N/A"])
 def test_an_export_with_no_time_left_is_final(folder, left):
     rows = [[*row[:3], left, *row[4:]] if n and row[0] else row for n, row in enumerate(standings_rows())]
     _write(folder / "contest-standings-777123.csv", rows)
