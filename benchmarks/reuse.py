@@ -14,10 +14,11 @@ from benchmarks.timing import compared, empty_cache, in_new_process
 
 CASES = {
     "contest_added": "ownership stages after one more race's contests; other: every past contest forecast anew",
-    "variants": "no regimes and regimes shuffled, leverage on; other: candidates and fields made for each",
+    "variants": "two further choices by other wishes, leverage on; other: candidates and fields made for each",
     "slider": "live page, one answer after λ moved; other: day, races, ownership and field made anew",
 }
 LAMBDAS = (5.0, 10.0, 20.0, 40.0)
+WISHES = ({"regime_quotas": True}, {"robustness": 0.05})
 
 
 def contest_added() -> dict:
@@ -40,20 +41,25 @@ def contest_added() -> dict:
 
 
 def variants() -> dict:
-    """Choose the two variants behind the baselines of a portfolio from its own workshop, and each from a new one."""
+    """Choose a portfolio with quotas and a robust one where the plain choice has made everything, and each anew."""
     import dfslab as dfs
-    from dfslab.workflow import _verbs
 
     day = dfs.open_race()
     races = dfs.simulate_race(day, 20_000)
     crowd = dfs.forecast_ownership(day, races)
-    mine = dfs.choose_portfolio(day, races, crowd, 150, leverage_penalty=30.0, regime_quotas=True)
-    shared, ours = _cpu(lambda: dfs.baselines(day, races, crowd, mine))
-    _verbs.last = lambda function, *args: function(*args)
-    with empty_cache():
-        dfs.forecast_ownership(day, dfs.simulate_race(day, 20_000))
-        anew, other = _cpu(lambda: dfs.baselines(day, races, crowd, mine))
-    return {"ours": ours, "other": other, "equal": all((shared[name] == anew[name]).all() for name in shared)}
+
+    def choose(**wishes):
+        return dfs.choose_portfolio(day, races, crowd, 150, leverage_penalty=30.0, **wishes).lineups
+
+    choose()
+    shared, ours = _cpu(lambda: [choose(**wishes) for wishes in WISHES])
+    anew, other = [], 0.0
+    for wishes in WISHES:
+        with empty_cache():
+            dfs.choose_portfolio(day, races, crowd, 1, n_candidates=200, n_choose=200)  # what was made gives way
+            lineups, spent = _cpu(lambda wishes=wishes: choose(**wishes))
+        anew, other = [*anew, lineups], other + spent
+    return {"ours": ours, "other": other, "equal": all((a == b).all() for a, b in zip(shared, anew, strict=True))}
 
 
 def slider() -> dict:
