@@ -11,16 +11,6 @@ from dfslab.lineups import LineupProblem, Rule, search, search_set, take_in_orde
 from dfslab.metrics import mean_value, tail_weights, upper_tail_mean
 from dfslab.slate import Slate
 
-__all__ = [
-    "InfeasibleLineup",
-    "LeverageAwareOptimizer",
-    "LineupShortage",
-    "NASCAROptimizer",
-    "exposure_bounds",
-    "lineup_metrics",
-    "lineup_rows",
-]
-
 SLACK = 1e-9
 """Rounding error of a share of lineups, such as .6 of 5."""
 TAIL_POOL = 2_000
@@ -85,10 +75,9 @@ class NASCAROptimizer:
         gone = [n for n, row in zip(self.locks, self.slate.rows(self.locks), strict=True) if self.slate.out[row]]
         if gone:
             raise UserError(f"locks: {', '.join(gone)} will not race; unlock him")
-        rules = self.slate.rules
-        self.problem = LineupProblem(
-            self.slate.salary, rules.roster_size, rules.salary_cap, self.slate.groups, tuple(self._rules())
-        )
+        slate, rules = self.slate, self.slate.rules
+        given = slate.salary, rules.roster_size, rules.salary_cap, slate.groups, tuple(self._rules())
+        self.problem = LineupProblem(*given)
         racing = np.flatnonzero(~self.slate.out)
         self._order = racing[np.argsort(self.slate.names[racing].astype(str), kind="stable")]
         self._by_name = self.problem.take(self._order)  # the searches break ties by row

@@ -25,18 +25,6 @@ from pathlib import Path
 
 from dfslab.errors import UserError
 
-__all__ = [
-    "WorkerDied",
-    "cache_folder",
-    "child_environment",
-    "code_digest",
-    "ended_by_signals",
-    "import_path",
-    "keep_compiled_code",
-    "map_jobs",
-    "streams",
-]
-
 PACKAGE = Path(__file__).parent
 KERNELS = PACKAGE / "report" / "templates"
 """Where Jupyter finds our kernel: this very Python, which imports nothing from its working folder."""

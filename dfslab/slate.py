@@ -11,15 +11,7 @@ import pandas as pd
 from dfslab import rules as _rules
 from dfslab.errors import UserError, as_day, number_between, whole_number
 
-__all__ = [
-    "Contest",
-    "Race",
-    "Results",
-    "Slate",
-    "SlateError",
-    "UserError",
-    "group_numbers",
-]
+__all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError", "group_numbers"]
 
 
 class SlateError(UserError):
@@ -143,10 +135,8 @@ class Slate:
         if len(bad):
             raise SlateError(f"ownership: {bad[0]} has none or a negative one; give every racing driver a fraction")
         if (own > 1).any():
-            who = self.names[np.argmax(own)]
-            raise SlateError(
-                f"ownership: {who} has {own.max():g}; these look like percents, give fractions (0.25 for 25 %)"
-            )
+            percent = f"{self.names[np.argmax(own)]} has {own.max():g}; these look like percents"
+            raise SlateError(f"ownership: {percent}, give fractions (0.25 for 25 %)")
         return own
 
     def rows(self, names) -> np.ndarray:
@@ -250,13 +240,12 @@ class Contest:
 
     def __post_init__(self):
         fee = number_between(self.entry_fee, "contest: entry_fee", 0, 1e9, " (dollars)")
-        object.__setattr__(self, "entry_fee", fee)
-        object.__setattr__(self, "entries", whole_number(self.entries, "contest: entries", 1))
-        limit = None if pd.isna(self.max_entries_per_user) else self.max_entries_per_user
-        if limit is not None:
-            limit = whole_number(limit, "contest: max_entries_per_user", 1)
-        object.__setattr__(self, "max_entries_per_user", limit)
-        object.__setattr__(self, "payouts", _checked_payouts(self.payouts, self.entries, self.pool))
+        entries, limit = whole_number(self.entries, "contest: entries", 1), self.max_entries_per_user
+        limit = None if pd.isna(limit) else whole_number(limit, "contest: max_entries_per_user", 1)
+        payouts = _checked_payouts(self.payouts, entries, self.pool)
+        checked = {"entry_fee": fee, "entries": entries, "max_entries_per_user": limit, "payouts": payouts}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         if pd.isna(self.pool):
             object.__setattr__(self, "pool", self.prizes.sum() / 100)
 

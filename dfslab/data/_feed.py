@@ -11,12 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from dfslab import __version__
-from dfslab.data._feed_tables import RaceTables, label, race_tables, scheduled
+from dfslab.data._feed_tables import RaceTables, label, race_tables, scheduled, track_type
 from dfslab.data._files import MAX_JSON, locked, read_strings, write_csvs, write_text
 from dfslab.data._names import match_names, name_key
 from dfslab.data._schema import TABLES, Table
 from dfslab.data._tables import conform, for_file, read_table
-from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
 
 BASE_URL = "https://cf.nascar.com"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.data._files import locked, write_csvs
-from dfslab.data._names import match_names, name_key, persons, spellings
+from dfslab.data._names import match_names, name_key, persons, renamed, spellings
 from dfslab.data._race_folder import RaceFolder, list_races, open_folder
 from dfslab.data._schema import TABLES
 from dfslab.data._standings import Standings
@@ -56,11 +56,8 @@ class History:
             if name_key(old) != name_key(new):
                 joined.setdefault(new, []).append(old)
         notes = tuple(f"History: {' and '.join(old)} taken for {new}." for new, old in joined.items())
-        renamed = {
-            name: frame.assign(driver=frame["driver"].map(lambda old: pairs.get(old, old)))
-            for name, frame in frames.items()
-        }
-        return replace(self, **renamed, notes=(*self.notes, *notes))
+        frames = {name: renamed(frame, pairs) for name, frame in frames.items()}
+        return replace(self, **frames, notes=(*self.notes, *notes))
 
 
 def history(data_dir, before=None, series: str = "cup", *, without_races: bool = False) -> History:
@@ -142,7 +139,7 @@ def _partial_of(path: Path, data_dir: Path) -> pd.DataFrame:
 def _with_unknown(known: pd.DataFrame, slate: Slate) -> pd.DataFrame:
     """Return all who could be rostered, in the spelling of the slate, with `known` where the ownership is."""
     pairs = match_names(known["driver"], slate.names).pairs
-    known = known.assign(driver=known["driver"].map(lambda name: pairs.get(name, name))).set_index("driver")
+    known = renamed(known, pairs).set_index("driver")
     racing = slate.drivers[~slate.drivers["out"]].set_index("driver")["salary"]
     every = known.reindex([*known.index, *racing.index.difference(known.index, sort=False)])
     salary = every["salary"].fillna(racing.reindex(every.index))

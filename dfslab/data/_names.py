@@ -179,6 +179,11 @@ def persons(frame: pd.DataFrame) -> pd.Series:
     return sure.reindex(key.index).fillna(without).fillna(key)
 
 
+def renamed(frame: pd.DataFrame, pairs: dict[str, str]) -> pd.DataFrame:
+    """Return `frame` with the drivers of `pairs` under their other name."""
+    return frame.assign(driver=frame["driver"].map(lambda name: pairs.get(name, name)))
+
+
 def near_names(name: str, known, n: int = 1) -> list[str]:
     """Return up to `n` of `known` that look like `name`, for the hint in an error; never used to match."""
     keys = {name_key(k): k for k in known}

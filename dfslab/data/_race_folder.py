@@ -12,7 +12,7 @@ import pandas as pd
 from dfslab.data._contests import read_contests
 from dfslab.data._entries import Entries, cells_with_ids, read_entries
 from dfslab.data._files import read_json
-from dfslab.data._names import Matched, match_names, near_names
+from dfslab.data._names import Matched, match_names, near_names, renamed
 from dfslab.data._schema import TABLES, header_key, rows_of
 from dfslab.data._standings import Standings, read_all_standings, standings_files
 from dfslab.data._tables import days_apart, from_objects, of_series, read_salaries, read_table, stored
@@ -285,7 +285,7 @@ def _with_lineup(drivers: pd.DataFrame, path: Path, notes: list[str]):
     starters = read_table(path, "starting_lineup").sort_values("start", ignore_index=True)
     found = match_names(starters["driver"], drivers["driver"])
     _refuse_ambiguous(found, path)
-    starters = starters.assign(driver=starters["driver"].map(lambda name: found.pairs.get(name, name)))
+    starters = renamed(starters, found.pairs)
     racing = drivers["driver"].isin(starters["driver"])
     if racing.sum() < len(drivers) / 2:
         raise InputError(f"{path}: it holds {racing.sum()} of the {len(drivers)} drivers with a salary; {ANOTHER}")

@@ -1,19 +1,6 @@
 """Table contracts: every column of every file is a row of `columns.csv`, every file a row of `tables.csv`.
 
-Kinds of a column, and how a cell is read:
-
-text    as it stands
-word    text without case, blanks as underscores; one of a few
-series  cup, xfinity or trucks, however it is written (`NASCAR Cup Series`); blank is cup
-id      digits or text, kept as text; `7000.0` is 7000, `2.68E+07` is refused
-digits  an id of digits alone
-int     a whole number; thousands commas and a dollar sign are accepted, `9.000` alone is refused
-number  a number; the same, but `9.000` is 9
-dollars a number; three decimals as in `1.250` are refused, they may be a thousand
-share   a fraction inside the package, percent in files: `52`, `0.52` and `52%`, decided once per column
-date    a day that can be read in one way only: 2025-04-13
-flag    0/1, true/false, yes/no
-place   the roster place, which is D in NASCAR
+How a cell of each kind of column is read, and what to do about one that is none, stands in `kinds.csv`.
 """
 
 import csv

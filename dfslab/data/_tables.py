@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfslab.data._files import Sheet, as_frame, read_cells
 from dfslab.data._names import clean_name, name_key
-from dfslab.data._schema import TABLES, Column, Table, header_key
+from dfslab.data._schema import TABLES, Column, Table, header_key, rows_of
 from dfslab.errors import InputError, day_of
 from dfslab.rules import fantasy_points, rules_on
 
@@ -130,18 +130,7 @@ def _text_of(value) -> str:
     return f"{text}0" if isinstance(value, float) and re.search(r"\.\d{3}$", text) else text
 
 
-_REMEDY = {
-    "int": "write a whole number",
-    "number": "write a number such as 12.50",
-    "dollars": "write a number such as 12.50",
-    "share": "write a share of 0 to 100 % such as 12.5%, all of a column with % or none",
-    "date": "write it as 2025-04-13",
-    "flag": "write 0 or 1",
-    "series": "write one of cup, xfinity, trucks",
-    "id": "a spreadsheet has cut it; download the file again",
-    "digits": "write a number of digits alone, or download the file again",
-    "place": "NASCAR knows only D; the file is of another sport or game",
-}
+_REMEDY = {row["kind"]: row["remedy"] for row in rows_of("kinds.csv") if row["remedy"]}
 """What to do about a cell that is none of its kind."""
 
 SERIES = {"cup": r"cup|\bm?e?ncs\b", "xfinity": r"xfinity|\bnxs\b|o.?reilly", "trucks": r"truck|\bnc?w?ts\b"}
@@ -264,9 +253,8 @@ def _refuse_other_day(frame: pd.DataFrame, where) -> None:
     name = "contest_id" if "contest_id" in frame else "race_id"
     days = frame.drop_duplicates([name, "date"])
     for row, one in days.loc[days[name].duplicated(), name].head(1).items():
-        raise InputError(
-            f"{at(where, row)}: {one} has a second date, {days.date[row]:%Y-%m-%d}; write one in all its rows"
-        )
+        second = f"{days.date[row]:%Y-%m-%d}; write one in all its rows"
+        raise InputError(f"{at(where, row)}: {one} has a second date, {second}")
     races = frame.drop_duplicates(["race_id", "date"])
     for row, race_id, date in zip(races.index, races["race_id"], races["date"], strict=True):
         if days_apart(race_id, date) > POSTPONED:

@@ -125,7 +125,9 @@ class LineupLaw:
 
     def marginals(self) -> np.ndarray:
         """Return the ownership of each driver, (D,) fractions that sum to K."""
-        return self._spread(self._paths.marginals)
+        marginals = np.zeros(len(self.theta))
+        marginals[self._space.rows] = self._paths.marginals
+        return marginals
 
     def pair_marginals(self) -> np.ndarray:
         """Return the share of lineups that hold both drivers, (D, D), the marginals on the diagonal."""
@@ -153,11 +155,6 @@ class LineupLaw:
         log_prob[legal] = self.theta[rows].sum(axis=1) + _taste(self.unspent, left) - self.log_normaliser
         return log_prob
 
-    def _spread(self, values) -> np.ndarray:
-        spread = np.zeros(len(self.theta))
-        spread[self._space.rows] = values
-        return spread
-
 
 def _checked_target(ownership, salary):
     ownership, salary = np.array(ownership, float), np.array(salary, np.int64)
@@ -176,10 +173,8 @@ def _check_necessary(ownership, problem) -> None:
         raise InfeasibleOwnership(f"ownership sums to {total:.6g}, a lineup has {size} drivers; rescale it to {size}")
     if spent > problem.cap * (1 + 1e-12):
         dollars = f"${spent:,.0f}" if spent >= problem.cap + 1 else f"${spent:,.4f}"
-        raise InfeasibleOwnership(
-            f"ownership implies an average lineup of {dollars}, above the cap of ${problem.cap:,}; "
-            "lower the expensive drivers or ask for the nearest feasible law"
-        )
+        implied = f"ownership implies an average lineup of {dollars}, above the cap of ${problem.cap:,}"
+        raise InfeasibleOwnership(f"{implied}; lower the expensive drivers or ask for the nearest feasible law")
 
 
 def _fit_theta(target, problem, unspent, nearest) -> np.ndarray:
@@ -207,24 +202,22 @@ def _usable_space(target, problem, nearest) -> LineupSpace:
     if len(stuck) == len(space.rows):
         raise InfeasibleOwnership(f"the {int(keep.sum())} drivers with ownership above 0 make no legal lineup")
     if len(stuck) and not nearest:
-        raise InfeasibleOwnership(
-            f"driver row {stuck[0]} (${problem.salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g} "
-            f"but fits no legal lineup under the cap of ${problem.cap:,}"
-        )
+        who = f"driver row {stuck[0]} (${problem.salary[stuck[0]]:,}) has ownership {target[stuck[0]]:.4g}"
+        raise InfeasibleOwnership(f"{who} but fits no legal lineup under the cap of ${problem.cap:,}")
     keep[stuck] = False
     return problem.paths(keep)
 
 
 def _outside(space, taste, goal, closest, salary) -> str:
+    problem = "no mix of legal lineups has this ownership"
     if closest is None:
-        return "no mix of legal lineups has this ownership"
+        return problem
     reached = Paths.at(space, closest, taste).marginals
     worst = int(np.argmax(np.abs(reached - goal)))
     row = space.rows[worst]
-    return (
-        f"no mix of legal lineups has this ownership: driver row {row} (${salary[row]:,}) is asked {goal[worst]:.4f}, "
-        f"the nearest feasible law gives {reached[worst]:.4f}; ask for the nearest feasible law"
-    )
+    asked = f"driver row {row} (${salary[row]:,}) is asked {goal[worst]:.4f}"
+    gives = f"the nearest feasible law gives {reached[worst]:.4f}"
+    return f"{problem}: {asked}, {gives}; ask for the nearest feasible law"
 
 
 def _newton(space, taste, goal, ridge) -> np.ndarray | None:

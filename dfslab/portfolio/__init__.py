@@ -19,20 +19,6 @@ from dfslab.portfolio._candidates import shifted
 from dfslab.portfolio._choose import allocate_lineups_by_regime
 from dfslab.portfolio._portfolio import Portfolio
 from dfslab.portfolio._promise import PromiseMap
-from dfslab.portfolio._referee import referee
-from dfslab.portfolio._score import Scores, score_portfolios
+from dfslab.portfolio._score import Scores, referee, score_portfolios
 
-__all__ = [
-    "Portfolio",
-    "PromiseMap",
-    "Scores",
-    "Workshop",
-    "allocate_lineups_by_regime",
-    "audit",
-    "fit_blend",
-    "generate_regime_aware_portfolio",
-    "past_rows",
-    "referee",
-    "score_portfolios",
-    "shifted",
-]
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -62,9 +62,8 @@ def _exposure_rows(held, limits: Limits, n: int):
 
 def _rule_row(rules, lineups) -> tuple:
     """Return the audit's row of the rules of one name: the sum nearest to its bound, or past it."""
-    sums = np.concatenate(
-        [(rule.weights[lineups].max if rule.each else rule.weights[lineups].sum)(axis=1) for rule in rules]
-    )
+    total = np.max if rules[0].each else np.sum
+    sums = np.concatenate([total(rule.weights[lineups], axis=1) for rule in rules])
     found = sums.min() if rules[0].floor else sums.max()
     holds = bool(np.all([rule.holds(lineups) for rule in rules]))
     return rules[0].name, round(float(found), 6), round(float(rules[0].limit), 6), holds

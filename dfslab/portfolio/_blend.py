@@ -67,9 +67,7 @@ class Blend:
     @property
     def note(self) -> str:
         """What was done, for the page."""
-        weights = ", ".join(
-            f"{name} {w:.2f} ± {e:.2f}" for name, w, e in zip(self.weights.index, self.weights, self.se, strict=True)
-        )
+        weights = ", ".join(f"{name} {weight:.2f} ± {self.se[name]:.2f}" for name, weight in self.weights.items())
         races = "1 past race" if self.races == 1 else f"{self.races} past races"
         fitted = f"fitted on {races}" if self.races else "as believed before any race"
         return f"Simulated points were shifted by the market blend: {weights} ({fitted})."
@@ -117,9 +115,8 @@ def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.Data
     known = ["points", "model_points", "model_sd", "start"]
     rows = past.reindex(columns=["race_id", "contest_id", "driver", "ownership", *known])
     rows = rows.rename(columns={"ownership": "shown"}).assign(projected=np.nan if projected is None else projected)
-    keys = ["contest_id", "driver"]
-    known_before = forecasts.assign(**{key: forecasts[key].astype(str) for key in keys})
-    rows = rows.assign(**{key: rows[key].astype(str) for key in keys}).merge(known_before, on=keys)
+    keys = dict.fromkeys(["contest_id", "driver"], str)
+    rows = rows.astype(keys).merge(forecasts.astype(keys), on=[*keys])
     values = [*known, "ownership", "shown", "projected"]
     return rows.astype(dict.fromkeys(values, float)).groupby(["race_id", "driver"], as_index=False)[values].mean()
 

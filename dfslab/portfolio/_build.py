@@ -111,9 +111,8 @@ class Workshop:
     ):
         n, most_shared = whole_number(n_lineups, "n_lineups", 0), slate.rules.roster_size - 1
         if contest.entering(n) > contest.entries:
-            raise UserError(
-                f"n_lineups: {n} lineups cannot enter a contest of {contest.entries:,} entries; ask for fewer"
-            )
+            room = f"a contest of {contest.entries:,} entries"
+            raise UserError(f"n_lineups: {n} lineups cannot enter {room}; ask for fewer")
         max_overlap = whole_number(most_shared if max_overlap is None else max_overlap, "max_overlap", 0)
         number_between(max_overlap, "max_overlap", 0, most_shared, ": drivers two different lineups share")
         sizes = {"n_candidates": n_candidates, "n_choose": n_choose, "n_fields": n_fields}

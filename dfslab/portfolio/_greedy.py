@@ -131,11 +131,9 @@ def choose_entries(
     while len(order) < (n if until is None else until):
         allowed = rules.allowed() if len(order) >= len(first) else np.array([first[len(order)]])
         if not len(allowed):
-            raise TooFewLineups(
-                f"{len(order)} of {n} lineups found among {len(known):,} candidates; allow more exposure "
-                "(max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups",
-                order,
-            )
+            found = f"{len(order)} of {n} lineups found among {len(known):,} candidates"
+            remedy = "allow more exposure (max_exposure) or more shared drivers (max_overlap), or ask for fewer lineups"
+            raise TooFewLineups(f"{found}; {remedy}", order)
         best = _best(ours, known, allowed)
         order.append(best)
         gain.append(known[best])

@@ -63,9 +63,8 @@ class Portfolio:
 
     def exposures(self) -> pd.DataFrame:
         """Return our exposure against the field's ownership by driver, most exposed first; fractions."""
-        frame = self.slate.drivers[["driver", "salary"]].assign(
-            exposure=self.slate.exposure(self.lineups).to_numpy(), ownership=self.ownership
-        )
+        shares = {"exposure": self.slate.exposure(self.lineups).to_numpy(), "ownership": self.ownership}
+        frame = self.slate.drivers[["driver", "salary"]].assign(**shares)
         frame["difference"] = frame["exposure"] - frame["ownership"]
         return frame.sort_values(["exposure", "ownership", "driver"], ascending=[False, False, True], ignore_index=True)
 
@@ -78,5 +77,4 @@ class Portfolio:
 
     def to_upload(self, path) -> Path:
         """Write the lineups as DraftKings' bulk upload and return the path; names need ids on the slate."""
-        write_lineups(path, self.slate, self.lineups)
-        return Path(path)
+        return write_lineups(path, self.slate, self.lineups)

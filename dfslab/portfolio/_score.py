@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -101,11 +102,8 @@ class Scores:
     @property
     def average(self) -> dict[str, float]:
         """What the average entry of a full contest gets, exactly, by rate (chance of a profit: 0, by convention)."""
-        shares = {
-            "cash": float((self.contest.prizes > 0).mean()),
-            "top_1pct": self.contest.top_ranks(0.01) / self.contest.entries,
-        }
-        return {"return": -self.contest.rake, **shares, "p_profit": 0.0}
+        cash, top = float((self.contest.prizes > 0).mean()), self.contest.top_ranks(0.01) / self.contest.entries
+        return {"return": -self.contest.rake, "cash": cash, "top_1pct": top, "p_profit": 0.0}
 
     def calibrated(self, promises: PromiseMap | None = None) -> pd.DataFrame:
         """Return what each promise is worth, one row per portfolio (see `PromiseMap`), default by the shipped map."""
@@ -160,10 +158,8 @@ class Scores:
         best = self.payout[names[np.argmax(means @ chosen_on._chances())]]
         likeliest = self.payout[names[np.argmax(means[:, np.argmax(chance)])]]
         known = np.choose(self.regime, [self.payout[name] for name in names[means.argmax(axis=0)]])
-        gains = {
-            "knowing the regime (EVPI)": known - best,
-            "all regimes instead of the likeliest (VSS)": best - likeliest,
-        }
+        gains = {"knowing the regime (EVPI)": known - best}
+        gains["all regimes instead of the likeliest (VSS)"] = best - likeliest
         rows = pd.DataFrame([(what, *self.mean(gain)) for what, gain in gains.items()], columns=["what", "value", "se"])
         return rows.assign(clear=rows["value"].abs() > 2 * rows["se"])
 
@@ -274,17 +270,9 @@ def entry_metrics(payout, rank, weight, contest: Contest) -> pd.DataFrame:
     """
     mean, error = mean_and_error(payout, weight)
     fee = contest.entry_fee or np.nan
-    return pd.DataFrame(
-        {
-            "expected_payout": mean,
-            "expected_payout_se": error,
-            "roi": mean / fee - 1,
-            "roi_se": error / fee,
-            "win": weight @ (rank == 1),
-            "top_1pct": weight @ (rank <= contest.top_ranks(0.01)),
-            "cash": weight @ (payout > 0),
-        }
-    )
+    money = {"expected_payout": mean, "expected_payout_se": error, "roi": mean / fee - 1, "roi_se": error / fee}
+    came = {"win": rank == 1, "top_1pct": rank <= contest.top_ranks(0.01), "cash": payout > 0}
+    return pd.DataFrame(money | {name: weight @ happened for name, happened in came.items()})
 
 
 def _play(lineups, points, fields, runs, contest, rules):
@@ -304,3 +292,50 @@ def _play(lineups, points, fields, runs, contest, rules):
         return payout, rank, np.nan
     luck = (by_set.var() / by_set.size()).mean()  # of the races, taken out
     return payout, rank, float(np.sqrt(max(0.0, by_set.mean().var() - luck)))
+
+
+# ---------------------------------------------------------------- which portfolio to play
+
+
+class Verdict(NamedTuple):
+    """Which recipe is played, and why in a sentence."""
+
+    name: str
+    sentence: str
+
+
+def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str | None = None) -> Verdict:
+    """Return which of the portfolios of `scores` to play: the one that earns most, but plain lineups where unclear.
+
+    The draws of `scores` must be others than those the portfolios were chosen on and others than those the promise is
+    made on, so that neither choice flatters what is promised.
+
+    Parameters
+    ----------
+    scores : the portfolios on a third set of draws
+    worth : recipe → what its promised gain over `plain` was worth in the past, as a factor (default 1 for all)
+    plain : the recipe without leverage (default the first); it is played when no other is ahead of it by more than one
+        standard error
+
+    Raises
+    ------
+    UserError : `plain` or a recipe of `worth` is not among the portfolios
+    """
+    names, worth = list(scores.payout), worth or {}
+    unknown = sorted(({plain} - {None} | set(worth)) - set(names))
+    if unknown:
+        raise UserError(f"referee: no portfolio {', '.join(unknown)}; the portfolios are {', '.join(names)}")
+    plain = plain or names[0]
+    ahead = {name: scores.mean(pay - scores.payout[plain]) for name, pay in scores.payout.items() if name != plain}
+    believed = {name: (worth.get(name, 1.0) * gain, worth.get(name, 1.0) * se) for name, (gain, se) in ahead.items()}
+    clear = {name: gain for name, (gain, se) in believed.items() if gain > se}
+    if not ahead:
+        return Verdict(plain, f"{plain} is the only recipe.")
+    best = max(clear or ahead, key=clear.get if clear else lambda name: ahead[name][0])
+    gain, se = ahead[best]
+    promise = f"promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
+    promise += " on draws that no recipe was chosen on"
+    if clear:
+        return Verdict(best, f"Played: {best}. It {promise}.")
+    why = "which is not a standard error ahead" if believed[best][1] else "but such gains came to nothing in the past"
+    return Verdict(plain, f"Played: {plain}. The recipe {best} {promise}, {why}.")

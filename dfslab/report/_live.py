@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dfslab import workflow
 from dfslab.errors import UserError
 from dfslab.field import sample_fields
 from dfslab.optimize import LeverageAwareOptimizer, LineupShortage, lineup_metrics
@@ -21,15 +22,7 @@ from dfslab.portfolio import score_portfolios as play
 from dfslab.race import Scenarios
 from dfslab.report._outputs import fill_entries
 from dfslab.report._parts import notes, stats, table
-from dfslab.workflow import (
-    RaceDay,
-    blend_races,
-    choose_portfolio,
-    forecast_ownership,
-    open_race,
-    score_portfolios,
-    simulate_race,
-)
+from dfslab.workflow import RaceDay, open_race
 
 ASSUMED = ("out", "points", "ownership", "thresholds", "contest", "regime_weights")
 """Wishes on the world; the others are on the lineups."""
@@ -110,16 +103,16 @@ class Bench:
         """Return the lineups of notebook 03 under the same wishes."""
         assumed = _taken(wishes)
         day, weights = self.world(**assumed).day, assumed.get("regime_weights")
-        drawn = simulate_race(day, n_scenarios)
-        crowd = forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
+        drawn = workflow.simulate_race(day, n_scenarios)
+        crowd = workflow.forecast_ownership(day, drawn, n_draws).given(assumed.get("ownership") or {})
         plain = {} if any(wishes.get(name) is not None for name in OWN_RECIPE) else {"leverage_share": 0.0}
-        mine = choose_portfolio(day, drawn, crowd, n_lineups, regime_weights=weights, **wishes | plain)
+        mine = workflow.choose_portfolio(day, drawn, crowd, n_lineups, regime_weights=weights, **wishes | plain)
         return self.world(**assumed).play(mine)
 
     def compare(self, pinned: Answer, answer: Answer) -> pd.Series:
         """Return what `answer` earns more than `pinned` in its own world, dollars, paired on fresh draws, ± se."""
         sets, world = {"A": pinned.portfolio, "B": answer.portfolio}, answer.world
-        scores = score_portfolios(world.day, sets, world.crowd, n_scenarios=self.n_scenarios)
+        scores = workflow.score_portfolios(world.day, sets, world.crowd, n_scenarios=self.n_scenarios)
         return scores.differences("B").loc[0]
 
     def write(self, answer: Answer, out_dir="") -> tuple[str, ...]:
@@ -139,13 +132,13 @@ class Bench:
         """Return the race under some assumptions; what they do not touch is what it was."""
         day = self.day.replace(out=out, points=points, thresholds=thresholds, contest=contest)
         gone, held = tuple(sorted(out)), tuple(sorted((ownership or {}).items()))
-        races = self._once(gone, lambda: simulate_race(self.day.replace(out=out), self.n_scenarios))
+        races = self._once(gone, lambda: workflow.simulate_race(self.day.replace(out=out), self.n_scenarios))
         here = (gone, id(day.contest))
-        first = self._once(here, lambda: forecast_ownership(day, races, self.n_draws))
+        first = self._once(here, lambda: workflow.forecast_ownership(day, races, self.n_draws))
         crowd, opponents = self._once((*here, held), lambda: _opponents(day, first.given(ownership or {})))
         races = races.relabel(day.thresholds) if thresholds else races
         races = races.reweight(regime_weights) if regime_weights else races
-        return World(day, blend_races(day, races, crowd), crowd, opponents)
+        return World(day, workflow.blend_races(day, races, crowd), crowd, opponents)
 
     def _once(self, key, make):
         if key not in self._kept:
@@ -249,14 +242,11 @@ class Panel:
 
     def wishes(self) -> dict:
         """Return the wishes as `Bench.ask` and notebook 03 take them."""
-        value, rows, now = (
-            {n: box.value for n, box in self.boxes.items()},
-            self.rows,
-            self.bench.day.thresholds.to_dict(),
-        )
+        value, rows = {n: box.value for n, box in self.boxes.items()}, self.rows
         number = {n: value[n] / per if per > 1 else int(value[n]) for n, per in rows["per"].dropna().items()}
         asked = {n: number[n] for n in rows.index[rows["tab"] == "limits"]}
         asked |= {n: None for n, free in rows["free"].dropna().items() if value[n] == free}
+        now = self.bench.day.thresholds.to_dict()
         moved = {n: number[n] for n, x in now.items() if abs(number[n] - x) > 1e-9}
         mix = {n: number[n] for n in self.bench.world().races.regime_names}
         weights = {n: x / total for n, x in mix.items()} if value["weigh"] and (total := sum(mix.values())) else None

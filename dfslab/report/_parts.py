@@ -261,9 +261,8 @@ def checks(rules: dict | pd.DataFrame) -> Part:
     rules : check → (value, low, high), bounds included, or a portfolio's audit (rule, found, limit, holds)
     """
     if isinstance(rules, dict):
-        lines = [
-            (n, x, _bounds(low, high), low - ROUNDING <= x <= high + ROUNDING) for n, (x, low, high) in rules.items()
-        ]
+        near = {name: low - ROUNDING <= x <= high + ROUNDING for name, (x, low, high) in rules.items()}
+        lines = [(name, x, _bounds(low, high), near[name]) for name, (x, low, high) in rules.items()]
         rules = pd.DataFrame(lines, columns=["rule", "found", "limit", "holds"])
     shown = rules.rename(columns={"rule": "check", "found": "value", "limit": "must be"})
     shown = shown.assign(**{name: [_short(x) for x in shown[name]] for name in ("value", "must be")})

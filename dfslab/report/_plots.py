@@ -111,14 +111,12 @@ def _row_of_dots(ax, values, y, error, level, look, text) -> None:
         ax.errorbar(values, y, xerr=error, label=text, **look)
         return
     ax.axvline(level, color=INK, linewidth=1)
-    clear, error = np.abs(values - level) > error.to_numpy(), error.to_numpy()
-    for mask, colour, text in (
-        (clear, look["color"], "beyond two standard errors"),
-        (~clear, GREY, "within two standard errors"),
-    ):
+    error = error.to_numpy()
+    clear = np.abs(values - level) > error
+    for where, colour, mask in (("beyond", look["color"], clear), ("within", GREY, ~clear)):
         if mask.any():
-            ends = look | {"color": colour, "markeredgecolor": colour}
-            ax.errorbar(values[mask], y[mask], xerr=error[mask], label=text, **ends)
+            ends = look | {"color": colour, "markeredgecolor": colour, "label": f"{where} two standard errors"}
+            ax.errorbar(values[mask], y[mask], xerr=error[mask], **ends)
 
 
 def plot_lines(table, label="", log=False, ax=None):
@@ -214,15 +212,8 @@ def plot_heat(table, label="", pattern="{:.0f}", centre=None, outlines=(), ax=No
     for (i, j), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        ax.text(
-            j,
-            i,
-            pattern.format(value).replace("-", "−"),
-            ha="center",
-            va="center",
-            fontsize=9,
-            color="white" if dark else INK,
-        )
+        text, colour = pattern.format(value).replace("-", "−"), "white" if dark else INK
+        ax.text(j, i, text, ha="center", va="center", fontsize=9, color=colour)
     for marked, colour, width in zip(outlines, (INK, BLUE), (1.2, 3), strict=False):
         for line in _edges(np.pad(marked.to_numpy(bool), 1)):
             ax.plot(*line, color=colour, linewidth=width, solid_capstyle="butt", clip_on=False)

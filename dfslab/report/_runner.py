@@ -111,10 +111,8 @@ def _check_replaced(folder: Path, data_dir: Path) -> None:
     files.check_out(folder, data_dir)
     for place in (folder, folder.with_name(f"{folder.name}.failed")):
         if not _is_ours(place, folder.name) or data_dir.is_relative_to(place):
-            raise InputError(
-                f"{place}: this is not an earlier report of {folder.name} and would be replaced; choose another --out, "
-                "or move it"
-            )
+            problem = f"this is not an earlier report of {folder.name} and would be replaced"
+            raise InputError(f"{place}: {problem}; choose another --out, or move it")
 
 
 def _is_ours(place: Path, race_id: str) -> bool:

@@ -32,12 +32,9 @@ def known_before(results: pd.DataFrame, date) -> pd.DataFrame:
     age = (pd.to_datetime(date) - past["date"]).dt.days.to_numpy(float)
     past = past.reindex(columns=past.columns.union(["start", "dk_points", "driver_rating"]))
     surplus = past["dk_points"] - past.groupby("start")["dk_points"].transform("mean")
-    return pd.DataFrame(
-        {
-            "form": _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS)),
-            "rating": _decayed_mean(past["driver"], past["driver_rating"], 0.5 ** (age / RATING_HALF_LIFE_DAYS)),
-        }
-    )
+    form = _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS))
+    rating = _decayed_mean(past["driver"], past["driver_rating"], 0.5 ** (age / RATING_HALF_LIFE_DAYS))
+    return pd.DataFrame({"form": form, "rating": rating})
 
 
 def _decayed_mean(key, values, weight) -> pd.Series:

@@ -73,9 +73,8 @@ def _sound(row: dict) -> bool:
     shares = [row["cash"], row["top_1pct"], *(row[f"{part}_{r}"] for part in PARTS for r in _RATES if r != "return")]
     dollars = [row[name] for name in ("fees", "won", "predicted_expected_payout", "predicted_sd", "average_return")]
     bounded = all(-0.001 <= x <= 1.001 for x in shares) and all(-1 <= x < MOST_DOLLARS for x in dollars)
-    return (
-        bounded and all(isinstance(row[name], str) for name in ("race_id", "contest_id")) and bool(as_day(row["date"]))
-    )
+    named = all(isinstance(row[name], str) for name in ("race_id", "contest_id"))
+    return bounded and named and bool(as_day(row["date"]))
 
 
 def with_worth(found: list[dict]) -> list[dict]:
@@ -96,7 +95,8 @@ def with_worth(found: list[dict]) -> list[dict]:
     days = pd.Series(found, [one["race"]["date"] for one in found], dtype=object).sort_index(kind="stable")
     for _, day in days.groupby(level=0):
         scored = [one | {"money": [row | _worth(row, known) for row in one["money"]]} for one in day]
-        known = known.learned(pd.DataFrame([_outcome(row) for one in scored for row in one["money"] if _learns(row)]))
+        paid = [row for one in scored for row in one["money"] if row["strategy"] == CHOSEN and row["fees"] > 0]
+        known = known.learned(pd.DataFrame([_outcome(row) for row in paid]))
         out += scored
     return out
 
@@ -129,10 +129,6 @@ def _worth(row: dict, known: PromiseMap) -> dict:
 def _rates(row: dict, source: str) -> dict:
     rates = {rate: row[f"{source}{column}"] for rate, column in _RATES.items()}
     return rates | {"return": rates["return"] / row["fees"] - 1}
-
-
-def _learns(row: dict) -> bool:
-    return row["strategy"] == CHOSEN and row["fees"] > 0
 
 
 def _outcome(row: dict) -> dict:

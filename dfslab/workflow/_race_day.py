@@ -9,30 +9,21 @@ import numpy as np
 import pandas as pd
 
 from dfslab import data
-from dfslab.errors import InputError, UserError, whole_number
+from dfslab.errors import InputError, UserError, as_day, whole_number
+from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
 from dfslab.workflow._as_of import known_before
 from dfslab.workflow._promises import promises_before, read_record
-from dfslab.workflow._saved import read_saved
 
 SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
 
 STAGES = (
-    "race",
-    "ownership",
-    "field",
-    "portfolio",
-    "fresh race",
-    "fresh field",
-    "past races",
-    "baselines",
-    "past contests",
-    "referee race",
-    "referee field",
+    *("race", "ownership", "field", "portfolio", "fresh race", "fresh field"),
+    *("past races", "baselines", "past contests", "referee race", "referee field"),
 )
 """Every stage has its own stream of random numbers, so that a change in one leaves the others as they were."""
 
@@ -227,6 +218,38 @@ def lent_history(data_dir, series: str, before=None) -> tuple[pd.DataFrame, pd.D
         return None
     cup = data.history(data_dir, before=before, without_races=True)
     return None if cup.results.empty else (cup.results, cup.races)
+
+
+def read_saved(data_dir, before) -> tuple[dict[str, dict], tuple[str, ...]]:
+    """Return what tuning saved before a date, by name, and a note for each model that has seen the date or later."""
+    found, notes = {}, []
+    for name, read in _MODELS.items():
+        path = Path(data_dir) / "models" / f"{name}.json"
+        if not path.exists():
+            continue
+        saved = data.files.read_json(path)
+        try:
+            through = as_day(saved["through"])
+            read(saved)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(
+                f"{path}: not what `dfslab tune {name}` saves ({error}); tune again, or remove it"
+            ) from None
+        if through < as_day(before):
+            found[name] = saved
+        else:
+            notes.append(f"models/{path.name} was tuned on data through {saved['through']}: not used for this race.")
+    return found, tuple(notes)
+
+
+def _read_regimes(saved: dict) -> None:
+    RegimeThresholds.from_dict(saved["thresholds"])
+    if not isinstance(saved.get("predicted", []), list):  # a file written by hand has no verdict
+        raise TypeError(f"predicted is {saved['predicted']!r}; a list is needed")
+
+
+_MODELS = {"ownership": HybridOwnershipEstimator.from_dict, "regimes": _read_regimes}
+"""What tuning saves for later reports, by name, and what reads it."""
 
 
 def latest_race(data_dir=None) -> str:

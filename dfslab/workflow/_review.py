@@ -125,12 +125,8 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     if found:
         standings = day.files.standings_of(contest) or found[0]
         field, left_out = _real_field(day, contest, standings)
-        own, scored, notes = (
-            by_slate(standings.ownership, slate.names),
-            by_slate(standings.points, slate.names),
-            standings.notes,
-        )
-        own = np.nan_to_num(own)
+        own = np.nan_to_num(by_slate(standings.ownership, slate.names))
+        scored, notes = by_slate(standings.points, slate.names), standings.notes
     if results is not None:
         official = by_slate(results.set_index("driver")["points"], slate.names)
         scored = np.where(np.isnan(scored), official, scored)

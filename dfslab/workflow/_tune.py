@@ -79,9 +79,8 @@ def known_contests(data_dir, series: str = "cup", seed: int = 1) -> pd.DataFrame
 
 def _before_race(day: RaceDay, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the contests of one race in the drivers of its slate, with every column known before it."""
-    known = fill_slate(day.slate, simulate_race(day, KNOWN_SCENARIOS)).drivers.assign(
-        projected_points=day.slate.column("projected_points"), track_type=day.race.track_type
-    )
+    own = {"projected_points": day.slate.column("projected_points"), "track_type": day.race.track_type}
+    known = fill_slate(day.slate, simulate_race(day, KNOWN_SCENARIOS)).drivers.assign(**own)
     known, contests = known[~day.slate.out].drop(columns="salary"), {c.contest_id: c for c in day.contests}
     rows = rows.drop(columns=rows.columns.intersection(known.columns).drop("driver")).merge(known, on="driver")
     played = rows["contest_id"].astype(str).map(contests)
@@ -144,19 +143,17 @@ def tune_thresholds(
     conditions = regimes.past_conditions(worth, results, races)
     progress(f"regimes: {len(drawn)} races simulated; choosing the thresholds")
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    return regimes.tune_thresholds(
-        drawn, results, races, conditions, rng=rng, grid=grid, since=since, until=until or None, **choices
-    )
+    given = {"rng": rng, "grid": grid, "since": since, "until": until or None}
+    return regimes.tune_thresholds(drawn, results, races, conditions, **given, **choices)
 
 
 def _first_scored(dates: pd.Series) -> pd.Timestamp:
     """Return the first day to score: that of the last seasons that leaves enough races before it."""
     dates = dates.sort_values()
     if len(dates) <= LEARNED_RACES:
-        raise InputError(
-            f"history/races.csv holds {len(dates)} races of this series before that day; {LEARNED_RACES} are only "
-            "learned from, and two seasons are scored: run dfslab fetch for earlier seasons"
-        )
+        needed = f"{LEARNED_RACES} are only learned from, and two seasons are scored"
+        problem = f"history/races.csv holds {len(dates)} races of this series before that day; {needed}"
+        raise InputError(f"{problem}: run dfslab fetch for earlier seasons")
     return max(dates.iloc[LEARNED_RACES], dates.iloc[-1] - pd.Timedelta(days=365.25 * SCORED_SEASONS))
 
 
@@ -167,8 +164,6 @@ def _since(history, since) -> pd.Timestamp:
         raise InputError("history/races.csv holds no race of this series; run dfslab fetch first")
     first = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
     if not (dates < first).any() or not (dates >= first).any():
-        raise InputError(
-            f"races from {first:%Y-%m-%d}: the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, races are "
-            "needed before and after; choose another date"
-        )
+        have = f"the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+        raise InputError(f"races from {first:%Y-%m-%d}: {have}, races are needed before and after; choose another date")
     return first

@@ -11,12 +11,9 @@ PREAMBLE = """# The data folder
 
 This page is written from `dfslab/data/columns.csv` by `scripts/docs/data_dictionary.py`; a test keeps the two equal.
 
-Kinds: *text*; *word* (text without case, one of a few); *series* (cup, xfinity or trucks, also as `NASCAR Cup Series`);
-*id* (digits kept as text); *digits* (an id of digits alone); *place* (the roster place, D); *int*, *number* and
-*dollars* (thousands commas and a dollar sign are accepted, decimal commas refused, and so is what has two meanings:
-`1,250` in a sheet cut at semicolons, and `1.250` as dollars or as a whole number); *share* (a fraction of entries
-inside the package, percent in the files the package writes: `52`, `0.52` and `52%` are read, decided once per column
-and stated); *date* (a day that can be read in one way only, best as 2025-04-13); *flag* (0/1, true/false, yes/no).
+{kinds}
+
+Decimal commas are refused, and so is what has two meanings: `1,250` in a sheet cut at semicolons.
 Headers are compared without case, blanks, percent signs and punctuation. Further columns never hurt. Files may be
 UTF-8, UTF-16 or Windows-1252, with commas, semicolons or tabs, with or without a `sep=` line.
 
@@ -47,7 +44,9 @@ def data_dictionary() -> str:
     """Return the data dictionary, Markdown: every file, every column, kind, meaning and allowed values."""
     columns = rows("columns")
     parts = (table_lines(table, [c for c in columns if c["table"] == table["table"]]) for table in rows("tables"))
-    return "\n".join([PREAMBLE, *(line for part in parts for line in part)]) + "\n"
+    kinds = "\n".join(f"* *{kind['kind']}*: {kind['reads']};" for kind in rows("kinds"))
+    preamble = PREAMBLE.replace("{kinds}", f"Kinds of a column, and how a cell is read:\n\n{kinds[:-1]}.")
+    return "\n".join([preamble, *(line for part in parts for line in part)]) + "\n"
 
 
 def rows(name: str) -> list[dict[str, str]]:

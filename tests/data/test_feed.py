@@ -17,9 +17,8 @@ from race_files import DRIVERS, csv_bytes, result_rows
 
 from dfslab import data
 from dfslab.data._feed import fetch_season
-from dfslab.data._feed_tables import race_tables, scheduled
+from dfslab.data._feed_tables import race_tables, scheduled, track_type
 from dfslab.data._tables import read_table
-from dfslab.data._tracks import track_type
 from dfslab.errors import InputError
 
 WEEKEND = "/cacher/2031/1/{}/weekend-feed.json"

@@ -17,8 +17,7 @@ import pytest
 from dfslab import data
 from dfslab.data import fetch_season, match_names
 from dfslab.data._contests import read_contests
-from dfslab.data._feed_tables import race_tables, scheduled
-from dfslab.data._tracks import track_type
+from dfslab.data._feed_tables import race_tables, scheduled, track_type
 from dfslab.errors import InputError
 from dfslab.rules import DRAFTKINGS_NASCAR, DRAFTKINGS_NASCAR_2019, fantasy_points
 

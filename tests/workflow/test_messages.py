@@ -23,8 +23,8 @@ from dfslab import data
 from dfslab.errors import InputError, UserError
 from dfslab.report import run_report
 from dfslab.workflow import open_race, optimize_files
+from dfslab.workflow._race_day import read_saved
 from dfslab.workflow._review import play_real_field, read_outcome
-from dfslab.workflow._saved import read_saved
 
 
 def _cell(row, column, value):
