@@ -5,19 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-__all__ = [
-    "ContestRules",
-    "DRAFTKINGS_GOLF",
-    "DRAFTKINGS_MMA",
-    "DRAFTKINGS_NASCAR",
-    "DRAFTKINGS_NASCAR_2019",
-    "Scoring",
-    "fantasy_points",
-    "finish_points",
-    "points_of",
-    "rules_on",
-]
-
 
 @dataclass(frozen=True)
 class Scoring:

@@ -107,11 +107,15 @@ class RaceFolder:
 
     @cached_property
     def results(self) -> Results | None:
-        """The race's results in its series' history, by its id, else by its day; None while they are not there."""
-        every = of_series(stored(self.data_dir / "history" / "results.csv", "results"), self.race.series)
-        mine = every["race_id"] == self.race_id
-        rows = every[mine if mine.any() else every["date"] == self.race.date].reset_index(drop=True)
+        """The race's results in its series' history; None while they are not there."""
+        rows = self.in_history("results")
         return Results(self.race_id, rows.assign(points=rows["dk_points"])) if len(rows) else None
+
+    def in_history(self, name: str) -> pd.DataFrame:
+        """Return the race's rows of a table (results, races) of its series' history, by its id, else by its day."""
+        every = of_series(stored(self.data_dir / "history" / f"{name}.csv", name), self.race.series)
+        mine = every["race_id"] == self.race_id
+        return every[mine if mine.any() else every["date"] == self.race.date].reset_index(drop=True)
 
     @cached_property
     def odds(self) -> pd.DataFrame | None:

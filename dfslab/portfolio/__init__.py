@@ -12,12 +12,11 @@ recipe to play, and a `PromiseMap` what its promise was worth in the past.
 {'dominator': 12, 'chaos': 5, 'balanced': 3}
 """
 
-from dfslab.portfolio._audit import audit
 from dfslab.portfolio._blend import fit_blend, past_rows
 from dfslab.portfolio._build import Workshop, generate_regime_aware_portfolio
 from dfslab.portfolio._candidates import shifted
 from dfslab.portfolio._choose import allocate_lineups_by_regime
-from dfslab.portfolio._portfolio import Portfolio
+from dfslab.portfolio._portfolio import Portfolio, audit
 from dfslab.portfolio._promise import PromiseMap
 from dfslab.portfolio._score import Scores, referee, score_portfolios
 

@@ -109,7 +109,7 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
 def past_rows(past: pd.DataFrame, projected, forecasts: pd.DataFrame) -> pd.DataFrame:
     """Return what `fit_blend` reads, one row per race and driver, contests of one race averaged.
 
-    `past` as filled by `known.fill_history`; `projected` what a user or a vendor had projected, by its rows, or None;
+    `past` as filled by `workflow`; `projected` what a user or a vendor had projected, by its rows, or None;
     `forecasts` has contest_id, driver and the ownership forecast before each contest.
     """
     known = ["points", "model_points", "model_sd", "start"]

@@ -10,10 +10,9 @@ from dfslab.contest import FieldScores, OurEntries
 from dfslab.errors import UserError, whole_number
 from dfslab.field import expected_copies
 from dfslab.optimize import InfeasibleLineup, lineup_metrics
-from dfslab.portfolio._audit import audit
 from dfslab.portfolio._candidates import lean, more_within_limits
 from dfslab.portfolio._greedy import SLACK, Candidates, Choice, Limits, TooFewLineups, choose_entries
-from dfslab.portfolio._portfolio import Portfolio
+from dfslab.portfolio._portfolio import Portfolio, audit
 from dfslab.portfolio._score import score_portfolios, worst_weights
 
 KEPT = 2_400

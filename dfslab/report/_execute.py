@@ -149,7 +149,7 @@ class Page:
         links += [{"text": t, "href": f"{s}.html", "here": s == stem} for s, t in NOTEBOOKS.items()]
         banner = "Simulated season: drivers, races and contests on this page are invented." if self.simulated else ""
         return {
-            "title": f"{title_of(stem)} – {self.name}",
+            "title": f"{NOTEBOOKS.get(stem, stem)} – {self.name}",
             "css": css(),
             "part_style": part_style(),
             "stopped": self.stopped,
@@ -157,11 +157,6 @@ class Page:
             "banner": banner,
             "footer": f"dfslab {__version__} · {self.name}",
         }
-
-
-def title_of(stem: str) -> str:
-    """Return how a notebook is called in words."""
-    return NOTEBOOKS.get(stem, stem)
 
 
 def css() -> str:

@@ -20,11 +20,6 @@ def manifest_of(folder: Path) -> dict:
     return manifest if isinstance(manifest, dict) and {"race_id", "dfslab"} <= manifest.keys() else {}
 
 
-def is_report(folder: Path) -> bool:
-    """Whether a folder is a finished report of the race it is named after."""
-    return folder.is_dir() and manifest_of(folder).get("race_id") == folder.name
-
-
 def check_index(out_dir: Path) -> None:
     """Raise `InputError` when there is an index.html that is not ours: it would be replaced."""
     path = out_dir / "index.html"
@@ -40,7 +35,8 @@ def write_index(out_dir: Path) -> Path:
 
     out_dir = Path(out_dir)
     check_index(out_dir)
-    cards = [_card(folder) for folder in sorted(out_dir.iterdir(), reverse=True) if is_report(folder)]
+    folders = sorted(out_dir.iterdir(), reverse=True)
+    cards = [_card(folder) for folder in folders if manifest_of(folder).get("race_id") == folder.name]
     page = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("index.html.j2")
     files.write_text(out_dir / "index.html", page.render(css=css(), cards=cards, pages=NOTEBOOKS))
     return out_dir / "index.html"

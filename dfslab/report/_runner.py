@@ -13,7 +13,7 @@ from dfslab import __version__
 from dfslab.data import files
 from dfslab.errors import InputError, in_words
 from dfslab.parallel import say
-from dfslab.report._execute import NOTEBOOKS, Page, check_parameters, execute, parameters_of, publish, title_of
+from dfslab.report._execute import NOTEBOOKS, Page, check_parameters, execute, parameters_of, publish
 from dfslab.report._index import check_index, manifest_of, write_index
 from dfslab.workflow import SAMPLE, open_race
 
@@ -95,7 +95,8 @@ def _make(folder: Path, sources, page: Page, data_dir: Path, progress=lambda lin
         with files.write_folder_atomically(folder) as aside:
             try:
                 for number, source in enumerate(sources, 1):
-                    progress(f"{folder.name}: page {number} of {len(sources)}, {title_of(source.stem).lower()}")
+                    title = NOTEBOOKS.get(source.stem, source.stem).lower()
+                    progress(f"{folder.name}: page {number} of {len(sources)}, {title}")
                     _run_page(source, aside, page, data_dir)
                 _write_manifest(aside, folder.name, page.shown, data_dir)
                 written = manifest_of(folder).get("files", {})
@@ -123,7 +124,8 @@ def _is_ours(place: Path, race_id: str) -> bool:
 
 
 def _run_page(source: Path, aside: Path, page: Page, data_dir: Path) -> None:
-    taken, target, label = parameters_of(source), aside / source.name, shown_as(data_dir)
+    taken, target = parameters_of(source), aside / source.name
+    label = "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"  # the same page wherever the data lie
     shown = {name: value for name, value in (page.shown | {"data_dir": label}).items() if name in taken}
     places = {str(aside): ".", str(aside.parent): "<reports>", str(data_dir): label}
     page = replace(page, shown=shown, places=places | {str(source.parent.resolve()): "notebooks"}, stopped=True)
@@ -134,11 +136,6 @@ def _run_page(source: Path, aside: Path, page: Page, data_dir: Path) -> None:
     finally:
         if target.exists():
             publish(target, page)
-
-
-def shown_as(data_dir: Path) -> str:
-    """Return how pages call a data folder: the same inputs give the same page wherever they lie."""
-    return "data/sample" if data_dir == Path(SAMPLE).resolve() else "<data>"
 
 
 def _write_manifest(folder: Path, name: str, parameters: dict, data_dir: Path) -> None:

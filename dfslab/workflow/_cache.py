@@ -76,7 +76,7 @@ def cached_walk(compute, items: Mapping, *settings, wanted=None) -> dict:
     key, places = key_of(*settings), {}
     for name, content in items.items():
         key = key_of(key, name, content)
-        places[name] = _place(key)
+        places[name] = cache_folder() / "stages" / key
     places = {name: place for name, place in places.items() if wanted is None or name in wanted}
     kept = {name: _read(place) for name, place in places.items()}
     found = {name: pickle.loads(value) for name, value in kept.items() if value is not None}
@@ -85,10 +85,6 @@ def cached_walk(compute, items: Mapping, *settings, wanted=None) -> dict:
         _write(places[name], written)
         found[name] = pickle.loads(written)
     return {name: found[name] for name in places}
-
-
-def _place(key: str) -> Path:
-    return cache_folder() / "stages" / key
 
 
 def key_of(function, /, *args, **kwargs) -> str:

@@ -1,13 +1,16 @@
-"""Past races as they were simulated before them, and past contests with what was known before each."""
+"""Past races as they were simulated before them; past contests and a slate with what was known before each."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 
 from dfslab.ownership import simulated_columns
 from dfslab.race import Scenarios, forecast_races
 from dfslab.rules import DRAFTKINGS_NASCAR
-from dfslab.workflow._as_of import known_before
+from dfslab.slate import Slate
 from dfslab.workflow._cache import cached_walk
-from dfslab.workflow._race_day import stream
+from dfslab.workflow._race_day import known_before, stream
 
 PAST_SCENARIOS = 500
 """Simulated races behind what is said of a past race."""
@@ -73,3 +76,12 @@ def _known(results: pd.DataFrame, date, scenarios: Scenarios | None) -> pd.DataF
     simulated = simulated_columns(scenarios, DRAFTKINGS_NASCAR)
     simulated = simulated.assign(projected_points=simulated["model_points"], model_sd=scenarios.spread())
     return known.join(simulated, how="outer")
+
+
+def fill_slate(slate: Slate, scenarios) -> Slate:
+    """Return the slate with projected_points (the user's first, else the simulator's means) and simulated columns."""
+    means, own = scenarios.mean().to_numpy(), slate.column("projected_points")
+    filled = {"projected_points": np.where(np.isnan(own), np.where(slate.out, np.nan, means), own)}
+    simulated = simulated_columns(scenarios, slate.rules)
+    filled |= {name: np.where(slate.out, np.nan, simulated[name]) for name in simulated}
+    return replace(slate, drivers=slate.drivers.assign(**filled))

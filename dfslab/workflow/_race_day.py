@@ -15,7 +15,6 @@ from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
-from dfslab.workflow._as_of import known_before
 from dfslab.workflow._promises import promises_before, read_record
 
 SAMPLE = data.files.shipped("data/sample")
@@ -210,6 +209,33 @@ def _with_market(slate: Slate, odds) -> Slate:
     chances = market_chances(odds, slate.starters["driver"]).to_numpy()
     note = f"odds.csv: prices of {odds['driver'].nunique()} drivers, the bookmaker's margin taken out, move the race."
     return replace(slate, starters=slate.starters.assign(market=chances), notes=(*slate.notes, note))
+
+
+# ---------------------------------------------------------------- what is known before a day
+
+FORM_HALF_LIFE_DAYS = 60.0
+RATING_HALF_LIFE_DAYS = 240.0
+
+
+def known_before(results: pd.DataFrame, date) -> pd.DataFrame:
+    """Return form and rating by driver as of `date`, from earlier rows only.
+
+    Form is the decayed mean of DraftKings points above what the start position is worth, rating the decayed mean
+    of NASCAR's driver rating; both in the units of their source, NaN for drivers without a past.
+    """
+    past = results[results["date"] < pd.to_datetime(date)]
+    age = (pd.to_datetime(date) - past["date"]).dt.days.to_numpy(float)
+    past = past.reindex(columns=past.columns.union(["start", "dk_points", "driver_rating"]))
+    surplus = past["dk_points"] - past.groupby("start")["dk_points"].transform("mean")
+    form = _decayed_mean(past["driver"], surplus, 0.5 ** (age / FORM_HALF_LIFE_DAYS))
+    rating = _decayed_mean(past["driver"], past["driver_rating"], 0.5 ** (age / RATING_HALF_LIFE_DAYS))
+    return pd.DataFrame({"form": form, "rating": rating})
+
+
+def _decayed_mean(key, values, weight) -> pd.Series:
+    known = values.notna().to_numpy()
+    total = (values * weight)[known].groupby(key[known]).sum()
+    return total / pd.Series(weight, index=values.index)[known].groupby(key[known]).sum()
 
 
 def lent_history(data_dir, series: str, before=None) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dfslab import data, metrics
+from dfslab import metrics
 from dfslab.contest import simulate_contest
 from dfslab.data import match_names
 from dfslab.errors import UserError
@@ -133,7 +133,7 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     points = np.where(slate.out, 0.0, scored)
     blank = np.isnan(points)
     unknown = (f"No points are known for {', '.join(slate.names[blank])}: counted as 0.",) if blank.any() else ()
-    race = None if results is None else _race_row(day)
+    race = None if results is None else day.files.in_history("races")
     return Outcome(np.nan_to_num(points), field, own, results, race, (*notes, *left_out, *unknown))
 
 
@@ -161,12 +161,6 @@ def by_slate(values: pd.Series, names: np.ndarray) -> np.ndarray:
     """Return `values` by driver in the order of `names`, matched by name; NaN where there is none."""
     pairs = match_names(values.index, names).pairs
     return values.rename(index=pairs).groupby(level=0).first().reindex(names).to_numpy(float)
-
-
-def _race_row(day: RaceDay) -> pd.DataFrame:
-    races = data.history(day.data_dir, series=day.race.series).races
-    here = races["race_id"] == day.race.race_id
-    return races[here if here.any() else races["date"] == day.race.date]
 
 
 def play_real_field(lineups, outcome: Outcome, contest: Contest, rules) -> pd.DataFrame:

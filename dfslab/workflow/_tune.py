@@ -12,9 +12,8 @@ from dfslab.errors import InputError, as_day
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipRecord, Prior, score_cold_start, walk_forward
 from dfslab.race import FinishModel, FinishRecord, finish_record
 from dfslab.regimes import TuningResult
-from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached, cached_walk
-from dfslab.workflow._past import fill_history, past_races
+from dfslab.workflow._past import fill_history, fill_slate, past_races
 from dfslab.workflow._race_day import RaceDay, lent_history, open_race
 from dfslab.workflow._verbs import simulate_race
 

@@ -20,9 +20,8 @@ from dfslab.portfolio import score_portfolios as play
 from dfslab.race import RaceModel, Scenarios
 from dfslab.regimes import RegimeThresholds
 from dfslab.slate import Contest
-from dfslab.workflow._as_of import fill_slate
 from dfslab.workflow._cache import cached, cached_walk, last
-from dfslab.workflow._past import fill_history
+from dfslab.workflow._past import fill_history, fill_slate
 from dfslab.workflow._race_day import RaceDay, lent_history, stream
 
 N_SCENARIOS = 20_000

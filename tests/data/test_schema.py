@@ -61,6 +61,13 @@ def test_the_dictionary_holds_every_column_once_per_table():
                 assert part.count(f"\n| `{column['column']}` |") == 1 and column["meaning"] in part
 
 
+def test_every_kind_of_cell_says_how_it_is_read_and_what_to_do_about_one_that_is_none():
+    kinds = {row["kind"]: row for row in rows_of("kinds.csv")}
+    assert set(kinds) == set(SAMPLES) >= {column["kind"] for column in rows_of("columns.csv")}
+    assert all(row["reads"] for row in kinds.values())
+    assert {kind for kind, row in kinds.items() if not row["remedy"]} == {"text", "word"}
+
+
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_headers_of_a_table_never_mean_two_columns(table):
     keys = [{header_key(name) for name in (column.name, *column.also)} for column in table.columns.values()]

@@ -22,9 +22,9 @@ from small_portfolio import (
 from dfslab.contest import simulate_contest
 from dfslab.optimize import LeverageAwareOptimizer
 from dfslab.portfolio import allocate_lineups_by_regime
-from dfslab.portfolio._audit import audit
 from dfslab.portfolio._candidates import lean
 from dfslab.portfolio._greedy import Limits
+from dfslab.portfolio._portfolio import audit
 from dfslab.slate import Slate
 
 
