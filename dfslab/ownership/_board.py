@@ -81,6 +81,11 @@ class ContestBoard:
         return None if self.level else exposures(self)
 
 
+def by_date(boards) -> dict:
+    """Return the boards of each date, in order: contests of one date are one race."""
+    return {date: tuple(b for b in boards if b.date == date) for date in sorted({b.date for b in boards})}
+
+
 def covariance(law: LineupLaw) -> np.ndarray:
     """Return an approximate covariance of the drivers of a lineup of `law`, (D, D).
 

@@ -13,12 +13,12 @@ import pandas as pd
 
 from dfslab import metrics
 from dfslab.data import files
-from dfslab.ownership._board import VENDORS, ContestBoard, read_history
-from dfslab.ownership._errors import LEAST, Residuals, draw_ownership, errors_of
+from dfslab.ownership._board import VENDORS, ContestBoard, by_date, read_history
+from dfslab.ownership._errors import LEAST, Residuals, draw_ownership
 from dfslab.ownership._fit import Prior, log_score
 from dfslab.ownership._hybrid import HybridOwnershipEstimator, compute_all
 from dfslab.ownership._sources import salary_log_worths
-from dfslab.ownership._start import fit_start, races_of
+from dfslab.ownership._start import fit_start
 from dfslab.rules import DRAFTKINGS_NASCAR, ContestRules
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -120,34 +120,30 @@ def walk_forward(
     """
     fitted = (estimator or HybridOwnershipEstimator()).fit(history, keep)
     settings = "scored contests", replace(fitted.estimator, pools=()), n_draws, seed
-    scored = keep(lambda kept: _score_days(fitted, n_draws, seed, kept), fitted.days, *settings)
+    scored = keep(lambda kept: _score_days(fitted, n_draws, seed, kept), by_date(fitted.boards), *settings)
     rows = [
         (r.board.contest_id, r.board.date, source, weight, r.pool.temperature)
         for r in fitted.rolled
         for source, weight in r.pool.weights.items()
     ]
     weights = pd.DataFrame(rows, columns=["case", "date", "estimator", "weight", "temperature"])
-    record = OwnershipRecord.of([one for day in scored.values() for found, _ in day for one in found])
+    record = OwnershipRecord.of([one for day in scored.values() for one in day])
     return replace(record, weights=weights, pools=fitted.to_dict(), notes=fitted.notes)
 
 
 def _score_days(fitted, n_draws: int, seed: int, kept: Mapping) -> dict:
-    """Return for every date that is not in `kept` what `_scored` says of its contests, and the errors by model."""
-    rolled, found, errors, number = {(r.board.date, r.board.contest_id): r for r in fitted.rolled}, {}, {}, 0
-    for date, boards in fitted.days.items():
-        if date not in kept:
-            known = {model: Residuals.of(made, fitted.estimator.prior.residuals) for model, made in errors.items()}
-            found[date] = []
-            for k, board in enumerate(boards, number):
-                one, stream = rolled.get((date, board.contest_id)), np.random.SeedSequence(seed, spawn_key=(k,))
-                thetas = {} if one is None else {"hybrid": one.log_worths, "salary only": one.base, **one.sources}
-                made = {model: errors_of(board, theta) for model, theta in thetas.items()}
-                first = dict.fromkeys(thetas, Residuals.of((), fitted.estimator.prior.residuals))
-                found[date].append((_score_contest(board, thetas, first | known, n_draws, stream), made))
-        number += len(boards)
-        for _, made in kept[date] if date in kept else found[date]:
-            for model, error in made.items():
-                errors[model] = [*errors.get(model, ()), error]
+    """Return for every date that is not in `kept` what `_scored` says of its contests."""
+    shipped = fitted.estimator.prior.residuals
+    rolled = {(r.board.date, r.board.contest_id): r for r in fitted.rolled}
+    found = {board.date: [] for board in fitted.boards if board.date not in kept}
+    for k, board in enumerate(fitted.boards):
+        if board.date in found:
+            one = rolled.get((board.date, board.contest_id))
+            thetas = {} if one is None else one.by_model
+            past = [r.errors for r in fitted.rolled if r.board.date < board.date]
+            known = {m: Residuals.of([errors[m] for errors in past if m in errors], shipped) for m in thetas}
+            stream = np.random.SeedSequence(seed, spawn_key=(k,))
+            found[board.date] += _score_contest(board, thetas, known, n_draws, stream)
     return found
 
 
@@ -188,8 +184,8 @@ def score_cold_start(
     scaled").
     """
     boards, found = _by_basis(contests, rules), []
-    for race in races_of(boards):
-        prior = fit_start([b for b in boards if b.date != race[0].date], Prior.shipped("assumed"))
+    for date, race in by_date(boards).items():
+        prior = fit_start([b for b in boards if b.date != date], Prior.shipped("assumed"))
         for board in race:
             scales = {"hybrid": prior.cash_scale}
             if board.kind == "cash":

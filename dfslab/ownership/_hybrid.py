@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.errors import UserError, number_between, whole_number
-from dfslab.ownership._board import ContestBoard, board_of, read_history
+from dfslab.ownership._board import ContestBoard, board_of, by_date, read_history
 from dfslab.ownership._errors import Residuals, draw_ownership, errors_of
 from dfslab.ownership._features import SIZE, PastOwnership
 from dfslab.ownership._fit import Case, Prior, fit_log_worths
@@ -83,11 +83,18 @@ class Rolled:
     base: np.ndarray
     sources: dict[str, np.ndarray]
     pool: Pool | None = None
+    errors: dict[str, tuple] = field(default_factory=dict)
+    """What `errors_of` says of each of `by_model`."""
 
     @property
     def log_worths(self) -> np.ndarray:
         """θ of the pool, (D,)."""
         return self.pool.log_worths(self.board, self.base, self.sources)
+
+    @property
+    def by_model(self) -> dict[str, np.ndarray]:
+        """θ of every model that is scored, (D,)."""
+        return {"hybrid": self.log_worths, "salary only": self.base, **self.sources}
 
 
 def pool_design(board: ContestBoard, base, said, sources) -> np.ndarray:
@@ -291,6 +298,10 @@ class FittedOwnership:
         latest, prior = self.boards[-MOST_CONTESTS:], self.estimator.prior
         return {s.name: FittedSource.fit(s, latest, self.past, prior) for s in SOURCES if s.name in asked or not asked}
 
+    def source_log_worths(self, board: ContestBoard, past=None) -> dict[str, np.ndarray]:
+        """Return θ of each source that is available, (D,), by name."""
+        return {name: sum(inputs.values()) for name, inputs in self.available(board, past)[0].items()}
+
     def available(self, board: ContestBoard, past=None) -> tuple[dict, dict]:
         """Return the inputs of each source that is available, by name, and why the others are not."""
         found = {name: part.inputs(board, past or self.past) for name, part in self.parts.items()}
@@ -299,15 +310,10 @@ class FittedOwnership:
         missing = {k: said.format(k.replace("_", " "), lack.replace("_", " ")) for k, lack in lacks.items()}
         return {name: inputs for name, inputs in found.items() if inputs}, missing
 
-    @property
-    def days(self) -> dict:
-        """The past contests by date, in order."""
-        return {date: tuple(b for b in self.boards if b.date == date) for date in sorted({b.date for b in self.boards})}
-
     @cached_property
     def rolled(self) -> tuple[Rolled, ...]:
         """Every past contest of which a source had anything to say, as forecast from the contests of earlier dates."""
-        estimator, days = replace(self.estimator, pools=()), self.days
+        estimator, days = replace(self.estimator, pools=()), by_date(self.boards)
         found = self.keep(lambda kept: roll(estimator, days, kept), days, "rolled contests", estimator)
         return tuple(rolled for day in found.values() for rolled in day)
 
@@ -334,8 +340,7 @@ class FittedOwnership:
         for source, worth in pool.sources.items():
             for name, values in said[source].items():
                 found[name] = found.get(name, 0.0) + worth * values
-        thetas = {name: sum(inputs.values()) for name, inputs in said.items()}
-        rest = pool.log_worths(board, base, thetas) - sum(found.values())
+        rest = pool.log_worths(board, base, self.source_log_worths(board)) - sum(found.values())
         return found | {SIZE: found[SIZE] + rest}
 
     def log_worths(self, board: ContestBoard) -> np.ndarray:
@@ -399,7 +404,7 @@ class FittedOwnership:
     @cached_property
     def residuals(self) -> Residuals:
         """The errors of its own forecasts of past contests, each made from earlier ones."""
-        return Residuals.of([errors_of(r.board, r.log_worths) for r in self.rolled], self.estimator.prior.residuals)
+        return Residuals.of([r.errors["hybrid"] for r in self.rolled], self.estimator.prior.residuals)
 
     def to_dict(self) -> dict:
         """Return what `HybridOwnershipEstimator.from_dict` reads: a pool for every set of sources of the past."""
@@ -427,9 +432,12 @@ def roll(estimator: HybridOwnershipEstimator, days: Mapping, kept: Mapping) -> d
 
 def _rolled(fitted: FittedOwnership, board, past, before, pools: dict) -> Rolled | None:
     """Return a contest as forecast by what is fitted; `pools` holds those of its date, by sources."""
-    said = {name: sum(inputs.values()) for name, inputs in fitted.available(board, past)[0].items()}
+    said = fitted.source_log_worths(board, past)
     names = tuple(said)
     if names and names not in pools:
         pools[names] = fitted.estimator.pool(names, before)
     base = salary_log_worths(board, past, fitted.estimator.prior)
-    return Rolled(board, base, said, pools[names]) if names else None
+    if not names:
+        return None
+    rolled = Rolled(board, base, said, pools[names])
+    return replace(rolled, errors={model: errors_of(board, theta) for model, theta in rolled.by_model.items()})

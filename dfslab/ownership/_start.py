@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dfslab.ownership._board import by_date
 from dfslab.ownership._errors import errors_of
 from dfslab.ownership._features import PastOwnership
 from dfslab.ownership._fit import Prior
@@ -20,12 +21,6 @@ NEAR = 0.7
 """Width of the bell in log-odds over which errors count for a level."""
 
 
-def races_of(boards) -> list[tuple]:
-    """Return the boards by race (contests of one date), in order."""
-    dates = sorted({board.date for board in boards})
-    return [tuple(board for board in boards if board.date == date) for date in dates]
-
-
 def fit_start(boards, assumed: Prior) -> Prior:
     """Return `assumed` with coefficients, pool weights and errors fitted on `boards`.
 
@@ -35,12 +30,11 @@ def fit_start(boards, assumed: Prior) -> Prior:
     boards = [board for board in boards if not board.level]
     fitted = _fit_coefficients(boards, assumed)
     rolled = []
-    for race in races_of(boards):
-        others = [b for b in boards if b.date != race[0].date]
+    for date, race in by_date(boards).items():
+        others = [b for b in boards if b.date != date]
         prior = _fit_coefficients(others, assumed) if others else assumed
         known = HybridOwnershipEstimator(race[0].rules, prior).fit_boards(())
-        said = [{name: sum(found.values()) for name, found in known.available(b)[0].items()} for b in race]
-        rolled += [Rolled(b, salary_log_worths(b, known.past, prior), s) for b, s in zip(race, said, strict=True)]
+        rolled += [Rolled(b, salary_log_worths(b, known.past, prior), known.source_log_worths(b)) for b in race]
     fitted = replace(fitted, pool=_fit_weights(rolled, assumed))
     return replace(fitted, residuals=_fit_residuals(rolled, fitted))
 
