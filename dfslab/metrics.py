@@ -82,12 +82,13 @@ def summarise(scores: pd.DataFrame, by: Sequence[str] = ("score", "model")) -> p
     0   rps     a   4.5  0.5  2
     1   rps     b   6.0  1.0  2
     """
-    by = list(by)
-    rows = [
-        (*key, *clustered_mean(g["value"], g.get("cluster", g["case"]), g.get("weight")), len(g))
-        for key, g in scores.dropna(subset="value").groupby(by, sort=False)
-    ]
-    return pd.DataFrame(rows, columns=[*by, "mean", "se", "n"])
+    groups = scores.dropna(subset="value").groupby(list(by), sort=False)
+    return pd.DataFrame([(*key, *_mean(g), len(g)) for key, g in groups], columns=[*by, "mean", "se", "n"])
+
+
+def _mean(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the mean of rows of a score frame and its error."""
+    return clustered_mean(rows["value"], rows.get("cluster", rows["case"]), rows.get("weight"))
 
 
 def compare(scores: pd.DataFrame, baseline: str, by: Sequence[str] = ("score",)) -> pd.DataFrame:
@@ -132,10 +133,9 @@ def compare(scores: pd.DataFrame, baseline: str, by: Sequence[str] = ("score",))
 
 
 def _tested(pairs: pd.DataFrame) -> tuple:
-    cluster = pairs.get("cluster", pairs["case"])
-    mean, se = clustered_mean(pairs["value"], cluster, pairs.get("weight"))
+    (mean, se), clusters = _mean(pairs), pairs.get("cluster", pairs["case"]).nunique()
     t = mean / se if se > 1e-12 * max(1.0, abs(mean)) else float("nan")
-    return mean, se, t, float(2 * stats.t.sf(abs(t), cluster.nunique() - 1)), len(pairs)
+    return mean, se, t, float(2 * stats.t.sf(abs(t), clusters - 1)), len(pairs)
 
 
 def paired_difference(a, b, cluster) -> tuple[float, float]:
@@ -215,9 +215,7 @@ def crps(draws, actual) -> np.ndarray:
     ordered = np.sort(np.asarray(draws, float), axis=0)
     n = len(ordered)
     error = np.abs(ordered - np.asarray(actual, float)).mean(axis=0)
-    if n < 2:
-        return error
-    return error - (2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * (n - 1))
+    return error - (2 * np.arange(1, n + 1) - n - 1) @ ordered / max(n * (n - 1), 1)
 
 
 def interval_bounds(draws, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -265,18 +263,14 @@ def reliability(forecast, actual, cluster, edges) -> pd.DataFrame:
     frame with low, high, n, clusters, forecast and actual (means), difference (actual − forecast) and its clustered
     standard error `se`; bands without rows are left out
     """
-    forecast, actual, cluster = (np.asarray(x) for x in (forecast, actual, cluster))
-    edges = np.asarray(edges, float)
-    inside = (forecast >= edges[0]) & (forecast <= edges[-1])
-    band = np.minimum(np.searchsorted(edges, forecast, side="right") - 1, len(edges) - 2)
-    rows = []
-    for b in np.unique(band[inside]):
-        here = inside & (band == b)
-        difference, se = paired_difference(actual[here], forecast[here], cluster[here])
-        means = forecast[here].mean(), actual[here].mean()
-        count = len(np.unique(cluster[here]))
-        rows.append((edges[b], edges[b + 1], int(here.sum()), count, *means, difference, se))
-    return pd.DataFrame(rows, columns=["low", "high", "n", "clusters", "forecast", "actual", "difference", "se"])
+    (forecast, actual, edges), case = (np.asarray(x, float) for x in (forecast, actual, edges)), np.asarray(cluster)
+    rows = pd.DataFrame({"forecast": forecast, "actual": actual, "value": actual - forecast, "case": case})
+    rows["band"] = np.minimum(np.searchsorted(edges, forecast, side="right") - 1, len(edges) - 2)
+    table = [
+        (edges[b], edges[b + 1], len(g), g["case"].nunique(), g["forecast"].mean(), g["actual"].mean(), *_mean(g))
+        for b, g in rows[rows["forecast"].between(edges[0], edges[-1])].groupby("band")
+    ]
+    return pd.DataFrame(table, columns=["low", "high", "n", "clusters", "forecast", "actual", "difference", "se"])
 
 
 # ---------------------------------------------------------------- weighted scenarios
@@ -325,25 +319,15 @@ def scenario_weights(weight, n: int) -> np.ndarray:
 
 
 class Minimum(NamedTuple):
-    """Where a minimisation ended: the point, and value, gradient and Hessian at the last point they were needed at."""
+    """Where a minimisation ended: the point, and the gradient there."""
 
     x: np.ndarray
-    value: float
     gradient: np.ndarray
-    hessian: np.ndarray | None
     converged: bool
 
 
 def damped_newton(
-    objective,
-    start,
-    *,
-    error: float = 0.0,
-    tolerance: float = 0.0,
-    lower=None,
-    reach: float = np.inf,
-    max_steps: int = 100,
-    shortest: float = 1e-10,
+    objective, start, *, error=0.0, tolerance=0.0, lower=-np.inf, reach=np.inf, max_steps=100, shortest=1e-10
 ) -> Minimum:
     """Minimise a convex function by Newton steps, halved until the value falls [nocedal2006].
 
@@ -356,7 +340,7 @@ def damped_newton(
     start : (p,)
     error : converged once no component of the gradient is larger than this
     tolerance : converged once the decrement, gradient · Newton step, is at most this: twice what the step promises
-    lower : (p,) bounds from below, or None; with bounds the step is the minimum of the local quadratic inside them
+    lower : (p,) bounds from below; with bounds the step is the minimum of the local quadratic inside them
     reach : a step changes no component by more than this
     max_steps : steps at most
     shortest : a step halved to less than this share of its length ends the search
@@ -367,34 +351,32 @@ def damped_newton(
     >>> found.x.round(6).tolist(), found.converged
     ([1.0, 0.0], True)
     """
-    lower = None if lower is None else np.asarray(lower, float)
-    x = np.array(start, float) if lower is None else np.maximum(start, lower)
-    (value, gradient, curvature), hessian, before = objective(x), None, np.inf
+    x, before = np.maximum(np.asarray(start, float), lower), np.inf
+    value, gradient, curvature = objective(x)
     for _ in range(max_steps):
         if np.abs(gradient).max(initial=0.0) <= error:
-            return Minimum(x, value, gradient, hessian, True)
+            return Minimum(x, gradient, True)
+        if value == -np.inf:
+            break
         try:
-            hessian = None if value == -np.inf else curvature()
-            step = None if hessian is None else _newton_step(gradient, hessian, x, lower)
+            step = _newton_step(gradient, curvature(), x, lower)
         except np.linalg.LinAlgError:
-            step = None
-        if step is None:
             break
         decrement = -float(gradient @ step)
         fine = decrement <= 1e-12 * (1 + abs(value))
         if decrement <= tolerance or (fine and decrement > before / 4):
-            return Minimum(x, value, gradient, hessian, decrement >= -1e-12 * (1 + abs(value)))
+            return Minimum(x, gradient, decrement >= -1e-12 * (1 + abs(value)))
         before, size = decrement, min(1.0, reach / np.abs(step).max())
         while True:
-            trial = x + size * step if lower is None else np.maximum(x + size * step, lower)
+            trial = np.maximum(x + size * step, lower)
             there = objective(trial)
             if fine or there[0] <= value - 1e-4 * size * decrement:
                 break
             size /= 2
             if size < shortest:
-                return Minimum(x, value, gradient, hessian, False)
+                return Minimum(x, gradient, False)
         x, (value, gradient, curvature) = trial, there
-    return Minimum(x, value, gradient, hessian, False)
+    return Minimum(x, gradient, False)
 
 
 def _newton_step(gradient, hessian, x, lower) -> np.ndarray:
@@ -403,7 +385,7 @@ def _newton_step(gradient, hessian, x, lower) -> np.ndarray:
     matrix = hessian * np.outer(scale, scale)
     matrix[np.diag_indices_from(matrix)] += 1e-14
     step = -scale * np.linalg.solve(matrix, scale * gradient)
-    if lower is None or (x + step >= lower).all():
+    if (x + step >= lower).all():
         return step
     root = np.linalg.cholesky(matrix).T
     target = np.linalg.solve(root.T, -scale * gradient)

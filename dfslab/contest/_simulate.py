@@ -213,9 +213,8 @@ def _checked_lineups(lineups, n_drivers: int, name: str, size: int | None = None
     ordered = np.sort(rows.astype(np.int32), axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if twice.any():
-        raise ContestError(
-            f"{name}: row {twice.argmax()} is {rows[twice.argmax()].tolist()}; a lineup holds no driver twice"
-        )
+        bad = int(twice.argmax())
+        raise ContestError(f"{name}: row {bad} is {rows[bad].tolist()}; a lineup holds no driver twice")
     return ordered
 
 

@@ -149,7 +149,7 @@ def simulated_columns(scenarios: Scenarios, rules: ContestRules) -> pd.DataFrame
 def board_of(slate: Slate, contest: Contest | None, date) -> ContestBoard:
     """Return the board of `slate`; the date is the race's, else `date`."""
     racing, race = ~slate.out, slate.race
-    played = {} if contest is None else {"contest_id": contest.contest_id, "kind": contest.kind}
+    played = () if contest is None else ("contest_id", "kind", "entries")
     return ContestBoard(
         names=slate.names[racing],
         salary=slate.salary[racing],
@@ -158,8 +158,7 @@ def board_of(slate: Slate, contest: Contest | None, date) -> ContestBoard:
         groups=None if slate.groups is None else slate.groups[racing],
         columns={name: slate.column(name)[racing] for name in KNOWN_BEFORE},
         track_type=None if race is None else race.track_type,
-        entries=np.nan if contest is None else float(contest.entries),
-        **played,
+        **{name: getattr(contest, name) for name in played},
     )
 
 

@@ -37,12 +37,6 @@ def exposures(board) -> np.ndarray | None:
     own = board.law(STEEPNESS * board.salary / 1000).marginals()
     values = [view - penalty * own**2 for view, penalty in product(views, PENALTIES)]
     values += [points + VIEWED * board.column(name) for name in ("place_points", "dominator_points")] + [model]
-    found = [
-        _exposure(board, np.nan_to_num(value)) for value in values if (~np.isnan(value)).sum() > board.rules.roster_size
-    ]
-    return np.mean(found, axis=0)
-
-
-def _exposure(board, value) -> np.ndarray:
-    lineups = best_lineups(value, board.salary, board.rules, LINEUPS, groups=board.groups)
-    return np.bincount(lineups.ravel(), minlength=len(board)) / len(lineups)
+    known = [np.nan_to_num(value) for value in values if (~np.isnan(value)).sum() > board.rules.roster_size]
+    portfolios = [best_lineups(value, board.salary, board.rules, LINEUPS, groups=board.groups) for value in known]
+    return np.mean([np.bincount(p.ravel(), minlength=len(board)) / len(p) for p in portfolios], axis=0)

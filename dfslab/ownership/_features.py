@@ -187,8 +187,8 @@ def projection(board, past=None):
 
 def entrants(board, past=None):
     """Return the log-odds of what fictitious entrants' portfolios hold."""
-    held = board.exposures
-    return None if held is None else log_odds(np.clip(held, SELDOM, 1 - SELDOM))[:, None]
+    share = board.exposures
+    return None if share is None else log_odds(np.clip(share, SELDOM, 1 - SELDOM))[:, None]
 
 
 def vendor(board, past, *, name: str = "projected_ownership"):

@@ -88,7 +88,7 @@ def _completed(case: Case, beta) -> Case:
     return replace(case, board=replace(case.board, ownership=completed(case.board.ownership, expected)))
 
 
-def fit_log_worths(cases, mean, precision, *, lower=None) -> np.ndarray:
+def fit_log_worths(cases, mean, precision, *, lower=-np.inf) -> np.ndarray:
     """Return β (p,) that maximises Σ_c (o_c·X_c β − log Z) − ½ Σ precision·(β − mean)².
 
     A contest with unknown ownerships enters by what is known: before each Newton step the gaps are filled by what the

@@ -164,8 +164,8 @@ def forecast(
     inputs, draws = known.board_inputs(board), fitted.sample(slate, whole_number(n_draws, "n_draws", 1), rng, contest)
     sources, missing = known.available(board)
     seldom = {name: why for name, why in missing.items() if name not in VENDORS}
-    rolled = [(r.board.contest_id, r.board.names, r.board.law(r.log_worths).marginals()) for r in fitted.rolled]
-    past = [(contest_id, *row) for contest_id, *known in rolled for row in zip(*known, strict=True)]
+    rolled = [(r.board.contest_id, zip(r.board.names, r.ownership, strict=True)) for r in fitted.rolled]
+    past = [(contest_id, *row) for contest_id, rows in rolled for row in rows]
     cold = "Cold start: no past contest is in the history; the forecast rests on figures shipped with dfslab."
     experience = f"{len(fitted.boards)} past contests are in the history." if fitted.boards else cold
     views = {name: np.zeros(len(slate)) for name in sources}

@@ -54,8 +54,8 @@ class Pool:
     @property
     def weights(self) -> pd.Series:
         """The share of each source, summing to 1."""
-        worth = pd.Series(self.sources, dtype=float).rename_axis("estimator").rename("weight")
-        return worth / worth.sum() if worth.sum() > 0 else worth + 1 / len(worth)
+        found = pd.Series(self.sources, dtype=float).rename_axis("estimator").rename("weight")
+        return found / found.sum() if found.sum() > 0 else found + 1 / len(found)
 
     def log_worths(self, board: ContestBoard, base, said) -> np.ndarray:
         """Return θ of a contest, (D,), from what salary alone and the sources say."""
@@ -90,6 +90,11 @@ class Rolled:
     def log_worths(self) -> np.ndarray:
         """θ of the pool, (D,)."""
         return self.pool.log_worths(self.board, self.base, self.sources)
+
+    @property
+    def ownership(self) -> np.ndarray:
+        """The forecast, (D,) fractions."""
+        return self.board.law(self.log_worths).marginals()
 
     @property
     def by_model(self) -> dict[str, np.ndarray]:
@@ -134,8 +139,8 @@ def believed_pool(sources, prior: Prior) -> Pool:
     vendors = len(sources) - len(rest)
     total = figures["beside_vendor"] if vendors else figures["total"] if len(rest) > 1 else 1.0
     each = (figures["vendor"] if rest else 1.0) / max(vendors, 1)
-    worth = {name: total * share[name] / sum(share.values()) if name in share else each for name in sources}
-    return Pool(worth, {"base": sum(worth.values()), "size": 0.0, "cash": 0.0})
+    found = {name: total * share[name] / sum(share.values()) if name in share else each for name in sources}
+    return Pool(found, {"base": sum(found.values()), "size": 0.0, "cash": 0.0})
 
 
 # ---------------------------------------------------------------- the estimators
@@ -210,11 +215,11 @@ class HybridOwnershipEstimator:
 
         Of the weights that are held those of available sources are scaled to 1.
         """
-        held = {next(name for name in self.alone if name in names): 1.0} if self.alone else self.weights
-        if not held:
+        given = {next(name for name in self.alone if name in names): 1.0} if self.alone else self.weights
+        if not given:
             return fit_pool(tuple(names), rolled, self.prior)
-        total = sum(held[name] for name in names if name in held)
-        return Pool({name: held[name] / total for name in names if name in held})
+        given = {name: given[name] for name in names if name in given}
+        return Pool({name: weight / sum(given.values()) for name, weight in given.items()})
 
     @classmethod
     def from_dict(cls, saved, **settings) -> "HybridOwnershipEstimator":
@@ -337,9 +342,9 @@ class FittedOwnership:
             raise UserError(" ".join(missing.values()))
         pool, base = self.pool(said), salary_log_worths(board, self.past, self.estimator.prior)
         found = {"salary": (pool.extras["base"] - pool.temperature) * base}
-        for source, worth in pool.sources.items():
+        for source, coefficient in pool.sources.items():
             for name, values in said[source].items():
-                found[name] = found.get(name, 0.0) + worth * values
+                found[name] = found.get(name, 0.0) + coefficient * values
         rest = pool.log_worths(board, base, self.source_log_worths(board)) - sum(found.values())
         return found | {SIZE: found[SIZE] + rest}
 

@@ -65,7 +65,7 @@ def _fit_weights(rolled, assumed: Prior) -> dict:
     """Return the pool's figures with weights, total and a vendor's part as most likely over all rolled contests."""
     figures, alone = dict(assumed.pool), [r for r in rolled if not set(VENDORS) & set(r.sources)]
     pool = _even_pool([name for name in figures["weights"] if name not in VENDORS], alone, assumed)
-    figures |= {"weights": figures["weights"] | {name: round(worth, 3) for name, worth in pool.sources.items()}}
+    figures |= {"weights": figures["weights"] | {name: round(b, 3) for name, b in pool.sources.items()}}
     figures |= {"total": round(pool.temperature, 3)}
     sold = [r for r in rolled if set(VENDORS) & set(r.sources)]
     if sold:

@@ -15,7 +15,7 @@ SOURCES = ("model", "ownership", "surprise", "start", "projected")
 forecast, the grid place, the user's or a vendor's projected points. Errors of a root are alike for all drivers."""
 
 
-def prior(with_projected: bool) -> pd.DataFrame:
+def believed_weights(with_projected: bool) -> pd.DataFrame:
     """Return what is believed of the weights before any race, by source: weight, sd (see `defaults.json`).
 
     Weights: drivers' true means in replays of simulated seasons, on what was known before the race; the model's and the
@@ -77,7 +77,7 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
     """Return the weights that turn what was known before past races into the points scored.
 
     Weighted least squares on deviations from the race's mean, a driver weighing 1 / variance of his simulated points,
-    with a normal prior (see `prior`) [hoerl1970]; standard errors are clustered by race [cameron2015].
+    with a normal prior (see `believed_weights`) [hoerl1970]; standard errors are clustered by race [cameron2015].
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def fit_blend(past: pd.DataFrame, *, with_projected: bool = False) -> Blend:
     rows = past.dropna(subset=["points", "model_points", "model_sd", "ownership", "shown"])
     projected = rows["projected"].notna().groupby(rows["race_id"]).transform("mean") > 0.5
     rows = rows[(rows["model_sd"] > 0) & (projected == with_projected)]
-    believed = prior(with_projected)
+    believed = believed_weights(with_projected)
     model, forecast = rows["model_points"].to_numpy(float), np.sqrt(rows["ownership"].to_numpy(float))
     start = rows["start"] - rows.groupby("race_id")["start"].transform("mean")
     columns = [model, forecast, np.sqrt(rows["shown"].to_numpy(float)) - forecast, start.fillna(0.0)]

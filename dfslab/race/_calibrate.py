@@ -4,15 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab.race._kernels import STAGE_RATIO
-from dfslab.race._tracks import (
-    CAUTION_POWER,
-    FIELD,
-    REFERENCE_MILES,
-    STAGE_BREAKS,
-    USUAL_MILES,
-    Mechanics,
-    default_mechanics,
-)
+from dfslab.race._tracks import STAGE_BREAKS, USUAL_MILES, Mechanics, default_mechanics, exposures
 
 PRIOR_RACES = 5.0
 """Weight of the prior in means, in races."""
@@ -74,7 +66,7 @@ def _fit_type(one: pd.DataFrame, prior: Mechanics) -> Mechanics:
     others = (one["cautions"] - stage).clip(lower=0.0)
     number = others + STAGE_RATIO * one["cautions"].clip(upper=stage)
     slow = one["caution_laps"] * one["track_length_mi"]
-    distance, field = (one["miles"] / REFERENCE_MILES) ** CAUTION_POWER, one["n"] / FIELD
+    distance, field = exposures(one["miles"], one["n"])
     strength = PRIOR_RACES * (prior.caution_mean + stage)
     share = _rate(one["leader"], one["leader"] ** 0, one["weight"], prior.leader_share)
     power = prior.lead.power * np.exp((share - prior.leader_share) / SHARE_BY_POWER)

@@ -26,12 +26,11 @@ def forecast_races(results, races, since, *, n_scenarios=1000, rng, months=6, on
     """
     course, seed = working_course(results, races), int(rng.integers(2**63))
     numbers = {race_id: k for k, race_id in enumerate(_by_date(races)["race_id"])}
-    return {
-        row.race_id: model.simulate(
-            entry, past_race(row), n_scenarios, np.random.default_rng((seed, numbers[row.race_id]))
-        )
-        for row, entry, model in walk_forward(course, results, races, since, None, months, only=only)
-    }
+    drawn = {}
+    for row, entry, model in walk_forward(course, results, races, since, None, months, only=only):
+        stream = np.random.default_rng((seed, numbers[row.race_id]))
+        drawn[row.race_id] = model.simulate(entry, past_race(row), n_scenarios, stream)
+    return drawn
 
 
 def walk_forward(course: Course, results, races, since, until, months, odds=None, only=None) -> Iterator[tuple]:
@@ -68,9 +67,8 @@ def past_race(row) -> Race:
     facts = {name: value for name, value in row._asdict().items() if not pd.isna(value)}
     laps = facts.get("sched_laps", facts.get("race_laps"))
     if laps is None:
-        raise UserError(
-            f"history/races.csv: race {row.race_id} has neither sched_laps nor race_laps; fill in one of them"
-        )
+        where = f"history/races.csv: race {row.race_id}"
+        raise UserError(f"{where} has neither sched_laps nor race_laps; fill in one of them")
     length = facts.get("track_length_mi", USUAL_MILES.get(row.track_type))
     return Race(row.race_id, row.date, row.track, row.track_type, length, int(laps), facts.get("series", "cup"))
 

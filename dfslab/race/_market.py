@@ -45,9 +45,8 @@ def market_chances(odds: pd.DataFrame, drivers) -> pd.Series:
     odds = odds[odds["driver"].isin(drivers)]
     wrong = odds[~odds["probability"].between(0.0, 1.0, inclusive="neither")]
     if len(wrong):
-        raise UserError(
-            f"odds: {wrong['driver'].iloc[0]} has a chance of {wrong['probability'].iloc[0]}; 0 to 1 needed"
-        )
+        driver, chance = wrong[["driver", "probability"]].iloc[0]
+        raise UserError(f"odds: {driver} has a chance of {chance}; 0 to 1 needed")
     if odds["driver"].nunique() < 2:
         raise UserError("odds: prices of at least two drivers of the race are needed")
     books = odds.get("book", pd.Series("", odds.index)).fillna("")

@@ -192,9 +192,9 @@ def _require_connected(rows, drivers) -> None:
     edges = coo_matrix((np.ones(same.sum()), (code[:-1][same], code[1:][same])), shape=(len(drivers),) * 2)
     count, label = connected_components(edges, directed=True, connection="strong")
     if count > 1:
-        outside = drivers[label != np.bincount(label).argmax()]
+        outside = ", ".join(map(str, drivers[label != np.bincount(label).argmax()]))
         raise ValueError(
-            f"no finite estimate for {', '.join(map(str, outside))}: no chain of races in which each finishes "
+            f"no finite estimate for {outside}: no chain of races in which each finishes "
             "ahead of the next links them with the others both ways (they always lose, always win, or never meet); "
             "drop them or give ridge > 0"
         )

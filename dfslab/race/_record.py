@@ -12,14 +12,8 @@ from dfslab.race._finish import reference_course, working_course
 from dfslab.race._market import market_chances, market_worths
 from dfslab.race._orders import sample_finish
 
-SCORES = {
-    "rps": "lower",
-    "top10_brier": "lower",
-    "top3_brier": "lower",
-    "winner_log_score": "higher",
-    "spearman": "higher",
-}
-"""Scores of a forecast order and which direction is better."""
+BETTER_HIGH = ("winner_log_score", "spearman")
+"""Scores of a forecast order of which more is better; of the others less is."""
 PLACES = {"win": 1, "top 5": 5, "top 10": 10}
 BANDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 """Edges of the bands of forecast chances in the calibration table."""
@@ -56,7 +50,7 @@ class FinishRecord:
         gap = gap[[*keys, "model", "difference", "difference_se", "t"]]
         table = metrics.summarise(self.scores, [*keys, "model"]).rename(columns={"se": "mean_se"})
         table = table.merge(gap, how="left", on=[*keys, "model"])
-        table.insert(len(keys), "better", table["score"].map(SCORES))
+        table.insert(len(keys), "better", np.where(table["score"].isin(BETTER_HIGH), "higher", "lower"))
         return table.sort_values(keys, kind="stable", key=_in_order, ignore_index=True)
 
     def calibration(self, model: str = "model", bands=BANDS) -> pd.DataFrame:
@@ -65,10 +59,8 @@ class FinishRecord:
         Frame event, low, high, n, clusters (races), forecast, actual, difference, se (over races).
         """
         rows = self.drivers[self.drivers["model"] == model]
-        tables = {
-            event: metrics.reliability(rows[event], rows["finish"] <= place, rows["case"], bands)
-            for event, place in PLACES.items()
-        }
+        came = {event: rows["finish"] <= place for event, place in PLACES.items()}
+        tables = {event: metrics.reliability(rows[event], yes, rows["case"], bands) for event, yes in came.items()}
         return pd.concat(tables, names=["event"]).reset_index("event").reset_index(drop=True)
 
     def favourites(self) -> pd.DataFrame:
@@ -88,16 +80,7 @@ def _in_order(column: pd.Series) -> pd.Series:
 
 
 def finish_record(
-    results,
-    races,
-    since,
-    until=None,
-    *,
-    odds=None,
-    others=None,
-    n_scenarios: int = 20_000,
-    months: int = 1,
-    seed: int = 0,
+    results, races, since, until=None, *, odds=None, others=None, n_scenarios=20_000, months=1, seed=0
 ) -> FinishRecord:
     """Forecast the official finishing order of past races, each from earlier races only, as a user would get them.
 

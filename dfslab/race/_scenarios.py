@@ -128,18 +128,14 @@ class Scenarios:
         """Return by driver: mean, 10 and 90 % of points, chances of win, top 5, half the laps, no finish."""
         there = self.finish > 0
         half = self.laps_led >= 0.5 * np.maximum(1, self.laps_led.sum(axis=1, keepdims=True))
-        low_high = self.quantile([0.1, 0.9])
-        table = pd.DataFrame(
-            {
-                "points": self.mean(),
-                "floor": low_high[0.1],
-                "ceiling": low_high[0.9],
-                "win": self.probability(self.finish == 1),
-                "top_5": self.probability(there & (self.finish <= 5)),
-                "laps_led": self.mean("laps_led"),
-                "leads_half": self.probability(there & half),
-                "drops_out": self.probability(self.dropped_out),
-            }
+        table = self.quantile([0.1, 0.9]).set_axis(["floor", "ceiling"], axis=1)
+        table.insert(0, "points", self.mean())
+        table = table.assign(
+            win=self.probability(self.finish == 1),
+            top_5=self.probability(there & (self.finish <= 5)),
+            laps_led=self.mean("laps_led"),
+            leads_half=self.probability(there & half),
+            drops_out=self.probability(self.dropped_out),
         )
         return table.rename_axis("driver").sort_values("points", ascending=False, kind="stable")
 
@@ -156,9 +152,8 @@ class Scenarios:
             nearest = here[((self.points[here] - centre) ** 2).sum(axis=1).argmin()]
             regime = self.regime_names[code].replace("_", " ")
             rows.append((nearest, chance, regime, self.drivers[who], self._story(nearest, who)))
-        return pd.DataFrame(rows, columns=["scenario", "probability", "regime", "led_by", "story"]).set_index(
-            "scenario"
-        )
+        named = pd.DataFrame(rows, columns=["scenario", "probability", "regime", "led_by", "story"])
+        return named.set_index("scenario")
 
     def _story(self, s: int, who: int) -> str:
         """Return scenario `s`, in which driver `who` leads most, as a sentence."""
@@ -215,12 +210,10 @@ class Scenarios:
         wanted = np.zeros(len(self.regime_names))
         wanted[codes] = list(regime_weights.values())
         have = self.regime_shares().to_numpy()
-        empty = [name for name, w, h in zip(self.regime_names, wanted, have, strict=True) if w > 0 and h == 0]
+        empty = " or ".join(np.array(self.regime_names)[(wanted > 0) & (have == 0)])
         if not wanted[have > 0].any():
-            raise UserError(
-                f"regime_weights: no scenario is {' or '.join(empty)}; simulate more, or weigh other regimes"
-            )
-        note = f"No simulated race is {' or '.join(empty)}: its probability goes to the other regimes."
+            raise UserError(f"regime_weights: no scenario is {empty}; simulate more, or weigh other regimes")
+        note = f"No simulated race is {empty}: its probability goes to the other regimes."
         factor = np.divide(wanted, have, out=np.zeros(len(wanted)), where=have > 0)
         weight = self.weight * factor[self.regime]
         return replace(self, weight=weight / weight.sum(), notes=(*self.notes, *([note] if empty else ())))

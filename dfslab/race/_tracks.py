@@ -102,12 +102,10 @@ class Mechanics(NamedTuple):
 
     def of(self, race, drivers: int) -> "Mechanics":
         """Return the figures with the mean numbers of cautions, crashes and breakdowns of one race."""
-        miles = race.sched_laps * race.track_length_mi
-        return self._replace(
-            caution_mean=float(self.caution_mean * (miles / REFERENCE_MILES) ** CAUTION_POWER),
-            crash_mean=self.crash_mean * drivers / FIELD,
-            mechanical_mean=self.mechanical_mean * drivers / FIELD,
-        )
+        distance, field = exposures(race.sched_laps * race.track_length_mi, drivers)
+        crashes, breakdowns = self.crash_mean * field, self.mechanical_mean * field
+        cautions = float(self.caution_mean * distance)
+        return self._replace(caution_mean=cautions, crash_mean=crashes, mechanical_mean=breakdowns)
 
     def for_race(self, race, worth, team) -> "RaceFigures":
         """Return the figures of `race` among drivers of log-worths `worth` (D,) and numbers of teams `team` (D,)."""
@@ -159,6 +157,11 @@ class RaceFigures(NamedTuple):
     """A final green run below this many laps is a late restart: it mixes the order anew."""
     fuel_window: int
     """Green laps one tank lasts: with a final run of at least this many, fuel has a say in the finish."""
+
+
+def exposures(miles, drivers):
+    """Return what the mean numbers of cautions and of drop-outs grow with: 1 over 400 miles, 1 in a field of 38."""
+    return (miles / REFERENCE_MILES) ** CAUTION_POWER, drivers / FIELD
 
 
 def _flattened(log_weight, tie: float) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -20,13 +19,7 @@ from dfslab.regimes._features import (
     race_features,
     regime_codes,
 )
-from dfslab.regimes._model import (
-    base_rates,
-    design_of,
-    dominators,
-    fit_logit,
-    with_dominator,
-)
+from dfslab.regimes._model import base_rates, design_of, dominators, fit_logit, with_dominator
 from dfslab.regimes._result import TuningResult, gains, hits, kappa
 
 GRID = {
@@ -120,10 +113,8 @@ class _Candidates:
     """Thresholds to score: those on the grid first, nearest to the ones in use ahead, so that these win ties."""
 
     listed: list[RegimeThresholds]
-    n_grid: int
-    """The first so many may be chosen."""
-    in_use: int
-    use: int | None
+    fixed: dict[str, int]
+    """Which of them are `in use` and, if any, `yours`: they are compared whatever is chosen."""
     smooth: np.ndarray
     """The averaging matrix over each candidate of the grid and those one step away in one threshold."""
 
@@ -131,24 +122,18 @@ class _Candidates:
     def of(cls, grid, in_use, use) -> "_Candidates":
         own = in_use.to_dict()
         home = [np.abs(np.subtract(values, own[name])).argmin() for name, values in grid.items()]
-        steps = np.array([*product(*(range(len(values)) for values in grid.values()))])
+        steps = np.array([*np.ndindex(*map(len, grid.values()))])
         steps = steps[np.abs(steps - home).sum(axis=1).argsort(kind="stable")]
         listed = [replace(in_use, **{n: grid[n][k] for n, k in zip(grid, step, strict=True)}) for step in steps]
         near = np.abs(steps[:, None] - steps).sum(axis=2) <= 1
-        mine = None if use is None else RegimeThresholds.from_dict(own | use)
-        every = [*listed, *dict.fromkeys(c for c in (in_use, mine) if c is not None and c not in listed)]
-        use = None if mine is None else every.index(mine)
-        return cls(every, len(listed), every.index(in_use), use, near / near.sum(axis=1, keepdims=True))
+        fixed = {"in use": in_use} | ({} if use is None else {"yours": RegimeThresholds.from_dict(own | use)})
+        every = list(dict.fromkeys([*listed, *fixed.values()]))
+        return cls(every, {k: every.index(c) for k, c in fixed.items()}, near / near.sum(axis=1, keepdims=True))
 
     def choice(self, skill: np.ndarray) -> int:
         """Return the candidate on the highest plateau of `skill` (C,): of equal ones the nearest to those in use."""
-        smoothed = self.smooth @ skill[: self.n_grid]
+        smoothed = self.smooth @ skill[: len(self.smooth)]
         return int(np.argmax(smoothed >= smoothed.max() - TIE))
-
-    def named(self, best: int) -> dict[str, int | None]:
-        """Return the candidate of each model of the score frame; None where it changes from season to season."""
-        held = {"walk-forward": None, "in use": self.in_use, "best": best}
-        return held if self.use is None else held | {"yours": self.use}
 
 
 def _past(results, races, conditions, simulated, since, until) -> pd.DataFrame:
@@ -191,11 +176,8 @@ def _reduce(drawn, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
     codes = np.array([regime_codes(features, c) for c in listed])
     member = (codes[..., None] == np.arange(len(REGIMES))).astype(float)
     counts = member.sum(axis=1)
-    least = np.maximum(counts, 1.0)[:, None]
-    sums = between @ member.swapaxes(0, 1).reshape(len(features), -1)
-    sums = sums.reshape(len(between), *codes.T.shape, len(REGIMES)).transpose(2, 0, 1, 3)
-    pairs = member.swapaxes(1, 2)[:, None] @ sums
-    return near @ member / least, pairs / (least[..., None] * least[:, :, None]), counts
+    member /= np.maximum(counts, 1.0)[:, None]
+    return near @ member, np.einsum("csi,pst,ctj->cpij", member, between, member, optimize=True), counts
 
 
 def _distances(drawn, share, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -222,6 +204,7 @@ class _Walk:
         self.design, self.scored = design_of(past), np.flatnonzero(past["scored"])
         self.season = past["season"].to_numpy()[self.scored]
         self.later = np.flatnonzero(self.season > self.season.min())
+        self.limits = pd.DataFrame([c.to_dict() for c in candidates.listed])
         self.codes = np.array([regime_codes(past, c) for c in candidates.listed])
         self.known = np.array([known_regimes(past, c) for c in candidates.listed])
         by_race = dict(iter(results.groupby("race_id")))
@@ -252,12 +235,11 @@ class _Walk:
         total = share.sum(axis=2, keepdims=True)
         share = np.where(total > 0, share / np.where(total > 0, total, 1.0), self.simulated)  # as `RaceModel.simulate`
         same = (share**2 / np.maximum(self.counts, 1.0)).sum(axis=2)
-        column = share[:, :, None, :, None]
-        spread = (column.swapaxes(-1, -2) @ self.between @ column)[..., 0, 0] / np.maximum(1.0 - same, 1e-9)[..., None]
-        return (self.near @ share[..., None])[..., 0] - 0.5 * spread
+        spread = np.einsum("rcpij,rci,rcj->rcp", self.between, share, share) / np.maximum(1.0 - same, 1e-9)[..., None]
+        return np.einsum("rcpi,rci->rcp", self.near, share) - 0.5 * spread
 
     def skill(self, gains, rows=slice(None)) -> np.ndarray:
-        """Return the skill of every candidate over the scored races `rows`, (C,)."""
+        """Return the skill over the scored races `rows`: one number of gains (R, 3), (C,) of (R, C, 3)."""
         return self.as_skill(gains[rows].mean(axis=0), rows) @ self.weights
 
     def as_skill(self, gains, rows=slice(None)) -> np.ndarray:
@@ -267,7 +249,7 @@ class _Walk:
 
     def choices(self, gains) -> np.ndarray:
         """Return the candidate of every scored race, (R,): chosen on the seasons before, at first the one in use."""
-        chosen = np.full(len(self.season), self.candidates.in_use)
+        chosen = np.full(len(self.season), self.candidates.fixed["in use"])
         for year in np.unique(self.season)[1:]:
             chosen[self.season == year] = self.candidates.choice(self.skill(gains, self.season < year))
         return chosen
@@ -277,13 +259,18 @@ class _Walk:
         rows = []
         for _ in range(n):
             gains = self.gains(self.probabilities(_permutation(self.past, rng)))
-            rows.append({k: self.skill(v[:, None], self.later)[0] for k, v in self.by_model(gains, best).items()})
-        return pd.DataFrame(rows, columns=list(self.candidates.named(best)), dtype=float)
+            rows.append({name: self.skill(v, self.later) for name, v in self.by_model(gains, best).items()})
+        return pd.DataFrame(rows, columns=["walk-forward", *self.models(best)], dtype=float)
+
+    def models(self, best: int) -> dict[str, int]:
+        """Return the candidates that are held throughout, by their names in the score frame."""
+        fixed = self.candidates.fixed
+        return {"in use": fixed["in use"], "best": best} | fixed
 
     def by_model(self, gains, best: int) -> dict[str, np.ndarray]:
         """Return the gains of every model in every scored race, (R, 3) each."""
-        every, walked = np.arange(len(gains)), self.choices(gains)
-        return {name: gains[every, walked if k is None else k] for name, k in self.candidates.named(best).items()}
+        walked = {"walk-forward": gains[np.arange(len(gains)), self.choices(gains)]}
+        return walked | {name: gains[:, k] for name, k in self.models(best).items()}
 
 
 # ---------------------------------------------------------------- what is found
@@ -299,8 +286,10 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
     n, decided = len(gains), known[:, -1]
     picks = [candidates.choice(walk.skill(gains, resample_rng.integers(n, size=n))) for _ in range(n_resamples)]
     scores, placebo = _scores(walk, walk.by_model(gains, best)), walk.placebo(n_permutations, best, placebo_rng)
-    thresholds = {name: k if k is None else candidates.listed[k] for name, k in candidates.named(best).items()}
-    comparison, confusion = _comparison(scores, placebo, thresholds), _confusion(past, *labels, cluster_rng)
+    thresholds = {name: candidates.listed[k] for name, k in walk.models(best).items()}
+    held = walk.limits.iloc[list(walk.models(best).values())].set_axis(list(thresholds))
+    comparison, confusion = _comparison(scores, placebo, held), _confusion(past, *labels, cluster_rng)
+    chosen = walk.limits.iloc[walked].set_axis(walk.season).rename_axis("season").iloc[walk.later].reset_index()
     return TuningResult(
         best=thresholds["best"],
         in_use=thresholds["in use"],
@@ -308,7 +297,7 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
         score=dict(zip(PARTS, walk.weights.tolist(), strict=True)),
         table=_table(walk, gains, best),
         scores=scores,
-        chosen=_chosen(walk, walked),
+        chosen=chosen.drop_duplicates("season", ignore_index=True),
         placebo=placebo,
         forecasts=_forecasts(walk, chances, walked),
         knowing=_knowing(walk, best),
@@ -324,28 +313,27 @@ def _result(walk: _Walk, until, n_permutations: int, n_resamples: int, rng) -> T
     )
 
 
-def _comparison(scores: pd.DataFrame, placebo: pd.DataFrame, thresholds: dict) -> pd.DataFrame:
+def _comparison(scores: pd.DataFrame, placebo: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
     """Return the models side by side, p by permutations [phipson2010]; see `TuningResult.comparison`."""
     every = scores[scores["score"] == "all"]
     table = gains(every, "unweighted", "model")
     more = gains(every[every["model"] != "unweighted"], "in use", "model").drop(columns="races")
     p = [(1 + hits(placebo[name], skill)) / (1 + len(placebo)) for name, skill in table[["model", "skill"]].to_numpy()]
-    held = pd.DataFrame({name: one.to_dict() for name, one in thresholds.items() if one}).T
     more = more.rename(columns={"skill": "more", "skill_se": "more_se"})
     return table.assign(p=p).merge(more, how="left").join(held, on="model")
 
 
 def _table(walk: _Walk, gains, best: int) -> pd.DataFrame:
     """Return the grid with gains over all scored races; see `TuningResult.table`."""
-    candidates, n = walk.candidates, walk.candidates.n_grid
+    n = len(walk.candidates.smooth)
     parts = walk.as_skill(gains[:, :n]) * walk.weights
     by_race = parts.sum(axis=2)
     gain, short = by_race.mean(axis=0), by_race[:, [by_race.mean(axis=0).argmax()]] - by_race
-    table = pd.DataFrame([c.to_dict() for c in candidates.listed[:n]]).assign(skill=gain, skill_se=sem(by_race))
-    table = table.assign(**dict(zip(PARTS, parts.mean(axis=0).T, strict=True)), smoothed=candidates.smooth @ gain)
+    table = walk.limits[:n].assign(skill=gain, skill_se=sem(by_race))
+    table = table.assign(**dict(zip(PARTS, parts.mean(axis=0).T, strict=True)), smoothed=walk.candidates.smooth @ gain)
     table = table.assign(behind=short.mean(axis=0), behind_se=sem(short))
     table["plateau"] = table["behind"] <= table["behind_se"] + TIE
-    return table.assign(chosen=np.arange(n) == best, in_use=np.arange(n) == candidates.in_use)
+    return table.assign(chosen=table.index == best, in_use=table.index == walk.candidates.fixed["in use"])
 
 
 def _scores(walk: _Walk, gains: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -359,11 +347,6 @@ def _scores(walk: _Walk, gains: dict[str, np.ndarray]) -> pd.DataFrame:
         for score, value in (*zip(PARTS, parts.T, strict=True), ("all", parts @ walk.weights)):
             tables.append(about.assign(model=model, score=score, value=value))
     return pd.concat(tables).rename_axis("case").reset_index()
-
-
-def _chosen(walk: _Walk, walked) -> pd.DataFrame:
-    rows = [{"season": walk.season[row], **walk.candidates.listed[walked[row]].to_dict()} for row in walk.later]
-    return pd.DataFrame(rows).drop_duplicates("season", ignore_index=True)
 
 
 def _forecasts(walk: _Walk, chances, walked) -> pd.DataFrame:

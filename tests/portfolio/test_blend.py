@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfslab.portfolio._blend import SOURCES, Blend, fit_blend, past_rows, prior
+from dfslab.portfolio._blend import SOURCES, Blend, believed_weights, fit_blend, past_rows
 
 DRIVERS = 36
 TRUTH = (0.5, 20.0, 40.0, -0.2, 0.3)
-PLAIN, PROJECTED = prior(False), prior(True)
+PLAIN, PROJECTED = believed_weights(False), believed_weights(True)
 
 
 def season(rng, races, weights=TRUTH, noise=1.0):
