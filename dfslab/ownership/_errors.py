@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.interpolate import interpn
 from scipy.special import expit, logit
 
 LEAST = 0.0005
@@ -102,13 +103,9 @@ def log_odds(ownership) -> np.ndarray:
 
 def _from_quantiles(table: Mapping, level, uniform) -> np.ndarray:
     """Return errors at cumulative probability `uniform` by a table of quantiles at some levels, linear between."""
-    levels, probability = np.asarray(table["levels"], float), np.asarray(table["probability"], float)
-    quantiles = np.asarray(table["quantiles"], float)
-    place = np.interp(level, levels, np.arange(len(levels)))
-    below = np.minimum(place.astype(int), len(levels) - 2)
-    share = place - below
-    curves = (1 - share)[:, None] * quantiles[below] + share[:, None] * quantiles[below + 1]
-    return np.column_stack([np.interp(uniform[:, d], probability, curves[d]) for d in range(len(level))])
+    levels, probability, quantiles = (np.array(table[k], float) for k in ("levels", "probability", "quantiles"))
+    inside = np.broadcast_to(np.clip(level, levels[0], levels[-1]), uniform.shape)
+    return interpn((levels, probability), quantiles, np.stack([inside, uniform], axis=-1))
 
 
 def draw_ownership(centre, salary, residuals: Residuals, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -42,9 +42,10 @@ class Prior:
     source: str = ""
 
     @classmethod
+    @cache
     def shipped(cls, start: str = "neutral") -> "Prior":
         """Return the figures that come with the package, of one start; their `source` says what they rest on."""
-        return _shipped()[start]
+        return cls(**json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))[start])
 
     def of(self, estimator: str, features) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and precision (in contests) of the coefficients of `features`, in order."""
@@ -54,12 +55,6 @@ class Prior:
     def figures(self, estimator: str, feature) -> list:
         """Return (mean, sd) of each coefficient of `feature`; empty for a feature that is not used."""
         return self.coefficients.get(f"{estimator}/{feature}") or self.coefficients.get(feature, [])
-
-
-@cache
-def _shipped() -> dict[str, Prior]:
-    path = Path(__file__).with_name("defaults.json")
-    return {start: Prior(**figures) for start, figures in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def temperature(board: ContestBoard, prior: Prior) -> float:

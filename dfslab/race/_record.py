@@ -51,7 +51,7 @@ class FinishRecord:
         table = metrics.summarise(self.scores, [*keys, "model"]).rename(columns={"se": "mean_se"})
         table = table.merge(gap, how="left", on=[*keys, "model"])
         table.insert(len(keys), "better", np.where(table["score"].isin(BETTER_HIGH), "higher", "lower"))
-        return table.sort_values(keys, kind="stable", key=_in_order, ignore_index=True)
+        return table.sort_values(keys, kind="stable", key=lambda x: pd.factorize(x)[0], ignore_index=True)
 
     def calibration(self, model: str = "model", bands=BANDS) -> pd.DataFrame:
         """Return forecast against actual shares of win, top 5 and top 10 by band of the forecast.
@@ -73,10 +73,6 @@ class FinishRecord:
         tables = {model: first.calibration(model, (0.0, 1.0)) for model in best["model"].unique()}
         table = pd.concat(tables, names=["model"]).reset_index("model")
         return table.drop(columns=["low", "high", "clusters"]).sort_values(["event", "model"], ignore_index=True)
-
-
-def _in_order(column: pd.Series) -> pd.Series:
-    return pd.Series(pd.factorize(column)[0], column.index)
 
 
 def finish_record(

@@ -15,7 +15,7 @@ from dfslab.race._market import fit_pool
 from dfslab.race._orders import sample_finish
 from dfslab.race._scenarios import Scenarios
 from dfslab.race._tracks import Mechanics, RaceFigures
-from dfslab.regimes import REGIMES, RegimeModel, RegimeThresholds, past_conditions, race_conditions, race_features
+from dfslab.regimes import RegimeModel, RegimeThresholds, past_conditions, race_conditions, race_features
 from dfslab.rules import points_of, rules_on
 
 CHUNK = 2048
@@ -109,8 +109,12 @@ class RaceModel:
             race_id=race.race_id,
         )
         scenarios = scenarios.relabel(self.thresholds)
-        conditions, shares = race_conditions(worth, grid, race.track_type), scenarios.regime_shares()
-        return scenarios.reweight(dict(zip(REGIMES, self.regime_model.probabilities(conditions, shares), strict=True)))
+        conditions = race_conditions(worth, grid, race.track_type)
+        shares = scenarios.regime_shares().to_numpy()
+        # a regime that no scenario shows leaves its chance to the others
+        forecast = np.where(shares > 0, self.regime_model.probabilities(conditions, shares), 0.0)
+        count = np.maximum(np.bincount(scenarios.regime, minlength=len(shares)), 1)
+        return replace(scenarios, weight=(forecast / forecast.sum() / count)[scenarios.regime])
 
 
 def _draw(here: RaceFigures, grid, n: int, rng, threads) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import cdist
 from scipy.special import expit
 from scipy.stats import sem
 
@@ -183,17 +184,14 @@ def _reduce(drawn, results: pd.DataFrame, listed) -> tuple[np.ndarray, ...]:
 def _distances(drawn, share, results: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return distances from each scenario to what came, (3, S), and between scenarios, (3, S, S), by part."""
     real = results.set_index("driver").reindex(drawn.drivers)
-    actual = real["dk_points"].to_numpy(float)
+    actual, led, crashed = real[["dk_points", "laps_led", "dnf_crash"]].to_numpy(float).T
     known = ~np.isnan(actual)
-    points, crashes = drawn.points[:, known].astype(float), drawn.crashed.sum(axis=1).astype(float)
-    squares = (points**2).sum(axis=1)
-    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0.0))
-    np.fill_diagonal(apart, 0.0)
-    led, crashed = real["laps_led"].to_numpy(float), real["dnf_crash"].to_numpy(float)
-    lines = (share, np.nanmax(led) / max(np.nansum(led), 1.0)), (crashes, np.nansum(crashed))
-    near = [np.linalg.norm(points - actual[known], axis=1), *(np.abs(x - came) for x, came in lines)]
-    between = [apart, *(np.abs(x[:, None] - x) for x, _ in lines)]
-    return np.array(near), np.array(between)
+    parts = [
+        (drawn.points[:, known], actual[known]),
+        (share[:, None], [np.nanmax(led) / max(np.nansum(led), 1.0)]),
+        (drawn.crashed.sum(axis=1)[:, None], [np.nansum(crashed)]),
+    ]
+    return np.array([cdist(x, [came])[:, 0] for x, came in parts]), np.array([cdist(x, x) for x, _ in parts])
 
 
 class _Walk:
