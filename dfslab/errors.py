@@ -1,5 +1,6 @@
 """Errors in one sentence, and the checks of single numbers and dates, written once."""
 
+import difflib
 import math
 import re
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["InputError", "UserError", "as_day", "day_of", "in_words", "number_between", "whole_number"]
+__all__ = ["InputError", "UserError", "as_day", "day_of", "did_you_mean", "in_words", "number_between", "whole_number"]
 
 
 class UserError(ValueError):
@@ -33,6 +34,14 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'the system'}: {error.strerror.lower()}; name another place, or fix that one"
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def did_you_mean(name, known, otherwise: str) -> str:
+    """Return the question after the nearest of the `known` names, or what to do `otherwise`; names' parts count."""
+    known, asked = [str(one) for one in known], str(name).lower()
+    part = [one for one in known if asked and asked in one.lower()]
+    near = part or difflib.get_close_matches(str(name), known, 1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def whole_number(number, name: str, least: int) -> int:

@@ -1,6 +1,5 @@
 """The nouns every stage shares: a race, its slate of drivers, its results, and a contest with its prizes."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dfslab import rules as _rules
-from dfslab.errors import UserError, as_day, number_between, whole_number
+from dfslab.errors import UserError, as_day, did_you_mean, number_between, whole_number
 
 __all__ = ["Contest", "Race", "Results", "Slate", "SlateError", "UserError", "group_numbers"]
 
@@ -144,8 +143,7 @@ class Slate:
         index = pd.Index(self.names).get_indexer(list(names))
         if (index < 0).any():
             unknown = [n for n, i in zip(names, index, strict=True) if i < 0]
-            near = difflib.get_close_matches(str(unknown[0]), list(map(str, self.names)), 1)
-            hint = f"did you mean {near[0]}?" if near else "write the name as on the slate"
+            hint = did_you_mean(unknown[0], self.names, "write the name as on the slate")
             raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}; {hint}")
         return index
 

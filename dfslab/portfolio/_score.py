@@ -1,7 +1,7 @@
 """Score portfolios on draws that nothing was chosen on, side by side and paired, with standard errors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +94,7 @@ class Scores:
         if not self.fees[name]:
             mean, error = self.mean(self.payout[name])
             return [(f"${mean:,.2f}", f"expected to be won without a fee, ± ${error:,.2f}"), cash]
-        band = f"of the fees in return; 80 % band {row['low_80']:+.0%} to {row['high_80']:+.0%}"
+        band = f"expected profit on the fees; its 80 % band {row['low_80']:+.0%} to {row['high_80']:+.0%}, luck apart"
         money = f"{row['return']:+.0%}", f"{band}; the average entry {self.average['return']:+.0%}"
         top = f"{row['top_1pct']:.1%}", "of the entries among the best 1 %"
         return [cash, money, chance] if self.contest.kind == "cash" else [money, chance, cash, top]
@@ -109,6 +109,20 @@ class Scores:
         """Return what each promise is worth, one row per portfolio (see `PromiseMap`), default by the shipped map."""
         promised = self.table().rename(columns={"roi": "return"}).set_index("portfolio")[list(RATES)]
         return (promises or PromiseMap.shipped())(promised, self.average).reset_index()
+
+    def discounted(self, name: str, plain: str, worth: float) -> "Scores":
+        """Return scores in which portfolio `name` promises what `plain` does, and `worth` of what it promises beyond.
+
+        Where `plain` is not among the portfolios nothing is changed.
+        """
+        if plain not in self.payout:
+            return self
+        columns = {column: getattr(self, column) for column in ("payout", "cash", "top_1pct", "fees")}
+        mixed = {
+            column: values | {name: values[plain] + worth * (values[name] - values[plain])}
+            for column, values in columns.items()
+        }
+        return replace(self, **mixed)
 
     def by_regime(self, radii: Sequence[float] = (0.05, 0.2)) -> pd.DataFrame:
         """Return what every portfolio earns in each regime, and if the regimes' probabilities are wrong.
@@ -304,7 +318,9 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str | None = None) -> Verdict:
+def referee(
+    scores: Scores, worth: Mapping[str, float] | None = None, plain: str | None = None, asked: str | None = None
+) -> Verdict:
     """Return which of the portfolios of `scores` to play: the one that earns most, but plain lineups where unclear.
 
     The draws of `scores` must be others than those the portfolios were chosen on and others than those the promise is
@@ -316,13 +332,14 @@ def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str
     worth : recipe → what its promised gain over `plain` was worth in the past, as a factor (default 1 for all)
     plain : the recipe without leverage (default the first); it is played when no other is ahead of it by more than one
         standard error
+    asked : the recipe that the user wants whatever comes out; the sentence says what its gain was worth in the past
 
     Raises
     ------
-    UserError : `plain` or a recipe of `worth` is not among the portfolios
+    UserError : `plain`, `asked` or a recipe of `worth` is not among the portfolios
     """
     names, worth = list(scores.payout), worth or {}
-    unknown = sorted(({plain} - {None} | set(worth)) - set(names))
+    unknown = sorted(({plain, asked} - {None} | set(worth)) - set(names))
     if unknown:
         raise UserError(f"referee: no portfolio {', '.join(unknown)}; the portfolios are {', '.join(names)}")
     plain = plain or names[0]
@@ -331,10 +348,13 @@ def referee(scores: Scores, worth: Mapping[str, float] | None = None, plain: str
     clear = {name: gain for name, (gain, se) in believed.items() if gain > se}
     if not ahead:
         return Verdict(plain, f"{plain} is the only recipe.")
-    best = max(clear or ahead, key=clear.get if clear else lambda name: ahead[name][0])
+    best = asked or max(clear or ahead, key=clear.get if clear else lambda name: ahead[name][0])
     gain, se = ahead[best]
     promise = f"promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
     promise += " on draws that no recipe was chosen on"
+    if asked:
+        share = f"of such gains {worth.get(asked, 1.0):.0%} came true in the past, and no more is promised below"
+        return Verdict(asked, f"Played: {asked}, as you asked. It {promise}; {share}.")
     if clear:
         return Verdict(best, f"Played: {best}. It {promise}.")
     why = "which is not a standard error ahead" if believed[best][1] else "but such gains came to nothing in the past"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from dfslab.errors import UserError
+from dfslab.errors import UserError, did_you_mean
 from dfslab.lineups import best_lineups
 from dfslab.regimes import REGIMES, RegimeThresholds, race_features, regime_codes
 from dfslab.slate import Slate
@@ -48,22 +48,28 @@ class Scenarios:
         return len(self.weight)
 
     def __repr__(self) -> str:
-        shares = self.regime_shares().map("{:.0%}".format)
-        kinds = ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in shares.items())
         of = f" of {self.race_id}" if self.race_id else ""
-        return f"Scenarios({len(self.drivers)} drivers, {len(self):,} races{of}: {kinds})"
+        return f"Scenarios({len(self.drivers)} drivers, {len(self):,} races{of}: {self._kinds()})"
+
+    def _kinds(self) -> str:
+        shares = self.regime_shares().map("{:.0%}".format)
+        return ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in shares.items())
 
     def _repr_html_(self) -> str:
         return f"<p>{self!r}</p>{self.summary().head(10).to_html(float_format='{:.2f}'.format)}"
 
     # ------------------------------------------------------------ questions
 
+    @property
+    def _index(self) -> pd.Index:
+        return pd.Index(self.drivers, name="driver")
+
     def _values(self, what) -> np.ndarray:
         return np.asarray(getattr(self, what) if isinstance(what, str) else what, float)
 
     def mean(self, what="points") -> pd.Series:
         """Return the weighted mean of an (S, D) quantity by driver: its name (`points`, `finish`, …) or an array."""
-        return pd.Series(self.weight @ self._values(what), self.drivers)
+        return pd.Series(self.weight @ self._values(what), self._index)
 
     def spread(self, what="points") -> pd.Series:
         """Return the weighted standard deviation of an (S, D) quantity by driver."""
@@ -80,22 +86,36 @@ class Scenarios:
         found = np.quantile(self._values(what), levels, axis=0, weights=self.weight, method="inverted_cdf")
         if found.ndim == 1:
             return pd.Series(found, levels)
-        return pd.DataFrame(found.T, index=self.drivers, columns=levels)
+        return pd.DataFrame(found.T, self._index, levels)
+
+    def _happens(self, event) -> np.ndarray:
+        """Return an event as a bool array: given as one, or as a function of the scenarios."""
+        return np.asarray(event(self) if callable(event) else event, bool)
 
     def probability(self, event) -> float | pd.Series:
         """Return the probability of `event`, an (S,) or (S, D) bool array: a number, or one by driver.
 
         Examples
         --------
-        ``races.probability(races.finish == 1)`` is every driver's chance to win.
+        ``races.probability(races.finish == 1)`` is every driver's chance to win; so is
+        ``races.probability(lambda r: r.finish == 1)``, which can be asked of scenarios that have no name.
         """
-        happens = np.asarray(event, bool)
+        happens = self._happens(event)
         return self.mean(happens).rename("probability") if happens.ndim == 2 else float(self.weight @ happens)
 
     def given(self, event=None, *, regime: str | None = None) -> "Scenarios":
-        """Return the scenarios of a `regime`, those where `event` (S,) holds, or both."""
-        event = np.ones(len(self), bool) if event is None else np.asarray(event, bool)
-        return self.take(event if regime is None else event & (self.regime == self._code(regime)))
+        """Return the scenarios of a `regime`, those where `event` (S,) holds, or both.
+
+        `event` is a bool array, or a function of the scenarios: ``races.given(lambda r: r.cautions > 8)``.
+        """
+        if isinstance(event, str):
+            raise UserError(f"scenarios: '{event}' is no event; write given(regime='{event}')")
+        happens = np.ones(len(self), bool) if event is None else self._happens(event)
+        if regime is not None:
+            happens = happens & (self.regime == self._code(regime))
+            if not happens.any() and event is None:
+                raise UserError(f"scenarios: no simulated race is {regime}; the regimes here are {self._kinds()}")
+        return self.take(happens)
 
     def regime_shares(self) -> pd.Series:
         """Return the probability of each regime."""
@@ -107,7 +127,7 @@ class Scenarios:
         covariance = np.cov(self.points, rowvar=False, aweights=self.weight)
         sd = np.sqrt(np.diag(covariance))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return pd.DataFrame(covariance / np.outer(sd, sd), index=self.drivers, columns=self.drivers)
+            return pd.DataFrame(covariance / np.outer(sd, sd), self._index, self.drivers)
 
     def optimal_share(self, slate: Slate, n: int = 2_000) -> pd.Series:
         """Return by driver of `slate` how often he is in the best legal lineup, over the first `n` scenarios."""
@@ -118,7 +138,7 @@ class Scenarios:
         for points, weight in zip(few.points[:, racing], few.weight, strict=True):
             best = best_lineups(points, slate.salary[racing], slate.rules, 1, groups=groups)[0]
             share[racing[best]] += weight
-        return pd.Series(share, slate.names, name="optimal")
+        return pd.Series(share, pd.Index(slate.names, name="driver"), name="optimal")
 
     def leader_share(self) -> np.ndarray:
         """Return the share of the laps that the driver who led most has led, (S,)."""
@@ -137,7 +157,7 @@ class Scenarios:
             leads_half=self.probability(there & half),
             drops_out=self.probability(self.dropped_out),
         )
-        return table.rename_axis("driver").sort_values("points", ascending=False, kind="stable")
+        return table.sort_values("points", ascending=False, kind="stable")
 
     def typical(self, n: int = 5) -> pd.DataFrame:
         """Return the `n` likeliest stories of the race: a regime, and who leads most laps.
@@ -166,7 +186,8 @@ class Scenarios:
     def to_frame(self, driver: str) -> pd.DataFrame:
         """Return one row a scenario: what happens to `driver`, the race's cautions, its regime and its weight."""
         if driver not in self.drivers:
-            raise UserError(f"{driver} is not in these scenarios; write the name as in `.drivers`")
+            hint = did_you_mean(driver, self.drivers, "write the name as in `.drivers`")
+            raise UserError(f"{driver} is not in these scenarios; {hint}")
         row = int(np.argmax(self.drivers == driver))
         mine = {name: getattr(self, name)[:, row] for name in PER_DRIVER}
         race = {name: getattr(self, name) for name in PER_SCENARIO}

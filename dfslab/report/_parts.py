@@ -101,7 +101,7 @@ class Column:
             form = ".3g" if abs(value) < 100 else ".0f"
         else:
             form = "" if digits is None else f".{digits}f"
-        text = f"{value:{sign},{form}}".replace("-", "−")
+        text = f"{value:{sign}z,{form}}".replace("-", "−") if form else f"{value:{sign},}".replace("-", "−")
         return re.sub(r"^([+−]?)", r"\1$", text) if self.kind == "dollars" else text
 
 
@@ -139,7 +139,7 @@ def table(
 
     Parameters
     ----------
-    frame : in the package's units; a Series becomes two columns
+    frame : in the package's units; a Series becomes two columns, an index with a name the first
     fold : the line below which the table is closed until it is opened
     bars : columns with a bar behind the number, as long as its share of the column's largest
     search : sort by a click on a header, keep rows by typing a name (−name drops them); works offline
@@ -148,7 +148,8 @@ def table(
     """
     if frame is None or not len(frame):
         return Part("")
-    frame = _banded(frame.reset_index() if isinstance(frame, pd.Series) else frame)
+    named = isinstance(frame, pd.Series) or any(frame.index.names)
+    frame = _banded(frame.reset_index() if named else frame)
     units, errors = units or {}, {n: e for n in frame for e in (f"{n}_se", f"± {n}") if e in frame}
     names = [name for name in frame if name not in errors.values()]
     head, cells = zip(*(_drawn(frame, n, errors.get(n), units.get(n), n in bars) for n in names), strict=True)
@@ -286,4 +287,6 @@ def _bounds(low: float, high: float) -> str:
 
 
 def _short(value) -> str:
-    return value if isinstance(value, str) else f"{value:,.6g}".replace("-", "−")
+    if isinstance(value, str):
+        return value
+    return "0" if abs(value) < ROUNDING else f"{value:,.6g}".replace("-", "−")

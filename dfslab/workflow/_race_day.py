@@ -119,12 +119,12 @@ class RaceDay:
         return label_races(facts.join(features), self.thresholds)
 
     def similar_races(self, n: int = 10) -> pd.DataFrame:
-        """Return the `n` past races most like this one, likest first, with their features and labels.
+        """Return the `n` past races most like this one, of equals the latest first, with features and labels.
 
         Likeness is the distance in log length of the lap and log length of the race, a step of one for another track
         type, and a small one for another track.
         """
-        races = self.history.races.set_index("race_id")
+        races = self.history.races.sort_values("date", ascending=False, kind="stable").set_index("race_id")
         miles = races["track_length_mi"] * races["sched_laps"] if "sched_laps" in races else np.nan
         away = np.abs(np.log(races["track_length_mi"] / self.race.track_length_mi))
         away = away.fillna(1) + np.abs(np.log(miles / (self.race.track_length_mi * self.race.sched_laps))).fillna(1)

@@ -11,6 +11,7 @@ from inspect import signature
 import numpy as np
 import pandas as pd
 
+from dfslab.errors import UserError, did_you_mean
 from dfslab.field import sample_fields
 from dfslab.optimize import NASCAROptimizer
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipForecast
@@ -163,12 +164,16 @@ def choose_portfolio(
     """Return the lineups that earn most together in the contest under every wish, in order of choice.
 
     Each wish is explained at `portfolio.generate_regime_aware_portfolio`; None is what the evidence supports. `sizes`
-    are n_candidates, n_choose and n_fields of the search.
+    are n_candidates, n_choose and n_fields of the search, or your own candidates.
     """
+    for name in set(sizes) - set(_SIZES):
+        hint = did_you_mean(name, [*_WISHES, *_SIZES], f"it knows {', '.join(_WISHES)}")
+        raise UserError(f"choose_portfolio: there is no wish '{name}'; {hint}")
     wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
     return _chosen(day, races, crowd, n_lineups, contest, wishes)
 
 
+_SIZES = ("candidates", "n_candidates", "n_choose", "n_fields")
 _WISHES = [p.name for p in signature(choose_portfolio).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 

@@ -117,6 +117,17 @@ def test_python_in_the_documents_runs(block):
     assert ran.returncode == 0, ran.stderr
 
 
+def test_what_the_readme_says_of_its_objects_is_so():
+    """The short calls in its prose, on the objects of its eight lines."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = next(code for _, language, code in _blocks(text) if language == "python" and "choose_portfolio" in code)
+    calls = re.findall(r"`((?:races|crowd|day|mine)\.[^`]*\))`", text)
+    assert len(calls) >= 6
+    lines = [block.replace("2_000", "300").replace("n_lineups=20", "n_lineups=3, n_candidates=200, n_fields=2"), *calls]
+    ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
 def _targets() -> set[str]:
     return set(re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dfslab.contest import simulate_contest
+from dfslab.errors import UserError
+from dfslab.portfolio import referee
 from dfslab.portfolio._score import score_portfolios
 from dfslab.slate import Contest
 
@@ -134,6 +136,27 @@ def test_the_spread_between_sets_is_that_of_their_expected_payouts():
     row = scores.table().iloc[0]
     assert row["spread"] == pytest.approx(np.std(truth, ddof=1), rel=0.35)
     assert abs(row["expected_payout"] - np.mean(truth)) < 3 * row["expected_payout_se"]
+
+
+def test_a_discounted_promise_is_that_of_plain_lineups_and_a_share_of_the_rest(case):
+    first, second, points, fields, weight = case
+    scores = score_portfolios({"plain": first, "mine": second}, points, fields, contest_of(), weight=weight)
+    raw, none = scores.table().set_index("portfolio"), scores.discounted("mine", "plain", 0.0).table()
+    half = scores.discounted("mine", "plain", 0.5).table().set_index("portfolio")
+    for rate in ("expected_payout", "cash", "top_1pct"):
+        assert none[rate].tolist() == pytest.approx([raw.loc["plain", rate]] * 2)
+        assert half.loc["mine", rate] == pytest.approx(raw[rate].mean())
+    assert scores.discounted("mine", "other", 0.0) is scores
+    assert scores.discounted("mine", "plain", 1.0).cards("mine") == scores.cards("mine")
+
+
+def test_a_recipe_that_was_asked_for_is_played_and_its_gain_is_told(case):
+    first, second, points, fields, weight = case
+    scores = score_portfolios({"plain": first, "mine": second}, points, fields, contest_of(), weight=weight)
+    verdict = referee(scores, {"mine": 0.0}, asked="mine")
+    assert verdict.name == "mine" and "as you asked" in verdict.sentence and "0% came true" in verdict.sentence
+    with pytest.raises(UserError, match="no portfolio theirs"):
+        referee(scores, asked="theirs")
 
 
 def test_the_cards_and_the_summary_give_the_calibrated_return_and_its_band(case):

@@ -70,7 +70,7 @@ def test_given_a_regime_or_an_event_only_its_races_are_left():
     assert len(half) == 1 and half.weight.sum() == pytest.approx(1)
     with pytest.raises(UserError, match="'mayhem' is unknown; the regimes are dominator"):
         races.given(regime="mayhem")
-    with pytest.raises(UserError, match="none left"):
+    with pytest.raises(UserError, match="no simulated race is"):
         races.given(regime="fuel_mileage")
 
 
@@ -121,6 +121,24 @@ def test_new_regime_weights_keep_the_races_of_a_regime_in_proportion():
     assert "No simulated race is fuel_mileage" in moved.notes[-1]
 
 
+def test_an_event_may_be_a_function_of_the_scenarios():
+    races = scenarios()
+    chaos = races.given(regime="chaos")
+    pd.testing.assert_series_equal(chaos.probability(lambda r: r.finish == 1), chaos.probability(chaos.finish == 1))
+    few = races.cautions > np.median(races.cautions)
+    kept = few.copy()
+    both, same = races.given(few, regime="dominator"), races.given(lambda r: r.cautions > np.median(races.cautions))
+    np.testing.assert_array_equal(few, kept)
+    assert len(both) == (few & (races.regime == 0)).sum() and len(same) == few.sum()
+
+
+def test_a_regime_that_is_no_event_or_has_no_race_is_told():
+    with pytest.raises(UserError, match=r"write given\(regime='chaos'\)"):
+        scenarios().given("chaos")
+    with pytest.raises(UserError, match="no simulated race is fuel_mileage; the regimes here are dominator 22%"):
+        scenarios().given(regime="fuel_mileage")
+
+
 def test_they_speak_in_one_line_and_show_drivers_by_name():
     races = scenarios()
     assert repr(races).startswith("Scenarios(8 drivers, 6 races of some-race: dominator 22%, chaos 17%")
@@ -128,3 +146,5 @@ def test_they_speak_in_one_line_and_show_drivers_by_name():
     assert races.to_frame("Driver B")["finish"].tolist() == races.finish[:, 1].tolist()
     with pytest.raises(UserError, match="Driver Z is not in these scenarios"):
         races.to_frame("Driver Z")
+    with pytest.raises(UserError, match="did you mean Driver B"):
+        races.to_frame("driver b")

@@ -20,6 +20,12 @@ def _heads(part) -> list[str]:
     return re.findall(r"<th(?: [^>]*)?>(.*?)</th>", part.markup)
 
 
+def test_an_index_with_a_name_is_a_column():
+    frame = pd.DataFrame({"points": [40.0]}, pd.Index(["Ann"], name="driver"))
+    assert _cells(table(frame)) == ["Ann", "40.0"]
+    assert _cells(table(frame.reset_index().iloc[[0]])) == ["Ann", "40.0"]
+
+
 def test_a_table_escapes_and_aligns():
     frame = pd.DataFrame({"driver": ["<b>Ann</b>", "Ben & Co"], "points": [41.25, np.nan]})
     text = table(frame, "Points < 50.").markup

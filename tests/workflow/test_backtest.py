@@ -1,6 +1,7 @@
 """The season walked forward: order of finish in the real field, slopes, salary alone, resuming, no leakage."""
 
 import json
+import secrets
 import shutil
 from dataclasses import replace
 
@@ -92,9 +93,11 @@ def test_names_of_another_spelling_find_their_row():
 
 @pytest.fixture(scope="module")
 def season(tmp_path_factory):
-    """A backtest of two races of a copy of the bundled season."""
+    """A backtest of two races of a copy of the bundled season, which nothing kept by an earlier run knows."""
     folder = tmp_path_factory.mktemp("season")
     shutil.copytree(SAMPLE, folder / "data")
+    for race_id in RACES:
+        (folder / "data" / "races" / race_id / "copy.txt").write_text(secrets.token_hex())
     seen = []
     frames = run_backtest(
         folder / "data",

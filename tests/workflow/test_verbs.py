@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfslab.errors import UserError
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipForecast, forecast, walk_forward
 from dfslab.parallel import cache_folder
 from dfslab.portfolio import fit_blend, past_rows, shifted
@@ -136,6 +137,11 @@ def test_the_means_of_past_races_do_not_know_what_was_projected(night):
     both = given.notna() & past["model_points"].notna()
     assert np.abs(past["model_points"] - given)[both].mean() > 1
     np.testing.assert_array_equal(past["projected_points"][given.isna()], past["model_points"][given.isna()])
+
+
+def test_a_wish_that_is_none_is_told_with_the_nearest(night):
+    with pytest.raises(UserError, match=r"choose_portfolio: there is no wish 'lock'; did you mean locks\?"):
+        choose_portfolio(night.day, night.races, night.crowd, 3, lock=["A"])
 
 
 def test_a_first_race_is_blended_as_believed_before_any():

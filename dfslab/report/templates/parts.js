@@ -11,9 +11,10 @@
       const fits = (text) => words.every((w) => (/^[-−]/.test(w) ? !w.slice(1) || !text.includes(w.slice(1)) : text.includes(w)));
       const kept = [...body.rows].filter((row) => fits(row.textContent.toLowerCase()));
       for (const row of rows) row.hidden = true;
-      kept.slice(0, all || words.length ? kept.length : most).forEach((row) => (row.hidden = false));
+      const here = kept.slice(0, all || words.length ? kept.length : most);
+      for (const row of here) row.hidden = false;
       note.textContent = "";
-      note.append(`${kept.length} of ${rows.length} rows`);
+      note.append(`${here.length} of ${rows.length} shown`);
       if (!words.length && most < rows.length) {
         const more = document.createElement("button");
         more.textContent = all ? `show ${most}` : "show all";
