@@ -61,8 +61,8 @@ def test_a_race_page_shows_the_tuning_that_was_saved_and_saves_nothing(tmp_path)
     (folder / "models/regimes.json").write_text(text)
     mine = {"use": {"leader_share": 0.25}, "n_candidates": 150}
     said = _text(_papermill("02_regime_tuning", tmp_path, data_dir=str(folder), n_scenarios=200, **mine))
-    assert "Lineups shared with in use: in use 20 of 20, yours" in said
-    assert "As tuned." in said and "leader_share 0.4" in said and "framed: the choice" in said
+    assert "Shared with in use: in use 20 of 20, yours" in said
+    assert "As tuned." in said and "one driver leads 40 % of the laps" in said and "framed: the choice" in said
     assert (folder / "models/regimes.json").read_text() == text
 
 
