@@ -22,4 +22,20 @@ from dfslab.data._race_folder import finished_races, list_races, load_slate, ope
 from dfslab.data._standings import read_standings
 from dfslab.data._tables import read_results, read_salaries
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "fetch_season",
+    "files",
+    "finished_races",
+    "history",
+    "ingest_standings",
+    "list_races",
+    "load_slate",
+    "match_names",
+    "open_folder",
+    "read_contest",
+    "read_results",
+    "read_salaries",
+    "read_slate",
+    "read_standings",
+    "write_lineups",
+]

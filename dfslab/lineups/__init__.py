@@ -22,4 +22,17 @@ from dfslab.lineups._paths import distinct
 from dfslab.lineups._problem import LineupProblem, Rule
 from dfslab.lineups._search import search, search_set
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "InfeasibleOwnership",
+    "LineupLaw",
+    "LineupProblem",
+    "Rule",
+    "SearchTooLarge",
+    "best_lineups",
+    "distinct",
+    "search",
+    "search_set",
+    "take_in_order",
+    "why_few",
+    "why_none",
+]

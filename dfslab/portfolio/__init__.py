@@ -20,4 +20,17 @@ from dfslab.portfolio._portfolio import Portfolio, audit
 from dfslab.portfolio._promise import PromiseMap
 from dfslab.portfolio._score import Scores, referee, score_portfolios
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "Portfolio",
+    "PromiseMap",
+    "Scores",
+    "Workshop",
+    "allocate_lineups_by_regime",
+    "audit",
+    "fit_blend",
+    "generate_regime_aware_portfolio",
+    "past_rows",
+    "referee",
+    "score_portfolios",
+    "shifted",
+]

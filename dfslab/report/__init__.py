@@ -17,4 +17,20 @@ from dfslab.report._outputs import NOT_YET, provenance, record, save_portfolio
 from dfslab.report._parts import checks, figure, notes, stats, table
 from dfslab.report._runner import run_report, write_index
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "NOT_YET",
+    "checks",
+    "figure",
+    "live",
+    "notes",
+    "plots",
+    "provenance",
+    "record",
+    "run_report",
+    "save_portfolio",
+    "seasons",
+    "stats",
+    "sweeps",
+    "table",
+    "write_index",
+]

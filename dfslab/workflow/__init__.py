@@ -26,4 +26,20 @@ from dfslab.workflow._verbs import (
     simulate_race,
 )
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [
+    "SAMPLE",
+    "RaceDay",
+    "baselines",
+    "blend_races",
+    "choose_portfolio",
+    "fit_race_model",
+    "forecast_ownership",
+    "open_race",
+    "optimize_files",
+    "review",
+    "run_backtest",
+    "score_portfolios",
+    "simulate_race",
+    "summarise",
+    "tune",
+]
