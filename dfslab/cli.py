@@ -377,7 +377,7 @@ def lab(originals, arguments):
 
     source = files.shipped("notebooks")
     folder = source if originals else _copied(source, Path("dfslab-notebooks"))
-    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
     command = [sys.executable, "-P", "-m", "jupyterlab", str(folder), *as_root, *arguments]
     os.execve(sys.executable, command, child_environment())
 

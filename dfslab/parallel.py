@@ -52,11 +52,10 @@ def cache_folder() -> Path:
     """
     import platformdirs
 
-    user = os.getuid() if hasattr(os, "getuid") else ""
     asked = os.environ.get("DFSLAB_CACHE")
     places = [os.path.abspath(asked) if asked else "", platformdirs.user_cache_dir("dfslab")]
     with contextlib.suppress(OSError):
-        places.append(os.path.join(tempfile.gettempdir(), f"dfslab-{user}"))
+        places.append(os.path.join(tempfile.gettempdir(), f"dfslab-{os.getuid()}"))
     for folder in map(Path, filter(os.path.isabs, places)):
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +74,7 @@ def cache_folder() -> Path:
 def _only_ours(folder: Path) -> bool:
     """Whether nobody else may write there: compiled code and finished stages are taken as they are found."""
     held = folder.stat()
-    return os.name == "nt" or (held.st_uid == os.geteuid() and not held.st_mode & 0o022)
+    return held.st_uid == os.geteuid() and not held.st_mode & 0o022
 
 
 @functools.cache
@@ -143,7 +142,7 @@ def child_environment() -> dict[str, str]:
 @contextlib.contextmanager
 def ended_by_signals():
     """Let a request to end (SIGTERM, a closed terminal) do what Ctrl-C does, so that what is half done is removed."""
-    names = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    names = [signal.SIGTERM, signal.SIGHUP]
     if threading.current_thread() is not threading.main_thread():
         names = []
     earlier = {name: signal.signal(name, _stop) for name in names if signal.getsignal(name) != signal.SIG_IGN}
@@ -264,7 +263,7 @@ class _Worker:
 
 
 def _why_ended(code: int) -> str:
-    killed = code in (-signal.SIGTERM, -getattr(signal, "SIGKILL", 9))
+    killed = code in (-signal.SIGTERM, -signal.SIGKILL)
     return "was killed, perhaps for want of memory" if killed else f"died (exit code {code})"
 
 
@@ -411,6 +410,6 @@ def _lost(address: str, why: str):
 
 def _apply(task: bytes, digest: str) -> bytes:
     if digest != code_digest():
-        where = f"the worker on {os.uname().nodename}" if hasattr(os, "uname") else "a worker"
+        where = f"the worker on {os.uname().nodename}"
         raise WorkerDied(f"{where} has other sources of dfslab, or another Python or numba; install the same there")
     return _outcome(task)
