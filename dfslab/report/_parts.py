@@ -119,7 +119,7 @@ def column(name, values=(), error=None, like=None) -> Column:
     if digits is None and kind == "dollars":
         size = np.nanmax(np.abs(np.asarray(values if error is None else error, float)), initial=0)
         digits = 2 if size < (100 if error is None else 2) else 0
-    return Column(name, kind, digits, label + " %" * (kind == "percent" and "%" not in label))
+    return Column(name, kind, digits, label + " %" * (kind == "percent" and not re.search("%|, points", label)))
 
 
 # ------------------------------------------------------------ the parts
