@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -31,6 +32,8 @@ KERNELS = PACKAGE / "report" / "templates"
 CLUSTER = "DASK_SCHEDULER_ADDRESS"
 LONGEST_CONNECT, LONGEST_WITHOUT_WORKERS = 30.0, 600.0
 """Seconds to wait for a cluster's scheduler, and for the first (or next) worker of a cluster that has none."""
+MOST_ASKED = 5
+"""Times a result that does not come is asked for."""
 GRACE = 3.0
 """Seconds a process has to end well before it is killed."""
 LONGEST_UNUSED = 30 * 86_400.0
@@ -326,13 +329,16 @@ def _on_dask(function, jobs, address: str):
     with contextlib.closing(_client(address)) as client:
         tasks = [pickle.dumps((function, job)) for job in jobs]
         left = {client.submit(_apply, task, code_digest(), pure=False, retries=2): k for k, task in enumerate(tasks)}
-        alone, why = None, ""
+        asked, alone, why = Counter(), None, ""
         while left and not why:
             alone, why = _watch(client, address, alone)
             with contextlib.suppress(TimeoutError):
                 try:
                     for future in wait(list(left), timeout=2, return_when="FIRST_COMPLETED").done:
-                        yield left.pop(future), functools.partial(_result, future, address)
+                        asked[future] += 1
+                        result = _result(future, address, last=asked[future] == MOST_ASKED)
+                        if result is not None:
+                            yield left.pop(future), result
                 except _cluster_errors() as error:
                     why = f"it is gone ({type(error).__name__})"
     for k in left.values():
@@ -394,14 +400,20 @@ def _watch(client, address: str, alone) -> tuple:
     return alone, "it has no workers" if time.monotonic() - alone > LONGEST_WITHOUT_WORKERS else ""
 
 
-def _result(future, address: str):
+def _result(future, address: str, last: bool):
+    """Return what gives the result of a job that ended; None where it does not come, as when it died with its worker.
+
+    A result that died is made anew, so it is asked for again, unless this is the `last` time.
+    """
     from distributed.scheduler import KilledWorker
 
     try:
         outcome = future.result(timeout=LONGEST_CONNECT)
     except (KilledWorker, TimeoutError, *_cluster_errors()) as error:
-        _lost(address, f"the job was lost ({type(error).__name__})")
-    return _taken(*pickle.loads(outcome))
+        if isinstance(error, TimeoutError) and not last:
+            return None
+        return functools.partial(_lost, address, f"the job was lost ({type(error).__name__})")
+    return lambda: _taken(*pickle.loads(outcome))
 
 
 def _lost(address: str, why: str):

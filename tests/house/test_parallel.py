@@ -5,6 +5,7 @@ import http.server
 import json
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -218,6 +219,27 @@ def test_a_cluster_gives_the_same_numbers_and_survives_a_lost_worker(monkeypatch
 
         assert map_jobs(slow, [(k, str(folder)) for k in range(10)], progress=kill_one) == [k * k for k in range(10)]
         assert killed and workers[0].wait(10) == -signal.SIGKILL
+
+
+class Late:
+    """A finished job whose result comes at the n-th time of asking, as when it died with its worker."""
+
+    def __init__(self, n):
+        self.n, self.asked = n, 0
+
+    def result(self, timeout):
+        self.asked += 1
+        if self.asked < self.n:
+            raise TimeoutError
+        return parallel._outcome(pickle.dumps((abs, (-3,))))
+
+
+def test_a_result_that_died_with_its_worker_is_asked_for_again_and_given_up_in_the_end():
+    job = Late(3)
+    assert [parallel._result(job, "here", last=False) for _ in range(2)] == [None, None]
+    assert parallel._result(job, "here", last=False)() == 3
+    with pytest.raises(WorkerDied, match="the job was lost"):
+        parallel._result(Late(2), "here", last=True)()
 
 
 def test_when_the_scheduler_dies_what_was_finished_stays_and_nobody_logs(monkeypatch, tmp_path):

@@ -192,7 +192,8 @@ def test_the_recipes_that_the_full_engine_leaves_out_are_worth_nothing_in_notebo
     """So its referee plays plain lineups, as the live page does."""
     with (live.Path(__file__).parents[2] / "notebooks" / "03_portfolio_construction.ipynb").open() as file:
         source = "\n".join("".join(cell["source"]) for cell in json.load(file)["cells"])
-    assert 'competing = {"plain lineups": 0.0, "half leverage": 0.5, "all leverage": 1.0}' in source
+    assert 'recipes = {"plain lineups": wishes | plain | {"leverage_share": 0.0}}' in source
+    assert 'for name, share in (("half leverage", 0.5), ("all leverage", 1.0))' in source
     assert 'worth = {"half leverage": 0.0, "all leverage": 0.0}' in source
 
 
