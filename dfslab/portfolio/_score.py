@@ -113,7 +113,8 @@ class Scores:
     def discounted(self, name: str, plain: str, worth: float) -> "Scores":
         """Return scores in which portfolio `name` promises what `plain` does, and `worth` of what it promises beyond.
 
-        Where `plain` is not among the portfolios nothing is changed.
+        That holds for payout, fees and rates; ranks and single entries stay as they were played. Where `plain` is not
+        among the portfolios nothing is changed.
         """
         if plain not in self.payout:
             return self

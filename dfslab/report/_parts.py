@@ -101,7 +101,7 @@ class Column:
             form = ".3g" if abs(value) < 100 else ".0f"
         else:
             form = "" if digits is None else f".{digits}f"
-        text = f"{value:{sign}z,{form}}".replace("-", "−") if form else f"{value:{sign},}".replace("-", "−")
+        text = f"{value:{sign}{'z' * bool(form)},{form}}".replace("-", "−")
         return re.sub(r"^([+−]?)", r"\1$", text) if self.kind == "dollars" else text
 
 

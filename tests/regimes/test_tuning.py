@@ -75,9 +75,9 @@ def test_tuning_sees_when_regimes_do_not_help():
 
 def test_p_is_uniform_when_labels_mean_nothing():
     settings = {"n_permutations": 9, "n_resamples": 1, "grid": {"leader_share": (0.4, 0.6)}}
-    p = [tune(make_season(100, effect=0.0, seed=k, scored=70), **settings).p for k in range(25)]
+    p = [tune(make_season(100, effect=0.0, seed=k, scored=70), **settings).p for k in range(40)]
     assert set(np.round(10 * np.array(p)).astype(int)) <= set(range(1, 11))
-    assert 0.4 < np.mean(p) < 0.7, "mean .55 ± .057"
+    assert 0.4 < np.mean(p) < 0.7, "mean .55 ± .045"
 
 
 def make_walk(task, score="energy+leader+crash"):
