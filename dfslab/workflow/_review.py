@@ -12,7 +12,7 @@ from scipy import stats
 from dfslab import metrics
 from dfslab.contest import simulate_contest
 from dfslab.data import match_names
-from dfslab.errors import UserError
+from dfslab.errors import InputError, UserError
 from dfslab.ownership import OwnershipForecast
 from dfslab.portfolio import Portfolio, Scores
 from dfslab.race import Scenarios
@@ -105,7 +105,10 @@ def review(
         summary = earned(entries, contest)
         order = float(pd.Series(outcome.totals(mine.lineups)).corr(mine.metrics["expected_payout"], method="spearman"))
     if scores is not None and len(summary) and not day.simulated and summary["fees"] > 0:
-        remember(day, scores, summary, contest)
+        try:
+            remember(day, scores, summary, contest)
+        except InputError as error:  # a folder that may only be read costs the record, not the page
+            outcome = replace(outcome, notes=(*outcome.notes, f"Later promises will not know of it: {error}."))
     frames = _drivers(day, races, outcome), ownership_errors(crowd, outcome), _regime(day, races, outcome)
     return AfterRace(outcome, entries, summary, *frames, order)
 

@@ -207,7 +207,7 @@ def test_unknown_settings_and_seasons_without_standings_are_refused(tmp_path):
         run_backtest(tmp_path, tmp_path / "out")
 
 
-def test_after_the_race_every_number_is_read_back_from_the_files():
+def test_after_the_race_every_number_is_read_back_from_the_files(tmp_path):
     day = open_race(RACES[1])
     races = simulate_race(day, 300)
     crowd = forecast_ownership(day, races, 40)
@@ -228,6 +228,10 @@ def test_after_the_race_every_number_is_read_back_from_the_files():
     assert set(after.drivers["driver"]) == set(slate.names[~slate.out])
     assert after.drivers["laps_led"].notna().all()
     assert "of the field beaten" in repr(after)
+    (tmp_path / "models").write_text("no folder can be made here")
+    again = review(replace(day, simulated=False, data_dir=tmp_path), races, crowd, mine, scores=told)
+    assert "Later promises will not know of it" in again.outcome.notes[-1]
+    pd.testing.assert_frame_equal(again.entries, after.entries)
     field = after.outcome.field
     met = score_portfolios(day, {"portfolio": mine}, crowd, n_scenarios=400, n_fields=4, field=field)
     fresh, _ = fresh_races(day, crowd, 400, 4)
