@@ -404,7 +404,7 @@ def test_tuning_ownership_needs_nothing_but_past_contests(tmp_path, capsys):
     assert main([*run, "--out", str(tmp_path / "reports"), "--quiet"]) == 0
     out, error = capsys.readouterr()
     assert not error and "interval score" in out and "saved: owner" not in out and not (tmp_path / "models").exists()
-    assert "inside 80%" in out and re.search(r"hybrid .* 3$", out, re.MULTILINE)
+    assert "inside 80 % bands" in out and re.search(r"hybrid .* 3$", out, re.MULTILINE)
     assert (tmp_path / "reports/tuning/ownership/01_ownership_calibration.html").exists()
 
 
