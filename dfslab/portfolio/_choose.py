@@ -171,8 +171,17 @@ class Task:
             audit(work.optimizer, chosen.lineups, work.n, limits=limits, regimes=chosen.regime),
             greedy_to_bound=float(choice.gain.sum() / bound) if bound else float("nan"),
             candidates=len(pool.lineups),
-            notes=choice.notes,
+            notes=(*choice.notes, *self._always(chosen.lineups)),
             slate=work.slate,
             ownership=work.ownership,
             contest=work.contest,
         )
+
+    def _always(self, lineups) -> list[str]:
+        """Return the note on drivers who are in every lineup that enters although nobody asked for it."""
+        entering = self.limits.stop(1, self.work.n)
+        held = np.bincount(lineups[:entering].ravel(), minlength=len(self.work.optimizer.slate))
+        names = self.work.optimizer.slate.names[(held == entering) & (self.limits.least(entering) < entering)]
+        free = [name for name in names if name not in self.work.optimizer.locks]
+        which = f"all {entering} lineups that enter"
+        return [f"In {which}: {', '.join(free)}; max_exposure spreads the risk."] if free and entering > 1 else []

@@ -153,7 +153,8 @@ def plot_reliability(bands, label="ownership (%)", ax=None):
     lines = bands.set_index("forecast").set_axis(["bands, ± 2 se", "bands, ± 2 se_se"], axis=1)
     ax = plot_lines(lines, ax=_axes(ax, 4.3, 4.0))
     if len(bands):
-        top = 1.08 * max(1.0, bands[["forecast", "actual"]].max(axis=None))
+        reach = (bands["actual"] + 2 * bands["se"].fillna(0)).clip(upper=100)
+        top = min(104.0, 1.08 * max(1.0, reach.max(), bands["forecast"].max()))
         ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle="--", label="perfect")
         ax.set(xlabel=f"forecast {label}", ylabel=f"actual {label}", xlim=(0, top), ylim=(0, top))
         _legend(ax)

@@ -268,6 +268,15 @@ def test_leverage_lowers_the_ownership_of_the_lineups():
     assert strong < mild
 
 
+def test_drivers_in_every_lineup_that_enters_are_named_unless_asked_for():
+    plain = {"leverage_share": 0.0, "contest": contest_of(max_entries_per_user=4)}
+    mine = build(6, **plain)
+    every = sorted(set.intersection(*(set(SLATE.names[row]) for row in mine.lineups[:4])))
+    assert every and mine.notes == (f"In all 4 lineups that enter: {', '.join(every)}; max_exposure spreads the risk.",)
+    for wish in ({"locks": every}, {"min_exposure": dict.fromkeys(every, 1.0)}, {"max_exposure": 0.7}):
+        assert build(6, **plain, **wish).notes == (), wish
+
+
 def test_inputs_are_left_as_they_were():
     slate, races, own = SLATE.drivers.copy(), SCENARIOS.points.copy(), OWNERSHIP.copy()
     build(5)

@@ -22,8 +22,12 @@ SMALL = {"n_scenarios": 500, "n_lineups": 20, "n_draws": 100}
 
 
 @pytest.fixture(scope="module")
-def cup(shared) -> Path:
-    return shared / "cup"
+def cup(shared, tmp_path_factory) -> Path:
+    """A folder of links, so that what reports keep beside the data does not end in the real folder."""
+    folder = tmp_path_factory.mktemp("cup")
+    for path in (shared / "cup").iterdir():
+        (folder / path.name).symlink_to(path)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,13 @@ def test_reliability_is_drawn_in_percent_with_two_errors():
     ax = _closing(plot_reliability(bands))
     x, y = ax.containers[0].lines[0].get_data()
     assert x.tolist() == pytest.approx([10, 30]) and y.tolist() == pytest.approx([20, 25])
+    assert ax.get_ylim() == ax.get_xlim() == pytest.approx((0, 32.4))
+
+
+@pytest.mark.parametrize(("se", "top"), [(0.1, 43.2), (0.9, 104)])
+def test_reliability_has_room_for_its_errors_up_to_all(se, top):
+    ax = _closing(plot_reliability(pd.DataFrame({"forecast": [0.1], "actual": [0.2], "se": [se]})))
+    assert ax.get_ylim() == pytest.approx((0, top))
 
 
 def test_the_colours_differ_in_brightness_or_hue_for_the_colour_blind():

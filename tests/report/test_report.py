@@ -195,6 +195,12 @@ def test_the_numbers_are_written_beside_the_pages(sample_report):
     assert (sample_report.parent / "index.html").read_text("utf-8").count("<article>") == 1
 
 
+def test_a_baseline_with_the_portfolios_own_lineups_has_no_row(sample_report):
+    page = (sample_report / "03_portfolio_construction.html").read_text("utf-8")
+    assert "<td>random entries drawn" in page
+    assert "<td>regimes shuffled<" not in page and "<td>no regimes<" not in page
+
+
 def _outputs(report: Path, stem: str) -> list:
     return [cell.get("outputs", []) for cell in nbformat.read(report / f"{stem}.ipynb", as_version=4).cells]
 
