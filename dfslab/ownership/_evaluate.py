@@ -240,7 +240,7 @@ def _scores(board: ContestBoard, own, theta, draws, known) -> dict[str, float]:
         "mean error": error.mean(),
         "least mean error": (error.sum() + (0.0 if known.all() else abs(left))) / len(own),
         "RMSE": metrics.root_mean_square_error(forecast, actual),
-        "rank correlation": metrics.spearman(forecast, actual),
+        "rank correlation": metrics.spearman(forecast.round(9), actual),  # of equal salary, equal but for rounding
     }
     if theta is not None and actual.sum() >= 100 * MOSTLY_KNOWN * board.rules.roster_size:
         found["log score"] = log_score(board, theta)

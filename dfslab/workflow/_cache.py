@@ -6,16 +6,17 @@
 
 `cached_walk` keeps results that rest on one another in order, such as forecasts of past contests, one by one.
 
-The key is a digest of the function's name, the content of every argument, and the sources of the package (with numba's
-and Python's versions); so a changed input, seed, setting, constant or version is another key, and there is nothing to
-invalidate. Arguments are values: a random generator is refused (hand over the seed), and so is a path (hand over what
-the file says).
+The key is a digest of the function's name, the content of every argument, the sources of the package, the versions of
+what it computes with, and the last bits of this machine's linear algebra; so a changed input, seed, setting, constant,
+version or machine is another key, and there is nothing to invalidate. Arguments are values: a random generator is
+refused (hand over the seed), and so is a path (hand over what the file says).
 
 The files lie in `cache_folder()/stages`, where nobody but the user may write, never in a data folder, and may be
 deleted at any time; what was not used for long goes by itself. Two runs at once are safe.
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from dfslab.data import files
 from dfslab.errors import InputError
@@ -91,10 +93,18 @@ def key_of(function, /, *args, **kwargs) -> str:
     """Return the digest that `cached` keeps a result by; `function` may be any value that has content."""
     written = io.BytesIO()
     try:
-        _Content(written, protocol=5).dump((code_digest(), function, args, kwargs))
+        _Content(written, protocol=5).dump((code_digest(), _arithmetic(), function, args, kwargs))
     except (AttributeError, pickle.PicklingError, TypeError) as error:
         raise TypeError(f"{error}: not known by its content; hand over values") from None
     return hashlib.sha256(written.getbuffer()).hexdigest()
+
+
+@functools.cache
+def _arithmetic() -> tuple:
+    """Return what results depend on beside inputs and our own code: numpy's, scipy's and pandas' versions, and BLAS's
+    kernels, which differ between machines in the last bits of a solution."""
+    square = np.random.default_rng(0).normal(size=(40, 40))
+    return np.__version__, scipy.__version__, pd.__version__, np.linalg.solve(square, square @ square.T)
 
 
 class _Content(pickle.Pickler):

@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
+from dfslab import metrics
 from dfslab.errors import UserError
 from dfslab.ownership import (
     HistoricalOwnership,
@@ -22,7 +23,7 @@ from dfslab.ownership import (
 from dfslab.ownership import _features as evidence
 from dfslab.ownership._board import ContestBoard, match_known, read_history
 from dfslab.ownership._errors import Residuals, draw_ownership
-from dfslab.ownership._evaluate import walk_forward
+from dfslab.ownership._evaluate import _scores, walk_forward
 from dfslab.ownership._features import PastOwnership
 from dfslab.ownership._fit import Case, Prior, fit_log_worths, log_score, temperature
 from dfslab.ownership._hybrid import Pool, Rolled, fit_pool
@@ -426,6 +427,14 @@ def test_the_walk_scores_every_forecaster_on_every_contest():
     rows = WALK.drivers[(WALK.drivers["model"] == "hybrid") & (WALK.drivers["case"] == "c05")]
     error = table[(table["model"] == "hybrid") & (table["case"] == "c05")]["value"].iloc[0]
     assert error == pytest.approx(100 * (rows["forecast"] - rows["actual"]).abs().mean())
+
+
+def test_forecasts_that_differ_by_rounding_rank_alike():
+    board = replace(board_with(PRICE), ownership=np.linspace(0.6, 0.0, 12) * 3 / 3.6)
+    pairs = np.repeat(np.linspace(0.45, 0.05, 6), 2)
+    noise = np.random.default_rng(1).normal(0, 1e-15, (20, 12))
+    found = {_scores(board, pairs * (1 + e), None, None, pairs > 0)["rank correlation"] for e in noise}
+    assert found == {metrics.spearman(pairs, board.ownership)}
 
 
 def test_a_vendor_is_scored_as_a_source_and_as_published():

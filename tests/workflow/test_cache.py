@@ -18,7 +18,7 @@ from sample_race import SAMPLE, SMALL_RACE
 from dfslab import data, parallel
 from dfslab.metrics import Minimum
 from dfslab.race import RaceModel
-from dfslab.workflow._cache import LARGEST, _tidy, cached, key_of
+from dfslab.workflow._cache import LARGEST, _arithmetic, _tidy, cached, key_of
 
 
 @pytest.fixture
@@ -149,9 +149,20 @@ def test_anything_that_matters_is_part_of_the_key(monkeypatch):
         "a number's type": key_of(_races, past, 20_000.0, 1),
         "the function": key_of(_given, past, 20_000, 1),
     }
-    monkeypatch.setattr("dfslab.workflow._cache.code_digest", lambda: "another version")
-    keys["the version"] = key_of(_races, past, 20_000, 1)
-    assert len(set(keys.values())) == len(keys)
+    solve, digest = np.linalg.solve, "dfslab.workflow._cache.code_digest"
+    for name, where, other in (
+        ("the version", digest, lambda: "another version"),
+        ("numpy's version", "numpy.__version__", "9.9"),
+        ("scipy's version", "scipy.__version__", "9.9"),
+        ("pandas' version", "pandas.__version__", "9.9"),
+        ("the last bits of a solution", "numpy.linalg.solve", lambda a, b: solve(a, b) * (1 + 1e-15)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, other)
+            _arithmetic.cache_clear()
+            keys[name] = key_of(_races, past, 20_000, 1)
+    _arithmetic.cache_clear()
+    assert len(set(keys.values())) == len(keys) and key_of(_races, past, 20_000, 1) == keys["as it is"]
 
 
 EDITS = {
