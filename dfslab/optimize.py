@@ -72,9 +72,11 @@ class NASCAROptimizer:
 
     def __post_init__(self):
         self.locks, self.bans = _names(self.locks, "locks"), _names(self.bans, "bans")
-        gone = [n for n, row in zip(self.locks, self.slate.rows(self.locks), strict=True) if self.slate.out[row]]
+        locked = self.slate.rows(self.locks, "locks")
+        gone = [name for name, row in zip(self.locks, locked, strict=True) if self.slate.out[row]]
         if gone:
             raise UserError(f"locks: {', '.join(gone)} will not race; unlock him")
+        self.slate.rows(self.bans, "bans")
         slate, rules = self.slate, self.slate.rules
         given = slate.salary, rules.roster_size, rules.salary_cap, slate.groups, tuple(self._rules())
         self.problem = LineupProblem(*given)
@@ -317,7 +319,7 @@ def _shares(slate: Slate, share, name: str, default: float) -> np.ndarray:
     if isinstance(share, Mapping):
         share = pd.Series(share, dtype=float)
     if isinstance(share, pd.Series):
-        slate.rows(share.index)
+        slate.rows(share.index, name)
         share = share.reindex(slate.names).fillna(default).to_numpy()
     share = np.full(len(slate), default if share is None else share, float)
     if not ((share >= 0) & (share <= 1)).all():

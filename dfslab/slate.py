@@ -138,13 +138,13 @@ class Slate:
             raise SlateError(f"ownership: {percent}, give fractions (0.25 for 25 %)")
         return own
 
-    def rows(self, names) -> np.ndarray:
-        """Return the row numbers of driver `names`; an unknown name raises."""
+    def rows(self, names, option: str = "") -> np.ndarray:
+        """Return the row numbers of driver `names`; an unknown name raises, blaming the `option` it was given for."""
         index = pd.Index(self.names).get_indexer(list(names))
         if (index < 0).any():
             unknown = [n for n, i in zip(names, index, strict=True) if i < 0]
             hint = did_you_mean(unknown[0], self.names, "write the name as on the slate")
-            raise SlateError(f"not on the slate: {', '.join(map(str, unknown))}; {hint}")
+            raise SlateError(f"{f'{option}: ' * bool(option)}not on the slate: {', '.join(map(str, unknown))}; {hint}")
         return index
 
     def lineup_names(self, lineups) -> pd.Series:

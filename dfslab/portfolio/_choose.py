@@ -171,17 +171,20 @@ class Task:
             audit(work.optimizer, chosen.lineups, work.n, limits=limits, regimes=chosen.regime),
             greedy_to_bound=float(choice.gain.sum() / bound) if bound else float("nan"),
             candidates=len(pool.lineups),
-            notes=(*choice.notes, *self._always(chosen.lineups)),
+            notes=(*choice.notes, *self._entering(chosen.lineups)),
             slate=work.slate,
             ownership=work.ownership,
             contest=work.contest,
         )
 
-    def _always(self, lineups) -> list[str]:
-        """Return the note on drivers who are in every lineup that enters although nobody asked for it."""
-        entering = self.limits.stop(1, self.work.n)
+    def _entering(self, lineups) -> list[str]:
+        """Return what to know of the lineups that enter: how many, and who is in all of them though nobody asked."""
+        entering, notes = self.limits.stop(1, self.work.n), []
         held = np.bincount(lineups[:entering].ravel(), minlength=len(self.work.optimizer.slate))
         names = self.work.optimizer.slate.names[(held == entering) & (self.limits.least(entering) < entering)]
         free = [name for name in names if name not in self.work.optimizer.locks]
-        which = f"all {entering} lineups that enter"
-        return [f"In {which}: {', '.join(free)}; max_exposure spreads the risk."] if free and entering > 1 else []
+        if entering < self.work.n:
+            notes.append(f"The contest takes {entering} of these lineups: the first {entering} enter.")
+        if free and entering > 1:
+            notes.append(f"In all {entering} lineups that enter: {', '.join(free)}; max_exposure spreads the risk.")
+        return notes

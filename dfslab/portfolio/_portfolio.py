@@ -43,16 +43,22 @@ class Portfolio:
 
     def __repr__(self) -> str:
         of = f" of {self.slate.race.race_id}" if self.slate is not None and self.slate.race else ""
-        most = ""
+        most = f", {len(self.entered)} enter" if len(self.entered) < len(self) else ""
         if self.slate is not None and len(self):
-            top = self.exposures().iloc[0]
-            most = f"; most used {top['driver']} {top['exposure']:.0%}"
+            top = self.entered.exposures().iloc[0]
+            most += f"; most used {top['driver']} {top['exposure']:.0%}"
         return f"Portfolio({len(self)} lineups{of}{most})"
 
     def _repr_html_(self) -> str:
         shown = self.table().head(10).style.hide().format(precision=2, thousands=",", escape="html")
         room = {"min-width": "26em", "text-align": "left"}
         return f"<p>{html.escape(repr(self))}</p>{shown.set_properties(subset=['drivers'], **room).to_html()}"
+
+    @property
+    def entered(self) -> "Portfolio":
+        """The lineups that enter the contest: the first, up to its limit per user."""
+        n = self.contest.entering(len(self)) if self.contest else len(self)
+        return replace(self, lineups=self.lineups[:n], metrics=self.metrics.head(n))
 
     def table(self) -> pd.DataFrame:
         """Return one row a lineup in order of choice: drivers by name, regime, gain, salary, points, copies."""
@@ -74,8 +80,7 @@ class Portfolio:
     def summary(self) -> pd.Series:
         """Return lineups, how many enter the contest, candidates, means of salary, points and ownership."""
         means = self.metrics[["salary", "projected_points", "total_ownership"]].mean()
-        entering = self.contest.entering(len(self)) if self.contest else len(self)
-        counts = pd.Series({"lineups": len(self), "entering": entering, "candidates": self.candidates})
+        counts = pd.Series({"lineups": len(self), "entering": len(self.entered), "candidates": self.candidates})
         return pd.concat([counts, means, pd.Series({"greedy_to_bound": self.greedy_to_bound})])
 
     def to_upload(self, path) -> Path:
@@ -124,7 +129,8 @@ def _exposure_rows(held, limits: Limits, n: int):
     for m in dict.fromkeys((n, min(limits.entering or n, n))):
         count, of = held[:m].sum(axis=0), "lineups" if m == n else f"of the {m} that enter, lineups"
         most, least = (np.broadcast_to(bound(m), count.shape) for bound in (limits.most, limits.least))
-        sides = [("that hold one driver, at most", most, count - most)]
+        bounded = (most < m) | (most >= m).all()  # of drivers without a limit only where nobody has one
+        sides = [("that hold one driver, at most", most, np.where(bounded, count - most, -n - 1))]
         if least.any():
             asked = np.where(least > 0, least - count, -n - 1)
             sides.append(("that hold a driver asked for, at least", least, asked))

@@ -354,7 +354,9 @@ def referee(
     promise = f"promises ${abs(gain):,.2f} ± {se:,.2f} {'less' if gain < 0 else 'more'} than {plain}"
     promise += " on draws that no recipe was chosen on"
     if asked:
-        share = f"of such gains {worth.get(asked, 1.0):.0%} came true in the past, and no more is promised below"
+        factor = worth.get(asked, 1.0)
+        share = f"of such gains {factor:.0%} came true in the past, so what is promised below is what {plain} promise "
+        share += f"under the same limits{f', and {factor:.0%} of the rest' if factor else ''}"
         return Verdict(asked, f"Played: {asked}, as you asked. It {promise}; {share}.")
     if clear:
         return Verdict(best, f"Played: {best}. It {promise}.")

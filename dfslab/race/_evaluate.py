@@ -111,7 +111,7 @@ def _compare(drawn: Scenarios, real: pd.DataFrame, known: pd.DataFrame, rng) -> 
     shapes = zip(_shapes(came).items(), _shapes(drawn).values(), strict=True)
     pairs = {name: (a[0], drawn.weight @ np.nan_to_num(b)) for (name, a), b in shapes}
     share, limits = came.leader_share()[0], drawn.quantile(QUANTILES, drawn.leader_share())
-    pairs |= {f"leader_share below {q:.0%}": (float(share <= limit), q) for q, limit in limits.items()}
+    pairs |= {f"leader's share under its {q:.0%} quantile": (float(share <= limit), q) for q, limit in limits.items()}
     picked = drawn.take(rng.choice(len(drawn), len(drawn), p=drawn.weight))  # metrics know draws, not weights
     for what in ("finish", "points"):
         place = metrics.pit(getattr(picked, what), getattr(came, what)[0], rng)

@@ -90,7 +90,15 @@ class Scenarios:
 
     def _happens(self, event) -> np.ndarray:
         """Return an event as a bool array: given as one, or as a function of the scenarios."""
-        return np.asarray(event(self) if callable(event) else event, bool)
+        hint = "arrays are by race, or by race and driver; to_frame(driver) has one driver's columns"
+        try:
+            happens = np.asarray(event(self) if callable(event) else event)
+        except (IndexError, TypeError) as error:
+            raise UserError(f"scenarios: the event cannot be told ({error}); {hint}") from None
+        if happens.dtype.kind not in "biu" or happens.shape[:1] != (len(self),):
+            told = f"{event!r:.40}" if isinstance(event, str) else f"{happens.dtype} of shape {happens.shape}"
+            raise UserError(f"scenarios: an event says yes or no for each of {len(self):,} races, not {told}; {hint}")
+        return happens.astype(bool)
 
     def probability(self, event) -> float | pd.Series:
         """Return the probability of `event`, an (S,) or (S, D) bool array: a number, or one by driver.
@@ -111,6 +119,8 @@ class Scenarios:
         if isinstance(event, str):
             raise UserError(f"scenarios: '{event}' is no event; write given(regime='{event}')")
         happens = np.ones(len(self), bool) if event is None else self._happens(event)
+        if happens.ndim > 1:
+            raise UserError("scenarios: the event is one by driver; pick a driver's column, as to_frame(driver) does")
         if regime is not None:
             happens = happens & (self.regime == self._code(regime))
             if not happens.any() and event is None:

@@ -14,7 +14,7 @@ from markupsafe import escape
 
 from dfslab import __version__
 from dfslab.data import files
-from dfslab.errors import UserError, in_words, number_between, whole_number
+from dfslab.errors import UserError, did_you_mean, in_words, number_between, whole_number
 from dfslab.parallel import KERNELS, PACKAGE, child_environment
 from dfslab.report._parts import part_style
 
@@ -96,7 +96,8 @@ def check_parameters(notebooks, parameters: dict) -> None:
     unknown = sorted(set(parameters) - taken)
     if unknown:
         names = ", ".join(Path(path).name for path in notebooks)
-        raise ReportFailed(f"{names}: no parameter {', '.join(unknown)}; known: {', '.join(sorted(taken))}")
+        hint = did_you_mean(unknown[0], sorted(taken), f"known: {', '.join(sorted(taken))}")
+        raise ReportFailed(f"{names}: no parameter {', '.join(unknown)}; {hint}")
     for name, value in parameters.items():
         if name in _WHOLE:
             whole_number(value, f"parameter {name}", _WHOLE[name])

@@ -46,8 +46,9 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
     names = mine.slate.names[mine.lineups]
     drivers = pd.DataFrame(names, columns=[f"driver_{k + 1}" for k in range(names.shape[1])])
     mine.to_upload(out / "lineups.csv")
-    files.write_csv(out / "lineups_metrics.csv", pd.concat([drivers, mine.metrics], axis=1))
-    files.write_csv(out / "exposures.csv", mine.exposures())
+    tables = {"lineups_metrics": pd.concat([drivers, mine.metrics], axis=1), "exposures": mine.exposures()}
+    for name, frame in tables.items():
+        files.write_csv(out / f"{name}.csv", frame.round(9))  # the last bits differ between machines
     more = [(f"lineups_{p.contest.contest_id or number}.csv", p) for number, p in portfolios.items() if number]
     for name, one in more:
         one.to_upload(out / name)
@@ -55,7 +56,7 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
     _record_card(out, day, races, crowd, mine, scores)
     return (
         f"lineups.csv: {len(mine)} lineups in order of choice, ready for DraftKings' bulk upload.",
-        *(f"{name}: {len(one)} lineups of {one.contest.name or 'a further contest'}." for name, one in more),
+        *(f"{name}: {len(one)} of {one.contest.name or 'a further contest'}." for name, one in more),
         "lineups_metrics.csv and exposures.csv: the same lineups and drivers with their figures.",
         *fill_entries(day, portfolios, out),
     )
@@ -63,7 +64,7 @@ def save_portfolio(day: RaceDay, races, crowd, portfolios: dict, scores, out_dir
 
 def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores) -> None:
     """Write what the index shows of a race: its facts, three lines, and a small picture of the exposures."""
-    used = mine.exposures().head(8).set_index("driver")[["exposure", "ownership"]]
+    used = mine.entered.exposures().head(8).set_index("driver")[["exposure", "ownership"]]
     ax = plots.plot_dots(100 * used, "share of lineups (%)")
     ax.figure.set_size_inches(5, 2.6)
     (out / "card.png").write_bytes(png(ax, 100))
@@ -71,7 +72,7 @@ def _record_card(out: Path, day: RaceDay, races, crowd, mine: Portfolio, scores)
     lines = [
         f"Most owned: {own.idxmax()}, {own.max():.0%}",
         f"Likeliest regime: {kinds.idxmax().replace('_', ' ')}, {kinds.max():.0%}",
-        f"{len(mine)} lineups; {'; '.join(f'{value} {text}' for value, text in scores.cards('portfolio')[:2])}",
+        f"{len(mine.entered)} entries; {'; '.join(f'{value} {text}' for value, text in scores.cards('portfolio')[:2])}",
     ]
     alt = "Our exposure against the field's ownership for the eight most used drivers"
     record(out, "card", lines=lines, picture="card.png", picture_alt=alt)

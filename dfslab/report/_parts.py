@@ -261,19 +261,20 @@ def checks(rules: dict | pd.DataFrame) -> Part:
     ----------
     rules : check → (value, low, high), bounds included, or a portfolio's audit (rule, found, limit, holds)
     """
+    limit = "must be" if isinstance(rules, dict) else "limit"
     if isinstance(rules, dict):
         near = {name: low - ROUNDING <= x <= high + ROUNDING for name, (x, low, high) in rules.items()}
         lines = [(name, x, _bounds(low, high), near[name]) for name, (x, low, high) in rules.items()]
         rules = pd.DataFrame(lines, columns=["rule", "found", "limit", "holds"])
-    shown = rules.rename(columns={"rule": "check", "found": "value", "limit": "must be"})
-    shown = shown.assign(**{name: [_short(x) for x in shown[name]] for name in ("value", "must be")})
+    shown = rules.rename(columns={"rule": "check", "found": "value", "limit": limit})
+    shown = shown.assign(**{name: [_short(x) for x in shown[name]] for name in ("value", limit)})
     part = table(shown, "Checks made on this page's own numbers; one that fails stops the report.")
     failed = shown[~shown["holds"].astype(bool)]
     if len(failed):
         from IPython.display import display
 
         display(part)
-        lines = [f"{line['check']}: {line['value']}, must be {line['must be']}" for line in failed.to_dict("records")]
+        lines = [f"{line['check']}: {line['value']}, {limit} {line[limit]}" for line in failed.to_dict("records")]
         raise CheckFailed("; ".join(lines))
     return part
 

@@ -127,6 +127,8 @@ def plot_lines(table, label="", log=False, ax=None):
     ax = _axes(ax, WIDE, 2.9)
     names = _series(table) if len(table) else []
     for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
+        if table[name].isna().all():  # its colour is kept free
+            continue
         marker = marker if len(table) <= MANY else None
         ax.errorbar(table.index, table[name], _ranges(table, name), capsize=3, color=colour, marker=marker,
                     markersize=4.5, label=_words(name))  # fmt: skip

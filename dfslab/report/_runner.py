@@ -51,6 +51,9 @@ def run_report(
     check_parameters(sources, parameters)
     day = open_race(str(race_id), data_dir)
     race_id = day.race.race_id
+    for option in ("locks", "bans", "held", "max_exposure", "min_exposure"):  # before any page is made
+        if isinstance(parameters.get(option), list | dict):
+            day.slate.rows(parameters[option], option)
     day.files.check_after_race()
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})

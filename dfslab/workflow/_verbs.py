@@ -13,7 +13,7 @@ import pandas as pd
 
 from dfslab.errors import UserError, did_you_mean
 from dfslab.field import sample_fields
-from dfslab.optimize import NASCAROptimizer
+from dfslab.optimize import NASCAROptimizer, lineup_rows
 from dfslab.ownership import HybridOwnershipEstimator, OwnershipForecast
 from dfslab.ownership import forecast as forecast_shares
 from dfslab.portfolio import Portfolio, Scores, Workshop, fit_blend, past_rows, shifted
@@ -170,7 +170,16 @@ def choose_portfolio(
         hint = did_you_mean(name, [*_WISHES, *_SIZES], f"it knows {', '.join(_WISHES)}")
         raise UserError(f"choose_portfolio: there is no wish '{name}'; {hint}")
     wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
-    return _chosen(day, races, crowd, n_lineups, contest, wishes)
+    mine = _chosen(day, races, crowd, n_lineups, contest, wishes)
+    return replace(mine, notes=(*_asked_for(wishes), *mine.notes))
+
+
+def _asked_for(wishes: dict) -> list[str]:
+    """Return the wishes that are not the defaults as a sentence."""
+    plain = {p.name: repr(p.default) for p in signature(choose_portfolio).parameters.values()}
+    told = {k: " ".join(repr(v).split()) for k, v in wishes.items() if k in _WISHES and k != "leverage_share"}
+    given = [f"{k} {v:.60}" for k, v in told.items() if v not in (plain[k], "None", "[]", "{}")]
+    return [f"As you asked: {'; '.join(given)}."] if given else []
 
 
 _SIZES = ("candidates", "n_candidates", "n_choose", "n_fields")
@@ -231,7 +240,7 @@ def score_portfolios(
     stage: str = "fresh",
     field: np.ndarray | None = None,
 ) -> Scores:
-    """Play portfolios on fresh races against fresh fields, ownership uncertainty included.
+    """Play portfolios, or lineups by rows or names, on fresh races and fields, ownership uncertainty included.
 
     Every field plays a run of races of its own, in which the drivers it likes more than forecast are better. `stage`
     names the draws: `fresh` for what is promised, `referee` for a choice between portfolios. A `field` (F, K) that is
@@ -239,7 +248,7 @@ def score_portfolios(
     """
     contest, slate = day.find_contest(contest), crowd.slate
     fresh, draws = fresh_races(day, crowd, n_scenarios, n_fields, model=model, stage=stage)
-    sets = {name: getattr(chosen, "lineups", chosen) for name, chosen in portfolios.items()}
+    sets = {name: _rows(slate, getattr(chosen, "lineups", chosen), name) for name, chosen in portfolios.items()}
     if field is None:
         fields = sample_fields(slate, draws, contest.entries - 1, contest=contest, rng=day.rng(f"{stage} field"))
     else:
@@ -247,6 +256,12 @@ def score_portfolios(
         fields, contest = np.asarray(field)[None], replace(contest, entries=max(contest.entries, len(field) + ours))
     labels = {"regime": fresh.regime, "regime_names": fresh.regime_names}
     return play(sets, fresh.points, fields, contest, weight=fresh.weight, rules=slate.rules, **labels)
+
+
+def _rows(slate, lineups, name: str) -> np.ndarray:
+    """Return lineups as rows of the slate: as they are, or found by drivers' names."""
+    lineups = np.asarray(lineups)
+    return lineup_rows(slate, lineups, f"portfolio '{name}'") if lineups.dtype.kind in "OU" else lineups
 
 
 def fresh_races(

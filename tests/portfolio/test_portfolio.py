@@ -270,11 +270,15 @@ def test_leverage_lowers_the_ownership_of_the_lineups():
 
 def test_drivers_in_every_lineup_that_enters_are_named_unless_asked_for():
     plain = {"leverage_share": 0.0, "contest": contest_of(max_entries_per_user=4)}
+    takes = "The contest takes 4 of these lineups: the first 4 enter."
     mine = build(6, **plain)
     every = sorted(set.intersection(*(set(SLATE.names[row]) for row in mine.lineups[:4])))
-    assert every and mine.notes == (f"In all 4 lineups that enter: {', '.join(every)}; max_exposure spreads the risk.",)
+    everywhere = f"In all 4 lineups that enter: {', '.join(every)}; max_exposure spreads the risk."
+    assert every and mine.notes == (takes, everywhere)
+    own = mine.entered.exposures().set_index("driver")["exposure"]
+    assert (own[every] == 1).all() and own.to_dict() == SLATE.exposure(mine.lineups[:4]).to_dict()
     for wish in ({"locks": every}, {"min_exposure": dict.fromkeys(every, 1.0)}, {"max_exposure": 0.7}):
-        assert build(6, **plain, **wish).notes == (), wish
+        assert build(6, **plain, **wish).notes == (takes,), wish
 
 
 def test_inputs_are_left_as_they_were():
@@ -283,6 +287,14 @@ def test_inputs_are_left_as_they_were():
     pd.testing.assert_frame_equal(SLATE.drivers, slate)
     np.testing.assert_array_equal(SCENARIOS.points, races)
     pd.testing.assert_series_equal(OWNERSHIP, own)
+
+
+def test_the_audit_of_exposure_looks_past_those_without_a_limit():
+    mine = build(6, locks=[SLATE.names[0]], max_exposure=0.5)
+    rows = mine.audit.set_index("rule").loc["lineups that hold one driver, at most"]
+    assert rows["limit"] == 3 and rows["found"] == 3 and rows["holds"]
+    free = build(6).audit.set_index("rule").loc["lineups that hold one driver, at most"]
+    assert free["limit"] == 6 and free["found"] == build(6).exposures()["exposure"].max() * 6
 
 
 def test_the_audit_finds_each_broken_rule():

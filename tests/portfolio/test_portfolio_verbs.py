@@ -55,7 +55,7 @@ def test_the_upload_holds_names_with_ids(chosen, tmp_path):
 
 
 def test_it_speaks_in_one_line_and_shows_names(chosen):
-    assert repr(chosen) == "Portfolio(3 lineups; most used Ann 67%)"
+    assert repr(chosen) == "Portfolio(3 lineups, 2 enter; most used Ann 100%)"
     assert "Ann, Bo" in chosen._repr_html_()
 
 

@@ -132,6 +132,26 @@ def test_an_event_may_be_a_function_of_the_scenarios():
     assert len(both) == (few & (races.regime == 0)).sum() and len(same) == few.sum()
 
 
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (lambda r: r.laps_led["Ann"] > 3, "the event cannot be told .*to_frame"),
+        (lambda r: r.leader_share > 0.5, "the event cannot be told"),
+        ("win", "yes or no for each of .* races, not 'win'"),
+        (lambda r: r.points.sum(axis=1), "yes or no .* not float64"),
+        ([True, False], "yes or no .* not bool of shape"),
+    ],
+)
+def test_what_is_no_event_is_told_in_a_sentence(event, says):
+    with pytest.raises(UserError, match=says):
+        scenarios().probability(event)
+
+
+def test_an_event_by_driver_leaves_no_races():
+    with pytest.raises(UserError, match="pick a driver's column"):
+        scenarios().given(lambda r: r.laps_led > 0)
+
+
 def test_a_regime_that_is_no_event_or_has_no_race_is_told():
     with pytest.raises(UserError, match=r"write given\(regime='chaos'\)"):
         scenarios().given("chaos")

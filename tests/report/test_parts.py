@@ -116,7 +116,7 @@ def test_a_check_that_fails_raises_with_its_name_and_its_bounds(value, capsys):
 def test_an_audit_is_checked_line_by_line(capsys):
     audit = pd.DataFrame({"rule": ["overlap"], "found": [5], "limit": [5], "holds": [True]})
     assert ">yes<" in checks(audit).markup
-    with pytest.raises(CheckFailed, match="overlap: 6, must be 5"):
+    with pytest.raises(CheckFailed, match="overlap: 6, limit 5"):
         checks(audit.assign(found=6, holds=False))
 
 

@@ -12,8 +12,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from race_files import RACE, write_history, write_race
+from sample_race import SAMPLE, SMALL_RACE
 
-from dfslab.errors import InputError
+from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
 from dfslab.report._execute import NOTEBOOKS, ReportFailed
 from dfslab.report._runner import run_report, write_index
@@ -79,7 +80,7 @@ def test_no_page_tells_where_it_was_made(good, folder):
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(toys, folder, tmp_path):
-    with pytest.raises(ReportFailed, match=r"no parameter sead; known: .*seed"):
+    with pytest.raises(ReportFailed, match=r"no parameter sead; did you mean seed\?"):
         run_report(RACE, folder, tmp_path, {"sead": 3}, notebooks=toys)
     assert not list(tmp_path.iterdir())
 
@@ -193,6 +194,14 @@ def test_the_numbers_are_written_beside_the_pages(sample_report):
     assert set(numbers["regimes"]["probability"]) == {"dominator", "chaos", "fuel_mileage", "balanced"}
     assert numbers["portfolio"]["lineups"] == 5
     assert (sample_report.parent / "index.html").read_text("utf-8").count("<article>") == 1
+
+
+@pytest.mark.parametrize("option", ["locks", "bans", "held", "max_exposure", "min_exposure"])
+def test_a_driver_who_is_not_on_the_slate_is_told_before_any_page_is_made(option, tmp_path):
+    named = ["Nobody Mott"] if option in ("locks", "bans") else {"Nobody Mott": 0.4}
+    with pytest.raises(UserError, match=f"^{option}: not on the slate: Nobody Mott"):
+        run_report(SMALL_RACE, SAMPLE, tmp_path / "out", {option: named}, progress=pytest.fail)
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").glob("*/*"))
 
 
 def test_a_baseline_with_the_portfolios_own_lineups_has_no_row(sample_report):

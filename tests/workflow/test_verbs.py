@@ -144,6 +144,25 @@ def test_a_wish_that_is_none_is_told_with_the_nearest(night):
         choose_portfolio(night.day, night.races, night.crowd, 3, lock=["A"])
 
 
+def test_wishes_that_are_not_the_defaults_are_told_first(night):
+    sizes, who = {"n_candidates": 200, "n_choose": 150, "n_fields": 4}, night.slate.names[~night.slate.out][0]
+    asked = choose_portfolio(
+        night.day, night.races, night.crowd, 4, locks=[who], max_exposure=0.5, max_overlap=5, **sizes
+    )
+    assert asked.notes[0] == f"As you asked: max_exposure 0.5; locks ['{who}']."
+    free = choose_portfolio(night.day, night.races, night.crowd, 4, locks=[], min_exposure={}, groups=(), **sizes)
+    assert not any("asked" in note for note in free.notes)
+
+
+def test_lineups_may_be_scored_by_names(night):
+    rows = choose_portfolio(night.day, night.races, night.crowd, 3, n_candidates=200, n_choose=150, n_fields=4).lineups
+    sets = {"rows": rows, "names": night.slate.names[rows].tolist()}
+    scores = score_portfolios(night.day, sets, night.crowd, n_scenarios=200)
+    np.testing.assert_array_equal(scores.payout["rows"], scores.payout["names"])
+    with pytest.raises(UserError, match="not on the slate: Nobody"):
+        score_portfolios(night.day, {"mine": [["Nobody"] * 6]}, night.crowd, n_scenarios=200)
+
+
 def test_a_first_race_is_blended_as_believed_before_any():
     first = night_of("2026-02-15-gulfbreeze", n_scenarios=60)
     assert first.blend.races == 0
