@@ -82,6 +82,7 @@ def input_digests(data_dir, race_id: str = "*") -> dict[str, str]:
     """Return digests of the files of a race (`*`: of all), the history and saved models, by path in the data folder."""
     globs = (f"races/{race_id}/*", "history/*.csv", "models/*.json")
     found = sorted(path for part in globs for path in Path(data_dir).glob(part) if path.is_file())
+    found = [path for path in found if path.name != "promises.json"]  # of which a race knows the rows before it only
     return {path.relative_to(data_dir).as_posix(): digest(path) for path in found}
 
 

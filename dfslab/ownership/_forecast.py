@@ -112,9 +112,9 @@ class OwnershipForecast:
         ------
         UserError : a driver is not on the slate or does not race, a share is no fraction, or no lineups have them all
         """
-        if not shares:
+        if not len(shares):
             return self
-        held, racing = {**self.held, **shares}, ~self.slate.out
+        held, racing = {**self.held, **dict(shares)}, ~self.slate.out
         rows = self.slate.rows(list(held))
         for (driver, share), row in zip(held.items(), rows, strict=True):
             number_between(share, f"given: {driver}", *HELD, "; a fraction of entries, 45 % is .45")

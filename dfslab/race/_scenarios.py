@@ -237,6 +237,7 @@ class Scenarios:
 
         The probability of a regime without a scenario goes to the others, with a note; `UserError` where none is left.
         """
+        regime_weights = dict(regime_weights)
         codes = [self._code(name) for name in regime_weights]
         wanted = np.zeros(len(self.regime_names))
         wanted[codes] = list(regime_weights.values())

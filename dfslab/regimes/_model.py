@@ -86,6 +86,8 @@ class RegimeModel:
 def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> pd.DataFrame:
     """Return the share of each regime by track type, over the races where it is known.
 
+    A dominator is known of more races than the rest, which share what dominators leave, so that the rates sum to 1.
+
     Returns
     -------
     frame track_type (and `all`), regime, rate (shrunk to that of all track types; NaN where it is nowhere known),
@@ -97,6 +99,10 @@ def base_rates(track_type: pd.Series, codes: np.ndarray, known: np.ndarray) -> p
         pd.DataFrame({"rate": (g.sum() + BASE_RACES * mean) / (g.count() + BASE_RACES), "races": g.count()})
         for _, g in groups
     ]
+    for table in tables:
+        own, rest = table.loc[REGIMES[0], "rate"], table.loc[list(REGIMES[1:]), "rate"]
+        if rest.notna().all() and rest.sum() > 0:
+            table.loc[rest.index, "rate"] = rest * (1 - own) / rest.sum()
     keys = [kind for kind, _ in groups]
     return pd.concat(tables, keys=keys, names=["track_type", "regime"]).reset_index()
 

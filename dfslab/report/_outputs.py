@@ -85,14 +85,17 @@ def fill_entries(day: RaceDay, portfolios: dict, out: Path) -> tuple[str, ...]:
     entries = day.files.entries
     if entries is None:
         return ()
-    own = {p.contest.contest_id: p for p in portfolios.values()}
-    shares = {}
+    own, lead = {p.contest.contest_id: p for p in portfolios.values()}, next(iter(portfolios.values()))
+    listed, shares, notes = {contest.contest_id for contest in day.contests}, {}, []
     for contest_id, n in entries.by_contest().items():
-        chosen = own.get(contest_id, portfolios[0])
-        shares[contest_id] = chosen.lineups[: chosen.contest.entering(n) if contest_id in own else n]
+        if contest_id in own:
+            shares[contest_id] = own[contest_id].lineups[: own[contest_id].contest.entering(n)]
+        elif contest_id not in listed:
+            shares[contest_id] = lead.lineups[:n]
+            notes.append(f"DKEntries.csv: contest {contest_id} is not in contest.json: it has the lineups of another.")
     filled = entries.fill(day.slate, shares)
     filled.write(out / "DKEntries.csv")
-    return (f"DKEntries.csv: {len(entries)} reserved entries filled by contest, best lineups first.", *filled.notes)
+    return ("DKEntries.csv: reserved entries filled by contest, best lineups first.", *notes, *filled.notes)
 
 
 def provenance(day: RaceDay, **settings) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dfslab.errors import InputError, in_words
 from dfslab.parallel import say
 from dfslab.report._execute import NOTEBOOKS, Page, check_parameters, execute, parameters_of, publish
 from dfslab.report._index import check_index, manifest_of, write_index
-from dfslab.workflow import SAMPLE, open_race
+from dfslab.workflow import SAMPLE, open_race, tune
 
 LONGEST_REPORT = 1800.0
 """Seconds a second report of the same race waits for the first."""
@@ -24,7 +24,14 @@ PACKAGES = ("numpy", "pandas", "scipy", "statsmodels", "numba", "pulp", "highspy
 
 
 def run_report(
-    race_id, data_dir, out_dir="reports", parameters=None, *, notebooks=None, progress=lambda line: None
+    race_id,
+    data_dir,
+    out_dir="reports",
+    parameters=None,
+    *,
+    notebooks=None,
+    progress=lambda line: None,
+    learn: bool = True,
 ) -> Path:
     """Make the report of a race: three executed notebooks, their HTML, the lineups and their tables.
 
@@ -35,6 +42,7 @@ def run_report(
     parameters : notebook parameters by name; one that no notebook has is an error
     notebooks : the folder that holds the notebooks named in `NOTEBOOKS`, default those that come with the package
     progress : called with a line for each step
+    learn : after the race, put promise and outcome into the user's record, see `keep_promises`
 
     Returns
     -------
@@ -57,10 +65,24 @@ def run_report(
     day.files.check_after_race()
     check_index(out_dir)
     page = Page(race_id, day.simulated, {**parameters, "race_id": race_id})
-    _make(out_dir / race_id, sources, page, data_dir, progress)
+    _make(out_dir / race_id, sources, page, data_dir, day.hashes, progress)
     with files.locked(out_dir / ".locks", tell=say):
         write_index(out_dir)
+    if learn:
+        keep_promises([out_dir / race_id], data_dir, progress)
     return out_dir / race_id
+
+
+def keep_promises(reports, data_dir, progress=lambda line: None) -> None:
+    """Put what the portfolios of some reports promised and won into the user's record, where they were played.
+
+    Later reports calibrate their promises by it. A folder that may only be read costs the record, not the reports.
+    """
+    numbers = [files.read_json(report / "metrics.json") for report in reports if (report / "metrics.json").exists()]
+    try:
+        tune.remember(data_dir, [known["promise"] for known in numbers if known.get("promise")])
+    except InputError as error:
+        progress(f"later promises will not know of it: {error}")
 
 
 def run_notebook(notebook, folder, parameters=None) -> str:
@@ -77,7 +99,7 @@ def run_notebook(notebook, folder, parameters=None) -> str:
     check_parameters([notebook], parameters)
     title = str(parameters.get("race_id") or "on its own")
     page = Page(title, data_dir == Path(SAMPLE).resolve(), parameters, alone=True)
-    _make(folder, (notebook,), page, data_dir)
+    _make(folder, (notebook,), page, data_dir, files.input_digests(data_dir, parameters.get("race_id") or "*"))
     cells = nbformat.read(folder / notebook.name, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", []) if output.output_type != "stream"]
     texts = [output.get("data", {}).get("text/plain", "") for output in outputs]
@@ -87,7 +109,7 @@ def run_notebook(notebook, folder, parameters=None) -> str:
 # ---------------------------------------------------------------- one folder, whole or not at all
 
 
-def _make(folder: Path, sources, page: Page, data_dir: Path, progress=lambda line: None) -> None:
+def _make(folder: Path, sources, page: Page, data_dir: Path, inputs: dict, progress=lambda line: None) -> None:
     """Run the notebooks into `folder`, with the parameters that `page` shows.
 
     What fails is kept as `<folder>.failed`, and the earlier folder stays.
@@ -101,7 +123,7 @@ def _make(folder: Path, sources, page: Page, data_dir: Path, progress=lambda lin
                     title = NOTEBOOKS.get(source.stem, source.stem).lower()
                     progress(f"{folder.name}: page {number} of {len(sources)}, {title}")
                     _run_page(source, aside, page, data_dir)
-                _write_manifest(aside, folder.name, page.shown, data_dir)
+                _write_manifest(aside, folder.name, page.shown, inputs)
                 written = manifest_of(folder).get("files", {})
                 files.keep_others((path for path in folder.glob("*") if path.name not in written), folder, aside)
             except Exception as error:
@@ -141,13 +163,13 @@ def _run_page(source: Path, aside: Path, page: Page, data_dir: Path) -> None:
             publish(target, page)
 
 
-def _write_manifest(folder: Path, name: str, parameters: dict, data_dir: Path) -> None:
+def _write_manifest(folder: Path, name: str, parameters: dict, inputs: dict) -> None:
     manifest = {
         "race_id": name,
         "dfslab": __version__,
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "parameters": parameters,
-        "inputs": files.input_digests(data_dir, parameters.get("race_id") or "*"),
+        "inputs": inputs,
         "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")

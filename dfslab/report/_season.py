@@ -6,7 +6,7 @@ from pathlib import Path
 from dfslab import parallel
 from dfslab.data import files, finished_races, ingest_standings, list_races
 from dfslab.errors import InputError, in_words
-from dfslab.report._runner import keep_lost, run_report, write_index
+from dfslab.report._runner import keep_lost, keep_promises, run_report, write_index
 from dfslab.workflow import SAMPLE
 
 
@@ -40,9 +40,15 @@ def report_season(
     jobs = [(race_id, str(data_dir), str(out_dir), parameters or {}) for race_id in races]
     files.check_out(out_dir, data_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    ended = parallel.map_jobs(run_report, jobs, workers=workers, progress=progress, instead=_failed)
+    ended = parallel.map_jobs(_report, jobs, workers=workers, progress=progress, instead=_failed)
     write_index(out_dir)
+    keep_promises([report for report in ended if isinstance(report, Path)], data_dir, progress)
     return _sorted_out(races, ended)
+
+
+def _report(*job) -> Path:
+    """Make a report that learns nothing from its neighbours, whichever ends first."""
+    return run_report(*job, learn=False)
 
 
 def _failed(job, error: Exception) -> Exception:

@@ -17,7 +17,7 @@ from dfslab.errors import InputError, UserError, in_words
 from dfslab.parallel import map_jobs
 from dfslab.portfolio import score_portfolios
 from dfslab.workflow._cache import cached_walk
-from dfslab.workflow._promises import season_worth, with_worth
+from dfslab.workflow._promises import RECORD, season_worth, with_worth
 from dfslab.workflow._race_day import SAMPLE, RaceDay, open_race
 from dfslab.workflow._review import by_slate, earned, play_real_field, read_outcome
 from dfslab.workflow._verbs import baselines, choose_portfolio, forecast_ownership, simulate_race
@@ -99,7 +99,7 @@ def _score_race(race_id: str, data_dir: str, seed: int, settings: dict, replay) 
     """Decide one race, then reveal it; its rows are kept by all that they depend on: no later race of the history."""
     day = open_race(race_id, data_dir, seed)
     replay = replay if day.simulated else None
-    own = {name: value for name, value in day.hashes.items() if not name.startswith("history")}
+    own = {name: value for name, value in day.hashes.items() if not name.startswith(("history", RECORD))}
     known = own, day.history.results, day.history.races, day.history.ownership
 
     def score(_):
@@ -200,7 +200,7 @@ def _real_money(strategies, predicted, outcome, day) -> pd.DataFrame:
         sets = np.reshape(lineups, (-1, *np.shape(lineups)[-2:]))
         real = earned(pd.concat([play_real_field(one, outcome, contest, day.slate.rules) for one in sets]), contest)
         forecast = table.loc[name]
-        row = {"strategy": name, "fees": forecast["fees"], "beaten": 100 * real["beaten"]}
+        row = {"strategy": name, "fees": forecast["fees"], "beaten": real["beaten"]}
         row |= {"won": real["won"] / len(sets), "cash": real["cash"], "top_1pct": real["top_1pct"]}
         shown = ("expected_payout", "expected_payout_se", "sd", "p_profit", "cash", "top_1pct")
         row |= {f"predicted_{k}": forecast[k] for k in shown}
@@ -248,7 +248,7 @@ def summarise(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the season's tables, every standard error over races.
 
     `scores` and `score_gains`: mean scores, and differences from what knows nothing (`plain`), see `metrics.compare`.
-    `field`: strategy, races, beaten (percent of the real field behind) ± se, predicted and realised cash and top-1 %
+    `field`: strategy, races, beaten (share of the real field behind) ± se, predicted and realised cash and top-1 %
     rates, the difference ± se. `gains`: strategy, return per dollar of fees as predicted, as calibrated from earlier
     races with the 80 % band of the season's mean, and as judged (by replays on
     a simulated season, else by our own simulator), what the portfolio earns more per dollar ± se, and whether that is

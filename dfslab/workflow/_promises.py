@@ -1,5 +1,6 @@
 """Promises and what became of them: a user's record, and the second pass over a season; earlier races teach later."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -31,28 +32,26 @@ def promises_before(data_dir, date) -> PromiseMap:
     return PromiseMap.shipped().learned(pd.DataFrame([_outcome(row) for row in rows]))
 
 
-def remember(day, scores, summary: pd.Series, contest) -> Path:
-    """Put what a portfolio promised and won into the user's record, in place of an earlier row of the contest.
-
-    A damaged record stays as it is: the user may repair it.
+def promise_of(day, scores, summary: pd.Series, contest) -> dict:
+    """Return what a portfolio promised and won, a row of the record.
 
     Parameters
     ----------
     scores : of the portfolio called `CHOSEN`, on fresh draws
     summary : fees, won, cash and top_1pct after the race, as `review` counts them
     """
-    path, promised = Path(day.data_dir) / RECORD, scores.table().set_index("portfolio").loc[CHOSEN]
+    promised = scores.table().set_index("portfolio").loc[CHOSEN]
     row = {"race_id": day.race.race_id, "contest_id": contest.contest_id, "date": f"{day.race.date:%Y-%m-%d}"}
     row |= {key: float(summary[key]) for key in ("fees", "won", "cash", "top_1pct")}
     row |= {f"predicted_{key}": float(promised[key]) for key in (*_RATES.values(), "sd")}
-    row |= {f"average_{rate}": float(value) for rate, value in scores.average.items()}
-    rows, damaged = read_record(day.data_dir)
-    if damaged:
-        return path
-    same = ("race_id", "contest_id")
-    rows = [old for old in rows if any(old[key] != row[key] for key in same)]
-    files.write_text(path, json.dumps([*rows, row], indent=1) + "\n")
-    return path
+    return row | {f"average_{rate}": float(value) for rate, value in scores.average.items()}
+
+
+def record_digest(data_dir, date) -> dict[str, str]:
+    """Return a digest of the rows before `date`, by the name of the record; empty where there are none."""
+    rows = [row for row in read_record(data_dir)[0] if as_day(row["date"]) < as_day(date)]
+    text = json.dumps(rows, sort_keys=True).encode()
+    return {RECORD: hashlib.sha256(text).hexdigest()[:16]} if rows else {}
 
 
 def read_record(data_dir) -> tuple[list[dict], str]:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from dfslab import data
-from dfslab.errors import InputError, UserError, as_day, whole_number
+from dfslab.errors import InputError, UserError, as_day, number_between, whole_number
 from dfslab.ownership import HybridOwnershipEstimator
 from dfslab.portfolio import PromiseMap
 from dfslab.race import market_chances
 from dfslab.regimes import RegimeThresholds, label_races, race_features
 from dfslab.slate import Contest, Race, Slate
-from dfslab.workflow._promises import promises_before, read_record
+from dfslab.workflow._promises import promises_before, read_record, record_digest
 
 SAMPLE = data.files.shipped("data/sample")
 """The bundled simulated season."""
@@ -129,7 +129,7 @@ class RaceDay:
         away = np.abs(np.log(races["track_length_mi"] / self.race.track_length_mi))
         away = away.fillna(1) + np.abs(np.log(miles / (self.race.track_length_mi * self.race.sched_laps))).fillna(1)
         away += (races["track_type"] != self.race.track_type) + 0.1 * (races["track"] != self.race.track)
-        nearest = away.sort_values(kind="stable").index[:n]
+        nearest = away.sort_values(kind="stable").index[: whole_number(n, "similar_races: n", 1)]
         return self.past_regimes().reindex(nearest).assign(distance=away[nearest])
 
     # ------------------------------------------------------------ what if
@@ -149,14 +149,16 @@ class RaceDay:
         seed : of all random numbers
         """
         day = self
+        if isinstance(out, str):
+            raise UserError(f"out: give a list of names, not the text '{out}'")
         if len(tuple(out)):
             day = replace(day, slate=_without(day.slate, out))
         if projections is not None:
             day = replace(day, slate=_with_projections(day.slate, pd.DataFrame(projections)))
-        if points:
-            rows = day.slate.rows(points)
-            means = {day.slate.names[row]: float(mean) for row, mean in zip(rows, points.values(), strict=True)}
-            day = replace(day, means=day.means | means)
+        for name, mean in dict({} if points is None else points).items():
+            day.slate.rows([name], "points")
+            mean = number_between(mean, f"points: {name}", -MOST_POINTS, MOST_POINTS)
+            day = replace(day, means=day.means | {name: mean})
         if thresholds is not None:
             if isinstance(thresholds, dict):
                 thresholds = RegimeThresholds.from_dict(day.thresholds.to_dict() | thresholds)
@@ -182,7 +184,10 @@ class RaceDay:
 
 
 def _without(slate: Slate, out) -> Slate:
-    gone = slate.names[slate.rows(out)]
+    gone = slate.names[slate.rows(out, "out")]
+    left = len(set(slate.names[~slate.out]) - set(gone))
+    if left < slate.rules.roster_size:
+        raise UserError(f"out: {left} drivers would race; a lineup needs {slate.rules.roster_size}")
     drivers = slate.drivers.assign(out=slate.out | slate.drivers["driver"].isin(gone))
     starters = slate.starters[~slate.starters["driver"].isin(gone)].reset_index(drop=True)
     notes = (*slate.notes, *(f"{name} is taken to be out." for name in gone))
@@ -213,6 +218,8 @@ def _with_market(slate: Slate, odds) -> Slate:
 
 # ---------------------------------------------------------------- what is known before a day
 
+MOST_POINTS = 500.0
+"""Mean points of a driver beyond which a wish is a typing error: nobody has scored 200."""
 FORM_HALF_LIFE_DAYS = 60.0
 RATING_HALF_LIFE_DAYS = 240.0
 
@@ -320,5 +327,5 @@ def open_race(race_id: str = "", data_dir="", seed: int = 1) -> RaceDay:
     theirs = (note for contest in contests for note in contest.notes)
     market = () if files.odds is None else files.odds.attrs["notes"]
     notes = (*slate.notes, *theirs, *market, *history.notes, *late, *filter(None, [read_record(data_dir)[1]]))
-    hashes = data.files.input_digests(data_dir, files.race_id)
+    hashes = data.files.input_digests(data_dir, files.race_id) | record_digest(data_dir, slate.race.date)
     return RaceDay(slate, contests, history, files, data_dir, seed, files.simulated, hashes, notes, saved)

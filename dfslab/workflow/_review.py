@@ -3,7 +3,7 @@
 Everything here looks at results; nothing before the race may import it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,13 @@ from scipy import stats
 from dfslab import metrics
 from dfslab.contest import simulate_contest
 from dfslab.data import match_names
-from dfslab.errors import InputError, UserError
+from dfslab.errors import UserError
 from dfslab.ownership import OwnershipForecast
 from dfslab.portfolio import Portfolio, Scores
 from dfslab.race import Scenarios
 from dfslab.regimes import classify_scenario_regime, race_features
 from dfslab.slate import Contest
-from dfslab.workflow._promises import remember
+from dfslab.workflow._promises import promise_of
 from dfslab.workflow._race_day import RaceDay
 
 
@@ -61,6 +61,8 @@ class AfterRace:
     regime: pd.DataFrame
     order: float
     """Rank correlation, over all our lineups, of the payout promised for each alone with the points it scored."""
+    promise: dict = field(default_factory=dict)
+    """What was promised and what came, for the record that later promises are calibrated by; empty: not to be kept."""
 
     def __repr__(self) -> str:
         return f"AfterRace({self})"
@@ -90,8 +92,8 @@ def review(
 ) -> AfterRace | None:
     """Return how forecasts and portfolio turned out, or None while there are neither standings nor results.
 
-    With the `scores` it promised, promise and outcome enter the user's record (not on a simulated season), from which
-    later promises are calibrated.
+    With the `scores` it promised, its `promise` is what `dfslab report` puts into the user's record, from which later
+    promises are calibrated; not so on a simulated season, or of standings that are cut off.
     """
     contest = day.find_contest(contest)
     outcome = read_outcome(day, contest)
@@ -104,13 +106,11 @@ def review(
         entries = pd.concat([shown, entries], axis=1)
         summary = earned(entries, contest)
         order = float(pd.Series(outcome.totals(mine.lineups)).corr(mine.metrics["expected_payout"], method="spearman"))
-    if scores is not None and len(summary) and not day.simulated and summary["fees"] > 0:
-        try:
-            remember(day, scores, summary, contest)
-        except InputError as error:  # a folder that may only be read costs the record, not the page
-            outcome = replace(outcome, notes=(*outcome.notes, f"Later promises will not know of it: {error}."))
+    told, whole = {}, len(outcome.field) >= contest.entries / 2
+    if scores is not None and len(summary) and not day.simulated and summary["fees"] > 0 and whole:
+        told = promise_of(day, scores, summary, contest)
     frames = _drivers(day, races, outcome), ownership_errors(crowd, outcome), _regime(day, races, outcome)
-    return AfterRace(outcome, entries, summary, *frames, order)
+    return AfterRace(outcome, entries, summary, *frames, order, told)
 
 
 def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
@@ -130,6 +130,8 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
         field, left_out = _real_field(day, contest, standings)
         own = np.nan_to_num(by_slate(standings.ownership, slate.names))
         scored, notes = by_slate(standings.points, slate.names), standings.notes
+        for other in found:  # who is in no lineup of one contest may be in another's
+            scored = np.where(np.isnan(scored), by_slate(other.points, slate.names), scored)
     if results is not None:
         official = by_slate(results.set_index("driver")["points"], slate.names)
         scored = np.where(np.isnan(scored), official, scored)

@@ -1,5 +1,7 @@
-"""Between races: score every model walk-forward on your own history, and choose what has to be chosen."""
+"""Between races: score every model walk-forward on your own history, choose what has to be chosen, and remember what
+was promised."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dfslab.race import FinishModel, FinishRecord, finish_record
 from dfslab.regimes import TuningResult
 from dfslab.workflow._cache import cached, cached_walk
 from dfslab.workflow._past import fill_history, fill_slate, past_races
+from dfslab.workflow._promises import RECORD, read_record
 from dfslab.workflow._race_day import RaceDay, lent_history, open_race
 from dfslab.workflow._verbs import simulate_race
 
@@ -23,6 +26,19 @@ SCORED_SHARE = 1 / 3
 
 FEWEST_CONTESTS = 3
 """Past contests below which nothing is shown of how forecasts turned out."""
+
+
+def remember(data_dir, promises: list[dict]) -> Path:
+    """Put rows of `promise_of` into the user's record, in place of earlier rows of their contests, in order of date.
+
+    A damaged record stays as it is: the user may repair it.
+    """
+    path, (rows, damaged) = Path(data_dir) / RECORD, read_record(data_dir)
+    if not damaged and promises:
+        known = {(row["race_id"], row["contest_id"]): row for row in (*rows, *promises)}
+        rows = sorted(known.values(), key=lambda row: (row["date"], row["race_id"], row["contest_id"]))
+        files.write_text(path, json.dumps(rows, indent=1) + "\n")
+    return path
 
 
 def tune_ownership(
@@ -101,6 +117,8 @@ def check_finishes(
     since, until : first and last day scored; without `since` the last third of the history
     """
     since, until = _since(history, since or None), as_day(until, "until") if until else None
+    if until is not None and until < since:
+        raise InputError(f"until is {until:%Y-%m-%d}, before since, {since:%Y-%m-%d}; choose other days")
     odds = history.odds if len(history.odds) else None
     lent = None if data_dir is None else lent_history(data_dir, series)
     given = {"odds": odds, "others": lent, "n_scenarios": int(n_scenarios), "seed": int(seed)}
@@ -161,7 +179,7 @@ def _since(history, since) -> pd.Timestamp:
     dates = pd.to_datetime(history.races["date"]).sort_values()
     if dates.empty:
         raise InputError("history/races.csv holds no race of this series; run dfslab fetch first")
-    first = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else pd.to_datetime(since)
+    first = dates.iloc[int(len(dates) * (1 - SCORED_SHARE))] if since is None else as_day(since, "since")
     if not (dates < first).any() or not (dates >= first).any():
         have = f"the history has {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
         raise InputError(f"races from {first:%Y-%m-%d}: {have}, races are needed before and after; choose another date")

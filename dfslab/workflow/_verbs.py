@@ -105,7 +105,21 @@ def _forecast(slate, past, contest, n_draws, seed, estimator) -> OwnershipForeca
 # ------------------------------------------------------------ what the field knows
 
 
+def _check_same(day: RaceDay, crowd: OwnershipForecast, races: Scenarios | None = None) -> None:
+    """Raise where races or ownership were made for another race, or before somebody withdrew."""
+    slate, racing = day.slate, ~day.slate.out
+    there = None if races is None else races.drivers[(races.finish > 0).any(axis=0)]
+    for what, names in (("ownership", crowd.slate.names[~crowd.slate.out]), ("races", there)):
+        other = set() if names is None else {*names} ^ {*slate.names[racing]}
+        if other:
+            verb = "simulate_race" if what == "races" else "forecast_ownership"
+            raise UserError(
+                f"{what}: made for other starters ({min(other)} is in one of the two only); call {verb} again"
+            )
+
+
 def _blend(day: RaceDay, crowd: OwnershipForecast):
+    _check_same(day, crowd)
     racing, projected = ~day.slate.out, day.slate.column("projected_points")
     rows = past_rows(past_contests(day), day.history.ownership.get("projected_points"), crowd.past)
     known = np.isfinite(projected[racing])
@@ -117,6 +131,7 @@ def blend_races(day: RaceDay, races: Scenarios, crowd: OwnershipForecast) -> Sce
 
     The means of these are the points that count; `day.replace(points=...)` sets a driver's.
     """
+    _check_same(day, crowd, races)
     blend, slate = _blend(day, crowd), day.slate
     own, model = slate.align(crowd.ownership), races.mean().to_numpy()
     shift = blend.shift(model, own, slate.column("projected_points"), ~slate.out, slate.column("start"))
@@ -170,6 +185,7 @@ def choose_portfolio(
         hint = did_you_mean(name, [*_WISHES, *_SIZES], f"it knows {', '.join(_WISHES)}")
         raise UserError(f"choose_portfolio: there is no wish '{name}'; {hint}")
     wishes = {name: value for name, value in locals().items() if name in _WISHES} | sizes
+    wishes = {name: dict(value) if isinstance(value, pd.Series) else value for name, value in wishes.items()}
     mine = _chosen(day, races, crowd, n_lineups, contest, wishes)
     return replace(mine, notes=(*_asked_for(wishes), *mine.notes))
 
@@ -246,6 +262,8 @@ def score_portfolios(
     names the draws: `fresh` for what is promised, `referee` for a choice between portfolios. A `field` (F, K) that is
     known, such as the real one after the race, is played in place of those fields, and the contest grows to hold it.
     """
+    if not portfolios:
+        raise UserError("portfolios: none is given; give name → portfolio or lineups")
     contest, slate = day.find_contest(contest), crowd.slate
     fresh, draws = fresh_races(day, crowd, n_scenarios, n_fields, model=model, stage=stage)
     sets = {name: _rows(slate, getattr(chosen, "lineups", chosen), name) for name, chosen in portfolios.items()}

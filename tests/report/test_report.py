@@ -17,7 +17,7 @@ from sample_race import SAMPLE, SMALL_RACE
 from dfslab.errors import InputError, UserError
 from dfslab.parallel import map_jobs
 from dfslab.report._execute import NOTEBOOKS, ReportFailed
-from dfslab.report._runner import run_report, write_index
+from dfslab.report._runner import keep_promises, run_report, write_index
 
 FIRST, SECOND, THIRD = NOTEBOOKS
 PARAMETERS = 'race_id = ""  # type: str\nout_dir = ""  # type: str\nseed = 1  # type: int'
@@ -202,6 +202,30 @@ def test_a_driver_who_is_not_on_the_slate_is_told_before_any_page_is_made(option
     with pytest.raises(UserError, match=f"^{option}: not on the slate: Nobody Mott"):
         run_report(SMALL_RACE, SAMPLE, tmp_path / "out", {option: named}, progress=pytest.fail)
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").glob("*/*"))
+
+
+def test_promises_are_kept_in_one_order_whichever_report_ended_first(tmp_path):
+    row = {"contest_id": "7", "fees": 10.0, "won": 5.0, "cash": 0.2, "top_1pct": 0.0, "average_return": -0.1}
+    row |= {f"{part}_{rate}": 0.1 for part in ("predicted", "average") for rate in ("cash", "top_1pct", "p_profit")}
+    row |= {"predicted_expected_payout": 9.0, "predicted_sd": 30.0}
+    reports = [tmp_path / f"r{k}" for k in (1, 2, 3)]
+    for k, report in enumerate(reports, 1):
+        report.mkdir()
+        told = {"promise": {**row, "race_id": report.name, "date": f"2026-03-0{k}"}} if k < 3 else {}
+        (report / "metrics.json").write_text(json.dumps(told))
+    for name, order in (("a", [0, 1, 2]), ("b", [2, 1, 0])):
+        keep_promises([reports[k] for k in order], tmp_path / name)
+    kept = (tmp_path / "a/models/promises.json").read_text()
+    assert kept == (tmp_path / "b/models/promises.json").read_text() and [r["race_id"] for r in json.loads(kept)] == [
+        "r1",
+        "r2",
+    ]
+    said = []
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/models").write_text("no folder can be made here")
+    keep_promises(reports, tmp_path / "c", said.append)
+    assert len(said) == 1 and said[0].startswith("later promises will not know of it: ")
+    keep_promises(reports[2:], tmp_path / "c", pytest.fail)
 
 
 def test_a_baseline_with_the_portfolios_own_lineups_has_no_row(sample_report):

@@ -9,7 +9,8 @@ import pytest
 
 from dfslab.portfolio import PromiseMap, Scores
 from dfslab.slate import Contest, Race
-from dfslab.workflow._promises import promises_before, read_record, remember, season_worth, with_worth
+from dfslab.workflow._promises import promise_of, promises_before, read_record, record_digest, season_worth, with_worth
+from dfslab.workflow._tune import remember
 
 AVERAGE = {"average_return": -0.15, "average_cash": 0.2, "average_top_1pct": 0.01, "average_p_profit": 0.0}
 PROMISE = {f"predicted_{name}": value for name, value in
@@ -84,8 +85,9 @@ def test_a_record_teaches_races_after_it_and_a_contest_counts_once(tmp_path):
         pay, zero, zero, zero, np.full(200, 1 / 200), np.zeros(200, int), {"portfolio": 10.0}, contest=contest
     )
     lost = pd.Series({"fees": 10.0, "won": 0.0, "cash": 0.0, "top_1pct": 0.0})
-    path = remember(day, scores, lost, contest)
-    assert remember(day, scores, lost, contest) == path and len(json.loads(path.read_text())) == 1
+    told = promise_of(day, scores, lost, contest)
+    path = remember(tmp_path, [told])
+    assert remember(tmp_path, [told]) == path and len(json.loads(path.read_text())) == 1
     shipped = PromiseMap.shipped()
     assert promises_before(tmp_path, "2026-03-01") == shipped == promises_before(tmp_path / "nobody", "2026-03-02")
     free = json.loads(path.read_text())[0] | {"contest_id": "8", "fees": 0.0}
@@ -94,7 +96,20 @@ def test_a_record_teaches_races_after_it_and_a_contest_counts_once(tmp_path):
     after = promises_before(tmp_path, "2026-03-02")
     assert after.races == 1 and after.rates["return"].weight < shipped.rates["return"].weight
     path.write_text("[{}")
-    assert remember(day, scores, lost, contest).read_text() == "[{}", "a damaged record is the user's to repair"
+    assert remember(tmp_path, [told]).read_text() == "[{}", "a damaged record is the user's to repair"
+
+
+def test_a_record_is_in_order_of_date_however_it_came(tmp_path):
+    rows = [{**ROW, "race_id": f"r{k}", "date": f"2026-03-0{k}"} for k in (1, 2, 3)]
+    orders = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
+    for number, order in enumerate(orders):
+        for k in order:
+            path = remember(tmp_path / str(number), [rows[k]])
+        assert json.loads(path.read_text()) == rows
+    early = record_digest(tmp_path / "0", "2026-03-02")
+    remember(tmp_path / "0", [{**rows[2], "won": 99.0}])
+    assert early == record_digest(tmp_path / "0", "2026-03-02") != record_digest(tmp_path / "0", "2026-04-02")
+    assert record_digest(tmp_path / "0", "2026-03-01") == {}
 
 
 ROW = {"race_id": "r1", "contest_id": "7", "date": "2026-03-01", "fees": 10.0, "won": 5.0, "cash": 0.2, "top_1pct": 0.0}
