@@ -59,6 +59,8 @@ def part_style() -> str:
 # ------------------------------------------------------------ columns and their values
 
 
+ROUNDED = 1e-12
+"""Less than this is what rounding leaves of 0."""
 SIGNED = ("difference", "share_error", "points_error", "leverage", "roi", "calibrated_roi", "log_odds")
 """Columns whose plus sign is shown."""
 MARKED = ("holds", "inside", "clear")
@@ -96,7 +98,7 @@ class Column:
         return self._number(value, digits, sign), "" if error is None else self._number(error, digits)
 
     def _number(self, value, digits: int | None, sign: str = "") -> str:
-        value = self.scale(value)
+        value = 0.0 if 0 < abs(value) < ROUNDED else self.scale(value)
         if digits is None and not isinstance(value, int | np.integer):
             form = ".3g" if abs(value) < 100 else ".0f"
         else:
