@@ -244,7 +244,8 @@ class Scenarios:
         have = self.regime_shares().to_numpy()
         empty = " or ".join(np.array(self.regime_names)[(wanted > 0) & (have == 0)])
         if not wanted[have > 0].any():
-            raise UserError(f"regime_weights: no scenario is {empty}; simulate more, or weigh other regimes")
+            why = f"no scenario is {empty}" if empty else "all are 0"
+            raise UserError(f"regime_weights: {why}; simulate more, or weigh other regimes")
         note = f"No simulated race is {empty}: its probability goes to the other regimes."
         factor = np.divide(wanted, have, out=np.zeros(len(wanted)), where=have > 0)
         weight = self.weight * factor[self.regime]

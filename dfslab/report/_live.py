@@ -86,7 +86,9 @@ class Bench:
         if (most := world.day.contest.entering(n)) < n:
             n, notes = most, (f"A user may enter {most} lineups; the full engine gives all {n}.",)
         optimizer = LeverageAwareOptimizer(slate, own, **wishes)
-        max_exposure = max(max_exposure, 1 / n) if np.isscalar(max_exposure) else max_exposure
+        shares = pd.Series(max_exposure, dtype=float)  # what is above 0 allows one lineup
+        shares = shares.where(shares == 0, shares.clip(lower=1 / n))
+        max_exposure = shares.iloc[0] if np.isscalar(max_exposure) else shares
         limits = {"max_exposure": max_exposure, "min_exposure": min_exposure, "max_overlap": max_overlap}
         try:
             lineups = optimizer.optimize(value, n, **limits)
@@ -249,24 +251,26 @@ class Panel:
         now = self.bench.day.thresholds.to_dict()
         moved = {n: number[n] for n, x in now.items() if abs(number[n] - x) > 1e-9}
         mix = {n: number[n] for n in self.bench.world().races.regime_names}
-        weights = {n: x / total for n, x in mix.items()} if value["weigh"] and (total := sum(mix.values())) else None
+        weights = {n: x / max(sum(mix.values()), 1e-9) for n, x in mix.items()} if value["weigh"] else None
         rule = {"drivers": value["group"], "at_least": number["at_least"], "at_most": number["at_most"]}
         asked |= {name: tuple(value[name]) for name in ("locks", "bans", "out")}
         asked |= {"groups": [rule] if value["group"] else [], "thresholds": moved or None, "contest": value["contest"]}
         return asked | {"points": {**self.points}, "ownership": {**self.ownership}, "regime_weights": weights}
 
-    def update(self, _=None) -> None:
-        """Answer the wishes as they stand; beside a pinned A the comparison follows the answer."""
-        self._answer(lambda: self.bench.ask(**self.wishes()))
+    def update(self, _=None) -> bool:
+        """Answer the wishes as they stand, and return whether it could be; a pinned A is compared with the answer."""
+        return self._answer(lambda: self.bench.ask(**self.wishes()))
 
-    def _answer(self, ask: Callable) -> None:
+    def _answer(self, ask: Callable) -> bool:
         self.status.value, began = "<em>working …</em>", time.monotonic()
         try:
             self.answer = ask()
             self.status.value = f"<p>Answered in {time.monotonic() - began:.2f} s.</p>"
             self._draw()
+            return True
         except UserError as reason:
             self.status.value = notes([f"No answer, the last one stands: {reason}"]).markup
+            return False
 
     def _draw(self) -> None:
         self.output.value = shown(self.answer, self.pinned)
@@ -291,12 +295,13 @@ class Panel:
         self.status.value = notes(remarks).markup
 
     def edit(self, _=None) -> None:
-        """Take over a driver's points and ownership from the boxes; 0 lets go of what was set."""
-        driver = self.boxes["driver"].value
+        """Take over a driver's points and ownership from the boxes; 0 lets go of what was set, as a refusal does."""
+        driver, before = self.boxes["driver"].value, ({**self.points}, {**self.ownership})
         for kept, name in ((self.points, "points"), (self.ownership, "owned")):
             kept.pop(driver, None)
             kept |= {driver: x / self.rows.loc[name, "per"]} if (x := self.boxes[name].value) else {}
-        self.update()
+        if not self.update():
+            self.points, self.ownership = before
 
     def _box(self, name: str, row):
         kit, names = self.kit, sorted(self.bench.day.slate.names)

@@ -215,6 +215,25 @@ def test_the_panel_turns_its_boxes_into_the_wishes_of_notebook_03(bench, favouri
     assert panel.answer.portfolio.lineups.tolist() == bench.ask(**wishes).portfolio.lineups.tolist()
 
 
+def test_a_wish_that_was_refused_is_let_go_and_weights_of_nothing_are_told(bench, favourite, tmp_path):
+    panel = live.Panel(bench, tmp_path)
+    stands = panel.answer
+    panel.boxes["driver"].value, panel.boxes["owned"].value = favourite, 100
+    panel.edit()
+    assert panel.answer is stands and not panel.ownership and "No answer" in panel.status.value
+    for regime in bench.world().races.regime_names:
+        panel.boxes[regime].value = 0
+    panel.boxes["weigh"].value = True
+    assert "all are 0" in panel.status.value
+
+
+def test_a_share_above_nothing_allows_one_of_few_lineups(bench, favourite):
+    for share in (0.05, {favourite: 0.05}):
+        mine = bench.ask(2, max_exposure=share).portfolio
+        assert mine.exposures().set_index("driver")["exposure"][favourite] <= 0.5
+    assert favourite not in bench.day.slate.names[bench.ask(2, max_exposure={favourite: 0.0}).portfolio.lineups]
+
+
 def test_the_panel_keeps_its_answer_when_wishes_conflict_and_compares_with_what_was_pinned(bench, favourite, tmp_path):
     panel = live.Panel(bench, tmp_path)
     panel.boxes["locks"].value = [favourite]
