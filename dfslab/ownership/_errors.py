@@ -12,6 +12,8 @@ from scipy.special import expit, logit
 
 LEAST = 0.0005
 """Ownership below one entry in 2,000 is not distinguished from it."""
+DIGITS = 9
+"""Of log-odds: drivers of one salary may be forecast alike but for rounding, which must not order them."""
 NEIGHBOURS = 0.04
 """A driver borrows the error of a driver of like forecast, within this share of the slate on either side."""
 EARLY = 5.0
@@ -69,7 +71,7 @@ class Residuals:
             return _from_quantiles(self.shipped, level, uniform)
         known, errors, _ = self.contests[contest]
         reach = max(2, round(NEIGHBOURS * len(known)))
-        place = np.searchsorted(known, level) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
+        place = np.searchsorted(known, level.round(DIGITS)) + np.floor(uniform * (2 * reach + 1)).astype(int) - reach
         return errors[np.clip(place, 0, len(known) - 1)]
 
 
@@ -79,9 +81,10 @@ def errors_of(board, log_worths) -> tuple[np.ndarray, np.ndarray, bool]:
     Unknown ownerships enter by expectation.
     """
     own = board.law(log_worths).marginals()
-    order = np.argsort(own, kind="stable")
+    level = log_odds(own).round(DIGITS)
+    order = np.argsort(level, kind="stable")
     error = log_odds(completed(board.ownership, own)) - log_odds(own)
-    return log_odds(own)[order], error[order], _has_vendor(board)
+    return level[order], error[order], _has_vendor(board)
 
 
 def _has_vendor(board) -> bool:

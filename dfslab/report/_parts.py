@@ -181,7 +181,8 @@ def _drawn(frame, name, error_name, like, bars: bool) -> tuple[tuple, list[dict]
         (text, error), known = how.write(value, error), numeric and not pd.isna(value)
         marked = {"ok": text == "yes", "bad": text == "no"} if name in MARKED else {}
         looks = {"num": numeric, "bar": bars and known, "long": len(text) > LONG, "date": how.kind == "date"} | marked
-        bar, order = round(100 * abs(value) / longest) if bars and known else None, float(value) if known else None
+        bar = round(100 * abs(value) / longest) if bars and known else None
+        order = float(f"{value:.9g}") if known else None
         classes = " ".join(look for look, here in looks.items() if here)
         cells.append({"text": text, "error": error, "classes": classes, "bar": bar, "order": order})
     return (how.label, "num" if numeric else ""), cells

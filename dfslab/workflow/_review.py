@@ -126,7 +126,8 @@ def read_outcome(day: RaceDay, contest: Contest) -> Outcome | None:
     own = scored = np.full(len(slate), np.nan)
     field, left_out, notes = np.empty((0, slate.rules.roster_size), int), (NO_STANDINGS,), ()
     if found:
-        standings = day.files.standings_of(contest) or found[0]
+        nearest = min(found, key=lambda one: abs(len(one) - contest.entries))  # where no id says which
+        standings = day.files.standings_of(contest) or nearest
         field, left_out = _real_field(day, contest, standings)
         own = np.nan_to_num(by_slate(standings.ownership, slate.names))
         scored, notes = by_slate(standings.points, slate.names), standings.notes
