@@ -184,7 +184,8 @@ class Task:
         names = self.work.optimizer.slate.names[(held == entering) & (self.limits.least(entering) < entering)]
         free = [name for name in names if name not in self.work.optimizer.locks]
         if entering < self.work.n:
-            notes.append(f"The contest takes {entering} of these lineups: the first {entering} enter.")
+            which = f"first {entering} enter" if entering > 1 else "first enters"
+            notes.append(f"The contest takes {entering} of these lineups: the {which}.")
         if free and entering > 1:
             notes.append(f"In all {entering} lineups that enter: {', '.join(free)}; max_exposure spreads the risk.")
         return notes

@@ -289,6 +289,11 @@ def test_inputs_are_left_as_they_were():
     pd.testing.assert_series_equal(OWNERSHIP, own)
 
 
+def test_a_contest_for_one_entry_takes_the_first_lineup():
+    mine = build(3, leverage_share=0.0, contest=contest_of(max_entries_per_user=1))
+    assert mine.notes == ("The contest takes 1 of these lineups: the first enters.",)
+
+
 def test_the_audit_of_exposure_looks_past_those_without_a_limit():
     mine = build(6, locks=[SLATE.names[0]], max_exposure=0.5)
     rows = mine.audit.set_index("rule").loc["lineups that hold one driver, at most"]
